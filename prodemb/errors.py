@@ -1,0 +1,58 @@
+"""The errors a user can cause, as one tree.
+
+ProdembError
+├── ConfigError         a pipeline file or an option
+├── CatalogError        a catalog file, column or row
+├── TaxonomyError       a taxonomy file or category id
+├── ModelError          a checkpoint
+├── ShardError          a shard or manifest
+│   └── FingerprintError    vectors of two models would mix
+├── HeadError           a head folder, or too little to train one from
+├── BusyError           another run is writing to the same folder
+└── MissingExtraError   an optional package is not installed
+
+Every message names the thing (file, key, row), what was found and what is wanted, in one line.
+"""
+
+
+class ProdembError(Exception):
+    """Anything a user can put right; the command line prints its message and exits with status 1."""
+
+
+class ConfigError(ProdembError):
+    """A pipeline file or an option cannot be used."""
+
+
+class CatalogError(ProdembError):
+    """A catalog cannot be read: its file, a column or its product ids."""
+
+
+class TaxonomyError(ProdembError):
+    """A taxonomy file cannot be read, or it lacks a category id."""
+
+
+class ModelError(ProdembError):
+    """A checkpoint cannot be loaded, or is not a dual encoder."""
+
+
+class ShardError(ProdembError):
+    """A shard or a manifest is missing, damaged or of another layout."""
+
+
+class FingerprintError(ShardError):
+    """Vectors of two models would mix."""
+
+
+class HeadError(ProdembError):
+    """A head folder cannot be used, or there is too little to train one from."""
+
+
+class BusyError(ProdembError):
+    """Another run is writing to the same folder."""
+
+
+class MissingExtraError(ProdembError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the package {package}: pip install 'prodemb[{extra}]'")

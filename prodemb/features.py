@@ -1,0 +1,35 @@
+"""The seven features of a product, in their fixed order, and the column names that go with them."""
+
+from typing import Literal, get_args
+
+Feature = Literal["title", "description", "brand", "cat1", "cat2", "cat3", "image"]
+"""One input of a product that becomes one vector."""
+
+FEATURES: tuple[Feature, ...] = get_args(Feature)
+"""All features, texts first; shards and heads keep this order."""
+
+TEXT_FEATURES: tuple[Feature, ...] = FEATURES[:-1]
+
+BRAND_FEATURES: tuple[Feature, ...] = ("title", "description", "brand", "image")
+"""The inputs of the brand path; the category path uses all seven."""
+
+GOLD_LABELS = ("google_category_id", "brand_label")
+"""Columns that hold the truth, where a catalog has them."""
+
+CATALOG_COLUMNS = ("product_id", *FEATURES, *GOLD_LABELS)
+"""The standard column names of a catalog."""
+
+
+def supplied_column(feature: Feature) -> str:
+    """The shard column that holds what the partner sent for a text feature."""
+    return f"supplied_{feature}"
+
+
+def absent_column(feature: Feature) -> str:
+    """The shard column that says why a vector is absent; null where the vector is present."""
+    return f"{feature}_absent"
+
+
+def hash_column(feature: Feature) -> str:
+    """The shard column with the content hash (16 bytes) of what was encoded; null where absent."""
+    return f"{feature}_hash"
