@@ -1,0 +1,1 @@
+"""Shards: one Parquet file of vectors each, whose vector columns can be mapped into memory as they lie."""

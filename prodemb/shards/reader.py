@@ -1,0 +1,189 @@
+"""Reading shards: vectors as views of the mapped file, everything else as polars frames."""
+
+import mmap
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prodemb.errors import FingerprintError, ShardError
+from prodemb.features import Feature, absent_column
+from prodemb.files import sha256_of
+from prodemb.shards.format import Manifest, ShardRecord, ShardSchema, has_manifest, read_manifest
+
+Vectors = npt.NDArray[np.float16]
+
+
+class Shard:
+    """One open shard. Vectors stay on disk until they are touched; the file may be closed by dropping the object."""
+
+    def __init__(self, path: Path, *, record: ShardRecord) -> None:
+        """Open the file and hold it against its record.
+
+        Raises:
+            ShardError: the file is missing, truncated, not a shard or holds another number of products.
+        """
+        self.path = path
+        self.num_products = record.num_products
+        try:
+            found = path.stat().st_size
+        except FileNotFoundError:
+            raise ShardError(f"{path}: missing, though the manifest lists it; embed again to redo it") from None
+        if found != record.num_bytes:
+            raise ShardError(f"{path}: found {found:,} bytes, wanted {record.num_bytes:,}; embed again to redo it")
+        try:
+            self._file = pq.ParquetFile(path, memory_map=True)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ShardError(f"{path}: not readable as Parquet ({error}); embed again to redo it") from None
+        self.schema = ShardSchema.from_metadata(self._file.metadata.metadata, path=path)
+        if self._file.metadata.num_rows != record.num_products:
+            found_rows = self._file.metadata.num_rows
+            raise ShardError(f"{path}: found {found_rows:,} products, wanted {record.num_products:,}; embed again")
+
+    def vectors(self, feature: Feature) -> Vectors:
+        """The feature's vectors, (n, dim) float16, read-only: a view of the mapped file where its layout allows it."""
+        if feature not in self.schema.features:
+            raise ShardError(f"{self.path}: has no feature {feature!r}; found {', '.join(self.schema.features)}")
+        mapped = self._mapped(feature)
+        if mapped is not None:
+            return mapped
+        column = self._file.read(columns=[feature]).column(0).combine_chunks()
+        flat = np.frombuffer(column.buffers()[1], dtype="<f2")
+        start = column.offset * self.schema.dim
+        return flat[start : start + self.num_products * self.schema.dim].reshape(self.num_products, self.schema.dim)
+
+    def present(self, feature: Feature) -> npt.NDArray[np.bool_]:
+        """Whether each product has the feature, (n,) bool."""
+        return self.frame([absent_column(feature)]).to_series().is_null().to_numpy()
+
+    def frame(self, columns: Sequence[str]) -> pl.DataFrame:
+        """Some columns as a polars frame of n rows."""
+        frame = pl.from_arrow(self._file.read(columns=list(columns)))
+        assert isinstance(frame, pl.DataFrame)
+        return frame.select(columns)
+
+    @cached_property
+    def _map(self) -> mmap.mmap:
+        with self.path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def _mapped(self, feature: Feature) -> Vectors | None:
+        """The column chunk's values as they lie in the file, or None if they are not one plain uncompressed page."""
+        metadata = self._file.metadata
+        if metadata.num_row_groups != 1:
+            return None
+        group = metadata.row_group(0)
+        chunk = group.column(self._file.schema_arrow.get_field_index(feature))
+        num_bytes = self.num_products * 2 * self.schema.dim
+        plain = chunk.compression == "UNCOMPRESSED" and not chunk.has_dictionary_page
+        required = self._file.schema.column(self._file.schema_arrow.get_field_index(feature)).max_definition_level == 0
+        if not (plain and required and "PLAIN" in chunk.encodings):
+            return None
+        header = self._map[chunk.data_page_offset : chunk.data_page_offset + 16]
+        if first_page_bytes(header) != num_bytes:
+            return None
+        end = chunk.data_page_offset + chunk.total_compressed_size
+        values = np.frombuffer(self._map, dtype="<f2", count=num_bytes // 2, offset=end - num_bytes)
+        return values.reshape(self.num_products, self.schema.dim)
+
+
+class ShardSet:
+    """All recorded shards of one model, in catalog order."""
+
+    def __init__(self, folder: Path, *, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.schema = manifest.shard_schema
+        self.num_products = manifest.num_products
+
+    def shards(self) -> Iterator[Shard]:
+        """Open the shards one after another.
+
+        Raises:
+            ShardError: a file is missing, truncated or not a shard.
+            FingerprintError: a file was made by another model than the manifest says.
+        """
+        for record in self.manifest.shards:
+            shard = Shard(self.folder / record.name, record=record)
+            if shard.schema.fingerprint != self.schema.fingerprint:
+                raise FingerprintError(
+                    f"{shard.path}: made by {shard.schema.model} ({shard.schema.fingerprint}), but its set by "
+                    f"{self.schema.model} ({self.schema.fingerprint}); embed again"
+                )
+            yield shard
+
+    def vectors(self, feature: Feature) -> Vectors:
+        """The feature's vectors of all products, (n, dim) float16, copied into one array."""
+        out = np.empty((self.num_products, self.schema.dim), dtype="<f2")
+        start = 0
+        for shard in self.shards():
+            out[start : start + shard.num_products] = shard.vectors(feature)
+            start += shard.num_products
+        return out
+
+    def present(self, feature: Feature) -> npt.NDArray[np.bool_]:
+        """Whether each product has the feature, (n,) bool."""
+        return np.concatenate([shard.present(feature) for shard in self.shards()])
+
+    def frame(self, columns: Sequence[str]) -> pl.DataFrame:
+        """Some columns of all products."""
+        return pl.concat([shard.frame(columns) for shard in self.shards()])
+
+    def verify(self) -> list[str]:
+        """Compare every file's SHA-256 with the manifest; return the names of those that differ or are missing."""
+        return [
+            record.name
+            for record in self.manifest.shards
+            if not (self.folder / record.name).is_file() or sha256_of(self.folder / record.name) != record.sha256
+        ]
+
+
+def open_shard_set(folder: Path) -> ShardSet:
+    """Open a finished shard set.
+
+    Raises:
+        ShardError: the folder is none, is damaged, or its embedding was interrupted.
+    """
+    manifest = read_manifest(folder)
+    if not manifest.complete:
+        raise ShardError(
+            f"{folder}: unfinished: {manifest.num_products:,} products so far; run the same `prodemb embed` again, "
+            "it goes on where it stopped"
+        )
+    return ShardSet(folder, manifest=manifest)
+
+
+def find_shard_sets(folder: Path) -> list[ShardSet]:
+    """The shard sets at `folder`: itself, and its direct subfolders.
+
+    Raises:
+        ShardError: there is none, or one of them is unfinished.
+    """
+    if not folder.is_dir():
+        raise ShardError(f"{folder}: no such folder; wanted shards, as `prodemb embed` writes them")
+    folders = [f for f in [folder, *sorted(p for p in folder.iterdir() if p.is_dir())] if has_manifest(f)]
+    if not folders:
+        raise ShardError(f"{folder}: no shard set here or one folder below; run `prodemb embed`")
+    return [open_shard_set(f) for f in folders]
+
+
+def first_page_bytes(header: bytes) -> int | None:
+    """The uncompressed size of the page that starts with `header`, or None if this is no data page (v1).
+
+    A Parquet page header is a Thrift compact struct: field 1 (i32) the page type, 0 for a data page; field 2 (i32)
+    the uncompressed size. Both are zigzag varints behind the byte 0x15.
+    Source: https://github.com/apache/parquet-format, parquet.thrift, PageHeader.
+    """
+    if len(header) < 4 or header[0] != 0x15 or header[1] != 0 or header[2] != 0x15:
+        return None
+    value = 0
+    for place, byte in enumerate(header[3:]):
+        value |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:
+            return value >> 1
+    return None

@@ -1,0 +1,92 @@
+"""Writing one shard: vectors and supplied values of some products, in the layout that can be mapped."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prodemb.features import GOLD_LABELS, TEXT_FEATURES, Feature, absent_column, hash_column, supplied_column
+from prodemb.files import replacing, sha256_of
+from prodemb.shards.format import HASH_BYTES, MAX_PRODUCTS, ShardRecord, ShardSchema, shard_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedFeature:
+    """One feature of n products: vectors, and why some are absent."""
+
+    vectors: npt.NDArray[np.float16]
+    """(n, dim), L2-normalised rows; a row of zeros where absent."""
+    absent: list[str | None]
+    """The reason for each absent vector, None for each present one."""
+    hashes: list[bytes | None]
+    """The content hash (16 bytes) of what was encoded, None where absent."""
+
+
+def write_shard(
+    folder: Path,
+    *,
+    index: int,
+    schema: ShardSchema,
+    rows: pa.Table,
+    encoded: Mapping[Feature, EncodedFeature],
+    rows_hash: str,
+) -> ShardRecord:
+    """Write `folder/part-<index>.parquet` under a temporary name, flush and rename it; return its manifest record.
+
+    Args:
+        rows: the products' catalog rows under the standard column names, at most `MAX_PRODUCTS` of them.
+        encoded: one entry for each of `schema.features`, rows as in `rows`.
+    """
+    assert 0 < rows.num_rows <= MAX_PRODUCTS, rows.num_rows
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {"product_id": rows["product_id"].cast(pa.string())}
+    for feature in schema.features:
+        part = encoded[feature]
+        columns[feature] = _vector_column(part.vectors, num_rows=rows.num_rows, dim=schema.dim)
+        columns[absent_column(feature)] = pa.array(part.absent, pa.string())
+        columns[hash_column(feature)] = pa.array(part.hashes, pa.binary(HASH_BYTES))
+    for text_feature in TEXT_FEATURES:
+        columns[supplied_column(text_feature)] = rows[text_feature].cast(pa.string())
+    for label in GOLD_LABELS:
+        columns[label] = rows[label].cast(pa.string())
+
+    path = folder / shard_name(index)
+    with replacing(path) as temporary:
+        _write_parquet(temporary, pa.table(columns, schema=schema.arrow()), features=schema.features)
+        num_bytes, sha256 = temporary.stat().st_size, sha256_of(temporary)
+    return ShardRecord(
+        name=path.name,
+        num_products=rows.num_rows,
+        num_bytes=num_bytes,
+        sha256=sha256,
+        rows_hash=rows_hash,
+        absences={f: dict(Counter(r for r in encoded[f].absent if r is not None)) for f in schema.features},
+    )
+
+
+def _vector_column(vectors: npt.NDArray[np.float16], *, num_rows: int, dim: int) -> pa.Array:
+    """An (n, dim) float16 array as n fixed-size binaries, without a copy."""
+    assert vectors.shape == (num_rows, dim), (vectors.shape, num_rows, dim)
+    assert vectors.dtype == np.dtype("<f2"), vectors.dtype
+    buffer = pa.py_buffer(np.ascontiguousarray(vectors))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(2 * dim), num_rows, [None, buffer])
+
+
+def _write_parquet(path: Path, table: pa.Table, *, features: tuple[Feature, ...]) -> None:
+    """Vectors and hashes plain; strings that repeat as a dictionary; all but the vectors compressed with zstd."""
+    repeating = [name for name in table.column_names if name.endswith("_absent") or name in GOLD_LABELS]
+    repeating += [supplied_column(feature) for feature in TEXT_FEATURES if feature not in ("title", "description")]
+    pq.write_table(
+        table,
+        path,
+        row_group_size=MAX_PRODUCTS,
+        use_dictionary=repeating,
+        compression={name: "none" if name in features else "zstd" for name in table.column_names},
+        write_statistics=["product_id"],
+        data_page_size=1 << 30,
+        write_batch_size=MAX_PRODUCTS,
+    )

@@ -1,0 +1,178 @@
+"""Shards written and read back: equal, mapped without a copy, refused when they are not what the manifest says."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prodemb.errors import FingerprintError, ShardError
+from prodemb.features import CATALOG_COLUMNS, FEATURES
+from prodemb.shards.format import Manifest, ShardRecord, ShardSchema, read_manifest
+from prodemb.shards.reader import ShardSet, find_shard_sets, first_page_bytes, open_shard_set
+from prodemb.shards.writer import EncodedFeature, write_shard
+
+
+def make_rows(num_rows: int, *, start: int = 0) -> pa.Table:
+    columns = {name: pa.array([None] * num_rows, pa.large_string()) for name in CATALOG_COLUMNS}
+    columns["product_id"] = pa.array([f"p{start + i}" for i in range(num_rows)], pa.large_string())
+    columns["title"] = pa.array([f"Mug {i} ☕" for i in range(num_rows)], pa.large_string())
+    return pa.table(columns)
+
+
+def make_encoded(num_rows: int, *, dim: int, seed: int) -> EncodedFeature:
+    random = np.random.default_rng(seed)
+    vectors = random.standard_normal((num_rows, dim)).astype("<f2")
+    absent = [None if random.random() < 0.8 else "missing" for _ in range(num_rows)]
+    vectors[[reason is not None for reason in absent]] = 0
+    return EncodedFeature(
+        vectors=vectors,
+        absent=absent,
+        hashes=[None if reason else bytes(16) for reason in absent],
+    )
+
+
+def make_set(folder: Path, *, sizes: list[int], dim: int = 8, fingerprint: str = "f1") -> dict[str, np.ndarray]:
+    schema = ShardSchema(fingerprint=fingerprint, model="tiny", dim=dim, features=FEATURES)
+    records, truth = [], {feature: [] for feature in FEATURES}
+    for index, size in enumerate(sizes):
+        encoded = {f: make_encoded(size, dim=dim, seed=100 * index + i) for i, f in enumerate(FEATURES)}
+        rows = make_rows(size, start=sum(sizes[:index]))
+        records.append(write_shard(folder, index=index, schema=schema, rows=rows, encoded=encoded, rows_hash="x"))
+        for feature in FEATURES:
+            truth[feature].append(encoded[feature].vectors)
+    write_manifest(folder, schema=schema, records=records)
+    return {feature: np.concatenate(parts) for feature, parts in truth.items()}
+
+
+def write_manifest(folder: Path, *, schema: ShardSchema, records: list[ShardRecord], complete: bool = True) -> None:
+    manifest = Manifest(shard_schema=schema, catalog="c", shard_size=64, complete=complete, shards=tuple(records))
+    manifest.write(folder)
+
+
+@settings(max_examples=15, deadline=None)
+@given(sizes=st.lists(st.integers(1, 300), min_size=1, max_size=3), dim=st.sampled_from([1, 8, 129, 512]))
+def test_vectors_come_back_equal_and_mapped(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], dim: int
+) -> None:
+    folder = tmp_path_factory.mktemp("shards")
+    truth = make_set(folder, sizes=sizes, dim=dim)
+    shards = open_shard_set(folder)
+    assert shards.num_products == sum(sizes)
+    for feature in FEATURES:
+        assert np.array_equal(shards.vectors(feature), truth[feature])
+        assert np.array_equal(shards.present(feature), truth[feature].any(axis=1))
+    for shard in shards.shards():
+        assert shard._mapped("image") is not None
+
+
+def test_a_full_shard_of_512_dimensions_is_mapped(tmp_path: Path) -> None:
+    truth = make_set(tmp_path, sizes=[16_384], dim=512)
+    (shard,) = open_shard_set(tmp_path).shards()
+    mapped = shard._mapped("title")
+    assert mapped is not None
+    assert not mapped.flags.writeable
+    assert np.array_equal(mapped, truth["title"])
+
+
+def test_polars_reads_the_vectors_as_documented(tmp_path: Path) -> None:
+    truth = make_set(tmp_path, sizes=[40], dim=8)
+    vectors = pl.read_parquet(tmp_path / "part-00000.parquet").select(
+        pl.col("image").bin.reinterpret(dtype=pl.Array(pl.Float16, 8), endianness="little")
+    )
+    assert np.array_equal(vectors.to_series().to_numpy(), truth["image"])
+
+
+def test_another_layout_falls_back_to_an_ordinary_read(tmp_path: Path) -> None:
+    truth = make_set(tmp_path, sizes=[1000], dim=64)
+    path = tmp_path / "part-00000.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table, path, compression="zstd", row_group_size=300)
+    manifest = read_manifest(tmp_path)
+    record = manifest.shards[0].model_copy(update={"num_bytes": path.stat().st_size})
+    write_manifest(tmp_path, schema=manifest.shard_schema, records=[record])
+    (shard,) = open_shard_set(tmp_path).shards()
+    assert shard._mapped("cat2") is None
+    assert np.array_equal(shard.vectors("cat2"), truth["cat2"])
+
+
+def test_several_pages_are_not_mapped(tmp_path: Path) -> None:
+    truth = make_set(tmp_path, sizes=[1000], dim=64)
+    path = tmp_path / "part-00000.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table, path, compression="none", use_dictionary=False, data_page_size=4096, write_batch_size=16)
+    manifest = read_manifest(tmp_path)
+    record = manifest.shards[0].model_copy(update={"num_bytes": path.stat().st_size})
+    write_manifest(tmp_path, schema=manifest.shard_schema, records=[record])
+    (shard,) = open_shard_set(tmp_path).shards()
+    assert shard._mapped("image") is None
+    assert np.array_equal(shard.vectors("image"), truth["image"])
+
+
+@given(st.binary(max_size=32))
+def test_any_bytes_are_a_page_header_or_not(header: bytes) -> None:
+    assert first_page_bytes(header) is None or first_page_bytes(header) >= 0
+
+
+def test_a_truncated_shard_is_refused(tmp_path: Path) -> None:
+    make_set(tmp_path, sizes=[30])
+    path = tmp_path / "part-00000.parquet"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(ShardError, match=r"part-00000\.parquet: found .* bytes, wanted"):
+        open_shard_set(tmp_path).vectors("image")
+
+
+def test_an_altered_shard_is_named_by_verify(tmp_path: Path) -> None:
+    make_set(tmp_path, sizes=[30, 30])
+    assert open_shard_set(tmp_path).verify() == []
+    path = tmp_path / "part-00001.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert open_shard_set(tmp_path).verify() == ["part-00001.parquet"]
+
+
+def test_a_shard_of_another_model_is_refused(tmp_path: Path) -> None:
+    make_set(tmp_path / "a", sizes=[30], fingerprint="aaaa")
+    make_set(tmp_path / "b", sizes=[30], fingerprint="bbbb")
+    manifest_b = read_manifest(tmp_path / "b")
+    (tmp_path / "b" / "part-00000.parquet").write_bytes((tmp_path / "a" / "part-00000.parquet").read_bytes())
+    record = manifest_b.shards[0].model_copy(
+        update={"num_bytes": (tmp_path / "b" / "part-00000.parquet").stat().st_size}
+    )
+    write_manifest(tmp_path / "b", schema=manifest_b.shard_schema, records=[record])
+    with pytest.raises(FingerprintError, match=r"aaaa.*bbbb"):
+        open_shard_set(tmp_path / "b").vectors("image")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "not JSON"), ("[]", "damaged"), ('{"shards": 3}', "damaged")],
+)
+def test_a_damaged_manifest_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(ShardError, match=message):
+        open_shard_set(tmp_path)
+
+
+def test_an_unfinished_set_is_refused(tmp_path: Path) -> None:
+    make_set(tmp_path, sizes=[30])
+    manifest = read_manifest(tmp_path)
+    write_manifest(tmp_path, schema=manifest.shard_schema, records=list(manifest.shards), complete=False)
+    with pytest.raises(ShardError, match="unfinished: 30 products so far"):
+        open_shard_set(tmp_path)
+
+
+def test_sets_are_found_at_the_folder_and_one_below(tmp_path: Path) -> None:
+    make_set(tmp_path / "shards" / "clip", sizes=[3])
+    make_set(tmp_path / "shards" / "category", sizes=[3])
+    assert [s.folder.name for s in find_shard_sets(tmp_path / "shards")] == ["category", "clip"]
+    assert isinstance(find_shard_sets(tmp_path / "shards" / "clip")[0], ShardSet)
+    with pytest.raises(ShardError, match="no shard set here"):
+        find_shard_sets(tmp_path)
+    with pytest.raises(ShardError, match="no such folder"):
+        find_shard_sets(tmp_path / "nowhere")
