@@ -1,0 +1,64 @@
+# Every target works on a fresh checkout; what is done is not done again.
+PYTHON ?= python3
+BIN    := .venv/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+# One's own catalog and checkpoint: make embed CATALOG=feed.csv MODEL=openai/clip-vit-base-patch32
+CATALOG ?=
+MODEL   ?=
+
+.PHONY: install demo embed train-brand train-category finetune-category score test check format bench pretrain clean
+
+install: .venv/installed  ## a virtual environment in .venv with prodemb in it
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e '.[fast]'
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(PIP) install --quiet -c constraints.txt -e '.[fast,dev]'
+	touch $@
+
+demo: install  ## the whole main job on a generated catalog
+	$(BIN)/prodemb run
+
+embed: install  ## stage one: catalog to shards
+	$(BIN)/prodemb embed $(CATALOG) $(if $(MODEL),--model $(MODEL))
+
+train-brand: embed  ## stage two: the brand head
+	$(BIN)/prodemb train-brand
+
+train-category: embed  ## stage two: the category head
+	$(BIN)/prodemb train-category
+
+finetune-category: install  ## fine-tune CLIP for categories, regenerate its shards, train the head on them
+	$(BIN)/prodemb finetune-category $(CATALOG)
+
+score: install  ## shards to out.parquet
+	$(BIN)/prodemb score shards/ out.parquet
+
+test: .venv/installed-dev  ## the test suite
+	$(BIN)/python -m pytest -n 2
+
+check: .venv/installed-dev  ## format, lint, types, import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/installed-dev  ## throughput of stage one and of shards, as ratios to their ceilings
+	$(PIP) install --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/python tests/bench/stage_one.py
+
+pretrain: install  ## make the bundled CLIP anew (minutes)
+	$(BIN)/python -m prodemb.bundled.pretrain
+
+clean:  ## remove what the commands made, not the environment
+	rm -rf sample shards heads checkpoints runs out.parquet aliases.csv

@@ -1,0 +1,214 @@
+"""The main job as steps, each of which skips what an earlier run has finished."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from prodemb.catalog.aliases import AliasTable, read_aliases
+from prodemb.catalog.brand_counts import count_supplied
+from prodemb.catalog.brands import BrandsConfig, canonicalise
+from prodemb.catalog.reader import CatalogConfig, open_catalog
+from prodemb.catalog.sample import write_sample
+from prodemb.catalog.taxonomy import Taxonomy, read_taxonomy, sample_taxonomy
+from prodemb.device import choose_device
+from prodemb.embed import EmbedReport, embed
+from prodemb.errors import HeadError, TaxonomyError
+from prodemb.features import TEXT_FEATURES, supplied_column
+from prodemb.files import sha256_of
+from prodemb.finetune import FinetuneReport, finetune
+from prodemb.fit import Epoch
+from prodemb.heads import CARD_NAME, HeadCard, TrainedHead, load_head, save_head
+from prodemb.labels import brand_labels, category_labels
+from prodemb.pipeline import Pipeline
+from prodemb.score import ScoreReport, score
+from prodemb.shards.format import has_manifest, read_manifest
+from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.train import train_head
+
+Advance = Callable[[int, int], None]
+"""Called with what is done and what there is in all."""
+
+Watch = Callable[[str], AbstractContextManager[Advance]]
+"""Opens a progress display with this title."""
+
+SAMPLE_PRODUCTS = 3000
+SAMPLE_SEED = 5
+SAMPLE_FOLDER = Path(CatalogConfig().path).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainReport:
+    """A head that is ready, and whether this run trained it."""
+
+    head: TrainedHead
+    folder: Path
+    shards: Path
+    seconds: float
+    was_done: bool
+    aliases: AliasTable | None = None
+    """The alias table that brand labels came from."""
+
+
+def ensure_sample(pipeline: Pipeline) -> bool:
+    """Generate the sample catalog if the pipeline reads it and it is not there; whether it was generated."""
+    if pipeline.catalog.path != CatalogConfig().path or Path(pipeline.catalog.path).exists():
+        return False
+    write_sample(SAMPLE_FOLDER, num_products=SAMPLE_PRODUCTS, seed=SAMPLE_SEED)
+    return True
+
+
+def embed_catalog(pipeline: Pipeline, *, watch: Watch, retitled: str = "Embedding") -> EmbedReport:
+    """Stage one of a pipeline."""
+    with watch(retitled) as advance:
+        catalog = open_catalog(pipeline.catalog)
+        return embed(pipeline.embed, catalog=catalog, images=pipeline.images, progress=advance)
+
+
+def update_aliases(config: BrandsConfig, *, batches: Iterator[pa.Table]) -> AliasTable:
+    """Bring the alias file at `config.aliases` up to date with a catalog's supplied brands.
+
+    What the file says already stays, edited or not; only new strings are decided.
+    """
+    path = Path(config.aliases)
+    known = read_aliases(path) if path.exists() else None
+    table = canonicalise(count_supplied(batches, examples=config.examples), config=config, known=known)
+    if known is None or table.rows != known.rows:
+        table.write(path)
+    return table
+
+
+def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> TrainReport:
+    """Train the pipeline's head on a shard set into `folder`, unless it was trained on just that."""
+    started = time.perf_counter()
+    shard_set = open_shard_set(shards)
+    aliases = None
+    made_from: dict[str, Any] = {
+        "shards": [record.sha256 for record in shard_set.manifest.shards],
+        "settings": pipeline.model_dump(mode="json", include={"aggregate", "head", "train"}),
+    }
+    if pipeline.target == "brand":
+        aliases = update_aliases(pipeline.brands, batches=_supplied(shard_set))
+        made_from["aliases"] = sha256_of(Path(pipeline.brands.aliases))
+    elif pipeline.train.taxonomy is not None:
+        made_from["taxonomy"] = sha256_of(_existing(pipeline.train.taxonomy))
+    inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
+
+    done = load_head(folder) if (folder / CARD_NAME).is_file() else None
+    if done is not None and done.card.inputs == inputs:
+        seconds = time.perf_counter() - started
+        return TrainReport(head=done, folder=folder, shards=shards, seconds=seconds, was_done=True, aliases=aliases)
+
+    if aliases is not None:
+        labels = brand_labels(shard_set, canonical_of=aliases.canonical_of)
+    else:
+        taxonomy, name = _taxonomy(pipeline)
+        labels = category_labels(shard_set, taxonomy=taxonomy, taxonomy_name=name)
+    with watch(f"Training the {pipeline.target} head") as advance:
+
+        def on_epoch(epoch: Epoch) -> None:
+            advance(epoch.index, epoch.num_epochs)
+
+        head = train_head(
+            shard_set,
+            labels=labels,
+            config=pipeline.train,
+            aggregate=pipeline.aggregate,
+            head=pipeline.head,
+            device=choose_device(pipeline.embed.device),
+            progress=on_epoch,
+        )
+    saved = save_head(folder, head.made_from(inputs))
+    seconds = time.perf_counter() - started
+    return TrainReport(head=saved, folder=folder, shards=shards, seconds=seconds, was_done=False, aliases=aliases)
+
+
+def finetune_category(pipeline: Pipeline, *, watch: Watch) -> tuple[FinetuneReport, EmbedReport]:
+    """Fine-tune the pipeline's CLIP on its catalog's categories and regenerate the shards with it."""
+    taxonomy, _ = _taxonomy(pipeline)
+    catalog = open_catalog(pipeline.catalog)
+    catalog.check_ids()
+    with watch("Fine-tuning CLIP") as advance:
+        report = finetune(
+            catalog,
+            config=pipeline.finetune,
+            model=pipeline.embed.model,
+            revision=pipeline.embed.revision,
+            images=pipeline.images,
+            taxonomy=taxonomy,
+            device=pipeline.embed.device,
+            progress=advance,
+        )
+    tuned = pipeline.replaced(
+        {"embed": {"model": pipeline.finetune.out, "out": pipeline.finetune.shards}}, source="[finetune]"
+    )
+    return report, embed_catalog(tuned, watch=watch, retitled="Regenerating the shards")
+
+
+def head_shards(pipeline: Pipeline) -> Path:
+    """Where a head trains: the set named in [train]; for categories the fine-tuned one if there; else CLIP's own."""
+    if pipeline.train.shards is not None:
+        return Path(pipeline.train.shards)
+    tuned = Path(pipeline.finetune.shards)
+    use_tuned = pipeline.target == "category" and has_manifest(tuned) and read_manifest(tuned).complete
+    return tuned if use_tuned else Path(pipeline.embed.out)
+
+
+def frozen_card(pipeline: Pipeline, *, tuned: HeadCard) -> HeadCard | None:
+    """The card of the head on CLIP as published, to compare a fine-tuned one with; None if there is none."""
+    folder = pipeline.frozen_head_folder
+    if pipeline.target != "category" or not (folder / CARD_NAME).is_file():
+        return None
+    card = load_head(folder).card
+    return card if card.fingerprint != tuned.fingerprint else None
+
+
+def has_category_labels(shards: Path) -> bool:
+    """Whether any product of the shard set carries a gold category."""
+    return any(shard.frame(["google_category_id"]).to_series().count() for shard in open_shard_set(shards).shards())
+
+
+def score_shards(
+    shards: Sequence[ShardSet], *, out: Path, heads: Sequence[Path], pipeline: Pipeline, watch: Watch
+) -> ScoreReport:
+    """Score the shards with the heads that are there.
+
+    Raises:
+        HeadError: none of the head folders holds a head.
+    """
+    found = [load_head(folder) for folder in heads if (folder / CARD_NAME).is_file()]
+    if not found:
+        looked = ", ".join(str(folder) for folder in heads)
+        raise HeadError(f"no head in {looked}; run `prodemb train-brand` or `prodemb train-category` first")
+    with watch("Scoring") as advance:
+        device = choose_device(pipeline.embed.device)
+        return score(shards, out, heads=found, config=pipeline.score, device=device, progress=advance)
+
+
+def _supplied(shard_set: ShardSet) -> Iterator[pa.Table]:
+    """The supplied values of a shard set under their catalog names, shard by shard."""
+    names = {supplied_column(feature): feature for feature in TEXT_FEATURES if feature != "description"}
+    for shard in shard_set.shards():
+        yield shard.frame(list(names)).rename(dict(names)).to_arrow()
+
+
+def _taxonomy(pipeline: Pipeline) -> tuple[Taxonomy, str]:
+    """The pipeline's taxonomy and how to call it."""
+    if pipeline.train.taxonomy is None:
+        return sample_taxonomy(), "the part of the taxonomy that prodemb carries"
+    return read_taxonomy(_existing(pipeline.train.taxonomy)), pipeline.train.taxonomy
+
+
+def _existing(taxonomy: str) -> Path:
+    path = Path(taxonomy)
+    if not path.is_file():
+        raise TaxonomyError(
+            f"{path}: no such taxonomy file; `prodemb taxonomy {path}` fetches Google's, or correct [train] taxonomy"
+        )
+    return path

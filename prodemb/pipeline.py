@@ -1,0 +1,105 @@
+"""A pipeline: all settings of one target, from catalog to predictions, as one TOML file holds them."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prodemb.aggregate import AggregateConfig
+from prodemb.catalog.brands import BrandsConfig
+from prodemb.catalog.images import ImagesConfig
+from prodemb.catalog.reader import CatalogConfig
+from prodemb.config import Config
+from prodemb.embed import EmbedConfig
+from prodemb.errors import ConfigError
+from prodemb.finetune import FinetuneConfig
+from prodemb.fit import TrainConfig
+from prodemb.heads import HeadConfig
+from prodemb.labels import Target
+from prodemb.score import ScoreConfig
+
+PIPELINES = Path("pipelines")
+"""Where a project keeps its pipeline files."""
+
+Values = Mapping[str, Mapping[str, Any]]
+"""Settings by table and key."""
+
+
+class Pipeline(Config):
+    """One table for each part; each part's defaults stand in its own config class."""
+
+    target: Target
+    """What the head answers: `brand` or `category`."""
+    catalog: CatalogConfig = CatalogConfig()
+    images: ImagesConfig = ImagesConfig()
+    embed: EmbedConfig = EmbedConfig()
+    brands: BrandsConfig = BrandsConfig()
+    aggregate: AggregateConfig = AggregateConfig()
+    head: HeadConfig = HeadConfig()
+    train: TrainConfig = TrainConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+    score: ScoreConfig = ScoreConfig()
+
+    @property
+    def head_folder(self) -> Path:
+        """The folder of the head that scoring uses."""
+        return Path(self.train.out or f"heads/{self.target}")
+
+    @property
+    def frozen_head_folder(self) -> Path:
+        """The folder of the category head on CLIP as published, kept to compare the fine-tuned one with."""
+        return self.head_folder.with_name(f"{self.head_folder.name}-frozen")
+
+    def replaced(self, values: Values, *, source: str) -> "Pipeline":
+        """This pipeline with some settings replaced; those that are None stay as they are.
+
+        Raises:
+            ConfigError: a value does not fit.
+        """
+        merged: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True) | {"target": self.target}
+        for table, settings in values.items():
+            given = {key: value for key, value in settings.items() if value is not None}
+            if given:
+                merged[table] = merged.get(table, {}) | given
+        return Pipeline.parse(merged, source=source)
+
+
+def read_pipeline(path: Path) -> Pipeline:
+    """Read a pipeline file.
+
+    Raises:
+        ConfigError: there is no such file, it is not TOML, or a key or value does not fit; the line names it.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such pipeline file{_close_files(path)}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from None
+    return Pipeline.parse(values, source=str(path))
+
+
+def own_pipeline(target: Target) -> Pipeline:
+    """The project's pipeline for a target: `pipelines/<target>.toml` where it stands, else all defaults.
+
+    Raises:
+        ConfigError: the file is there but cannot be used, or is for the other target.
+    """
+    path = PIPELINES / f"{target}.toml"
+    if not path.is_file():
+        return Pipeline(target=target)
+    pipeline = read_pipeline(path)
+    if pipeline.target != target:
+        raise ConfigError(f"{path}: target: found {pipeline.target!r}, wanted {target!r}")
+    return pipeline
+
+
+def _close_files(path: Path) -> str:
+    """A hint at files that stand nearby."""
+    folder = path.parent if path.parent.is_dir() else PIPELINES
+    names = sorted(str(p) for p in folder.glob("*.toml")) if folder.is_dir() else []
+    if not names:
+        return "; `prodemb init CATALOG` writes one for your own catalog"
+    close = difflib.get_close_matches(str(path), names, n=1, cutoff=0.4)
+    return f"; did you mean {close[0]}?" if close else f"; found {', '.join(names)}"

@@ -1,0 +1,150 @@
+"""What the commands show on the screen: tables of a run's figures, for people."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from prodemb.catalog.aliases import AliasTable
+from prodemb.catalog.brand_junk import UNBRANDED, UNKNOWN
+from prodemb.embed import EmbedReport
+from prodemb.heads import HeadCard
+from prodemb.shards.reader import ShardSet
+
+
+def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
+    """What stage one made, and where the time went."""
+    manifest = report.manifest
+    lines = [f"{manifest.num_products:,} products in {len(manifest.shards):,} shards at {folder}"]
+    if not report.num_new:
+        lines[0] += "; all done before"
+    else:
+        lines[0] += f"; {report.num_new:,} embedded now, {report.num_new / report.seconds:,.0f} products/s"
+        lines.append(
+            f"{report.seconds:.1f} s on {report.device}: text tower {report.text_tower:.1f} s "
+            f"({report.num_texts:,} distinct texts), image tower {report.image_tower:.1f} s "
+            f"({report.num_images:,} distinct pictures), writing {report.writing:.1f} s, "
+            f"reading {report.reading:.1f} s, decoding {report.decoding:.1f} s over {report.num_workers} threads; "
+            f"the towers waited {report.waiting:.1f} s"
+        )
+        lines.append(f"bottleneck: {report.bottleneck}")
+    return [*lines, *absence_lines(ShardSet(folder, manifest=manifest))]
+
+
+def absence_lines(shard_set: ShardSet) -> list[str]:
+    """Absent vectors by feature and reason."""
+    return [
+        f"absent {feature}: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+        for feature, reasons in shard_set.manifest.absences().items()
+        if reasons
+    ]
+
+
+def head_table(card: HeadCard, *, title: str, before: HeadCard | None = None) -> Table:
+    """A head beside its baselines on the same test products.
+
+    Args:
+        before: the head on CLIP as published, shown beside the fine-tuned one.
+    """
+    count = card.metrics.num_products if card.metrics else 0
+    table = Table(title=f"{title}: {len(card.labels):,} classes, {count:,} test products", title_justify="left")
+    table.add_column("method")
+    for column in ("top-1", "top-5", "macro-F1"):
+        table.add_column(column, justify="right")
+    entries = [(baseline.name, baseline.metrics, baseline.note) for baseline in card.baselines]
+    if before is not None:
+        entries.append(("prodemb head, CLIP frozen", before.metrics, None))
+    name = "prodemb head" if before is None else "prodemb head, CLIP fine-tuned"
+    entries.append((name, card.metrics, None))
+    for method, metrics, note in entries:
+        style = "bold" if method == name else None
+        if metrics is None:
+            table.add_row(f"{method} ({note})" if note else method, "-", "-", "-", style=style)
+            continue
+        top5 = "-" if metrics.top5 is None else f"{metrics.top5:.3f}"
+        table.add_row(method, f"{metrics.top1:.3f}", top5, f"{metrics.macro_f1:.3f}", style=style)
+    return table
+
+
+def shard_set_table(shard_set: ShardSet) -> Table:
+    """A shard set's counts and origin."""
+    manifest, schema = shard_set.manifest, shard_set.schema
+    num_bytes = sum(record.num_bytes for record in manifest.shards)
+    table = Table(title=str(shard_set.folder), title_justify="left", show_header=False)
+    per_product = num_bytes / max(1, manifest.num_products)
+    rows = {
+        "products": f"{manifest.num_products:,} in {len(manifest.shards):,} shards of up to {manifest.shard_size:,}",
+        "catalog": manifest.catalog,
+        "model": f"{schema.model} (fingerprint {schema.fingerprint})",
+        "vectors": f"{schema.dim} x float16, L2-normalised",
+        "features": ", ".join(schema.features),
+        "size": f"{_size(num_bytes)}, {per_product:,.0f} bytes a product",
+        "state": "complete" if manifest.complete else "unfinished: run `prodemb embed` again",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def absence_table(shard_set: ShardSet) -> Table:
+    """How many vectors are present, and why the others are absent."""
+    table = Table(show_header=True)
+    table.add_column("feature")
+    table.add_column("present", justify="right")
+    table.add_column("absent", justify="right")
+    table.add_column("reasons")
+    absences = shard_set.manifest.absences()
+    for feature in shard_set.schema.features:
+        reasons = absences.get(feature, {})
+        absent = sum(reasons.values())
+        shown = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
+        table.add_row(feature, f"{shard_set.num_products - absent:,}", f"{absent:,}", shown)
+    return table
+
+
+def alias_lines(table: AliasTable, *, path: Path) -> list[str]:
+    """What the canonicaliser decided, in numbers."""
+    effective = [row.effective for row in table.rows]
+    brands = set(effective) - {UNKNOWN, UNBRANDED}
+    junk = sum(name in (UNKNOWN, UNBRANDED) for name in effective)
+    review = sum(row.status == "review" for row in table.rows)
+    return [
+        f"{len(table):,} supplied strings -> {len(brands):,} canonical brands, {junk:,} junk or no-name, "
+        f"{review:,} to review; see and edit {path}"
+    ]
+
+
+def seconds_table(steps: Iterable[tuple[str, float, str]]) -> Table:
+    """Seconds by step, and what each made."""
+    table = Table(title="What was made", title_justify="left")
+    table.add_column("step")
+    table.add_column("seconds", justify="right")
+    table.add_column("where")
+    for step, seconds, where in steps:
+        table.add_row(step, f"{seconds:.1f}", where)
+    return table
+
+
+def first_rows(rows: Sequence[dict[str, object]]) -> Table:
+    """A few predictions as an example."""
+    table = Table(title="First predictions", title_justify="left")
+    for column in ("product_id", "category", "confidence", "brand", "confidence"):
+        table.add_column(column, justify="right" if column == "confidence" else "left")
+    for row in rows:
+        table.add_row(*(_cell(row[key]) for key in _SHOWN))
+    return table
+
+
+_SHOWN = ("product_id", "category_path", "category_confidence", "brand", "brand_confidence")
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _size(num_bytes: float) -> str:
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:,.0f} {unit}" if unit == "bytes" else f"{num_bytes:,.1f} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:,.1f} TB"

@@ -1,0 +1,140 @@
+"""The whole main job: embed, train, fine-tune, score, one step after another, and a closing summary."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+from rich.table import Table
+
+from prodemb import job
+from prodemb.errors import ConfigError
+from prodemb.job import TrainReport, Watch
+from prodemb.pipeline import Pipeline
+from prodemb.report import (
+    alias_lines,
+    embed_lines,
+    finetune_lines,
+    first_rows,
+    head_lines,
+    head_table,
+    score_lines,
+    seconds_table,
+)
+from prodemb.shards.reader import open_shard_set
+
+Shown = str | Table
+"""A line or a table for the screen."""
+
+NUM_SHOWN = 5
+
+
+class _Steps:
+    """What each step made and how long it took, for the summary."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, float, str]] = []
+        self._started = time.perf_counter()
+
+    def done(self, name: str, where: str) -> None:
+        """Close the step that began when the one before it was closed."""
+        now = time.perf_counter()
+        self.rows.append((name, now - self._started, where))
+        self._started = now
+
+
+def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iterator[Shown]:
+    """Run pipelines one after another and score with all their heads; yield what there is to show, as it comes.
+
+    Args:
+        finetuned: whether category pipelines fine-tune CLIP, or train on it as published only.
+
+    Raises:
+        ConfigError: two pipelines for one target, or predictions that would go to two files.
+    """
+    _check(pipelines)
+    steps = _Steps()
+    heads: list[TrainReport] = []
+    tables: list[Table] = []
+    embedded: set[str] = set()
+    for pipeline in pipelines:
+        if job.ensure_sample(pipeline):
+            steps.done("generate the sample catalog", pipeline.catalog.path)
+        if pipeline.embed.out not in embedded:
+            yield f"\n== embed: {pipeline.catalog.path} through {pipeline.embed.model}"
+            yield from embed_lines(job.embed_catalog(pipeline, watch=watch), folder=Path(pipeline.embed.out))
+            embedded.add(pipeline.embed.out)
+            steps.done("embed", pipeline.embed.out)
+        if pipeline.target == "brand":
+            yield from _brand(pipeline, watch=watch, heads=heads, tables=tables, steps=steps)
+        else:
+            yield from _category(pipeline, finetuned=finetuned, watch=watch, heads=heads, tables=tables, steps=steps)
+    if not heads:
+        yield "\nno head could be trained, so there is nothing to score with"
+        return
+    yield "\n== score"
+    out = Path(pipelines[0].score.out)
+    sets = {report.shards: open_shard_set(report.shards) for report in heads}
+    folders = [report.folder for report in heads]
+    scored = job.score_shards(list(sets.values()), out=out, heads=folders, pipeline=pipelines[0], watch=watch)
+    yield from score_lines(scored)
+    steps.done("score", str(out))
+    yield "\n== summary"
+    yield seconds_table(steps.rows)
+    yield from tables
+    yield first_rows(pl.read_parquet(out, n_rows=NUM_SHOWN).to_dicts())
+
+
+def _brand(
+    pipeline: Pipeline, *, watch: Watch, heads: list[TrainReport], tables: list[Table], steps: _Steps
+) -> Iterator[Shown]:
+    yield "\n== train the brand head"
+    shards = job.head_shards(pipeline)
+    report = job.train(pipeline, shards=shards, folder=pipeline.head_folder, watch=watch)
+    if report.aliases is not None:
+        yield from alias_lines(report.aliases, path=Path(pipeline.brands.aliases))
+    yield from head_lines(report)
+    heads.append(report)
+    tables.append(head_table(report.head.card, title="Brand head"))
+    steps.done("train the brand head", str(report.folder))
+
+
+def _category(
+    pipeline: Pipeline, *, finetuned: bool, watch: Watch, heads: list[TrainReport], tables: list[Table], steps: _Steps
+) -> Iterator[Shown]:
+    base = Path(pipeline.embed.out)
+    if not job.has_category_labels(base):
+        yield (
+            f"\n== {pipeline.catalog.path}: no product has a google_category_id, so there is no category to learn: "
+            "label some products with Google's ids or paths; the brand path needs none"
+        )
+        return
+    folder = pipeline.frozen_head_folder if finetuned else pipeline.head_folder
+    yield f"\n== train the category head on {base}"
+    report = job.train(pipeline, shards=base, folder=folder, watch=watch)
+    yield from head_lines(report)
+    steps.done("train the category head, CLIP frozen", str(folder))
+    before = None
+    if finetuned:
+        yield "\n== fine-tune CLIP for the categories, and regenerate the shards"
+        tuned, embedded = job.finetune_category(pipeline, watch=watch)
+        yield from finetune_lines(tuned)
+        steps.done("fine-tune CLIP", pipeline.finetune.out)
+        yield from embed_lines(embedded, folder=Path(pipeline.finetune.shards))
+        steps.done("regenerate the shards", pipeline.finetune.shards)
+        before = report.head.card
+        report = job.train(pipeline, shards=Path(pipeline.finetune.shards), folder=pipeline.head_folder, watch=watch)
+        yield from head_lines(report)
+        steps.done("train the category head, CLIP fine-tuned", str(pipeline.head_folder))
+    heads.append(report)
+    tables.append(head_table(report.head.card, title="Category head", before=before))
+
+
+def _check(pipelines: Sequence[Pipeline]) -> None:
+    targets = [pipeline.target for pipeline in pipelines]
+    for target in set(targets):
+        if targets.count(target) > 1:
+            raise ConfigError(f"found {targets.count(target)} pipelines with target {target!r}, wanted one at most")
+    outs = sorted({pipeline.score.out for pipeline in pipelines})
+    if len(outs) > 1:
+        raise ConfigError(f"[score] out: found {' and '.join(outs)} in pipelines that run together, wanted one file")

@@ -1,0 +1,1 @@
+"""CLIP's two towers: loading a checkpoint, its fingerprint, text and picture preprocessing."""

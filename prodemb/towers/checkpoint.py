@@ -1,0 +1,115 @@
+"""Finding a checkpoint's folder, holding it to what prodemb loads, and its fingerprint. Loads no model."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from prodemb.bundled import CLIP_FOLDER
+from prodemb.errors import ModelError
+from prodemb.files import sha256_of
+
+BUNDLED = "bundled"
+"""The name of the tiny CLIP that ships with prodemb."""
+
+PREPROCESSING_VERSION = 1
+"""Raise it when prodemb's own cleaning, tokenising or picture decoding changes what a vector is."""
+
+_WEIGHTS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+_SETTINGS = ("*.json", "*.txt", "*.model")
+_NOT_SETTINGS = ("*.index.json", "trainer_state.json", "finetune*.json", "README*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A local folder in Hugging Face's format that holds a dual encoder."""
+
+    name: str
+    """As the user gave it: a path, a hub id, or `bundled`."""
+    folder: Path
+    config: dict[str, Any]
+    """The folder's config.json."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits over the bytes of weights, config, tokenizer and preprocessor files.
+
+        The number format and device of a run are left out: bfloat16 and float32 vectors of one checkpoint may stand
+        in one shard set (cosine above 0.999).
+        """
+        digest = hashlib.sha256(f"preprocessing {PREPROCESSING_VERSION}\n".encode())
+        for path in self.files():
+            digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+        return digest.hexdigest()[:16]
+
+    def files(self) -> list[Path]:
+        """The files that decide what a vector is, by name."""
+        found = {path for pattern in (*_WEIGHTS, *_SETTINGS) for path in self.folder.glob(pattern)}
+        left_out = {path for pattern in _NOT_SETTINGS for path in self.folder.glob(pattern)}
+        return sorted(found - left_out)
+
+
+def find_checkpoint(model: str, *, revision: str | None = None) -> Checkpoint:
+    """The checkpoint called `model`: `bundled`, a folder, or a hub id (downloaded once into Hugging Face's cache).
+
+    Raises:
+        ModelError: nothing is there, it has no safetensors weights, or it is not a dual encoder.
+    """
+    if model == BUNDLED:
+        folder = CLIP_FOLDER
+    elif Path(model).is_dir():
+        folder = Path(model)
+    elif _looks_like_a_path(model):
+        raise ModelError(f"model: found {model!r}, but there is no such folder; wanted a checkpoint folder or hub id")
+    else:
+        folder = _download(model, revision=revision)
+    return Checkpoint(name=model, folder=folder, config=_read_config(folder))
+
+
+def _looks_like_a_path(model: str) -> bool:
+    return model.startswith((".", "/", "~")) or model.endswith("/") or model.count("/") > 1 or "\\" in model
+
+
+def _download(model: str, *, revision: str | None) -> Path:
+    """Fetch a hub repository's safetensors weights and settings; nothing that is code or pickle."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    at = f" at revision {revision!r}" if revision else ""
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=[*_WEIGHTS, *_SETTINGS]))
+    except HFValidationError:
+        raise ModelError(f"model: found {model!r}; wanted 'bundled', a folder, or a hub id 'owner/name'") from None
+    except LocalEntryNotFoundError:
+        raise ModelError(
+            f"model: {model!r}{at} is no folder here, and the Hugging Face hub cannot be reached to look for it; "
+            "wanted a checkpoint folder, or a hub id and a network"
+        ) from None
+    except (HfHubHTTPError, OSError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ModelError(f"model: cannot fetch {model!r}{at} from the Hugging Face hub: {first_line}") from None
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """The folder's config.json, once the folder is known to be a dual encoder with safetensors weights."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{folder}: no config.json; wanted a checkpoint folder in Hugging Face's format") from None
+    except ValueError as error:
+        raise ModelError(f"{path}: not JSON ({error})") from None
+    if not isinstance(config, dict) or "text_config" not in config or "vision_config" not in config:
+        kind = config.get("model_type", "unknown") if isinstance(config, dict) else "unknown"
+        raise ModelError(
+            f"{folder}: found a model of type {kind!r}, which is not a dual encoder; "
+            "wanted a text and a vision tower with one space, such as CLIP or SigLIP"
+        )
+    if not any(True for pattern in _WEIGHTS[:2] for _ in folder.glob(pattern)):
+        raise ModelError(
+            f"{folder}: no model.safetensors; only safetensors weights are read (for a hub id, try a revision that "
+            "has them, such as 'refs/pr/1', or save the model once with save_pretrained)"
+        )
+    return config

@@ -1,0 +1,207 @@
+"""Loading a dual encoder, and running its two towers on ready batches."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from prodemb.device import DeviceName, choose_device, fastest_dtype
+from prodemb.errors import ConfigError, ModelError
+from prodemb.towers.checkpoint import Checkpoint
+from prodemb.towers.image import ImagePreprocessor
+from prodemb.towers.text import TextPreprocessor, token_batches
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+logger = logging.getLogger(__name__)
+
+DtypeName = Literal["auto", "float32", "bfloat16"]
+
+
+class Towers:
+    """A loaded dual encoder: strings and pictures in, L2-normalised vectors of one space out."""
+
+    def __init__(
+        self,
+        *,
+        checkpoint: Checkpoint,
+        model: "PreTrainedModel",
+        text: TextPreprocessor,
+        image: ImagePreprocessor,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.model = model
+        self.text = text
+        self.image = image
+        self.device = device
+        self.dtype = dtype
+        self._mean = torch.tensor(image.mean, device=device, dtype=torch.float32).view(1, 3, 1, 1)
+        self._std = torch.tensor(image.std, device=device, dtype=torch.float32).view(1, 3, 1, 1)
+        self.dim = self._check()
+
+    def text_vectors(self, token_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Tokens (n, t) int64 to vectors (n, dim) float32, L2-normalised; gradients flow if they are enabled."""
+        output = self.model.get_text_features(input_ids=token_ids, attention_mask=attention_mask)
+        return torch.nn.functional.normalize(_pooled(output).float(), dim=-1)
+
+    def image_vectors(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pictures (n, height, width, 3) uint8 to vectors (n, dim) float32, L2-normalised; gradients as above."""
+        values = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
+        values = (values * self.image.rescale - self._mean) / self._std
+        output = self.model.get_image_features(pixel_values=values.to(self.dtype))
+        return torch.nn.functional.normalize(_pooled(output).float(), dim=-1)
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str], *, max_tokens: int) -> npt.NDArray[np.float16]:
+        """Encode strings, shortest first, in batches of at most `max_tokens` padded tokens.
+
+        Returns:
+            (n, dim) float16, in the order of `texts`.
+        """
+        vectors = np.empty((len(texts), self.dim), dtype="<f2")
+        for places, token_ids, attention_mask in self._text_batches(texts, max_tokens=max_tokens):
+            vectors[places] = self.text_vectors(token_ids, attention_mask).half().cpu().numpy()
+        return vectors
+
+    @torch.inference_mode()
+    def encode_images(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+        """Encode pictures (n, height, width, 3) uint8 as one batch.
+
+        Returns:
+            (n, dim) float16.
+        """
+        out: npt.NDArray[np.float16] = self.image_vectors(torch.from_numpy(pixels)).half().cpu().numpy()
+        return out
+
+    def _text_batches(
+        self, texts: Sequence[str], *, max_tokens: int
+    ) -> Iterator[tuple[npt.NDArray[np.int64], torch.Tensor, torch.Tensor | None]]:
+        """Places in `texts`, token ids on the device and the attention mask, where the model needs one."""
+        token_lists = self.text.tokenize(texts)
+        lengths = [self.text.max_length if self.text.pad_to_max else len(tokens) for tokens in token_lists]
+        for places in token_batches(lengths, max_tokens=max_tokens):
+            token_ids, attention_mask = self.text.pad([token_lists[place] for place in places])
+            mask = None if attention_mask is None else attention_mask.to(self.device, non_blocking=True)
+            yield np.asarray(places), token_ids.to(self.device, non_blocking=True), mask
+
+    @torch.inference_mode()
+    def _check(self) -> int:
+        """Run one small batch through each tower and return the dimension they share.
+
+        Raises:
+            ModelError: a tower fails, the dimensions differ, or a number is not finite.
+        """
+        name = self.checkpoint.name
+        try:
+            token_ids, mask = self.text.pad(self.text.tokenize(["a product"]))
+            text = self.text_vectors(token_ids.to(self.device), None if mask is None else mask.to(self.device))
+            image = self.image_vectors(torch.full((1, *self.image.shape), 127, dtype=torch.uint8))
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            first_line = str(error).strip().splitlines()[0]
+            raise ModelError(f"{name}: its towers do not run on one text and one picture: {first_line}") from error
+        if text.shape != image.shape:
+            raise ModelError(f"{name}: text vectors have {text.shape[1]} numbers, picture vectors {image.shape[1]}")
+        if not (torch.isfinite(text).all() and torch.isfinite(image).all()):
+            raise ModelError(f"{name}: its vectors are not finite in {self.dtype}; try dtype = 'float32'")
+        return int(text.shape[1])
+
+
+def load_towers(
+    checkpoint: Checkpoint, *, device: DeviceName = "auto", dtype: DtypeName = "auto", for_training: bool = False
+) -> Towers:
+    """Load a checkpoint's weights (safetensors only, no code of the checkpoint runs) onto a device.
+
+    Args:
+        for_training: keep float32 master weights and enable gradients.
+
+    Raises:
+        ModelError: the weights, tokenizer or preprocessor cannot be loaded, or it is not a dual encoder.
+        ConfigError: the device is not there.
+    """
+    import transformers
+    from safetensors import SafetensorError
+    from transformers import AutoModel
+
+    chosen_device = choose_device(device)
+    chosen_dtype = torch.float32 if for_training else _dtype(dtype, device=chosen_device)
+    folder = checkpoint.folder
+    # transformers reports missing weights and draws a bar as it loads; here the one is an error, the other noise.
+    verbosity, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        model, info = AutoModel.from_pretrained(
+            folder,
+            dtype=chosen_dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ModelError(f"{checkpoint.name}: cannot be loaded: {first_line}") from None
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        if bars:
+            transformers.logging.enable_progress_bar()
+    _check_dual_encoder(model, checkpoint=checkpoint, info=info)
+    model.requires_grad_(for_training)
+    return Towers(
+        checkpoint=checkpoint,
+        model=model.to(chosen_device).eval(),
+        text=TextPreprocessor.from_folder(folder, config=checkpoint.config),
+        image=ImagePreprocessor.from_folder(folder),
+        device=chosen_device,
+        dtype=chosen_dtype,
+    )
+
+
+def save_checkpoint(towers: Towers, folder: Path) -> None:
+    """Write the towers' weights and the settings they were loaded with, in Hugging Face's format, safetensors."""
+    towers.model.save_pretrained(folder)
+    for path in towers.checkpoint.files():
+        if path.suffix != ".safetensors" and path.name != "config.json" and not (folder / path.name).exists():
+            (folder / path.name).write_bytes(path.read_bytes())
+
+
+def _dtype(name: DtypeName, *, device: torch.device) -> torch.dtype:
+    match name:
+        case "auto":
+            return fastest_dtype(device)
+        case "float32":
+            return torch.float32
+        case "bfloat16":
+            return torch.bfloat16
+    raise ConfigError(f"dtype: found {name!r}, wanted 'auto', 'float32' or 'bfloat16'")
+
+
+def _check_dual_encoder(model: Any, *, checkpoint: Checkpoint, info: dict[str, Any]) -> None:
+    kind = checkpoint.config.get("model_type")
+    if not (hasattr(model, "get_text_features") and hasattr(model, "get_image_features")):
+        raise ModelError(f"{checkpoint.name}: found a model of type {kind!r}; wanted a dual encoder (CLIP, SigLIP)")
+    if kind == "siglip2":
+        raise ModelError(
+            f"{checkpoint.name}: found SigLIP 2 with free picture sizes (NaFlex); wanted one of fixed size, such as "
+            "google/siglip2-base-patch16-224"
+        )
+    if info.get("missing_keys"):
+        first, *others = sorted(info["missing_keys"])
+        raise ModelError(
+            f"{checkpoint.name}: its weights lack {first!r} and {len(others)} more; the file is incomplete"
+        )
+
+
+def _pooled(output: Any) -> torch.Tensor:
+    """The projected vectors: transformers 5 wraps them in an output object, older ones return them bare."""
+    pooled = output if isinstance(output, torch.Tensor) else output.pooler_output
+    assert isinstance(pooled, torch.Tensor)
+    return pooled

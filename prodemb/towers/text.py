@@ -1,0 +1,100 @@
+"""Strings to token ids, as the checkpoint was trained on them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from prodemb.errors import ModelError
+
+MAX_CHARACTERS_A_TOKEN = 16
+"""A text is cut to this many characters for each token the tower takes: ten-megabyte descriptions cost nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextPreprocessor:
+    """A tokenizer and how the model wants its tokens padded."""
+
+    tokenizer: Any
+    """A fast tokenizer of transformers."""
+    max_length: int
+    """Tokens the text tower takes; longer texts are cut, the end token stays."""
+    pad_id: int
+    pad_to_max: bool
+    """SigLIP was trained on texts padded to full length and without a mask, and is only right that way."""
+    masked: bool
+    """Whether the tower needs an attention mask. CLIP's is causal and pools at the end token: padding is not seen."""
+    lowercase: bool
+    """SigLIP 2's texts are lower case."""
+
+    @classmethod
+    def from_folder(cls, folder: Path, *, config: dict[str, Any]) -> "TextPreprocessor":
+        """Load the tokenizer of a checkpoint folder.
+
+        Raises:
+            ModelError: there is none, or it cannot be loaded.
+        """
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
+            first_line = str(error).strip().splitlines()[0]
+            raise ModelError(f"{folder}: its tokenizer cannot be loaded: {first_line}") from None
+        positions = int(config["text_config"].get("max_position_embeddings") or (64 if _is_siglip(config) else 77))
+        pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        if pad_id is None:
+            raise ModelError(f"{folder}: its tokenizer has neither a padding nor an end token")
+        return cls(
+            tokenizer=tokenizer,
+            max_length=min(positions, int(tokenizer.model_max_length)),
+            pad_id=int(pad_id),
+            pad_to_max=_is_siglip(config),
+            masked=config.get("model_type") not in ("clip", "siglip"),
+            lowercase=_is_siglip(config) and int(config["text_config"].get("vocab_size", 0)) > 100_000,
+        )
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, unpadded, at most `max_length` of them."""
+        if not texts:
+            return []
+        limit = self.max_length * MAX_CHARACTERS_A_TOKEN
+        cut = [text[:limit].lower() if self.lowercase else text[:limit] for text in texts]
+        encoded = self.tokenizer(cut, truncation=True, max_length=self.max_length, return_attention_mask=False)
+        ids: list[list[int]] = encoded["input_ids"]
+        return ids
+
+    def pad(self, token_lists: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Token lists as one tensor (n, t) int64, t the longest or `max_length`, and the mask if one is needed."""
+        lengths = np.fromiter(map(len, token_lists), dtype=np.int64, count=len(token_lists))
+        width = self.max_length if self.pad_to_max else int(lengths.max())
+        padded = np.full((len(token_lists), width), self.pad_id, dtype=np.int64)
+        filled: npt.NDArray[np.bool_] = np.arange(width) < lengths[:, None]
+        padded[filled] = np.concatenate([np.asarray(tokens, dtype=np.int64) for tokens in token_lists])
+        mask = torch.from_numpy(filled.astype(np.int64)) if self.masked else None
+        return torch.from_numpy(padded), mask
+
+
+def token_batches(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]:
+    """Group texts of similar length: places in `lengths`, shortest first, each batch at most `max_tokens` when padded.
+
+    A text longer than `max_tokens` is a batch of its own.
+    """
+    batches: list[list[int]] = []
+    batch: list[int] = []
+    for place in np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable").tolist():
+        if batch and lengths[place] * (len(batch) + 1) > max_tokens:
+            batches.append(batch)
+            batch = []
+        batch.append(place)
+    if batch:
+        batches.append(batch)
+    return batches
+
+
+def _is_siglip(config: dict[str, Any]) -> bool:
+    return str(config.get("model_type", "")).startswith("siglip")

@@ -1,0 +1,214 @@
+"""Stage one end to end on a random CLIP: every row once, the same vectors however the run was cut, nothing redone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from prodemb.catalog.reader import CatalogConfig, open_catalog
+
+from prodemb.catalog.images import ImagesConfig
+from prodemb.embed import EmbedConfig, EmbedReport, embed
+from prodemb.errors import BusyError, CatalogError, ConfigError, FingerprintError, ShardError
+from prodemb.features import FEATURES
+from prodemb.files import writing_to
+from prodemb.shards.format import read_manifest
+from prodemb.shards.reader import open_shard_set
+from tests.conftest import jpeg, make_clip
+
+MakeCatalog = Callable[[int], Path]
+
+
+def run(catalog: Path, out: Path, model: Path, **settings: object) -> EmbedReport:
+    config = EmbedConfig.parse(
+        {"model": str(model), "out": str(out), "shard_size": 16, "window": 8, "dtype": "float32", **settings},
+        source="test",
+    )
+    return embed(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=ImagesConfig())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+
+
+def test_every_row_is_in_one_shard_with_its_own_vectors(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog = make_catalog(50)
+    report = run(catalog, tmp_path / "shards", tiny_clip)
+    shards = open_shard_set(tmp_path / "shards")
+    frame = pl.read_parquet(catalog)
+    assert report.num_new == shards.num_products == 50
+    assert shards.frame(["product_id"])["product_id"].to_list() == frame["product_id"].to_list()
+    assert shards.frame(["supplied_title"])["supplied_title"].to_list() == frame["title"].to_list()
+
+    titles = shards.vectors("title").astype(np.float32)
+    assert np.allclose(np.linalg.norm(titles, axis=1), 1, atol=2e-3)
+    same = frame.with_row_index().group_by("title").agg("index")["index"].to_list()
+    for rows in same:
+        assert (titles[rows] == titles[rows[0]]).all() or len({row // 16 for row in rows}) > 1
+
+    absent = shards.frame(["image_absent"])["image_absent"].to_list()
+    assert [reason is not None for reason in absent] == [i % 7 == 3 for i in range(50)]
+    assert set(absent) == {None, "file not found"}
+    assert not shards.vectors("image")[[i for i in range(50) if i % 7 == 3]].any()
+    assert shards.manifest.absences()["cat2"] == {"no value": 50}
+
+
+def test_distinct_contents_go_through_the_towers_once_a_shard(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    report = run(make_catalog(48), tmp_path / "shards", tiny_clip, shard_size=48)
+    frame = pl.read_parquet(tmp_path / "catalog.parquet")
+    texts = {text for feature in FEATURES[:4] for text in frame[feature].to_list() if text is not None}
+    assert report.num_texts == len(texts)
+    assert report.num_images == 11
+
+
+def test_a_second_run_does_nothing_and_leaves_every_byte(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(40), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    before = contents(out)
+    report = run(catalog, out, tiny_clip)
+    assert report.num_new == 0
+    assert contents(out) == before
+
+
+def test_another_window_or_other_workers_do_not_make_shards_stale(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog = make_catalog(40)
+    run(catalog, tmp_path / "shards", tiny_clip)
+    assert run(catalog, tmp_path / "shards", tiny_clip, window=16, decode_workers=3).num_new == 0
+
+
+def test_an_edited_text_or_picture_redoes_its_shard_alone(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(48), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    frame = pl.read_parquet(catalog).with_columns(
+        title=pl.when(pl.col("product_id") == "p20").then(pl.lit("green lamp")).otherwise("title")
+    )
+    frame.write_parquet(catalog)
+    assert run(catalog, out, tiny_clip).num_new == 16
+    (tmp_path / "images" / "40.jpg").write_bytes(jpeg(99))
+    assert run(catalog, out, tiny_clip).num_new == 16
+    run(catalog, tmp_path / "fresh", tiny_clip)
+    assert contents(out) == contents(tmp_path / "fresh")
+
+
+def test_a_shorter_catalog_leaves_no_stray_shards(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
+    run(make_catalog(48), tmp_path / "shards", tiny_clip)
+    run(make_catalog(20), tmp_path / "shards", tiny_clip)
+    assert open_shard_set(tmp_path / "shards").num_products == 20
+    assert len(list((tmp_path / "shards").glob("*.parquet"))) == 2
+
+
+def test_a_damaged_shard_is_made_again(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, out = make_catalog(40), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    before = contents(out)
+    damaged = bytearray(before["part-00001.parquet"])
+    damaged[100] ^= 255
+    (out / "part-00001.parquet").write_bytes(damaged)
+    assert run(catalog, out, tiny_clip).num_new == 16
+    assert contents(out) == before
+
+
+def test_unreadable_pictures_have_a_reason_and_the_run_goes_on(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog = make_catalog(10)
+    (tmp_path / "images" / "0.jpg").write_bytes(b"")
+    (tmp_path / "images" / "1.jpg").write_bytes(b"<html>not a picture</html>")
+    (tmp_path / "images" / "2.jpg").write_bytes(jpeg(1)[:60])
+    run(catalog, tmp_path / "shards", tiny_clip)
+    absent = open_shard_set(tmp_path / "shards").frame(["image_absent"])["image_absent"].to_list()
+    assert all(absent[i] for i in range(4))
+    assert not any(absent[4:])
+
+
+def test_a_folder_of_another_model_is_refused_and_kept(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(10), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    before = contents(out)
+    other = make_clip(tmp_path / "other", seed=1)
+    with pytest.raises(FingerprintError, match=f"{tiny_clip} .* but this run's model is {other}"):
+        run(catalog, out, other)
+    with pytest.raises(ShardError, match="holds the features"):
+        run(catalog, out, tiny_clip, features=["title"])
+    assert contents(out) == before
+
+
+def test_two_runs_on_one_folder(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
+    with writing_to(tmp_path / "shards"), pytest.raises(BusyError, match="another run is writing here"):
+        run(make_catalog(10), tmp_path / "shards", tiny_clip)
+
+
+def test_duplicate_ids_end_the_run_before_anything_is_written(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog = make_catalog(10)
+    pl.concat([pl.read_parquet(catalog)] * 2).write_parquet(catalog)
+    with pytest.raises(CatalogError, match="p0"):
+        run(catalog, tmp_path / "shards", tiny_clip)
+    assert not list(tmp_path.glob("shards/*.parquet"))
+
+
+def test_no_feature_is_refused() -> None:
+    with pytest.raises(ConfigError, match="wanted at least one"):
+        EmbedConfig.parse({"features": []}, source="test")
+
+
+def test_windows_divide_the_shard() -> None:
+    assert EmbedConfig(shard_size=100, window=64).window_size() == 50
+    assert EmbedConfig(shard_size=7, window=512).window_size() == 7
+    assert EmbedConfig().window_size() == 512
+
+
+COMMAND = """
+import sys
+from prodemb.catalog.images import ImagesConfig
+from prodemb.catalog.reader import CatalogConfig, open_catalog
+from prodemb.embed import EmbedConfig, embed
+
+catalog, out, model = sys.argv[1:]
+config = EmbedConfig(model=model, out=out, shard_size=16, window=8, dtype="float32")
+embed(config, catalog=open_catalog(CatalogConfig(path=catalog)), images=ImagesConfig())
+"""
+
+
+@pytest.mark.end_to_end
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(800), tmp_path / "killed"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", COMMAND, str(catalog), str(out), str(tiny_clip)]
+    whole = [*command[:4], str(tmp_path / "whole"), str(tiny_clip)]
+    subprocess.run(whole, env=environment, check=True, timeout=60)
+    num_recorded = []
+    for shards_before_kill in (3, 20):
+        process = subprocess.Popen(command, env=environment)
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if len(list(out.glob("part-*.parquet"))) >= shards_before_kill:
+                break
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        num_recorded.append(len(read_manifest(out).shards))
+    assert num_recorded[0] < 50
+    subprocess.run(command, env=environment, check=True, timeout=60)
+    assert contents(out) == contents(tmp_path / "whole")

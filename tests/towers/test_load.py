@@ -1,0 +1,105 @@
+"""The loaded towers against transformers' own model on the same inputs."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer, SiglipConfig, SiglipModel
+
+from prodemb.errors import ModelError
+from prodemb.towers.checkpoint import find_checkpoint
+from prodemb.towers.load import Towers, load_towers, save_checkpoint
+
+TEXTS = ["red shoe", "a mug for the kitchen with 3 4 5", "lamp", "", "Norvik leather bag men men men men men men"]
+
+
+@pytest.fixture(scope="module")
+def towers(tiny_clip: Path) -> Towers:
+    return load_towers(find_checkpoint(str(tiny_clip)), device="cpu", dtype="float32")
+
+
+def test_texts_equal_the_reference_in_any_batching(towers: Towers, tiny_clip: Path) -> None:
+    model, tokenizer = AutoModel.from_pretrained(tiny_clip), AutoTokenizer.from_pretrained(tiny_clip)
+    inputs = tokenizer(TEXTS, padding="max_length", truncation=True, return_tensors="pt")
+    with torch.inference_mode():
+        reference = torch.nn.functional.normalize(model.get_text_features(**inputs).pooler_output, dim=-1).numpy()
+    for max_tokens in (1, 20, 10_000):
+        assert np.allclose(towers.encode_texts(TEXTS, max_tokens=max_tokens), reference, atol=2e-3)
+
+
+def test_pictures_equal_the_reference(towers: Towers, tiny_clip: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 16, 16, 3), dtype=np.uint8)
+    values = (torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    with torch.inference_mode():
+        output = AutoModel.from_pretrained(tiny_clip).get_image_features(pixel_values=values).pooler_output
+    assert np.allclose(towers.encode_images(pixels), torch.nn.functional.normalize(output, dim=-1).numpy(), atol=2e-3)
+
+
+def test_vectors_are_unit_float16(towers: Towers) -> None:
+    vectors = towers.encode_texts(TEXTS, max_tokens=64)
+    assert vectors.dtype == np.float16
+    assert np.allclose(np.linalg.norm(vectors.astype(np.float32), axis=1), 1, atol=2e-3)
+
+
+def test_bfloat16_stays_close_to_float32(towers: Towers, tiny_clip: Path) -> None:
+    half = load_towers(find_checkpoint(str(tiny_clip)), device="cpu", dtype="bfloat16")
+    a = towers.encode_texts(TEXTS, max_tokens=64).astype(np.float32)
+    b = half.encode_texts(TEXTS, max_tokens=64).astype(np.float32)
+    assert (a * b).sum(axis=1).min() > 0.995
+
+
+def test_saved_weights_load_again_and_have_another_fingerprint(tiny_clip: Path, tmp_path: Path) -> None:
+    towers = load_towers(find_checkpoint(str(tiny_clip)), device="cpu", for_training=True)
+    with torch.no_grad():
+        for parameter in towers.model.parameters():
+            parameter += 0.01
+    save_checkpoint(towers, tmp_path)
+    again = load_towers(find_checkpoint(str(tmp_path)), device="cpu", dtype="float32")
+    assert again.checkpoint.fingerprint != towers.checkpoint.fingerprint
+    for (name, a), (_, b) in zip(towers.model.named_parameters(), again.model.named_parameters(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_siglip_is_padded_to_its_full_length(tiny_clip: Path, tmp_path: Path) -> None:
+    tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = SiglipConfig(
+        text_config=tower | {"vocab_size": 100, "max_position_embeddings": 12, "projection_size": 32},
+        vision_config=tower | {"image_size": 16, "patch_size": 8},
+    )
+    torch.manual_seed(0)
+    SiglipModel(config).save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"):
+        shutil.copy(tiny_clip / name, tmp_path)
+    towers = load_towers(find_checkpoint(str(tmp_path)), device="cpu", dtype="float32")
+    token_ids, mask = towers.text.pad(towers.text.tokenize(["red"]))
+    assert token_ids.shape == (1, 12)
+    assert mask is None
+    alone = towers.encode_texts(["red"], max_tokens=1000)
+    beside = towers.encode_texts(["red", "a mug for the kitchen"], max_tokens=1000)
+    assert np.allclose(alone[0], beside[0], atol=2e-3)
+
+
+def test_weights_that_lack_a_tensor_are_refused(tiny_clip: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(tiny_clip, tmp_path, dirs_exist_ok=True)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["text_projection.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lack 'text_projection\.weight'"):
+        load_towers(find_checkpoint(str(tmp_path)), device="cpu")
+
+
+def test_damaged_weights_are_refused(tiny_clip: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_clip, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.safetensors").write_bytes(b"not safetensors")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_towers(find_checkpoint(str(tmp_path)), device="cpu")
+
+
+def test_the_end_token_is_what_is_pooled(tiny_clip: Path) -> None:
+    config = json.loads((tiny_clip / "config.json").read_text())
+    assert config["text_config"]["eos_token_id"] != 2
