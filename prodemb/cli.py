@@ -207,7 +207,7 @@ def finetune_category(
     chosen = chosen.replaced(settings, source="command line")
     _make_sample(chosen)
     tuned, embedded = job.finetune_category(chosen, watch=_watch)
-    for line in finetune_lines(tuned):
+    for line in finetune_lines(tuned, folder=Path(chosen.finetune.out)):
         _say(line)
     for line in embed_lines(embedded, folder=Path(chosen.finetune.shards)):
         _say(line)
@@ -257,10 +257,9 @@ def taxonomy(
     locale: Annotated[str, typer.Option(help="Language and country, such as en-US or fr-FR.")] = "en-US",
 ) -> None:
     """Fetch Google's product taxonomy with ids."""
-    from prodemb.catalog.taxonomy import fetch_taxonomy, read_taxonomy
+    from prodemb.catalog.taxonomy import fetch_taxonomy
 
-    fetch_taxonomy(locale, out)
-    _say(f"{len(read_taxonomy(out)):,} categories: {out}")
+    _say(f"{len(fetch_taxonomy(locale, out=out)):,} categories: {out}")
 
 
 def _train(pipeline: "Pipeline", *, shards: Path | None, out: str | None, device: Device | None) -> None:

@@ -168,6 +168,7 @@ class _Run:
         self.num_shards = -(-num_products // config.shard_size)
         self._config, self._catalog, self._num_products = config, catalog, num_products
         self._folder = Path(config.out)
+        self._left_out = catalog.left_out()
         self._records = dict(done)
         self._num_old = sum(record.num_products for record in done.values())
         self._started, self._writing = started, 0.0
@@ -260,11 +261,13 @@ class _Run:
         manifest = Manifest(
             shard_schema=schema,
             catalog=self._catalog.name,
+            left_out=self._left_out,
             shard_size=self._config.shard_size,
             complete=complete,
             shards=tuple(self._records[index] for index in sorted(self._records)),
         )
-        manifest.write(self._folder)
+        if not (complete and has_manifest(self._folder) and read_manifest(self._folder) == manifest):
+            manifest.write(self._folder)
         return manifest
 
 

@@ -30,6 +30,7 @@ from prodemb.pipeline import Pipeline
 from prodemb.score import ScoreReport, score
 from prodemb.shards.format import has_manifest, read_manifest
 from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.train import train_head
 
 Advance = Callable[[int, int], None]
@@ -136,12 +137,11 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch) -> tuple[FinetuneRepo
     catalog.check_ids()
     with watch("Fine-tuning CLIP") as advance:
         report = finetune(
-            catalog,
-            config=pipeline.finetune,
-            model=pipeline.embed.model,
-            revision=pipeline.embed.revision,
+            pipeline.finetune,
+            catalog=catalog,
             images=pipeline.images,
             taxonomy=taxonomy,
+            checkpoint=find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision),
             device=pipeline.embed.device,
             progress=advance,
         )

@@ -14,10 +14,10 @@ from prodemb.config import Config
 from prodemb.embed import EmbedConfig
 from prodemb.errors import ConfigError
 from prodemb.finetune import FinetuneConfig
-from prodemb.fit import TrainConfig
 from prodemb.heads import HeadConfig
 from prodemb.labels import Target
 from prodemb.score import ScoreConfig
+from prodemb.train import TrainConfig
 
 PIPELINES = Path("pipelines")
 """Where a project keeps its pipeline files."""

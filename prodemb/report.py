@@ -8,7 +8,10 @@ from rich.table import Table
 from prodemb.catalog.aliases import AliasTable
 from prodemb.catalog.brand_junk import UNBRANDED, UNKNOWN
 from prodemb.embed import EmbedReport
+from prodemb.finetune import FinetuneReport
 from prodemb.heads import HeadCard
+from prodemb.job import TrainReport
+from prodemb.score import ScoreReport
 from prodemb.shards.reader import ShardSet
 
 
@@ -32,8 +35,10 @@ def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
 
 
 def absence_lines(shard_set: ShardSet) -> list[str]:
-    """Absent vectors by feature and reason."""
-    return [
+    """Rows left out, and absent vectors by feature and reason."""
+    left_out = shard_set.manifest.left_out
+    rows = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
+    return [f"rows left out: {rows}"] * bool(left_out) + [
         f"absent {feature}: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
         for feature, reasons in shard_set.manifest.absences().items()
         if reasons
@@ -66,6 +71,47 @@ def head_table(card: HeadCard, *, title: str, before: HeadCard | None = None) ->
     return table
 
 
+def head_lines(report: TrainReport) -> list[str]:
+    """Where a head lies, what it learned from and how long that took."""
+    card = report.head.card
+    if report.was_done:
+        return [f"{card.target} head at {report.folder}: trained before on just these shards and settings"]
+    covered = "" if card.coverage is None else f"; {card.coverage:.1%} of labelled test products have a known class"
+    return [
+        f"{card.target} head at {report.folder}: {len(card.labels):,} classes from {card.num_train:,} products, "
+        f"{card.epochs} epochs in {card.seconds:.1f} s, {report.seconds:.1f} s with baselines{covered}"
+    ]
+
+
+def finetune_lines(report: FinetuneReport, *, folder: Path) -> list[str]:
+    """What fine-tuning did to the validation products."""
+    lines = [
+        f"checkpoint at {folder} ({report.fingerprint}), from {report.model} ({report.original_fingerprint}): "
+        f"{report.num_train:,} products of {report.num_classes:,} categories, {len(report.curve.epochs)} epochs in "
+        f"{report.seconds:.1f} s, {report.interpolation:.0%} of the new weights kept"
+    ]
+    if report.before is not None and report.after is not None:
+        before, after = report.before.nearest_centroid, report.after.nearest_centroid
+        changes = [f"{feature} {before[feature]:.3f} -> {after[feature]:.3f}" for feature in before if feature in after]
+        lines.append(f"right by nearest centroid on {report.after.num_products:,} validation products: ")
+        lines[-1] += ", ".join(changes)
+    return lines
+
+
+def score_lines(report: ScoreReport) -> list[str]:
+    """What scoring wrote, and from which shards."""
+    rate = report.num_products / max(1e-9, report.seconds)
+    read = ", ".join(f"{target} from {folder}" for target, folder in report.shards.items())
+    lines = [f"{report.num_products:,} products in {report.seconds:.1f} s ({rate:,.0f}/s): {report.out}; {read}"]
+    lines += [f"no {target} head, so the {target} columns are null" for target in report.absent]
+    lines += [
+        f"{count:,} products have none of the {target} head's features, so no {target}"
+        for target, count in report.unanswered.items()
+        if count
+    ]
+    return lines
+
+
 def shard_set_table(shard_set: ShardSet) -> Table:
     """A shard set's counts and origin."""
     manifest, schema = shard_set.manifest, shard_set.schema
@@ -78,6 +124,7 @@ def shard_set_table(shard_set: ShardSet) -> Table:
         "model": f"{schema.model} (fingerprint {schema.fingerprint})",
         "vectors": f"{schema.dim} x float16, L2-normalised",
         "features": ", ".join(schema.features),
+        "left out": ", ".join(f"{count:,} rows: {reason}" for reason, count in manifest.left_out.items()) or "no row",
         "size": f"{_size(num_bytes)}, {per_product:,.0f} bytes a product",
         "state": "complete" if manifest.complete else "unfinished: run `prodemb embed` again",
     }

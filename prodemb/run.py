@@ -118,7 +118,7 @@ def _category(
     if finetuned:
         yield "\n== fine-tune CLIP for the categories, and regenerate the shards"
         tuned, embedded = job.finetune_category(pipeline, watch=watch)
-        yield from finetune_lines(tuned)
+        yield from finetune_lines(tuned, folder=Path(pipeline.finetune.out))
         steps.done("fine-tune CLIP", pipeline.finetune.out)
         yield from embed_lines(embedded, folder=Path(pipeline.finetune.shards))
         steps.done("regenerate the shards", pipeline.finetune.shards)

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from prodemb.catalog.reader import CatalogConfig, open_catalog
 
 from prodemb.catalog.images import ImagesConfig
+from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.embed import EmbedConfig, EmbedReport, embed
 from prodemb.errors import BusyError, CatalogError, ConfigError, FingerprintError, ShardError
 from prodemb.features import FEATURES

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from prodemb.config import Config
 from prodemb.errors import ShardError
@@ -95,6 +95,8 @@ class Manifest(Config):
     shard_schema: ShardSchema
     catalog: str
     """The catalog the shards were made from, as the user gave it."""
+    left_out: dict[str, int] = Field(default={})
+    """Rows of the catalog that are in no shard, by reason: those that cannot be read, and bad product ids."""
     shard_size: int
     """Products a shard; the last one may hold fewer."""
     complete: bool

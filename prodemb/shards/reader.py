@@ -158,8 +158,11 @@ def open_shard_set(folder: Path) -> ShardSet:
     return ShardSet(folder, manifest=manifest)
 
 
-def find_shard_sets(folder: Path) -> list[ShardSet]:
+def find_shard_sets(folder: Path, *, unfinished: bool = False) -> list[ShardSet]:
     """The shard sets at `folder`: itself, and its direct subfolders.
+
+    Args:
+        unfinished: take sets too whose embedding was interrupted; they hold what was finished.
 
     Raises:
         ShardError: there is none, or one of them is unfinished.
@@ -169,7 +172,7 @@ def find_shard_sets(folder: Path) -> list[ShardSet]:
     folders = [f for f in [folder, *sorted(p for p in folder.iterdir() if p.is_dir())] if has_manifest(f)]
     if not folders:
         raise ShardError(f"{folder}: no shard set here or one folder below; run `prodemb embed`")
-    return [open_shard_set(f) for f in folders]
+    return [ShardSet(f, manifest=read_manifest(f)) if unfinished else open_shard_set(f) for f in folders]
 
 
 def first_page_bytes(header: bytes) -> int | None:

@@ -1,0 +1,121 @@
+"""The aggregate: many vectors of a product, some of them absent, made into one."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+
+from prodemb.config import Config
+from prodemb.features import FEATURES, Feature
+
+AggregateKind = Literal["mean", "weighted", "concat", "gated"]
+
+_CHUNK = 8192
+"""Products whose vectors are widened to float32 at a time, to bound memory."""
+
+
+class AggregateConfig(Config):
+    """`[aggregate]`: how the vectors of a product become one."""
+
+    kind: AggregateKind = "concat"
+    """`mean` and `weighted` average the present vectors; `concat` puts all side by side, zeros where absent, and adds
+    presence flags; `gated` averages with weights that it learns to read off the vectors."""
+    weights: dict[Feature, float] = Field(default={})
+    """For `weighted`: how much a feature counts; 1 where none is given."""
+    standardise: bool = True
+    """Shift and scale each number of each feature to mean 0 and deviation 1 on the training part first, which takes
+    out the gap between texts and pictures (Liang et al., Mind the Gap, NeurIPS 2022)."""
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_are_positive(cls, weights: dict[Feature, float]) -> dict[Feature, float]:
+        for feature, weight in weights.items():
+            if not 0 < weight < float("inf"):
+                raise ValueError(f"found {feature} = {weight}, wanted a weight above 0")
+        return weights
+
+
+class Aggregate(nn.Module):
+    """Vectors (n, F, d) and presence (n, F) to one vector a product (n, `out_dim`), by one of four ways.
+
+    A product without any vector gets zeros, never NaN.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    weights: Tensor
+
+    def __init__(self, features: Sequence[Feature], *, dim: int, config: AggregateConfig) -> None:
+        """Before `fit`, standardising leaves vectors as they are.
+
+        Args:
+            features: the F features, in the order of the vectors.
+            dim: d, the numbers in one vector.
+        """
+        super().__init__()
+        assert list(features) == sorted(features, key=FEATURES.index), features
+        num_features = len(features)
+        self.config = config
+        self.out_dim = num_features * (dim + 1) if config.kind == "concat" else dim
+        self.register_buffer("mean", torch.zeros(num_features, dim))
+        self.register_buffer("scale", torch.ones(num_features, dim))
+        weights = torch.tensor([config.weights.get(feature, 1.0) for feature in features])
+        self.register_buffer("weights", weights, persistent=False)
+        self.gate: nn.Linear | None = (
+            nn.Linear(num_features * (dim + 1), num_features) if config.kind == "gated" else None
+        )
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
+            nn.init.zeros_(self.gate.bias)
+
+    @torch.no_grad()
+    def fit(self, vectors: Tensor, *, present: Tensor, rows: Tensor | None = None) -> None:
+        """Take mean and deviation of each number from the present vectors of the training part.
+
+        A number that does not vary, or a feature that no product has, is left at its scale.
+
+        Args:
+            vectors: (n, F, d) of any float type.
+            present: (n, F) bool.
+            rows: (m,) the training part's places in them; all of them where none are given.
+        """
+        if not self.config.standardise:
+            return
+        rows = torch.arange(len(vectors), device=vectors.device) if rows is None else rows
+        count = torch.zeros(len(self.mean), 1, dtype=torch.float64, device=vectors.device)
+        total = torch.zeros(self.mean.shape, dtype=torch.float64, device=vectors.device)
+        for some in torch.split(rows, _CHUNK):
+            count += present[some].sum(0)[:, None]
+            total += (vectors[some].float() * present[some][..., None]).sum(0)
+        mean = (total / count.clamp(min=1)).float()
+        total.zero_()
+        for some in torch.split(rows, _CHUNK):
+            total += ((vectors[some].float() - mean).square() * present[some][..., None]).sum(0)
+        deviation = (total / count.clamp(min=1)).sqrt().float()
+        self.mean.copy_(mean)
+        self.scale.copy_(torch.where(deviation > 1e-4, 1 / deviation.clamp(min=1e-4), 1.0))
+
+    def forward(self, vectors: Tensor, present: Tensor) -> Tensor:
+        """(n, F, d) of any float type and (n, F) bool to (n, out_dim) float32."""
+        there = present.to(torch.float32)
+        standardised = (vectors.float() - self.mean) * self.scale * there[..., None]
+        match self.config.kind:
+            case "mean":
+                return _average(standardised, weights=there)
+            case "weighted":
+                return _average(standardised, weights=there * self.weights)
+            case "concat":
+                return torch.cat([standardised.flatten(1), there], dim=1)
+            case "gated":
+                assert self.gate is not None
+                gates = self.gate(torch.cat([standardised.flatten(1), there], dim=1)).float()
+                open_gates = gates.masked_fill(~present, -1e4).softmax(1) * there
+                return _average(standardised, weights=open_gates)
+
+
+def _average(vectors: Tensor, *, weights: Tensor) -> Tensor:
+    """The weighted mean over features: (n, F, d) and (n, F) to (n, d); zeros where all weights are zero."""
+    total = weights.sum(1, keepdim=True)
+    return torch.einsum("nfd,nf->nd", vectors, weights / total.clamp(min=1e-12))

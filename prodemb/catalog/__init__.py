@@ -1,0 +1,1 @@
+"""Catalogs of products: files and their columns, pictures, the Google taxonomy, brands, and a generated sample."""

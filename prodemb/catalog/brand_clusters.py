@@ -1,0 +1,207 @@
+"""Clusters of brand names: which pairs to look at, which link each name takes, and where its cluster's root is."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from prodemb.catalog.brand_evidence import Evidence, Title, prefix_products, spread_words
+from prodemb.catalog.brand_links import PLAIN_WORDS, BrandsConfig, Judge, Link, Names, short_keys
+from prodemb.catalog.brand_neighbours import nearest_keys
+
+_TITLES_READ = 8
+_OPENING_WORDS = 6
+_LEAST_COSINE = 0.5
+_SPREAD_LEAST = 8
+_MOST_SHARING = 3
+_SELLER_TITLES = 10
+_SELLER_BRANDS = 5
+_SELLER_SHARE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a name belongs: its cluster's root, the link that decided, and a root that it may belong to."""
+
+    root: int
+    link: Link | None = None
+    proposed: int | None = None
+
+
+def place_names(
+    names: Names, *, undecided: Iterable[int], evidence: Evidence, config: BrandsConfig
+) -> dict[int, Place]:
+    """Find the root of every undecided name's cluster; all other names are roots and stay so.
+
+    A cluster is a star: each member is linked to its root directly. Where the best link of a name leads to a name
+    that itself belongs elsewhere, the two must fit each other too, or the name stays apart and is left to a person.
+    """
+    masses, followers = prefix_products(names.words, products=names.products)
+    common = spread_words(evidence, words=names.words, least=_SPREAD_LEAST, share=config.common_word)
+    judge = Judge(names, evidence, common, masses, followers, config)
+    open_names = sorted(undecided)
+    candidates = _Candidates.of(judge, open_names=open_names)
+    links = {name: link for name in open_names if (link := _best_link(name, judge=judge, candidates=candidates))}
+    accepted = {name: link for name, link in links.items() if link.accepted}
+    roots = {name: _root_of(name, links=accepted, names=names) for name in open_names}
+    places: dict[int, Place] = {}
+    for name in open_names:
+        link, root = links.get(name), roots[name]
+        if link is None or (root == name and link.accepted):
+            places[name] = Place(name)
+        elif not link.accepted:
+            proposed = roots.get(link.target, link.target)
+            places[name] = Place(name, link, proposed) if proposed != name else Place(name)
+        elif root == link.target or _fits(name, root=root, judge=judge, middle=accepted.get(link.target)):
+            places[name] = Place(root, link)
+        else:
+            places[name] = Place(name, link, root)
+    return places
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """For each name the names it may be linked to, by kind of link."""
+
+    written_alike: dict[int, tuple[int, ...]]
+    longer: dict[str, list[int]]
+    by_initials: dict[str, list[int]]
+
+    @classmethod
+    def of(cls, judge: Judge, *, open_names: list[int]) -> "_Candidates":
+        """Search all pairs worth judging."""
+        names, least = judge.names, judge.config.established
+        established = [name for name, products in enumerate(names.products) if products >= least]
+        longer: dict[str, list[int]] = defaultdict(list)
+        by_initials: dict[str, list[int]] = defaultdict(list)
+        for name in sorted(established, key=lambda name: (-names.products[name], names.keys[name])):
+            words = names.words[name]
+            for size in range(1, len(words)):
+                shorter = longer["".join(words[:size])]
+                if len(shorter) < _MOST_SHARING:
+                    shorter.append(name)
+            for short in short_keys(words):
+                by_initials[short].append(name)
+        return cls(_written_alike(judge, open_names=open_names, established=established), longer, by_initials)
+
+
+def _written_alike(judge: Judge, *, open_names: list[int], established: list[int]) -> dict[int, tuple[int, ...]]:
+    """For each open name the established names that its spelling resembles or that open its titles."""
+    keys = judge.names.keys
+    queries = [(name, stem) for name in open_names for stem in judge.stems(name)]
+    answers = nearest_keys(
+        [stem for _, stem in queries],
+        targets=[keys[name] for name in established],
+        neighbours=judge.config.neighbours,
+        least=_LEAST_COSINE,
+    )
+    found: dict[int, dict[int, None]] = {name: {} for name in open_names}
+    for (name, _), rows in zip(queries, answers, strict=True):
+        found[name].update(dict.fromkeys(established[row] for row in rows))
+    for name in open_names:
+        found[name].update(dict.fromkeys(_opening_names(name, judge=judge)))
+        found[name].pop(name, None)
+    return {name: tuple(targets) for name, targets in found.items()}
+
+
+def _opening_names(name: int, *, judge: Judge) -> Iterable[int]:
+    """The names that the titles of a name's products begin with."""
+    for title in judge.evidence.titles(name)[:_TITLES_READ]:
+        key = ""
+        for word in title.words[:_OPENING_WORDS]:
+            key += word
+            target = judge.names.index.get(key)
+            if target is not None:
+                yield target
+
+
+def _best_link(name: int, *, judge: Judge, candidates: _Candidates) -> Link | None:
+    """The accepted link with the highest score, or else the doubtful one."""
+    names = judge.names
+    stems = judge.stems(name)
+    found = [judge.typo(name, target=target, stems=stems) for target in candidates.written_alike[name]]
+    words, key = names.words[name], names.keys[name]
+    for size in range(len(words) - 1, 0, -1):
+        parent = names.index.get("".join(words[:size]))
+        if parent is not None and parent != name:
+            link = judge.extension(name, parent=parent, size=size)
+            found.append(link)
+            if link is not None:
+                # A shorter parent would skip a name that stands between: "Lee Cooper Blue" is no "Lee".
+                break
+    found += [judge.short_form(name, target=target) for target in candidates.longer.get(key, ()) if target != name]
+    meant = candidates.by_initials.get(key, ())
+    found += [judge.abbreviation(name, target=target, unique=len(meant) == 1) for target in meant if target != name]
+    for other in (f"the{key}", key.removeprefix("the")):
+        target = names.index.get(other)
+        if target is not None and target != name and min(len(other), len(key)) > judge.config.short_name:
+            found.append(judge.article(name, target=target))
+    links = [link for link in found if link is not None]
+    return max(
+        links,
+        key=lambda link: (link.accepted, link.score, names.products[link.target], names.keys[link.target]),
+        default=None,
+    )
+
+
+def _root_of(name: int, *, links: dict[int, Link], names: Names) -> int:
+    """Follow the links to their end; in a ring the name with the most products is the end."""
+    path = [name]
+    while (link := links.get(path[-1])) is not None:
+        if link.target in path:
+            ring = path[path.index(link.target) :]
+            return max(ring, key=lambda member: (names.products[member], names.keys[member]))
+        path.append(link.target)
+    return path[-1]
+
+
+def _fits(name: int, *, root: int, judge: Judge, middle: Link | None) -> bool:
+    """Whether a name fits a root that it reached through another name, whose own link is `middle`.
+
+    Where the name between is only another way to write the root ("UCB"), what extends it extends the root.
+    """
+    if middle is not None and middle.target == root and middle.rule in ("abbreviation", "article", "short_form"):
+        return True
+    words, key = judge.names.words[name], judge.names.keys[root]
+    if any("".join(words[:size]) == key for size in range(1, len(words))):
+        return True
+    if (judge.evidence.named(name, key=key) or 0.0) >= 0.5:
+        return True
+    return judge.typo(name, target=root, stems=judge.stems(name)) is not None
+
+
+def find_sellers(names: Names, *, undecided: Iterable[int], evidence: Evidence, config: BrandsConfig) -> set[int]:
+    """The names of shops that stand where the brand should.
+
+    Their own name hardly ever stands in their titles, and most of these open with the names of several other brands,
+    which do stand in their own titles.
+    """
+    sellers: set[int] = set()
+    for name in undecided:
+        titles = evidence.titles(name)
+        if len(titles) < _SELLER_TITLES or sum(title.names(names.keys[name]) for title in titles) > len(titles) / 20:
+            continue
+        openings = [_opening_brand(title, names=names, evidence=evidence, config=config) for title in titles]
+        brands = [brand for brand in openings if brand is not None and brand != name]
+        if len(set(brands)) >= _SELLER_BRANDS and len(brands) >= _SELLER_SHARE * len(titles):
+            sellers.add(name)
+    return sellers
+
+
+def _opening_brand(title: Title, *, names: Names, evidence: Evidence, config: BrandsConfig) -> int | None:
+    """The established brand that a title begins with, the longest one; no ordinary word counts as one."""
+    found, key = None, ""
+    for word in title.words[:_OPENING_WORDS]:
+        key += word
+        name = names.index.get(key)
+        if name is not None and names.products[name] >= config.established and key not in PLAIN_WORDS:
+            found = name if (evidence.named(name, key=key) or 0.0) >= 0.5 else found
+    return found
+
+
+def proposals_by_rule(places: dict[int, Place]) -> Counter[str]:
+    """How many names each rule placed or left to a person, for the log."""
+    rules: Counter[str] = Counter()
+    for place in places.values():
+        if place.link is not None:
+            rules[f"{place.link.rule}{'' if place.proposed is None else ' (review)'}"] += 1
+    return rules

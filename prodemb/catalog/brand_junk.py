@@ -1,0 +1,89 @@
+"""Telling what stands in a brand field and is no brand: UNKNOWN (junk) and UNBRANDED (honestly none)."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from prodemb.catalog.brand_normalise import words_of
+from prodemb.catalog.brand_vocabulary import (
+    AUDIENCES,
+    COLOUR_SHADES,
+    COLOURS,
+    COLOURS_OR_NAMES,
+    FIT_SHADES,
+    FITS,
+    MATERIALS,
+    PATTERNS,
+    SIZE_SHADES,
+    SIZES,
+    UNBRANDED_PHRASES,
+    UNKNOWN_PHRASES,
+)
+
+UNKNOWN = "UNKNOWN"
+"""The canonical value of junk: there may be a brand, but the supplied string does not tell it."""
+
+UNBRANDED = "UNBRANDED"
+"""The canonical value of strings that say honestly that there is no brand."""
+
+JunkRule = Literal[
+    "placeholder", "unbranded", "url", "number", "colour", "fit", "size", "audience", "pattern", "material"
+]
+
+_URL = re.compile(r"https?:|://|\bwww\.|^[\w.+-]+@[\w-]+\.\w+$", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+")
+_MEASURE = re.compile(r"\d+(?:x\d+)*(?:cm|mm|ml|kg|gms?|gb|tb|mb|mah|x*l|pcs?|inch|in|oz|lbs?|yr?s?|ltr|watt)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Junk:
+    """Why a supplied string is no brand, and whether it could be one all the same (`4711`, `Orange`)."""
+
+    canonical: str
+    rule: JunkRule
+    may_be_name: bool
+
+
+def find_junk(text: str) -> Junk | None:
+    """The junk rule that `text` falls under, or None where it may be a brand.
+
+    A rule fires only where every word of the value is of its vocabulary: "Red" is junk and "Red Tape" is not.
+    """
+    if _URL.search(text.strip()):
+        return Junk(UNKNOWN, "url", may_be_name=False)
+    words = words_of(text)
+    phrase = " ".join(words)
+    if not words or phrase in UNKNOWN_PHRASES:
+        return Junk(UNKNOWN, "placeholder", may_be_name=False)
+    if phrase in UNBRANDED_PHRASES:
+        return Junk(UNBRANDED, "unbranded", may_be_name=False)
+    rule = _vocabulary_rule(words)
+    if rule is None:
+        return None
+    several = len(words) > 1 and rule in ("audience", "pattern")
+    doubtful = several or rule in ("number", "material") or (rule == "colour" and not COLOURS.issuperset(words))
+    return Junk(UNKNOWN, rule, may_be_name=doubtful)
+
+
+def _vocabulary_rule(words: tuple[str, ...]) -> JunkRule | None:
+    """The vocabulary that covers all words, numbers beside them allowed."""
+    if all(_NUMBER.fullmatch(word) for word in words):
+        return "number"
+    others = {word for word in words if not _MEASURE.fullmatch(word)}
+    if not others:
+        return "size"
+    numbered = not others.issuperset(words)
+    colours = COLOURS | COLOURS_OR_NAMES
+    if others & colours and others <= colours | COLOUR_SHADES | PATTERNS:
+        return "colour"
+    if others & FITS and others <= FITS | FIT_SHADES | AUDIENCES | COLOURS:
+        return "fit"
+    if others <= SIZES | SIZE_SHADES and (others & SIZES or numbered):
+        return "size"
+    if others & AUDIENCES and others <= AUDIENCES | {"for"}:
+        return "audience"
+    if others & PATTERNS and others <= PATTERNS | AUDIENCES:
+        return "pattern"
+    if others & MATERIALS and others <= MATERIALS | COLOURS | PATTERNS:
+        return "material"
+    return None

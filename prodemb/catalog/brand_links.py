@@ -1,0 +1,267 @@
+"""Judging whether one brand name belongs to another: typos, extra words, lines, short forms and abbreviations."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+from rapidfuzz.distance import OSA
+
+from prodemb.catalog.brand_evidence import Evidence
+from prodemb.catalog.brand_vocabulary import (
+    AUDIENCES,
+    COLOURS,
+    COLOURS_OR_NAMES,
+    COMPANY_WORDS,
+    COUNTRIES,
+    FITS,
+    GIVEN_NAMES,
+    LINE_WORDS,
+    MATERIALS,
+    OPENING_WORDS,
+    PATTERNS,
+    SHOP_WORDS,
+)
+from prodemb.config import Config
+
+LinkRule = Literal["typo", "extra_word", "line", "short_form", "abbreviation", "article"]
+
+_EXTRA_WORDS = (
+    COLOURS | COLOURS_OR_NAMES | PATTERNS | MATERIALS | AUDIENCES | FITS | LINE_WORDS | COUNTRIES | SHOP_WORDS
+)
+PLAIN_WORDS = GIVEN_NAMES | OPENING_WORDS | COMPANY_WORDS | _EXTRA_WORDS
+"""Words that say little about any one brand when a name begins with them."""
+
+_STOP_WORDS = frozenset({"of", "and", "the", "by", "for", "de", "du", "des", "la", "le", "les", "del", "und", "y", "e"})
+_MOST_EDITS = 3
+_DIGITS = re.compile(r"\d+")
+
+
+class BrandsConfig(Config):
+    """How supplied brand strings become canonical brands."""
+
+    aliases: str = "aliases.csv"
+    """The alias file: CSV, or Parquet by its suffix."""
+
+    examples: int = Field(default=32, ge=0)
+    """Products of each supplied string that are kept as evidence."""
+
+    established: int = Field(default=3, ge=1)
+    """Products that a name needs before other names may join it."""
+
+    asymmetry: float = Field(default=5.0, ge=1.0)
+    """How many times the products of a name its parent must have where the titles do not decide."""
+
+    short_name: int = Field(default=4, ge=1)
+    """Names of at most this many letters are never taken for typos on their spelling alone."""
+
+    typo_similarity: float = Field(default=0.8, ge=0.0, le=1.0)
+    """Least similarity (1 minus edits a letter) of a typo that the titles neither confirm nor deny."""
+
+    confirmed_similarity: float = Field(default=0.65, ge=0.0, le=1.0)
+    """Least similarity of a typo where the titles name the other brand."""
+
+    alike: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Least share of a name's products that are of kinds its parent has too."""
+
+    neighbours: int = Field(default=8, ge=1)
+    """Names written alike that are looked at for each name."""
+
+    common_word: float = Field(default=0.01, gt=0.0, le=1.0)
+    """Share of all brands in whose titles a word must stand to be a common word, which names no brand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """All distinct brand names of a catalog, columnar: row i of each field belongs to name i."""
+
+    keys: list[str]
+    words: list[tuple[str, ...]]
+    products: list[int]
+    index: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One name's place under another: accepted, or doubtful and left to a person."""
+
+    target: int
+    rule: LinkRule
+    score: float
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Decides on pairs of names from their spelling and their products.
+
+    `masses` are the products of all names that begin with a key, `followers` the number of different words after it.
+    """
+
+    names: Names
+    evidence: Evidence
+    common: frozenset[str]
+    masses: dict[str, int]
+    followers: dict[str, int]
+    config: BrandsConfig
+
+    def extra(self, words: tuple[str, ...]) -> bool:
+        """Whether all words are such as partners add to any brand."""
+        return all(word in _EXTRA_WORDS or word in COMPANY_WORDS or word in self.common for word in words)
+
+    def stems(self, name: int) -> tuple[str, ...]:
+        """The key of a name, whole and then without its extra words at the end."""
+        words, stems = self.names.words[name], [self.names.keys[name]]
+        for size in range(len(words) - 1, 0, -1):
+            if not self.extra(words[size : size + 1]):
+                break
+            stems.append("".join(words[:size]))
+        return tuple(stems)
+
+    def titles_decide(self, child: int, *, target: int) -> bool | None:
+        """True where the child's titles name the target and not the child; False where they name the child alone."""
+        own = self.evidence.named(child, key=self.names.keys[child])
+        other = self.evidence.named(child, key=self.names.keys[target])
+        if own is None or other is None:
+            return None
+        if other >= 0.5 and own <= 0.2:
+            return True
+        return False if own >= 0.5 and other < 0.5 else None
+
+    def alike(self, child: int, *, parent: int) -> float | None:
+        """How far the child's products are of the parent's kinds."""
+        own_words = {
+            *self.names.words[child],
+            *self.names.words[parent],
+            self.names.keys[child],
+            self.names.keys[parent],
+        }
+        return self.evidence.alike(child, parent=parent, own_words=own_words)
+
+    def ratio(self, child: int, *, parent: int) -> float:
+        """How many times the child's products the parent has."""
+        return self.names.products[parent] / max(1, self.names.products[child])
+
+    def typo(self, child: int, *, target: int, stems: tuple[str, ...]) -> Link | None:
+        """Whether the child, whole or as one of its stems, is a misspelling of the target."""
+        names, config = self.names, self.config
+        if names.products[target] < names.products[child]:
+            return None
+        similarity, edits, length = _similarity(stems, wanted=names.keys[target])
+        if similarity < config.confirmed_similarity:
+            return None
+        decided = self.titles_decide(child, target=target)
+        named = self.evidence.named(target, key=names.keys[target]) or 0.0
+        if decided and named >= 0.5 and (length > config.short_name or edits == 1):
+            return Link(target, "typo", round(0.9 + 0.1 * similarity, 3), accepted=True)
+        if (
+            edits > 2
+            or names.products[target] < config.established
+            or _digits_of(names, child) != _digits_of(names, target)
+        ):
+            return None
+        ratio, alike = self.ratio(child, parent=target), self.alike(child, parent=target)
+        if length <= config.short_name or similarity < config.typo_similarity or ratio < config.asymmetry:
+            return None
+        kinds = alike is not None and alike >= config.alike
+        long_enough = length > config.short_name + 1 or ratio >= 4 * config.asymmetry
+        unseen = alike is None and length >= 2 * config.short_name and edits == 1 and ratio >= 2 * config.asymmetry
+        usually_named = decided is None and alike is not None and named >= 0.8
+        accepted = decided is not False and not usually_named and ((kinds and long_enough) or unseen)
+        score = round(similarity * (0.6 + 0.4 * (alike or 0.0)), 3)
+        if accepted:
+            return Link(target, "typo", max(score, 0.75), accepted=True)
+        doubtful = edits == 1 and (kinds or alike is None) and names.keys[child][0] == names.keys[target][0]
+        return Link(target, "typo", min(score, 0.74), accepted=False) if doubtful else None
+
+    def extension(self, child: int, *, parent: int, size: int) -> Link | None:
+        """Whether the child is its first `size` words, which are the parent, and something that partners add."""
+        names, config = self.names, self.config
+        added, key = names.words[child][size:], names.keys[parent]
+        rule: LinkRule = "extra_word" if self.extra(added) else "line"
+        if self.titles_decide(child, target=parent) and (len(key) > 2 or self.evidence.opened(child, key=key) >= 0.5):
+            return Link(parent, rule, 0.95 if rule == "extra_word" else 0.9, accepted=True)
+        alike, ratio = self.alike(child, parent=parent), self.ratio(child, parent=parent)
+        established = names.products[parent] >= config.established
+        plain = key in PLAIN_WORDS or key in self.common or len(key) <= 2
+        kinds = alike is None or alike >= config.alike
+        score = round(0.5 + 0.4 * (0.5 if alike is None else alike), 3)
+        if rule == "line":
+            many = ratio >= config.asymmetry or (2 * ratio >= config.asymmetry and self.followers.get(key, 0) >= 5)
+            numbered = any(word.isdigit() for word in added)
+            sure = not plain and not numbered and many and len(key) > 3
+            sure = sure and names.products[parent] >= 3 * config.established
+            unseen = ratio >= 2 * config.asymmetry and names.products[parent] >= 10 * config.established
+            accepted = sure and kinds and (alike is not None or unseen)
+            return Link(parent, rule, score, accepted=accepted) if established and not plain else None
+        if any(word in COMPANY_WORDS and word not in LINE_WORDS for word in added):
+            dominant = ratio >= config.asymmetry and names.products[parent] >= 10 * config.established
+            accepted = established and not plain and (dominant or (alike is not None and kinds and ratio >= 1))
+        else:
+            accepted = established and kinds and (not plain or ratio >= config.asymmetry) and len(key) > 1
+        return Link(parent, rule, score, accepted=accepted) if accepted or established else None
+
+    def short_form(self, child: int, *, target: int) -> Link | None:
+        """Whether the child is the first words of the one longer name that it stands for ("US Polo")."""
+        names, config = self.names, self.config
+        if names.products[target] < config.established or names.products[target] <= names.products[child]:
+            return None
+        key = names.keys[child]
+        own, other = self.evidence.named(child, key=key), self.evidence.named(child, key=names.keys[target])
+        if own and other is not None and other >= 0.8:
+            return Link(target, "short_form", 0.9, accepted=True)
+        alone = self.masses.get(key, 0) - names.products[child] <= names.products[target] * 1.2
+        return (
+            Link(target, "short_form", 0.5, accepted=False) if alone and self.ratio(child, parent=target) >= 5 else None
+        )
+
+    def abbreviation(self, child: int, *, target: int, unique: bool) -> Link | None:
+        """Whether the child is the initials of the target, wholly ("UCB") or up to its last word ("T. Hilfiger")."""
+        if self.names.products[target] < self.config.established:
+            return None
+        swapped = self.evidence.named(target, key=self.names.keys[child])
+        if self.titles_decide(child, target=target) or (swapped is not None and swapped >= 0.5):
+            return Link(target, "abbreviation", 0.95, accepted=True)
+        alike = self.alike(child, parent=target)
+        many = len(self.names.keys[child]) >= 3 and self.names.products[target] >= 3 * self.config.established
+        sure = unique and many and alike is not None and alike >= 0.8 and self.ratio(child, parent=target) >= 2
+        score = round(0.4 + 0.4 * (alike or 0.0), 3)
+        return Link(target, "abbreviation", score, accepted=sure) if unique and (alike or 0.0) >= 0.5 else None
+
+    def article(self, child: int, *, target: int) -> Link | None:
+        """Whether the two differ only by a leading "the"."""
+        if self.names.products[target] < self.names.products[child]:
+            return None
+        alike = self.alike(child, parent=target)
+        sure = alike is None or alike >= self.config.alike
+        return Link(target, "article", 0.9 if sure else 0.6, accepted=sure)
+
+
+def _similarity(stems: tuple[str, ...], *, wanted: str) -> tuple[float, int, int]:
+    """The best similarity of a stem with the wanted key: (similarity, edits, shorter length)."""
+    best = (0.0, 99, 0)
+    for stem in stems:
+        if stem == wanted or abs(len(stem) - len(wanted)) > _MOST_EDITS:
+            continue
+        edits = OSA.distance(stem, wanted, score_cutoff=_MOST_EDITS)
+        if edits <= _MOST_EDITS:
+            longer, shorter = max(len(stem), len(wanted)), min(len(stem), len(wanted))
+            best = max(best, (1 - edits / longer, edits, shorter))
+    return best
+
+
+def _digits_of(names: Names, name: int) -> list[str]:
+    """The numbers in a name's key; two names with different numbers are two names."""
+    return _DIGITS.findall(names.keys[name])
+
+
+def short_keys(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The keys under which a name of several words may be shortened: its initials, and initials before the last word.
+
+    Small words are left out: "United Colors of Benetton" is "ucb" and "ucbenetton"; "Hugo Boss" is "hb" and "hboss".
+    """
+    told = [word for word in words if word not in _STOP_WORDS]
+    if len(told) < 2:
+        return ()
+    letters = "".join(word[0] for word in told)
+    return (letters, letters[:-1] + told[-1])

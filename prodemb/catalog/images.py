@@ -1,0 +1,264 @@
+"""Getting the bytes of a product's picture: from a local path, an http(s) address or the catalog itself."""
+
+import errno
+import random
+import re
+import stat
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Self
+from urllib.parse import unquote_to_bytes
+
+import httpcore
+import httpx
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+
+from prodemb import __version__
+from prodemb.catalog.network import Deadline, GuardedBackend, PrivateHost, UnknownHost
+from prodemb.config import Config
+
+FIRST_WAIT_S = 0.5
+"""Pause before the first new attempt; doubles each time, and is shortened at random by up to a half."""
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
+ADDRESS = re.compile(r"^([a-z][a-z0-9+.-]+)://|^(file|data):", re.IGNORECASE)
+
+
+class ImagesConfig(Config):
+    """How pictures are fetched, and from where they may come (`[images]`)."""
+
+    allow_outside_root: bool = False
+    """Whether paths may leave the image root: by `..`, an absolute path or a link."""
+    allow_private_hosts: bool = False
+    """Whether addresses of this machine and of private networks may be fetched."""
+    concurrency: PositiveInt = 16
+    """Downloads at a time."""
+    timeout_s: PositiveFloat = 10.0
+    """Seconds to wait for a connection, and for each next piece of an answer."""
+    deadline_s: PositiveFloat = 60.0
+    """Seconds for one picture, with all its attempts and the pauses between them."""
+    retries: NonNegativeInt = 3
+    """New attempts after a time-out, a broken connection, or an answer that says to come back later."""
+    max_redirects: NonNegativeInt = 5
+    """Redirects to follow for one picture."""
+    max_bytes: PositiveInt = 20_000_000
+    """Size limit of one picture."""
+
+
+class AbsentImage(Exception):  # noqa: N818 - names what the product has, as shards and reports do
+    """There is no usable picture.
+
+    `reason` is short and the same for all pictures with the same trouble, so that reasons can be counted. `detail`
+    names the file or the host. Neither holds the user, password or query of an address.
+    """
+
+    def __init__(self, reason: str, *, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class _TemporaryFailure(AbsentImage):
+    """A failure that may pass; the server may have said after how many seconds."""
+
+    def __init__(self, reason: str, *, detail: str, after_s: float = 0.0) -> None:
+        super().__init__(reason, detail=detail)
+        self.after_s = after_s
+
+
+class ImageLoader:
+    """Loads pictures; one loader serves many threads. Use it in a `with` block, which closes its connections."""
+
+    def __init__(self, config: ImagesConfig, *, root: Path) -> None:
+        """Relative paths are taken from the folder `root`."""
+        self._config = config
+        self._root = root.resolve()
+        self._deadline = Deadline()
+        self._opening = threading.Lock()
+        self._pool: httpcore.ConnectionPool | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._opening:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None
+
+    def load(self, value: str | bytes) -> bytes:
+        """The bytes of the picture that a catalog's image value stands for.
+
+        A text is a path, or an http(s) address (`//host/path` is taken as https). Bytes are checked and handed back.
+
+        Raises:
+            AbsentImage: there is none to be had; says why.
+        """
+        if isinstance(value, bytes):
+            return self._of_allowed_size(value, detail="")
+        value = value.strip()
+        if value.startswith("//"):
+            return self._download(f"https:{value}")
+        address = ADDRESS.match(value)
+        if address is None:
+            return self._read(value)
+        if value[: address.end()].lower() in ("http://", "https://"):
+            return self._download(value)
+        raise AbsentImage("unsupported address", detail=(address[1] or address[2]).lower())
+
+    def stamp(self, value: str) -> str:
+        """Size and time of a local picture, which tell that it changed; empty for an address or where there is none."""
+        value = value.strip()
+        if value.startswith("//") or ADDRESS.match(value):
+            return ""
+        try:
+            status = self._locate(value).stat()
+        except (AbsentImage, OSError, ValueError, RuntimeError):
+            return ""
+        return f"{status.st_size} {status.st_mtime_ns}"
+
+    def _of_allowed_size(self, data: bytes, *, detail: str) -> bytes:
+        if not data:
+            raise AbsentImage("empty file", detail=detail)
+        if len(data) > self._config.max_bytes:
+            raise AbsentImage("too large", detail=detail)
+        return data
+
+    def _read(self, value: str) -> bytes:
+        try:
+            path = self._locate(value)
+            status = path.stat()
+            # A pipe or a device could block or never end.
+            if not stat.S_ISREG(status.st_mode):
+                raise AbsentImage("not a file", detail=value)
+            if status.st_size > self._config.max_bytes:
+                raise AbsentImage("too large", detail=value)
+            return self._of_allowed_size(path.read_bytes(), detail=value)
+        except OSError as error:
+            missing = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+            raise AbsentImage("file not found" if missing else "cannot be read", detail=value) from error
+        except (ValueError, RuntimeError) as error:
+            # No file can have such a name: a NUL or a lone surrogate in it, or a circle of links.
+            raise AbsentImage("file not found", detail=repr(value)) from error
+
+    def _locate(self, value: str) -> Path:
+        """The path without links, checked to lie under the root."""
+        path = (self._root / value).resolve()
+        if not (self._config.allow_outside_root or path.is_relative_to(self._root)):
+            raise AbsentImage("outside the image root", detail=value)
+        if "\\" in value and not path.exists():
+            return self._locate(value.replace("\\", "/"))
+        return path
+
+    def _download(self, address: str) -> bytes:
+        try:
+            url = httpx.URL(address)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise AbsentImage("invalid address") from error
+        until = time.monotonic() + self._config.deadline_s
+        with self._deadline.until(until):
+            for attempt in range(self._config.retries + 1):
+                try:
+                    return self._fetch(url)
+                except _TemporaryFailure as failure:
+                    wait = max(failure.after_s, FIRST_WAIT_S * 2**attempt * random.uniform(0.5, 1))
+                    if attempt == self._config.retries or time.monotonic() + wait >= until:
+                        raise
+                time.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _fetch(self, url: httpx.URL) -> bytes:
+        """One attempt, redirects included."""
+        for _ in range(self._config.max_redirects + 1):
+            if url.scheme not in ("http", "https") or not url.host:
+                raise AbsentImage("unsupported address", detail=url.scheme)
+            if url.port is not None and url.port > 65_535:
+                raise AbsentImage("invalid address", detail=url.host)
+            answer = self._get(url)
+            if isinstance(answer, bytes):
+                return answer
+            url = answer
+        raise AbsentImage("too many redirects", detail=url.host)
+
+    def _get(self, url: httpx.URL) -> bytes | httpx.URL:
+        """One request: the picture, or where the server says it is."""
+        try:
+            return self._request(url)
+        except PrivateHost as error:
+            raise AbsentImage("private address", detail=url.host) from error
+        except UnknownHost as error:
+            raise _TemporaryFailure("no such host", detail=url.host) from error
+        except httpcore.TimeoutException as error:
+            raise _TemporaryFailure("timed out", detail=url.host) from error
+        except httpcore.ConnectError as error:
+            raise _TemporaryFailure("no connection", detail=url.host) from error
+        except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
+            raise _TemporaryFailure("connection broken off", detail=url.host) from error
+        except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError, httpx.InvalidURL, ValueError) as error:
+            raise AbsentImage("invalid address", detail=url.host) from error
+
+    def _request(self, url: httpx.URL) -> bytes | httpx.URL:
+        timeouts = dict.fromkeys(("connect", "read", "write"), self._config.timeout_s) | {
+            "pool": self._deadline.within(None)
+        }
+        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        with self._connections().stream(
+            "GET", target, headers=_headers(url), extensions={"timeout": timeouts}
+        ) as response:
+            headers = {name.lower(): value for name, value in response.headers}
+            if response.status in REDIRECTS and b"location" in headers:
+                return url.join(headers[b"location"].decode("utf-8", "replace"))
+            if response.status in WORTH_RETRYING:
+                after_s = _retry_after(headers.get(b"retry-after", b"").decode("ascii", "replace"))
+                raise _TemporaryFailure(f"HTTP {response.status}", detail=url.host, after_s=after_s)
+            if response.status != 200:
+                raise AbsentImage(f"HTTP {response.status}", detail=url.host)
+            return self._body(response, detail=url.host)
+
+    def _body(self, response: httpcore.Response, *, detail: str) -> bytes:
+        body = bytearray()
+        for piece in response.iter_stream():
+            body += piece
+            if len(body) > self._config.max_bytes:
+                raise AbsentImage("too large", detail=detail)
+        return self._of_allowed_size(bytes(body), detail=detail)
+
+    def _connections(self) -> httpcore.ConnectionPool:
+        with self._opening:
+            if self._pool is None:
+                guard = GuardedBackend(deadline=self._deadline, allow_private_hosts=self._config.allow_private_hosts)
+                self._pool = httpcore.ConnectionPool(
+                    ssl_context=httpx.create_ssl_context(),
+                    max_connections=self._config.concurrency,
+                    network_backend=guard,
+                )
+            return self._pool
+
+
+def _headers(url: httpx.URL) -> Sequence[tuple[bytes, bytes]]:
+    """Request headers; `identity` so that the size limit holds for what arrives and nothing has to be unpacked."""
+    headers = [
+        (b"Host", url.netloc),
+        (b"User-Agent", f"prodemb/{__version__}".encode()),
+        (b"Accept", b"image/*"),
+        (b"Accept-Encoding", b"identity"),
+    ]
+    if url.userinfo:
+        headers.append((b"Authorization", b"Basic " + b64encode(unquote_to_bytes(url.userinfo))))
+    return headers
+
+
+def _retry_after(value: str) -> float:
+    """Seconds that a Retry-After header (RFC 9110, 10.2.3) asks to wait; 0 where it cannot be read."""
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,225 @@
+"""The contrastive job of the category path: a checkpoint and a catalog with categories in, a better checkpoint out."""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from prodemb.catalog.images import ImageLoader, ImagesConfig
+from prodemb.catalog.reader import Catalog
+from prodemb.catalog.taxonomy import Taxonomy
+from prodemb.config import Config
+from prodemb.device import DeviceName
+from prodemb.files import read_json, writing_to
+from prodemb.finetune_batches import path_texts
+from prodemb.finetune_config import FinetuneConfig
+from prodemb.finetune_data import Products, pick, read_pictures, read_products
+from prodemb.finetune_state import (
+    REPORT,
+    Curve,
+    StateStore,
+    check_out,
+    publish,
+    put_in_place,
+    run_key,
+    state_folder,
+)
+from prodemb.finetune_step import Step
+from prodemb.finetune_train import Progress, Training, load_mixed, snapshot
+from prodemb.finetune_validate import Validation, validate
+from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
+from prodemb.towers.load import load_towers
+
+__all__ = ["FinetuneConfig", "FinetuneReport", "finetune"]
+
+logger = logging.getLogger(__name__)
+
+RECIPE_VERSION = 1
+"""Raise it when the same settings would come to train something else."""
+
+
+class FinetuneReport(Config):
+    """What a run did; `finetune.json` in the checkpoint folder."""
+
+    key: str
+    """The hash of checkpoint, catalog, categories and settings."""
+    model: str
+    """The checkpoint that was fine-tuned, as it was called."""
+    original_fingerprint: str
+    fingerprint: str
+    """The new checkpoint's."""
+    num_train: int
+    num_validation: int
+    num_pictures: int
+    """Products of both parts with a picture."""
+    num_classes: int
+    learning_rate: float
+    best_epoch: int
+    interpolation: float
+    """The share of the new weights in the mix that was kept."""
+    before: Validation | None
+    """The original on validation products; None where none is labelled."""
+    after: Validation | None
+    curve: Curve
+    seconds: float
+    """Of the run that finished it, reading included."""
+    device: str
+    config: FinetuneConfig
+
+
+def finetune(
+    config: FinetuneConfig,
+    *,
+    catalog: Catalog,
+    images: ImagesConfig,
+    taxonomy: Taxonomy,
+    checkpoint: Checkpoint,
+    device: DeviceName,
+    progress: Progress | None = None,
+) -> FinetuneReport:
+    """Fine-tune a checkpoint on the catalog's training part and write the new one to `config.out`.
+
+    A run that was killed goes on from its last state; one that is done is not repeated while checkpoint, catalog,
+    categories and settings stay as they were. Making the new checkpoint's shard set is `embed`'s work.
+
+    Args:
+        taxonomy: what resolves the catalog's categories.
+        device: where to train.
+
+    Raises:
+        CatalogError: the catalog cannot be read, or it has no `google_category_id`.
+        TaxonomyError: none of its categories is in the taxonomy.
+        HeadError: the training part has fewer than two categories.
+        ModelError: the checkpoint cannot be loaded.
+        ConfigError: `config.out` holds something else, or the loss is not finite.
+        BusyError: another run writes to the same checkpoint.
+    """
+    out = Path(config.out)
+    check_out(out, checkpoint=checkpoint)
+    with ImageLoader(images, root=catalog.image_root) as loader:
+        products = read_products(catalog, taxonomy=taxonomy, loader=loader)
+        key = _key(config, products=products, checkpoint=checkpoint)
+        report = _finished(out, key=key)
+        if report is not None:
+            return report
+        with writing_to(state_folder(out)):
+            run = _Run(config, key=key, catalog=catalog, products=products, checkpoint=checkpoint, device=device)
+            report = run.train(loader=loader, progress=progress)
+            put_in_place(report.model_dump(mode="json"), out=out)
+            shutil.rmtree(state_folder(out))
+    return report
+
+
+class _Run:
+    """A run that is not done yet."""
+
+    def __init__(
+        self,
+        config: FinetuneConfig,
+        *,
+        key: str,
+        catalog: Catalog,
+        products: Products,
+        checkpoint: Checkpoint,
+        device: DeviceName,
+    ) -> None:
+        self._started = time.perf_counter()
+        self._config, self._key, self._catalog, self._products = config, key, catalog, products
+        self._checkpoint = checkpoint
+        self._towers = load_towers(checkpoint, device=device, for_training=True)
+        self._original = snapshot(self._towers)
+        self._paths = path_texts(
+            [label.path for label in products.classes],
+            num_tokens=lambda text: len(self._towers.text.tokenizer(text, verbose=False)["input_ids"]),
+            most_tokens=self._towers.text.max_length,
+        )
+
+    def train(self, *, loader: ImageLoader, progress: Progress | None) -> FinetuneReport:
+        """Train, choose the mix of new and original weights, and write the folder under its temporary name."""
+        config, products, towers = self._config, self._products, self._towers
+        pictures = read_pictures(
+            self._catalog,
+            products=products,
+            loader=loader,
+            preprocessor=towers.image,
+            most_bytes=int(config.memory_gb * 1e9),
+            scratch=state_folder(Path(config.out)),
+        )
+        rows = pick(products.validation, most=config.validation_products, seed=config.seed)
+
+        def measure() -> Validation | None:
+            return validate(towers, products=products, pictures=pictures, rows=rows, paths=self._paths)
+
+        before = measure()
+        training = Training(
+            config,
+            towers=towers,
+            step=Step(config, towers=towers, products=products, pictures=pictures, paths=self._paths),
+            index=products.index,
+            rows=products.train,
+            measure=measure,
+            store=StateStore(state_folder(Path(config.out)), key=self._key),
+        )
+        training.run(progress=progress)
+        share, after = self._choose_mix(training, measure=measure)
+        if before is not None and after is not None and after.score <= before.score:
+            logger.warning(
+                "fine-tuning has not helped: score %.3f on the validation products, %.3f before",
+                after.score,
+                before.score,
+            )
+        return FinetuneReport(
+            key=self._key,
+            model=self._checkpoint.name,
+            original_fingerprint=self._checkpoint.fingerprint,
+            fingerprint=publish(towers, out=Path(config.out)),
+            num_train=len(products.train),
+            num_validation=len(products.validation),
+            num_pictures=int(pictures.present.sum()),
+            num_classes=len(products.classes),
+            learning_rate=training.learning_rate,
+            best_epoch=training.curve.best_epoch.epoch,
+            interpolation=share,
+            before=before,
+            after=after,
+            curve=training.curve,
+            seconds=time.perf_counter() - self._started,
+            device=str(towers.device),
+            config=config,
+        )
+
+    def _choose_mix(
+        self, training: Training, *, measure: Callable[[], Validation | None]
+    ) -> tuple[float, Validation | None]:
+        """Load the mix of best and original weights that validates best, the first of equals."""
+        measured: dict[float, Validation | None] = {}
+        for share in self._config.interpolation:
+            load_mixed(self._towers, original=self._original, new=training.best, share=share)
+            measured[share] = measure()
+        chosen = max(measured, key=lambda share: found.score if (found := measured[share]) else 0.0)
+        load_mixed(self._towers, original=self._original, new=training.best, share=chosen)
+        return chosen, measured[chosen]
+
+
+def _key(config: FinetuneConfig, *, products: Products, checkpoint: Checkpoint) -> str:
+    """The hash of what decides the new checkpoint: not where it lies, nor how often its state is saved."""
+    return run_key(
+        {
+            "recipe": RECIPE_VERSION,
+            "fingerprint": checkpoint.fingerprint,
+            "rows": products.rows_hash,
+            "classes": [label.path for label in products.classes],
+            "config": config.model_dump(mode="json", exclude={"out", "shards", "memory_gb", "save_every"}),
+        }
+    )
+
+
+def _finished(out: Path, *, key: str) -> FinetuneReport | None:
+    """The report of the folder at `out`, where this very run has finished it and nobody has changed it since."""
+    try:
+        report = FinetuneReport.model_validate(read_json(out / REPORT))
+    except (FileNotFoundError, ValueError):
+        return None
+    intact = report.key == key and find_checkpoint(str(out.absolute())).fingerprint == report.fingerprint
+    return report if intact else None

@@ -1,0 +1,211 @@
+"""The products that fine-tuning learns from: their texts, categories and decoded pictures, without the test part."""
+
+import logging
+import math
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from os import cpu_count
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prodemb.catalog.images import AbsentImage, ImageLoader
+from prodemb.catalog.reader import Catalog
+from prodemb.catalog.taxonomy import Taxonomy
+from prodemb.errors import CatalogError, HeadError, TaxonomyError
+from prodemb.features import TEXT_FEATURES
+from prodemb.feed import RowsHash
+from prodemb.labels import CategoryLabel
+from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
+from prodemb.towers.image import ImagePreprocessor
+
+logger = logging.getLogger(__name__)
+
+READ_ROWS = 1024
+"""Catalog rows in memory at once while reading."""
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Products:
+    """The labelled products of the training and the validation part."""
+
+    texts: pa.Table
+    """(n rows) large_string, a column a text feature; null where it is absent."""
+    index: npt.NDArray[np.int64]
+    """(n,) the class of each product."""
+    parts: Parts
+    """(n,) `TRAIN` or `VALIDATION`."""
+    classes: tuple[CategoryLabel, ...]
+    """The taxonomy nodes that these products carry, by id."""
+    places: npt.NDArray[np.int64]
+    """(n,) where each product stands in the catalog."""
+    rows_hash: str
+    """The hash of all the catalog's rows: what says that it has not changed."""
+
+    @property
+    def train(self) -> npt.NDArray[np.int64]:
+        """Indices of the training products."""
+        return np.flatnonzero(self.parts == TRAIN)
+
+    @property
+    def validation(self) -> npt.NDArray[np.int64]:
+        """Indices of the validation products."""
+        return np.flatnonzero(self.parts == VALIDATION)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """Decoded pictures, in memory or in a temporary file."""
+
+    pixels: npt.NDArray[np.uint8]
+    """(n, h, w, 3); what stands where there is no picture means nothing."""
+    present: npt.NDArray[np.bool_]
+    """(n,)"""
+
+
+def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) -> Products:
+    """Read the labelled products in one streaming pass, pictures left out.
+
+    Raises:
+        CatalogError: no product has a `google_category_id`.
+        TaxonomyError: none of them is in the taxonomy.
+        HeadError: the training part holds fewer than two categories.
+    """
+    rows_hash = RowsHash(loader)
+    resolved: dict[str, int | None] = {}
+    unknown: Counter[str] = Counter()
+    kept: list[pa.Table] = []
+    nodes: list[int] = []
+    parts: list[Parts] = []
+    places: list[npt.NDArray[np.int64]] = []
+    start = 0
+    for rows in catalog.batches(READ_ROWS):
+        rows_hash.update(rows)
+        labels = rows["google_category_id"].to_pylist()
+        for label in set(labels) - resolved.keys() - {None}:
+            resolved[label] = taxonomy.resolve(label)
+        unknown.update(label for label in labels if label is not None and resolved[label] is None)
+        row_parts = split_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
+        known = np.array([label is not None and resolved[label] is not None for label in labels], dtype=bool)
+        wanted = np.flatnonzero(known & (row_parts != TEST))
+        kept.append(rows.select(TEXT_FEATURES).take(pa.array(wanted)))
+        nodes += [node for place in wanted.tolist() if (node := resolved[labels[place]]) is not None]
+        parts.append(row_parts[wanted])
+        places.append(wanted + start)
+        start += rows.num_rows
+    _check_labels(catalog, resolved=resolved, unknown=unknown, source=taxonomy.source)
+    ids, index = np.unique(np.asarray(nodes, dtype=np.int64), return_inverse=True)
+    products = Products(
+        texts=_with_empty_as_null(pa.concat_tables(kept)).combine_chunks(),
+        index=index.astype(np.int64),
+        parts=np.concatenate(parts),
+        classes=tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids),
+        places=np.concatenate(places),
+        rows_hash=rows_hash.hexdigest(),
+    )
+    num_trained = len(np.unique(products.index[products.train]))
+    if num_trained < 2:
+        raise HeadError(
+            f"{catalog.config.path}: fine-tuning found {num_trained} categories in the training part "
+            f"({len(products.train):,} of {start:,} products); wanted 2 or more different google_category_id"
+        )
+    return products
+
+
+def pick(rows: npt.NDArray[np.int64], *, most: int, seed: int) -> npt.NDArray[np.int64]:
+    """At most so many of `rows`, at random, in their order."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, size=most, replace=False))
+
+
+def _check_labels(catalog: Catalog, *, resolved: dict[str, int | None], unknown: Counter[str], source: str) -> None:
+    if not resolved:
+        raise CatalogError(
+            f"{catalog.config.path}: fine-tuning found no value in the column google_category_id; "
+            "wanted the Google category id of at least some products"
+        )
+    if not unknown:
+        return
+    names = [label for label, _ in unknown.most_common()]
+    shown = ", ".join(repr(name) for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    message = (
+        f"{catalog.config.path}: {unknown.total():,} products carry a google_category_id that is not in {source}: "
+        f"{shown}{more}"
+    )
+    if len(unknown) == len(resolved):
+        raise TaxonomyError(f"{message}; none is, so wanted the taxonomy they are from")
+    logger.warning("%s; fine-tuning leaves them out", message)
+
+
+def _with_empty_as_null(texts: pa.Table) -> pa.Table:
+    columns = [pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column) for column in texts.columns]
+    return pa.table(columns, names=texts.column_names)
+
+
+def read_pictures(
+    catalog: Catalog,
+    *,
+    products: Products,
+    loader: ImageLoader,
+    preprocessor: ImagePreprocessor,
+    most_bytes: int,
+    scratch: Path,
+) -> Pictures:
+    """Decode the products' pictures in a second streaming pass; the test part's and unlabelled ones are not touched.
+
+    Args:
+        most_bytes: pictures of more bytes than this lie in a temporary file instead of memory.
+        scratch: the folder of that file, which is gone when the process ends.
+    """
+    num = len(products.index)
+    shape = (num, *preprocessor.shape)
+    pixels: npt.NDArray[np.uint8]
+    if math.prod(shape) > most_bytes:
+        with tempfile.TemporaryFile(dir=scratch) as file:
+            pixels = np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
+    else:
+        # Pages that are never written take no memory.
+        pixels = np.zeros(shape, dtype=np.uint8)
+    present = np.zeros(num, dtype=bool)
+    with ThreadPoolExecutor(max(8, cpu_count() or 1), thread_name_prefix="decode") as workers:
+        for wanted, values in _picture_cells(catalog, places=products.places):
+            decoded = workers.map(lambda value: _decode(value, loader=loader, preprocessor=preprocessor), values)
+            for place, picture in zip(wanted, decoded, strict=True):
+                if picture is not None:
+                    pixels[place], present[place] = picture, True
+    return Pictures(pixels=pixels, present=present)
+
+
+def _picture_cells(
+    catalog: Catalog, *, places: npt.NDArray[np.int64]
+) -> Iterator[tuple[range, list[str | bytes | None]]]:
+    """The cells of the picture column at the sorted `places`, batch after batch, with their indices in `places`."""
+    start = begun = 0
+    for rows in catalog.batches(READ_ROWS):
+        end = int(np.searchsorted(places, start + rows.num_rows))
+        cells = rows["image"].take(pa.array(places[begun:end] - start))
+        yield range(begun, end), cells.to_pylist()
+        start, begun = start + rows.num_rows, end
+
+
+def _decode(
+    value: str | bytes | None, *, loader: ImageLoader, preprocessor: ImagePreprocessor
+) -> npt.NDArray[np.uint8] | None:
+    """One picture (h, w, 3) uint8, or None where it is absent; `embed` is what reports why."""
+    if value is None:
+        return None
+    try:
+        return preprocessor.decode(loader.load(value))
+    except AbsentImage:
+        return None

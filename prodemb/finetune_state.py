@@ -1,0 +1,180 @@
+"""What a fine-tuning run leaves on disk: the state it goes on from after a kill, and the finished checkpoint folder."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from prodemb.config import Config
+from prodemb.errors import ConfigError
+from prodemb.files import TEMPORARY_SUFFIX, replacing, write_json
+from prodemb.finetune_validate import Validation
+from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
+from prodemb.towers.load import Towers, save_checkpoint
+
+REPORT = "finetune.json"
+"""The report's file in the checkpoint folder, and the mark that the folder is done."""
+
+Weights = dict[str, Tensor]
+
+
+class Epoch(Config):
+    """One pass over the training products."""
+
+    epoch: int
+    loss: float
+    """Mean over its steps."""
+    validation: Validation | None
+    """None where no validation product is labelled."""
+    seconds: float
+
+
+class Curve(Config):
+    """How training went so far."""
+
+    step_losses: tuple[float, ...] = ()
+    epochs: tuple[Epoch, ...] = ()
+
+    @property
+    def best_epoch(self) -> Epoch:
+        """The first epoch with the best score; the last one where nothing was validated. There must be one."""
+        scored = [epoch for epoch in self.epochs if epoch.validation is not None]
+        return max(
+            scored, key=lambda epoch: epoch.validation.score if epoch.validation else 0.0, default=self.epochs[-1]
+        )
+
+    @property
+    def epochs_since_best(self) -> int:
+        """How many epochs have not been better."""
+        return len(self.epochs) - 1 - self.best_epoch.epoch if self.epochs else 0
+
+
+def run_key(parts: dict[str, Any]) -> str:
+    """A hash of everything that decides what comes out: 32 hexadecimal digits."""
+    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def state_folder(out: Path) -> Path:
+    """Where an unfinished run keeps its state: beside the checkpoint folder."""
+    return out.with_name(f"{out.name}.state")
+
+
+class StateStore:
+    """The state of one run: the latest weights with their optimizer, and the best weights so far."""
+
+    def __init__(self, folder: Path, *, key: str) -> None:
+        self._latest, self._best = folder / "latest.safetensors", folder / "best.safetensors"
+        self._key = key
+
+    def save(self, *, weights: Weights, optimizer: Weights, curve: Curve) -> None:
+        """Write the latest state, whole or not at all."""
+        tensors = {f"weights.{name}": tensor for name, tensor in weights.items()}
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer.items()}
+        _write(self._latest, tensors=tensors, metadata={"key": self._key, "curve": curve.model_dump_json()})
+
+    def load(self) -> tuple[Weights, Weights, Curve] | None:
+        """Weights, optimizer tensors and curve, or None where no state of this very run is there."""
+        found = _read(self._latest, key=self._key)
+        if found is None:
+            return None
+        tensors, metadata = found
+        weights = {name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")}
+        optimizer = {name.removeprefix("optimizer."): t for name, t in tensors.items() if name.startswith("optimizer.")}
+        return weights, optimizer, Curve.model_validate_json(metadata["curve"])
+
+    def save_best(self, *, weights: Weights, epoch: int) -> None:
+        """Write the best weights so far."""
+        _write(self._best, tensors=weights, metadata={"key": self._key, "epoch": str(epoch)})
+
+    def load_best(self, *, epoch: int) -> Weights | None:
+        """The weights after `epoch`, where they are what `save_best` wrote last."""
+        found = _read(self._best, key=self._key)
+        return found[0] if found is not None and found[1]["epoch"] == str(epoch) else None
+
+
+def _write(path: Path, *, tensors: Weights, metadata: dict[str, str]) -> None:
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(ready, temporary, metadata=metadata)
+
+
+def _read(path: Path, *, key: str) -> tuple[Weights, dict[str, str]] | None:
+    """A state file's tensors and metadata, unless it is missing, damaged or of another run."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            if metadata.get("key") != key:
+                return None
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except (FileNotFoundError, SafetensorError):
+        return None
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, *, parameters: Mapping[str, Tensor]) -> Weights:
+    """The optimizer's tensors as `name|slot`."""
+    return {
+        f"{name}|{slot}": value
+        for name, parameter in parameters.items()
+        for slot, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, *, tensors: Weights, parameters: Mapping[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave."""
+    for key, value in tensors.items():
+        name, slot = key.rsplit("|", 1)
+        parameter = parameters[name]
+        # AdamW keeps its step count on the CPU.
+        optimizer.state[parameter][slot] = value if slot == "step" else value.to(parameter.device)
+
+
+def check_out(out: Path, *, checkpoint: Checkpoint) -> None:
+    """Hold that the checkpoint folder may be replaced.
+
+    Raises:
+        ConfigError: it is the checkpoint that is to be fine-tuned, or it holds something else.
+    """
+    if out.resolve() == checkpoint.folder.resolve():
+        raise ConfigError(
+            f"[finetune] out: found {str(out)!r}, which is the checkpoint to fine-tune; wanted another folder, "
+            "since the original stays as it is"
+        )
+    if out.exists() and not (out.is_dir() and ((out / REPORT).exists() or not any(out.iterdir()))):
+        raise ConfigError(
+            f"[finetune] out: {out} holds something that fine-tuning did not write; wanted a new or an empty folder"
+        )
+
+
+def publish(towers: Towers, *, out: Path) -> str:
+    """Write the towers as a checkpoint folder beside `out`, named as temporary, and return its fingerprint.
+
+    `put_in_place` is what gives it its name, once the report is in it.
+    """
+    temporary = _temporary(out)
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    save_checkpoint(towers, temporary)
+    return find_checkpoint(str(temporary.absolute())).fingerprint
+
+
+def put_in_place(report: dict[str, Any], *, out: Path) -> None:
+    """Add the report to what `publish` wrote, and let it take the place of `out`."""
+    temporary = _temporary(out)
+    write_json(temporary / REPORT, report)
+    old = out.with_name(f"{out.name}.old{TEMPORARY_SUFFIX}")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    temporary.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _temporary(out: Path) -> Path:
+    return out.with_name(f"{out.name}.new{TEMPORARY_SUFFIX}")

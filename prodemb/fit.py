@@ -1,0 +1,218 @@
+"""Fitting a head's network to labelled products, which lie on the device whole."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from prodemb.config import Config
+from prodemb.device import fastest_dtype
+from prodemb.features import Feature
+from prodemb.heads import TrainedHead
+from prodemb.metrics import Indices
+
+_MIN_STEPS = 32
+"""Steps an epoch that a small training part is cut into, by smaller batches."""
+
+
+class FeatureDropout(Config):
+    """`[train.feature_dropout]`: how often training hides a feature of a product, 0 to 1.
+
+    The supplied values are hidden more often, or the head learns to copy the partner and fails on the next one.
+    """
+
+    title: float = Field(default=0.1, ge=0, lt=1)
+    description: float = Field(default=0.1, ge=0, lt=1)
+    brand: float = Field(default=0.3, ge=0, lt=1)
+    cat1: float = Field(default=0.3, ge=0, lt=1)
+    cat2: float = Field(default=0.3, ge=0, lt=1)
+    cat3: float = Field(default=0.3, ge=0, lt=1)
+    image: float = Field(default=0.1, ge=0, lt=1)
+
+    def rates(self, features: tuple[Feature, ...]) -> Tensor:
+        """(F,) float32, in the order of `features`."""
+        return torch.tensor([getattr(self, feature) for feature in features], dtype=torch.float32)
+
+
+class FitConfig(Config):
+    """How a network is fitted; part of `[train]`."""
+
+    epochs: int = Field(default=30, ge=1)
+    """Passes over the training part at most."""
+    batch_size: int = Field(default=1024, ge=1)
+    """Products a step at most; fewer where a pass would have less than 32 steps."""
+    learning_rate: float = Field(default=3e-3, gt=0)
+    """The highest of AdamW's learning rates, after warm-up; from there it falls to 0 as a cosine."""
+    weight_decay: float = Field(default=0.3, ge=0)
+    """Of the matrices; biases and norms have none."""
+    warm_up: float = Field(default=0.1, ge=0, lt=1)
+    """The share of all steps in which the learning rate rises."""
+    patience: int = Field(default=10, ge=1)
+    """Stop after so many epochs in which neither validation top-1 nor validation loss got better."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """The share of the target that is spread over all classes."""
+    feature_dropout: FeatureDropout = FeatureDropout()
+    """How often each feature is hidden."""
+    seed: int = 0
+    """Of everything random; on a CPU the same seed gives the same head."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """How fitting stands after one pass."""
+
+    index: int
+    """From 1."""
+    num_epochs: int
+    """How many there will be at most."""
+    loss: float
+    """Mean over the pass."""
+    validation_top1: float | None
+    """None where the validation part is empty."""
+
+
+Progress = Callable[[Epoch], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Labelled products on one device."""
+
+    vectors: Tensor
+    """(n, F, dim) float16."""
+    present: Tensor
+    """(n, F) bool."""
+    labels: Tensor
+    """(n,) int64."""
+
+
+class Network(nn.Module):
+    """A head's aggregate and layers as one: vectors to logits."""
+
+    def __init__(self, trained: TrainedHead) -> None:
+        super().__init__()
+        self.aggregate = trained.aggregate
+        self.head = trained.head
+
+    def forward(self, vectors: Tensor, present: Tensor) -> Tensor:
+        """(n, F, dim) and (n, F) to logits (n, num_classes) float32."""
+        logits: Tensor = self.head(self.aggregate(vectors, present))
+        return logits.float()
+
+
+def fit(
+    trained: TrainedHead,
+    examples: Examples,
+    *,
+    train: Indices,
+    validation: Indices,
+    config: FitConfig,
+    progress: Progress | None = None,
+) -> int:
+    """Fit the head in place, to its best weights; return how many epochs that took.
+
+    Best is by validation top-1, then by validation loss; without validation products, the last weights are kept.
+
+    Args:
+        trained: a head on the device of `examples`, as `TrainedHead.untrained` makes it.
+        train: (m,) places in `examples` to learn from.
+        validation: (v,) places in `examples` that decide when to stop.
+    """
+    device = examples.vectors.device
+    train_rows, validation_rows = (torch.from_numpy(rows).to(device) for rows in (train, validation))
+    trained.aggregate.fit(examples.vectors, present=examples.present, rows=train_rows)
+    network = Network(trained)
+    batch_size = max(1, min(config.batch_size, len(train) // _MIN_STEPS))
+    optimizer = _optimizer(network, config=config)
+    num_steps = config.epochs * math.ceil(len(train) / batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _rate(step, num_steps=num_steps, config=config)
+    )
+    rates = config.feature_dropout.rates(trained.card.features).to(device)
+    best, best_weights = (-1.0, -math.inf), _weights(network)
+    best_loss, epoch, improved = math.inf, 0, 0
+    while epoch < config.epochs and epoch - improved < config.patience:
+        epoch += 1
+        network.train()
+        loss = torch.zeros((), device=device)
+        for batch in torch.split(train_rows[torch.randperm(len(train_rows), device=device)], batch_size):
+            present = hide_features(examples.present[batch], rates=rates)
+            loss += len(batch) * _step(
+                network, examples, batch=batch, present=present, optimizer=optimizer, smoothing=config.label_smoothing
+            )
+            schedule.step()
+        network.eval()
+        top1, validation_loss = _validate(network, examples, rows=validation_rows)
+        if not len(validation) or (top1, -validation_loss) > best:
+            best, best_weights, improved = (top1, -validation_loss), _weights(network), epoch
+        if validation_loss < best_loss:
+            best_loss, improved = validation_loss, epoch
+        if progress:
+            shown = top1 if len(validation) else None
+            progress(Epoch(index=epoch, num_epochs=config.epochs, loss=float(loss) / len(train), validation_top1=shown))
+    network.load_state_dict(best_weights)
+    return epoch
+
+
+def hide_features(present: Tensor, *, rates: Tensor) -> Tensor:
+    """Hide whole features at random, (n, F) bool, but never all that a product has.
+
+    Args:
+        present: (n, F) bool.
+        rates: (F,) how often each feature is hidden.
+    """
+    left = present & (torch.rand(present.shape, device=present.device) >= rates)
+    return torch.where(left.any(1, keepdim=True), left, present)
+
+
+def _step(
+    network: Network,
+    examples: Examples,
+    *,
+    batch: Tensor,
+    present: Tensor,
+    optimizer: torch.optim.Optimizer,
+    smoothing: float,
+) -> Tensor:
+    """One step on the products at the places `batch`; the loss stays on the device."""
+    dtype = fastest_dtype(batch.device)
+    with torch.autocast(batch.device.type, dtype=dtype, enabled=dtype != torch.float32):
+        logits = network(examples.vectors[batch], present)
+    loss = nn.functional.cross_entropy(logits, examples.labels[batch], label_smoothing=smoothing)
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    optimizer.step()
+    return loss.detach()
+
+
+@torch.inference_mode()
+def _validate(network: Network, examples: Examples, *, rows: Tensor) -> tuple[float, float]:
+    """Top-1 and mean loss on the products at the places `rows`; zeros where there are none."""
+    num_right, loss = 0.0, 0.0
+    for batch in torch.split(rows, 1024):
+        logits, labels = network(examples.vectors[batch], examples.present[batch]), examples.labels[batch]
+        num_right += float((logits.argmax(1) == labels).sum())
+        loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
+    return num_right / max(1, len(rows)), loss / max(1, len(rows))
+
+
+def _optimizer(network: nn.Module, *, config: FitConfig) -> torch.optim.Optimizer:
+    matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+
+
+def _rate(step: int, *, num_steps: int, config: FitConfig) -> float:
+    """The share of the highest learning rate at a step: a linear warm-up, then half a cosine down to 0."""
+    num_warm = int(config.warm_up * num_steps)
+    if step < num_warm:
+        return (step + 1) / num_warm
+    return 0.5 * (1 + math.cos(math.pi * (step - num_warm) / max(1, num_steps - num_warm)))
+
+
+def _weights(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}

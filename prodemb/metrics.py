@@ -1,0 +1,81 @@
+"""How good answers are: top-1, top-5, macro-F1 and calibration error, over arrays of class indices."""
+
+import numpy as np
+import numpy.typing as npt
+
+from prodemb.config import Config
+
+Indices = npt.NDArray[np.integer]
+Confidences = npt.NDArray[np.floating]
+
+NO_ANSWER = -1
+"""The class index of a product for which there is no answer, or no known truth."""
+
+
+class Metrics(Config):
+    """The quality of answers on some products whose truth is known. Shares and scores run from 0 to 1."""
+
+    top1: float
+    """Share of products whose first answer is the truth."""
+    top5: float | None
+    """Share of products whose truth is among the first five answers; None where only one answer is given."""
+    macro_f1: float
+    """Mean F1 over the classes that occur in truth or answers."""
+    ece: float | None
+    """Expected calibration error of the first answer's confidence; None where none is given."""
+    num_products: int
+    """How many products this was measured on."""
+
+
+def evaluate(labels: Indices, *, top: Indices, confidences: Confidences | None = None) -> Metrics:
+    """Measure answers against the truth.
+
+    Args:
+        labels: (n,) the true class of each product, n > 0.
+        top: (n, k) the answers, best first; `NO_ANSWER` where there is none, which counts as wrong.
+        confidences: (n,) how sure the first answer is, 0 to 1.
+    """
+    first = top[:, 0]
+    return Metrics(
+        top1=top_k_accuracy(labels, top=top, k=1),
+        top5=top_k_accuracy(labels, top=top, k=5) if top.shape[1] > 1 else None,
+        macro_f1=macro_f1(labels, answers=first),
+        ece=None if confidences is None else calibration_error(confidences, correct=first == labels),
+        num_products=len(labels),
+    )
+
+
+def top_k_accuracy(labels: Indices, *, top: Indices, k: int) -> float:
+    """Share of the n products whose label (n,) is among the first k answers of `top` (n, at least 1)."""
+    return float((top[:, :k] == labels[:, None]).any(axis=1).mean())
+
+
+def macro_f1(labels: Indices, *, answers: Indices) -> float:
+    """Mean over classes of F1 = 2 TP / (2 TP + FP + FN), over the classes that occur in truth or answers.
+
+    This is scikit-learn's `f1_score(average="macro")`, but `NO_ANSWER` is not a class of its own: it costs recall only.
+
+    Args:
+        labels: (n,) the true classes.
+        answers: (n,) the answered classes.
+    """
+    num_classes = int(max(labels.max(), answers.max())) + 1
+    num_true = np.bincount(labels, minlength=num_classes)
+    num_answered = np.bincount(answers[answers != NO_ANSWER], minlength=num_classes)
+    num_right = np.bincount(labels[labels == answers], minlength=num_classes)
+    occurs = num_true + num_answered > 0
+    return float((2 * num_right[occurs] / (num_true + num_answered)[occurs]).mean())
+
+
+def calibration_error(confidences: Confidences, *, correct: npt.NDArray[np.bool_], num_bins: int = 15) -> float:
+    """Expected calibration error: the mean distance of confidence and accuracy over bins of equal width.
+
+    Source: Naeini et al., Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015.
+
+    Args:
+        confidences: (n,) between 0 and 1.
+        correct: (n,) whether the answer was the truth.
+    """
+    bins = np.minimum((confidences * num_bins).astype(np.int64), num_bins - 1)
+    gap = np.bincount(bins, weights=correct.astype(np.float64) - confidences, minlength=num_bins)
+    return float(np.abs(gap).sum() / len(confidences))

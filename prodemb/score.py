@@ -1,0 +1,222 @@
+"""Scoring: shards in, one Parquet file of categories and brands out, shard by shard."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import torch
+from pydantic import Field
+
+from prodemb.config import Config
+from prodemb.errors import ConfigError, FingerprintError, HeadError, ShardError
+from prodemb.features import Feature
+from prodemb.files import replacing
+from prodemb.heads import TrainedHead
+from prodemb.labels import Target
+from prodemb.predictions import Answers, open_predictions, predictions_schema
+from prodemb.shards.reader import ShardSet
+
+Progress = Callable[[int, int], None]
+"""Called with the products scored so far and all there are."""
+
+
+class ScoreConfig(Config):
+    """`[score]`: what the predictions hold."""
+
+    out: str = "out.parquet"
+    """The predictions file that `prodemb run` writes."""
+    top: int = Field(default=5, ge=1)
+    """Answers in `category_top` and `brand_top`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreReport:
+    """What scoring wrote."""
+
+    out: Path
+    num_products: int
+    seconds: float
+    shards: dict[Target, Path]
+    """The shard set each head read."""
+    absent: tuple[Target, ...]
+    """Targets without a head; their columns are null."""
+    unanswered: dict[Target, int]
+    """Products without a single vector that the head reads; their answers are null."""
+
+
+def score(
+    shard_sets: Sequence[ShardSet],
+    out: Path,
+    *,
+    heads: Sequence[TrainedHead],
+    config: ScoreConfig,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> ScoreReport:
+    """Write every product's category and brand to `out`, in catalog order, one row group a shard.
+
+    Each head reads the shard set it was trained on, found by fingerprint. A confidence is the softmax probability of
+    the first answer; it is not calibrated. The file appears when it is whole. Memory holds one shard's vectors.
+
+    Args:
+        shard_sets: those to choose from, as `find_shard_sets` gives them.
+        out: a `.parquet` file.
+        heads: one a target at most.
+
+    Raises:
+        ConfigError: `out` is no `.parquet` file.
+        HeadError: there is no head, or two for one target.
+        FingerprintError: no shard set is of a head's model.
+        ShardError: two shard sets could be meant, lack a feature, or hold other products.
+    """
+    start = time.perf_counter()
+    if out.suffix != ".parquet" or out.is_dir():
+        raise ConfigError(f"{out}: predictions are one Parquet file; wanted a name that ends in .parquet")
+    matched = _match(heads, shard_sets=shard_sets)
+    sources = [source for _, source in matched.values()]
+    _check_numbers(sources)
+    answers = {target: Answers(head.to(device), top=config.top) for target, (head, _) in matched.items()}
+    streams = {target: _Stream(source, features=head.card.features) for target, (head, source) in matched.items()}
+    num_done, schema = 0, predictions_schema()
+    with replacing(out) as temporary, open_predictions(temporary, heads=heads) as writer:
+        for num_products in (record.num_products for record in sources[0].manifest.shards):
+            chunks = {target: stream.take(num_products) for target, stream in streams.items()}
+            product_ids = _same_ids(list(chunks.values()), sources=sources, start=num_done)
+            columns: dict[str, pa.Array] = {"product_id": product_ids.cast(pl.String).to_arrow().cast(pa.string())}
+            for target, chunk in chunks.items():
+                columns |= answers[target].columns(chunk.vectors, present=chunk.present)
+            missing = {field.name: pa.nulls(num_products, field.type) for field in schema if field.name not in columns}
+            writer.write_table(pa.table(columns | missing).select(schema.names).cast(writer.schema))
+            num_done += num_products
+            if progress:
+                progress(num_done, sources[0].num_products)
+    return ScoreReport(
+        out=out,
+        num_products=num_done,
+        seconds=time.perf_counter() - start,
+        shards={target: source.folder for target, (_, source) in matched.items()},
+        absent=tuple(target for target in get_args(Target) if target not in matched),
+        unanswered={target: part.num_unanswered for target, part in answers.items()},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chunk:
+    """Some products, one after another in catalog order."""
+
+    product_ids: pl.Series
+    vectors: npt.NDArray[np.float16]
+    """(n, F, dim)."""
+    present: npt.NDArray[np.bool_]
+    """(n, F)."""
+
+
+class _Stream:
+    """A shard set's products in catalog order, in chunks that need not end where its shards do."""
+
+    def __init__(self, shard_set: ShardSet, *, features: tuple[Feature, ...]) -> None:
+        self._shape = (len(features), shard_set.schema.dim)
+        self._pieces = _pieces(shard_set, features=features)
+        self._piece: _Piece | None = None
+
+    def take(self, num_products: int) -> _Chunk:
+        """The next products; the caller knows that there are so many."""
+        vectors = np.empty((num_products, *self._shape), dtype=np.float16)
+        present = np.empty((num_products, self._shape[0]), dtype=np.bool_)
+        ids: list[pl.Series] = []
+        filled = 0
+        while filled < num_products:
+            piece = self._piece or next(self._pieces)
+            step = min(num_products - filled, len(piece.product_ids) - piece.start)
+            some = slice(piece.start, piece.start + step)
+            for column, view in enumerate(piece.vectors):
+                vectors[filled : filled + step, column] = view[some]
+            present[filled : filled + step] = piece.present[some]
+            ids.append(piece.product_ids[some])
+            filled += step
+            piece.start += step
+            self._piece = piece if piece.start < len(piece.product_ids) else None
+        return _Chunk(product_ids=pl.concat(ids), vectors=vectors, present=present)
+
+
+@dataclass(kw_only=True)
+class _Piece:
+    """One shard, read up to `start`."""
+
+    product_ids: pl.Series
+    vectors: list[npt.NDArray[np.float16]]
+    present: npt.NDArray[np.bool_]
+    start: int = 0
+
+
+def _pieces(shard_set: ShardSet, *, features: tuple[Feature, ...]) -> Iterator[_Piece]:
+    for shard in shard_set.shards():
+        yield _Piece(
+            product_ids=shard.frame(["product_id"]).to_series(),
+            vectors=[shard.vectors(feature) for feature in features],
+            present=np.stack([shard.present(feature) for feature in features], axis=1),
+        )
+
+
+def _match(
+    heads: Sequence[TrainedHead], *, shard_sets: Sequence[ShardSet]
+) -> Mapping[Target, tuple[TrainedHead, ShardSet]]:
+    """Each target's head with the one shard set of its model."""
+    if not heads:
+        raise HeadError("no head to score with; run `prodemb train-brand` or `prodemb train-category` first")
+    matched: dict[Target, tuple[TrainedHead, ShardSet]] = {}
+    for head in heads:
+        card = head.card
+        if card.target in matched:
+            raise HeadError(f"found two heads for {card.target}, wanted one a target")
+        fitting = [source for source in shard_sets if source.schema.fingerprint == card.fingerprint]
+        if not fitting:
+            found = "; ".join(f"{s.folder}: {s.schema.model} ({s.schema.fingerprint})" for s in shard_sets)
+            raise FingerprintError(
+                f"{card.target} head: trained on vectors of {card.model} ({card.fingerprint}), which no shard set "
+                f"here holds; found {found or 'none'}; embed with that model, or train on these shards"
+            )
+        if len(fitting) > 1:
+            folders = ", ".join(str(source.folder) for source in fitting)
+            raise ShardError(
+                f"{card.target} head: {len(fitting)} shard sets of its model: {folders}; wanted one, name it"
+            )
+        missing = [feature for feature in card.features if feature not in fitting[0].schema.features]
+        if missing:
+            raise ShardError(
+                f"{fitting[0].folder}: no vectors of {', '.join(missing)}, which the {card.target} head reads; "
+                f"found {', '.join(fitting[0].schema.features)}"
+            )
+        matched[card.target] = head, fitting[0]
+    return matched
+
+
+def _check_numbers(sources: Sequence[ShardSet]) -> None:
+    """Raise ShardError where the shard sets cannot hold the same products."""
+    first = sources[0]
+    for other in sources[1:]:
+        if other.num_products != first.num_products:
+            raise ShardError(
+                f"{other.folder}: holds {other.num_products:,} products, {first.folder} {first.num_products:,}; "
+                "wanted shards of one catalog: embed it again into both"
+            )
+
+
+def _same_ids(chunks: Sequence[_Chunk], *, sources: Sequence[ShardSet], start: int) -> pl.Series:
+    """The product ids that all chunks have; raises ShardError at the first that differs."""
+    wanted = chunks[0].product_ids
+    for chunk, source in zip(chunks[1:], sources[1:], strict=True):
+        differs = (wanted != chunk.product_ids).arg_true()
+        if len(differs):
+            row = differs[0]
+            raise ShardError(
+                f"{source.folder}: product {start + row + 1:,} is {chunk.product_ids[row]!r}, in {sources[0].folder} "
+                f"it is {wanted[row]!r}; wanted shards of one catalog: embed it again into both"
+            )
+    return wanted

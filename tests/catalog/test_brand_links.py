@@ -1,0 +1,98 @@
+"""Single judgements on pairs of names."""
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from prodemb.catalog.brand_evidence import Evidence, prefix_products
+from prodemb.catalog.brand_links import BrandsConfig, Judge, Names, short_keys
+
+EXAMPLE = tuple[str | None, str | None]
+
+
+def judge_of(*names: tuple[str, int, list[EXAMPLE]], common: frozenset[str] = frozenset(), **config: Any) -> Judge:
+    words = [tuple(name.split()) for name, _, _ in names]
+    keys, products = ["".join(told) for told in words], [count for _, count, _ in names]
+    rows = [(row, *example) for row, (_, _, examples) in enumerate(names) for example in examples]
+    schema = {"name": pl.Int64, "title": pl.String, "category": pl.String}
+    evidence = Evidence(pl.DataFrame(rows, schema=schema, orient="row"), num_names=len(names))
+    table = Names(keys, words, products, {key: row for row, key in enumerate(keys)})
+    masses, followers = prefix_products(words, products=products)
+    return Judge(table, evidence, common, masses, followers, BrandsConfig(**config))
+
+
+def test_stems_drop_extra_words_from_the_end() -> None:
+    judge = judge_of(("fosil watch blue", 1, []), common=frozenset({"watch"}))
+    assert judge.stems(0) == ("fosilwatchblue", "fosilwatch", "fosil")
+
+
+def test_titles_decide() -> None:
+    judge = judge_of(("fla", 1, [("fila cap", None)]), ("fila", 9, [("fila cap", None)]), ("none", 9, []))
+    assert judge.titles_decide(0, target=1) is True
+    assert judge.titles_decide(1, target=0) is False
+    assert judge.titles_decide(2, target=0) is None
+
+
+@pytest.mark.parametrize(("ratio", "accepted"), [(4, None), (20, True)])
+def test_an_unconfirmed_typo_needs_asymmetry(ratio: int, accepted: bool | None) -> None:
+    judge = judge_of(("timberlnad", 2, [(None, "Wear")]), ("timberland", 2 * ratio, [(None, "Wear")]))
+    link = judge.typo(0, target=1, stems=judge.stems(0))
+    assert (link and link.accepted) is accepted
+
+
+def test_different_numbers_are_different_names() -> None:
+    judge = judge_of(("studio 5441", 1, [(None, "Wear")]), ("studio 5442", 90, [(None, "Wear")]))
+    assert judge.typo(0, target=1, stems=judge.stems(0)) is None
+
+
+def test_the_titles_outrule_every_threshold_but_similarity() -> None:
+    titles: list[EXAMPLE] = [("timberland boot", "Wear")]
+    judge = judge_of(("tymberlend", 5, titles), ("timberland", 6, titles), asymmetry=1000, established=1000)
+    link = judge.typo(0, target=1, stems=judge.stems(0))
+    assert link is not None
+    assert link.accepted
+    strict = judge_of(("tymberlend", 5, titles), ("timberland", 6, titles), confirmed_similarity=0.9)
+    assert strict.typo(0, target=1, stems=strict.stems(0)) is None
+
+
+def test_a_line_under_a_given_name_is_refused() -> None:
+    wear: list[EXAMPLE] = [(None, "Wear")]
+    judge = judge_of(("lee", 90, wear), ("lee cooper", 2, wear), ("nikka", 90, wear), ("nikka cooper", 2, wear))
+    assert judge.extension(1, parent=0, size=1) is None
+    line = judge.extension(3, parent=2, size=1)
+    assert line is not None
+    assert line.accepted
+
+
+def test_a_short_form_joins_where_titles_spell_it_out() -> None:
+    titles: list[EXAMPLE] = [("zus polo zassn shirt", "Wear")]
+    judge = judge_of(("zus polo", 1, titles), ("zus polo zassn", 20, titles))
+    link = judge.short_form(0, target=1)
+    assert link is not None
+    assert link.accepted
+    apart = judge_of(("zus polo", 1, [("zus polo shirt", "Wear")]), ("zus polo zassn", 20, titles))
+    doubtful = apart.short_form(0, target=1)
+    assert doubtful is not None
+    assert not doubtful.accepted
+
+
+def test_articles() -> None:
+    judge = judge_of(("the balm", 2, []), ("balm", 9, []))
+    link = judge.article(0, target=1)
+    assert link is not None
+    assert (link.rule, link.accepted) == ("article", True)
+    assert judge.article(1, target=0) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        (("united", "colors", "of", "benetton"), ("ucb", "ucbenetton")),
+        (("hewlett", "packard"), ("hp", "hpackard")),
+        (("nike",), ()),
+        (("the", "gap"), ()),
+    ],
+)
+def test_short_keys(words: tuple[str, ...], keys: tuple[str, ...]) -> None:
+    assert short_keys(words) == keys

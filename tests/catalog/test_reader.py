@@ -1,0 +1,297 @@
+"""Catalogs of every format stream the same products, and what is wrong with them is named."""
+
+import gzip
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
+from prodemb.errors import CatalogError, ConfigError
+from prodemb.features import CATALOG_COLUMNS
+
+PRODUCTS: list[dict[str, Any]] = [
+    {"product_id": "7", "title": "Mug, blue", "description": 'Says "hi"\nand more', "image": "a.jpg", "cat1": "Home"},
+    {"product_id": "8", "title": "Café crème ☕", "description": None, "image": "b.jpg", "cat1": None},
+    {"product_id": "9", "title": "Pan", "description": "  ", "image": None, "cat1": "Home"},
+    {"product_id": "10", "title": "Pot", "description": "x" * 70_000, "image": "d.jpg", "cat1": "Home"},
+]
+WITHOUT_BLANKS = [{k: None if v == "  " else v for k, v in product.items()} for product in PRODUCTS]
+
+
+def write(path: Path, products: list[dict[str, Any]] = PRODUCTS) -> Path:
+    """Write products in the format that the name says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame = pl.DataFrame(products, infer_schema_length=None)
+    names = [suffix for suffix in path.suffixes if suffix != ".gz"]
+    match names[-1]:
+        case ".parquet":
+            frame.write_parquet(path, row_group_size=3)
+            return path
+        case ".csv":
+            text = frame.write_csv()
+        case ".tsv":
+            text = frame.write_csv(separator="\t")
+        case _:
+            text = "".join(json.dumps(product, ensure_ascii=False) + "\n" for product in products)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+def opened(path: Path | str, **settings: Any) -> Catalog:
+    return open_catalog(CatalogConfig.parse({"path": str(path), **settings}, source="test"))
+
+
+def products_of(catalog: Catalog, num_rows: int = 3) -> list[dict[str, Any]]:
+    return [row for table in catalog.batches(num_rows) for row in table.to_pylist()]
+
+
+def message(make: Callable[[], Any]) -> str:
+    with pytest.raises(CatalogError) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["c.parquet", "c.csv", "c.tsv", "c.jsonl", "c.ndjson", "c.json", "c.csv.gz", "c.tsv.gz", "c.jsonl.gz", "C.v2.CSV"],
+)
+def test_every_format_streams_the_same(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    write(path.with_name(name.lower())).rename(path)
+    catalog = opened(path)
+    assert catalog.check_ids() == 4
+    assert list(catalog.columns) == ["product_id", "title", "description", "cat1", "image"]
+    assert catalog.features == ("title", "description", "cat1", "image")
+    tables = list(catalog.batches(3))
+    assert [table.num_rows for table in tables] == [3, 1]
+    for table in tables:
+        assert table.column_names == list(CATALOG_COLUMNS)
+        assert set(table.schema.types) == {pa.large_string()}
+    nulls = dict.fromkeys(CATALOG_COLUMNS)
+    assert products_of(catalog) == [nulls | product for product in WITHOUT_BLANKS]
+    assert (catalog.image_root, catalog.image_kind) == (tmp_path, "path")
+    assert catalog.skipped_rows.count == 0
+
+
+@pytest.mark.parametrize("where", ["", "*.parquet", "part-?.parquet", "**/part-*.parquet"])
+def test_several_files_are_one_catalog(tmp_path: Path, where: str) -> None:
+    for number in range(3):
+        write(
+            tmp_path / f"part-{number}.parquet",
+            [product | {"product_id": f"{number}{product['product_id']}"} for product in PRODUCTS],
+        )
+    (tmp_path / "_SUCCESS").touch()
+    (tmp_path / "manifest.json").write_text("{}")
+    catalog = opened(tmp_path / where if where else tmp_path)
+    assert catalog.check_ids() == 12
+    tables = list(catalog.batches(5))
+    assert [table.num_rows for table in tables] == [5, 5, 2]
+    ids = [each for table in tables for each in table.column("product_id").to_pylist()]
+    assert ids == [f"{number}{product['product_id']}" for number in range(3) for product in PRODUCTS]
+
+
+def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
+    catalog = opened(write(tmp_path / "c.parquet"))
+    (table,) = catalog.batches(10, columns=["brand", "title"])
+    assert table.column_names == ["title", "brand"]
+    assert table.column("brand").null_count == 4
+
+
+def test_columns_are_mapped_and_left_out(tmp_path: Path) -> None:
+    renamed = [{"sku": p["product_id"], "name": p["title"], "description": "x", "category": 5} for p in PRODUCTS]
+    columns = {"product_id": "sku", "title": "name", "google_category_id": "category", "description": ""}
+    for name in ("c.parquet", "c.csv", "c.jsonl"):
+        catalog = opened(write(tmp_path / name, renamed), columns=columns)
+        assert catalog.columns == {"product_id": "sku", "title": "name", "google_category_id": "category"}
+        first = products_of(catalog)[0]
+        assert (first["product_id"], first["title"], first["google_category_id"]) == ("7", "Mug, blue", "5")
+        assert first["description"] is None
+
+
+def test_category_paths_are_split_where_told(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "c.csv",
+        [{"product_id": 1, "cat1": "Home > Kitchen > Mugs > Blue"}, {"product_id": 2, "cat1": "Toys"}],
+    )
+    catalog = opened(path, category_separator=">")
+    assert catalog.features == ("cat1", "cat2", "cat3")
+    assert [(row["cat1"], row["cat2"], row["cat3"]) for row in products_of(catalog)] == [
+        ("Home", "Kitchen", "Mugs > Blue"),
+        ("Toys", None, None),
+    ]
+    (table,) = catalog.batches(9, columns=["cat2"])
+    assert table.column("cat2").to_pylist() == ["Kitchen", None]
+
+
+def test_pictures_may_stand_in_the_catalog(tmp_path: Path) -> None:
+    pictures = [b"\xff\xd8 one", None, b"\xff\xd8 two"] * 200
+    ids = [str(n) for n in range(600)]
+    faces = [{"bytes": each, "path": f"{n}.jpg"} for n, each in enumerate(pictures)]
+    for column in (pa.array(pictures), pa.array(pictures, pa.large_binary()), pa.array(faces)):
+        pq.write_table(pa.table({"product_id": ids, "image": column}), tmp_path / "c.parquet")
+        catalog = opened(tmp_path / "c.parquet")
+        assert catalog.image_kind == "bytes"
+        tables = list(catalog.batches(500))
+        assert [table.num_rows for table in tables] == [500, 100]
+        assert tables[0].schema.field("image").type == pa.large_binary()
+        assert [each for table in tables for each in table.column("image").to_pylist()] == pictures
+
+
+def test_pictures_of_a_struct_may_be_paths(tmp_path: Path) -> None:
+    faces = [{"bytes": None, "path": "a.jpg"}, {"bytes": None, "path": "b.jpg"}]
+    pq.write_table(pa.table({"product_id": ["1", "2"], "image": faces}), tmp_path / "c.parquet")
+    assert [row["image"] for row in products_of(opened(tmp_path / "c.parquet"))] == ["a.jpg", "b.jpg"]
+
+
+def test_bad_rows_are_counted_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text("product_id,title,brand\n1,Mug,Acme\n2,Cup\n3,Pan,Acme\n")
+    catalog = opened(path)
+    assert catalog.check_ids() == 2
+    assert [row["product_id"] for row in products_of(catalog)] == ["1", "3"]
+    assert [str(row) for row in catalog.skipped_rows.first] == [f"{path}: row 2: found 2 values, wanted 3"]
+    assert catalog.skipped_rows.by_reason == {"found 2 values, wanted 3": 1}
+
+
+def test_a_key_that_comes_late_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    rows = [{"product_id": n} for n in range(10_001)] + [{"product_id": -1, "title": "Mug"}] * 2
+    path = write(tmp_path / "c.jsonl", rows)
+    assert products_of(opened(path), 9_999)[-1]["title"] is None
+    assert [record.getMessage().count("'title' comes first in row 10002") for record in caplog.records] == [1]
+    assert products_of(opened(path, columns={"title": "title"}), 9_999)[-1]["title"] == "Mug"
+
+
+@pytest.mark.parametrize("name", ["c.parquet", "c.csv", "c.jsonl"])
+def test_bad_ids_end_the_run_or_are_dropped(tmp_path: Path, name: str) -> None:
+    ids = ["a", None, "b", "a", "c", "b"]
+    path = write(tmp_path / name, [{"product_id": each, "title": f"t{n}"} for n, each in enumerate(ids)])
+    said = message(opened(path).check_ids)
+    assert said.startswith(f"{path}: 1 row has no product_id ({name} row 2) and 2 rows repeat a product_id")
+    assert f"'a' in {name} row 1 and {name} row 4" in said
+    catalog = opened(path, bad_ids="drop")
+    assert [row["title"] for row in products_of(catalog, 2)] == ["t0", "t2", "t4"]
+    assert catalog.bad_ids is not None
+    assert (catalog.check_ids(), catalog.bad_ids.num_repeated, catalog.bad_ids.num_null) == (3, 2, 1)
+
+
+def test_numbers_become_texts(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"product_id": [1, 2], "google_category_id": [187.0, None], "title": ["a\0b", ""]})
+    frame.write_parquet(tmp_path / "c.parquet")
+    first, second = products_of(opened(tmp_path / "c.parquet"))
+    assert (first["product_id"], first["google_category_id"], first["title"]) == ("1", "187", "a\0b")
+    assert (second["google_category_id"], second["title"]) == (None, None)
+
+
+def test_a_missing_file_is_named_with_its_likes(tmp_path: Path) -> None:
+    write(tmp_path / "catalog.csv")
+    assert message(lambda: opened(tmp_path / "catalogue.csv")) == (
+        f"{tmp_path}/catalogue.csv: no such file; did you mean 'catalog.csv'?"
+    )
+    assert "there is no folder" in message(lambda: opened(tmp_path / "nowhere" / "c.csv"))
+    assert "no such file" in message(lambda: opened(tmp_path / "*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "said"),
+    [
+        ({"c.xlsx": b"x"}, "c.xlsx", "found the suffix '.xlsx', wanted .parquet"),
+        ({"c": b"x"}, "c", "found the suffix ''"),
+        ({"c.parquet.gz": b"x"}, "c.parquet.gz", "wanted .parquet"),
+        ({"a.txt": b"x"}, "", "no catalog file in this folder"),
+        ({"a.csv": b"x", "b.jsonl": b"x"}, "", "several formats (csv, jsonl)"),
+        ({"c.parquet": b"PAR1 and so on"}, "c.parquet", "not a Parquet file"),
+        ({"c.csv.gz": b"not gz"}, "c.csv.gz", "cannot be read"),
+        ({"c.csv": b""}, "c.csv", "no column 'product_id'; it has no columns"),
+        ({"c.jsonl": b"\n"}, "c.jsonl", "no column 'product_id'"),
+        ({"c.csv": b"sku,title\n1,Mug\n"}, "c.csv", "no column 'product_id'; columns there: sku, title"),
+        ({"c.csv": b"product_id,title\n"}, "c.csv", "found no product"),
+        ({"c.csv": b"product_id,title\n1\n2\n"}, "c.csv", "found no product"),
+        ({"c.csv": b"product_id,title,title\n"}, "c.csv", "found the column 'title' twice"),
+        (
+            {"a.csv": b"product_id,title\n1,M\n", "b.csv": b"product_id\n2\n"},
+            "",
+            "b.csv: no column 'title', which other",
+        ),
+        ({"c.csv": b'product_id,"title\n1,M\n'}, "c.csv", "found no product"),
+    ],
+)
+def test_what_is_no_catalog_is_named(tmp_path: Path, files: dict[str, bytes], path: str, said: str) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    assert said in message(lambda: opened(tmp_path / path))
+
+
+@pytest.mark.parametrize("name", ["c.parquet", "c.csv", "c.jsonl"])
+def test_an_unknown_column_is_named(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name)
+    assert message(lambda: opened(path, columns={"brand": "titel"})) == (
+        f"{path}: no column 'titel', which [catalog] names as brand; did you mean 'title'? "
+        "columns there: product_id, title, description, image, cat1"
+    )
+
+
+def test_an_empty_parquet_file_is_no_catalog(tmp_path: Path) -> None:
+    pl.DataFrame({"product_id": [], "title": []}).write_parquet(tmp_path / "c.parquet")
+    assert "found no product" in message(lambda: opened(tmp_path / "c.parquet"))
+
+
+def test_files_with_pictures_of_two_kinds_do_not_mix(tmp_path: Path) -> None:
+    pl.DataFrame({"product_id": ["1"], "image": ["a.jpg"]}).write_parquet(tmp_path / "a.parquet")
+    pl.DataFrame({"product_id": ["2"], "image": [b"x"]}).write_parquet(tmp_path / "b.parquet")
+    assert "holds bytes, and in other files of the catalog path" in message(lambda: opened(tmp_path))
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.parquet", [{"product_id": str(n), "title": f"t{n}" * 9} for n in range(9_000)])
+    data = bytearray(path.read_bytes())
+    data[1_000:20_000] = bytes(19_000)
+    path.write_bytes(data)
+    assert str(path) in message(lambda: products_of(opened(path)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"columns": {"titel": "a"}}, r"columns: found the column 'titel'; did you mean 'title'\?"),
+        ({"columns": {"price": "a"}}, "wanted one of product_id, title"),
+        ({"bad_ids": "ignore"}, "bad_ids: found 'ignore'"),
+    ],
+)
+def test_settings_are_checked(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        CatalogConfig.parse(settings, source="brand.toml")
+
+
+texts = st.text(max_size=8) | st.none()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    products=st.lists(st.fixed_dictionaries({"title": texts, "brand": texts, "cat1": texts}), min_size=1, max_size=9),
+    num_rows=st.integers(1, 10),
+    name=st.sampled_from(["c.parquet", "c.csv", "c.jsonl", "c.tsv.gz"]),
+)
+def test_no_text_loses_a_row(
+    tmp_path_factory: pytest.TempPathFactory, products: list[dict[str, Any]], num_rows: int, name: str
+) -> None:
+    whole = [
+        {"product_id": str(n), **{k: v and v.encode("utf-8", "replace").decode() for k, v in product.items()}}
+        for n, product in enumerate(products)
+    ]
+    catalog = opened(write(tmp_path_factory.getbasetemp() / name, whole))
+    assert catalog.check_ids() == len(whole)
+    tables = list(catalog.batches(num_rows))
+    assert all(table.num_rows == num_rows for table in tables[:-1])
+    found = [row for table in tables for row in table.select(["product_id", "title", "brand", "cat1"]).to_pylist()]
+    assert found == [{k: v if v and v.strip() else None for k, v in product.items()} for product in whole]

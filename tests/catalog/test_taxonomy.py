@@ -1,0 +1,191 @@
+"""The Google taxonomy: reading its files, walking it, resolving what feeds carry, fetching it."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prodemb.catalog.taxonomy import Taxonomy, fetch_taxonomy, parse_taxonomy, read_taxonomy, sample_taxonomy
+from prodemb.errors import TaxonomyError
+
+LINES = """\
+# Google_Product_Taxonomy_Version: 2021-09-21
+166 - Apparel & Accessories
+1604 - Apparel & Accessories > Clothing
+2271 - Apparel & Accessories > Clothing > Dresses
+187 - Apparel & Accessories > Shoes
+783 - Media
+"""
+
+
+@pytest.fixture
+def taxonomy(tmp_path: Path) -> Taxonomy:
+    path = tmp_path / "taxonomy-with-ids.en-US.txt"
+    path.write_text(LINES, encoding="utf-8")
+    return read_taxonomy(path)
+
+
+def test_walks_the_tree(taxonomy: Taxonomy) -> None:
+    assert taxonomy.version == "2021-09-21"
+    assert taxonomy.ids == (166, 1604, 2271, 187, 783)
+    assert taxonomy.roots == (166, 783)
+    assert taxonomy.leaves == (2271, 187, 783)
+    assert taxonomy.children(166) == (1604, 187)
+    assert taxonomy.children(187) == ()
+    assert taxonomy.ancestors(2271) == (166, 1604)
+    assert taxonomy.ancestors(783) == ()
+    assert taxonomy.parent(187) == 166
+    assert taxonomy.parent(166) is None
+    assert taxonomy.path_of(2271) == "Apparel & Accessories > Clothing > Dresses"
+    assert taxonomy.name_of(2271) == "Dresses"
+    assert [taxonomy.depth(node) for node in taxonomy.ids] == [1, 2, 3, 2, 1]
+    assert len(taxonomy) == 5
+    assert 187 in taxonomy
+    assert 5 not in taxonomy
+
+
+@pytest.mark.parametrize(
+    ("label", "node"),
+    [
+        ("187", 187),
+        (" 187 ", 187),
+        ("187.0", 187),
+        ("Apparel & Accessories > Shoes", 187),
+        ("apparel &  accessories>SHOES", 187),
+        ("Apparel &amp; Accessories &gt; Shoes", 187),
+        ("187 - Apparel & Accessories > Shoes", 187),
+        ("187 - Media", None),
+        ("188", None),
+        ("Shoes", None),
+        ("", None),
+    ],
+)
+def test_resolves_what_feeds_carry(taxonomy: Taxonomy, label: str, node: int | None) -> None:
+    assert taxonomy.resolve(label) == node
+
+
+@given(st.text())
+def test_resolves_any_text_to_a_node_or_none(label: str) -> None:
+    node = sample_taxonomy().resolve(label)
+    assert node is None or node in sample_taxonomy()
+
+
+@pytest.mark.parametrize("ask", [Taxonomy.path_of, Taxonomy.parent, Taxonomy.ancestors, Taxonomy.children])
+def test_unknown_id_is_named(taxonomy: Taxonomy, ask: Any) -> None:
+    with pytest.raises(TaxonomyError, match=r"taxonomy-with-ids.en-US.txt: no category id 999; wanted one of its 5"):
+        ask(taxonomy, 999)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("1 - A\nrubbish", "line 2: found 'rubbish', wanted `id - A > B`"),
+        ("1 - A\n2 - A > ", "line 2: found '2 - A >', wanted"),
+        ("1 - A\nx - A > B", "line 2: found 'x - A > B'"),
+        ("1 - A\n1 - B", "line 2: id 1 stands twice: 'A' and 'B'"),
+        ("1 - A\n2 - A", "ids 1 and 2 have one path: 'A'"),
+        ("1 - A\n2 - B > C", "id 2: no line for its parent 'B'"),
+        ("", "holds no node"),
+        ("# Google_Product_Taxonomy_Version: 2021-09-21\n", "holds no node"),
+        ("1 - A\n" + "z" * 500, "line 2: found 'zzz"),
+    ],
+)
+def test_bad_files_are_refused_by_line(tmp_path: Path, lines: str, message: str) -> None:
+    path = tmp_path / "bad.txt"
+    path.write_text(lines, encoding="utf-8")
+    with pytest.raises(TaxonomyError) as error:
+        read_taxonomy(path)
+    assert str(path) in str(error.value)
+    assert message in str(error.value)
+    assert len(str(error.value)) < 200 + len(str(path))
+
+
+def test_missing_and_binary_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TaxonomyError, match="no such file"):
+        read_taxonomy(tmp_path / "none.txt")
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TaxonomyError, match="cannot be read as UTF-8"):
+        read_taxonomy(tmp_path / "binary.txt")
+
+
+@given(st.text())
+def test_any_text_is_a_taxonomy_or_a_taxonomy_error(text: str) -> None:
+    try:
+        taxonomy = parse_taxonomy(text.splitlines(), source="wild")
+    except TaxonomyError:
+        return
+    assert all(taxonomy.resolve(str(node)) == node for node in taxonomy.ids)
+
+
+def test_windows_files_read_the_same(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    path = tmp_path / "windows.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + LINES.replace("\n", "\r\n").encode())
+    assert read_taxonomy(path).paths == taxonomy.paths
+    assert read_taxonomy(path).version == taxonomy.version
+
+
+def test_sample_taxonomy_is_whole() -> None:
+    taxonomy = sample_taxonomy()
+    assert len(taxonomy.roots) >= 10
+    assert len(taxonomy.leaves) >= 48
+    assert taxonomy.path_of(187) == "Apparel & Accessories > Shoes"
+    assert all(taxonomy.resolve(taxonomy.path_of(node)) == node for node in taxonomy.ids)
+
+
+class _Answers(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        status, body = {
+            "/taxonomy.en-US.txt": (200, LINES.encode()),
+            "/page.en-US.txt": (200, b"<html>Sorry</html>"),
+            "/bytes.en-US.txt": (200, b"\xff\xfe"),
+        }.get(self.path, (404, b""))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Answers) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+def test_fetches_a_locale(server: str, tmp_path: Path, taxonomy: Taxonomy) -> None:
+    out = tmp_path / "new" / "taxonomy.txt"
+    fetched = fetch_taxonomy("en-US", out=out, url=f"{server}/taxonomy.{{locale}}.txt")
+    assert fetched.paths == taxonomy.paths == read_taxonomy(out).paths
+
+
+@pytest.mark.parametrize(
+    ("locale", "address", "message"),
+    [
+        ("en-US", "/none.{locale}.txt", "answered 404"),
+        ("en-US", "/page.{locale}.txt", "line 1: found '<html>Sorry</html>'"),
+        ("en-US", "/bytes.{locale}.txt", "not UTF-8"),
+        ("../../x", "/taxonomy.{locale}.txt", "locale: found '../../x', wanted a form like 'en-US'"),
+    ],
+)
+def test_a_failed_fetch_leaves_no_file(server: str, tmp_path: Path, locale: str, address: str, message: str) -> None:
+    with pytest.raises(TaxonomyError, match=message.replace(".", r"\.")):
+        fetch_taxonomy(locale, out=tmp_path / "taxonomy.txt", url=server + address)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unreachable_server_is_named(tmp_path: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), _Answers) as http:
+        port = http.server_port
+    with pytest.raises(TaxonomyError, match=f"127.0.0.1:{port}/x: cannot be fetched"):
+        fetch_taxonomy("en-US", out=tmp_path / "taxonomy.txt", url=f"http://127.0.0.1:{port}/x")

@@ -1,0 +1,34 @@
+"""Random changes to pictures: light, of the seed alone, and each picture its own."""
+
+import torch
+
+from prodemb.augment import augment
+
+
+def pictures(num: int = 8) -> torch.Tensor:
+    """Smooth pictures, dark on the left and bright on the right."""
+    ramp = torch.linspace(60, 180, 32).round().byte()
+    return ramp.view(1, 1, 32, 1).expand(num, 32, 32, 3).contiguous()
+
+
+def changed(seed: int, num: int = 8) -> torch.Tensor:
+    return augment(pictures(num), generator=torch.Generator().manual_seed(seed))
+
+
+def test_shape_and_type_stay_and_the_seed_decides() -> None:
+    assert changed(0).shape == (8, 32, 32, 3)
+    assert changed(0).dtype == torch.uint8
+    assert torch.equal(changed(0), changed(0))
+    assert not torch.equal(changed(0), changed(1))
+
+
+def test_about_half_are_mirrored_and_all_are_light() -> None:
+    made = changed(0, num=200).float()
+    mirrored = made[:, :, 0].mean(dim=(1, 2)) > made[:, :, -1].mean(dim=(1, 2))
+    assert 70 < int(mirrored.sum()) < 130
+    assert float((made.mean(dim=(1, 2, 3)) - 120).abs().max()) < 60
+
+
+def test_a_plain_grey_picture_stays_plain_and_grey() -> None:
+    made = augment(torch.full((5, 16, 16, 3), 100, dtype=torch.uint8), generator=torch.Generator().manual_seed(0))
+    assert (made.flatten(1).max(dim=1).values == made.flatten(1).min(dim=1).values).all()

@@ -1,0 +1,107 @@
+"""The command line as a user meets it: help is quick and complete, mistakes are one line and status 1."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.main import get_command
+
+from prodemb.cli import app
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def prodemb(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from prodemb.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def test_help_imports_neither_torch_nor_polars() -> None:
+    program = (
+        "import sys; from typer.testing import CliRunner; from prodemb.cli import app;"
+        "result = CliRunner().invoke(app, ['--help']); assert result.exit_code == 0, result.output;"
+        "heavy = {'torch', 'transformers', 'polars', 'pyarrow', 'pydantic', 'numpy'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_readme_and_every_option_has_help(command: str) -> None:
+    assert f"prodemb {command}" in (ROOT / "README.md").read_text()
+    found = get_command(app).commands[command]  # type: ignore[attr-defined]
+    assert found.help
+    for parameter in found.params:
+        assert parameter.help, f"{command} {parameter.name}"
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    targets = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text()))
+    makefile = (ROOT / "Makefile").read_text()
+    assert targets
+    assert not {target for target in targets if f"\n{target}:" not in makefile}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["embed", "nowhere.parquet"], r"nowhere\.parquet"),
+        (["embed", "catalog.parquet", "--model", "./no-model"], r"'\./no-model', but there is no such folder"),
+        (["embed", "empty.csv"], r"empty\.csv"),
+        (["embed", "no_id.csv"], r"no column 'product_id'"),
+        (["embed", "twice.csv"], r"twice\.csv: 1 row repeats a product_id"),
+        (["embed", "--pipeline", "typo.toml"], r"typo\.toml: \[embed\] modle: no such key; did you mean 'model'\?"),
+        (["train-brand", "--shards", "nothing"], r"nothing: no such folder; wanted a shard set"),
+        (["score", "nothing", "out.parquet"], r"nothing: no such folder"),
+        (["inspect", "."], r"no shard set here"),
+        (["brands", "no_brand.csv", "a.csv"], r"no column for the supplied brand"),
+        (["finetune-category", "catalog.parquet"], r"google_category_id"),
+        (["run", "missing.toml"], r"missing\.toml: no such pipeline file"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_1(
+    make_catalog: Callable[[int], Path], tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    make_catalog(8)
+    (tmp_path / "empty.csv").write_text("product_id,title\n")
+    (tmp_path / "no_id.csv").write_text("name,title\na,b\n")
+    (tmp_path / "twice.csv").write_text("product_id,title\na,b\na,c\n")
+    (tmp_path / "no_brand.csv").write_text("product_id,title\na,b\n")
+    (tmp_path / "typo.toml").write_text('target = "brand"\n[embed]\nmodle = "x"')
+    result = prodemb(*arguments, cwd=tmp_path)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert re.search(message, result.stderr), result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+
+
+@pytest.mark.end_to_end
+def test_embed_inspect_brands_and_train_as_written(
+    make_catalog: Callable[[int], Path], tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog = make_catalog(60)
+    first = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "60 products in 1 shards" in first.stdout
+    assert "absent image: 9 file not found" in first.stdout
+    again = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, cwd=tmp_path)
+    assert "all done before" in again.stdout
+    inspected = prodemb("inspect", "shards/", cwd=tmp_path)
+    assert "file not found: 9" in inspected.stdout
+    listed = prodemb("brands", catalog, "aliases.csv", cwd=tmp_path)
+    assert listed.returncode == 0, listed.stderr
+    assert {"supplied", "canonical", "rule", "score", "products", "status"} <= set(
+        pl.read_csv(tmp_path / "aliases.csv").columns
+    )
+    trained = prodemb("train-brand", "--shards", "shards/", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    scored = prodemb("score", "shards/", "out.parquet", cwd=tmp_path)
+    assert scored.returncode == 0, scored.stderr
+    frame = pl.read_parquet(tmp_path / "out.parquet")
+    assert frame["product_id"].to_list() == [f"p{i}" for i in range(60)]
+    assert set(frame["brand"].drop_nulls()) <= {"Norvik", "Lumo"}

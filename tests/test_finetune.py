@@ -1,0 +1,328 @@
+"""Fine-tuning end to end on a random CLIP: it helps, resumes with the same curve, redoes nothing, names mistakes."""
+
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+from transformers import SiglipConfig, SiglipModel
+
+from prodemb.catalog.images import ImagesConfig
+from prodemb.catalog.reader import CatalogConfig, open_catalog
+from prodemb.catalog.taxonomy import Taxonomy
+from prodemb.errors import CatalogError, ConfigError, HeadError, TaxonomyError
+from prodemb.finetune import FinetuneConfig, FinetuneReport, finetune
+from prodemb.finetune_state import state_folder
+from prodemb.finetune_train import choose_trained, rate_at
+from prodemb.towers.checkpoint import find_checkpoint
+from prodemb.towers.load import load_towers
+from tests.conftest import make_clip
+
+WORDS = (("shoe", "sport"), ("mug", "kitchen"), ("lamp", "home"), ("watch", "steel"))
+COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200), (200, 200, 40))
+PATHS = {1: "sport", 2: "sport > shoe", 3: "home", 4: "home > mug", 5: "home > lamp", 6: "steel", 7: "steel > watch"}
+TAXONOMY = Taxonomy(paths=PATHS, source="the test's taxonomy")
+CATEGORIES = ("2", "4", "5", "7")
+NUM_PRODUCTS = 120
+
+
+def picture(kind: int, *, seed: int) -> bytes:
+    """A picture in the colour of its kind, a little off."""
+    noise = np.random.default_rng(seed).integers(-30, 30, (20, 20, 3))
+    pixels = np.clip(np.array(COLOURS[kind]) + noise, 0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_catalog(folder: Path, **replaced: list[object]) -> Path:
+    """A catalog of four kinds of product, told by a word in the title and by the colour of the picture."""
+    kinds = [i % 4 for i in range(NUM_PRODUCTS)]
+    columns: dict[str, list[object]] = {
+        "product_id": [f"p{i}" for i in range(NUM_PRODUCTS)],
+        "title": [f"red {WORDS[kind][0]} {i % 10} {i // 10 % 10}" for i, kind in enumerate(kinds)],
+        "description": [None if i % 3 else f"for the {WORDS[kind][1]}" for i, kind in enumerate(kinds)],
+        "brand": [["Norvik", "Lumo", None][i % 3] for i in range(NUM_PRODUCTS)],
+        "cat1": [WORDS[kind][1] if i % 2 else "" for i, kind in enumerate(kinds)],
+        "image": [None if i % 9 == 4 else picture(kind, seed=i) for i, kind in enumerate(kinds)],
+        "google_category_id": [CATEGORIES[kind] for kind in kinds],
+    }
+    path = folder / "catalog.parquet"
+    pl.DataFrame(columns | replaced).write_parquet(path)
+    return path
+
+
+def run(
+    catalog: Path,
+    model: Path,
+    out: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    **settings: object,
+) -> FinetuneReport:
+    values = {"out": str(out), "epochs": 2, "batch_size": 16, "learning_rate": 3e-3, "save_every": 2, **settings}
+    return finetune(
+        FinetuneConfig.parse(values, source="test"),
+        catalog=open_catalog(CatalogConfig(path=str(catalog))),
+        images=ImagesConfig(),
+        taxonomy=TAXONOMY,
+        checkpoint=find_checkpoint(str(model)),
+        device="cpu",
+        progress=progress,
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(load_towers(find_checkpoint(str(folder)), device="cpu", dtype="float32").model.state_dict())
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_it_learns_the_categories_and_leaves_the_original_alone(tiny_clip: Path, tmp_path: Path) -> None:
+    before = files(tiny_clip)
+    out = tmp_path / "checkpoints" / "category"
+    steps: list[tuple[int, int]] = []
+    report = run(
+        write_catalog(tmp_path), tiny_clip, out, epochs=6, patience=6, progress=lambda *done: steps.append(done)
+    )
+    assert report.before is not None
+    assert report.after is not None
+    assert report.after.nearest_path["title"] > 0.9 > report.before.nearest_path["title"]
+    assert report.after.nearest_path["image"] > 0.9
+    assert report.after.score > report.before.score + 0.2
+    assert report.num_train + report.num_validation < NUM_PRODUCTS
+    assert steps[-1][0] == steps[-1][1] == len(report.curve.step_losses)
+    assert files(tiny_clip) == before
+    made = find_checkpoint(str(out))
+    assert made.fingerprint == report.fingerprint != report.original_fingerprint
+    assert load_towers(made, device="cpu").dim == load_towers(find_checkpoint(str(tiny_clip)), device="cpu").dim
+    assert not state_folder(out).exists()
+    assert sorted(path.name for path in out.parent.iterdir()) == ["category"]
+
+
+def test_the_new_text_tower_pools_at_the_end_token_of_texts_of_any_length(tiny_clip: Path, tmp_path: Path) -> None:
+    run(write_catalog(tmp_path), tiny_clip, tmp_path / "out", epochs=1)
+    towers = load_towers(find_checkpoint(str(tmp_path / "out")), device="cpu", dtype="float32")
+    short, long = "red shoe", "red " * 100
+    assert towers.text.tokenize([long])[0][-1] == towers.text.tokenizer.eos_token_id
+    together = towers.encode_texts([short, long], max_tokens=4096)
+    alone = np.concatenate([towers.encode_texts([text], max_tokens=4096) for text in (short, long)])
+    np.testing.assert_allclose(together, alone, atol=2e-3)
+
+
+def test_a_second_run_does_nothing_until_something_changes(tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+    first = run(catalog, tiny_clip, out)
+    made = files(out)
+
+    def forbidden(_done: int, _total: int) -> None:
+        raise AssertionError("a step was made")
+
+    assert run(catalog, tiny_clip, out, progress=forbidden, save_every=7) == first
+    assert files(out) == made
+    again = run(catalog, tiny_clip, out, seed=1)
+    assert again.key != first.key
+    write_catalog(tmp_path, title=[f"blue {i}" for i in range(NUM_PRODUCTS)])
+    assert run(catalog, tiny_clip, out, seed=1).fingerprint != again.fingerprint
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[FinetuneReport, Path]:
+    """A run that nothing has interrupted, and its checkpoint."""
+    folder = tmp_path_factory.mktemp("whole")
+    return run(write_catalog(folder), tiny_clip, folder / "out", interpolation=[1.0]), folder / "out"
+
+
+@pytest.mark.parametrize("kill_at", [1, 3, 10])
+def test_a_killed_run_goes_on_with_the_same_curve(
+    tiny_clip: Path, tmp_path: Path, whole: tuple[FinetuneReport, Path], kill_at: int
+) -> None:
+    catalog = write_catalog(tmp_path)
+
+    def kill(done: int, _total: int) -> None:
+        if done == kill_at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(catalog, tiny_clip, tmp_path / "out", progress=kill, interpolation=[1.0])
+    assert not (tmp_path / "out").exists()
+    steps: list[int] = []
+    resumed = run(
+        catalog, tiny_clip, tmp_path / "out", progress=lambda done, _total: steps.append(done), interpolation=[1.0]
+    )
+    assert steps[0] > kill_at - 3
+    report, folder = whole
+    assert resumed.key == report.key
+    assert resumed.curve.step_losses == pytest.approx(report.curve.step_losses, rel=1e-5)
+    torch.testing.assert_close(weights(tmp_path / "out"), weights(folder), rtol=1e-4, atol=1e-5)
+
+
+def test_a_damaged_state_or_one_of_another_run_is_not_gone_on_from(tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+
+    def kill(done: int, _total: int) -> None:
+        if done == 6:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(catalog, tiny_clip, out, progress=kill)
+    kept = tmp_path / "kept"
+    shutil.copytree(state_folder(out), kept)
+    steps: list[int] = []
+    run(catalog, tiny_clip, out, seed=1, progress=lambda done, _total: steps.append(done))
+    assert steps[0] == 1
+    shutil.copytree(kept, state_folder(out))
+    (state_folder(out) / "latest.safetensors").write_bytes(b"cut off")
+    steps.clear()
+    run(catalog, tiny_clip, out, progress=lambda done, _total: steps.append(done))
+    assert steps[0] == 1
+
+
+@pytest.mark.parametrize("loss", ["masked", "plain"])
+def test_the_other_losses_learn_too(tiny_clip: Path, tmp_path: Path, loss: str) -> None:
+    report = run(write_catalog(tmp_path), tiny_clip, tmp_path / "out", loss=loss)
+    assert report.curve.epochs[-1].loss < report.curve.step_losses[0]
+
+
+def test_half_precision_gives_about_the_same_curve(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = write_catalog(tmp_path)
+    full = run(catalog, tiny_clip, tmp_path / "full", epochs=1)
+    monkeypatch.setattr("prodemb.finetune_step.fastest_dtype", lambda _device: torch.bfloat16)
+    half = run(catalog, tiny_clip, tmp_path / "half", epochs=1)
+    assert half.curve.step_losses == pytest.approx(full.curve.step_losses, rel=0.05)
+    assert half.curve.step_losses != full.curve.step_losses
+
+
+def test_pictures_in_a_temporary_file_give_the_same_curve(tiny_clip: Path, tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path)
+    in_memory = run(catalog, tiny_clip, tmp_path / "a", epochs=1)
+    in_a_file = run(catalog, tiny_clip, tmp_path / "b", epochs=1, memory_gb=0)
+    assert in_a_file.curve.step_losses == pytest.approx(in_memory.curve.step_losses, rel=1e-5)
+
+
+@pytest.mark.parametrize("missing", [("image",), ("title", "description", "brand", "cat1")])
+def test_a_catalog_may_lack_pictures_or_texts(tiny_clip: Path, tmp_path: Path, missing: tuple[str, ...]) -> None:
+    catalog = write_catalog(tmp_path, **{name: [None] * NUM_PRODUCTS for name in missing})
+    report = run(catalog, tiny_clip, tmp_path / "out", epochs=1)
+    assert report.after is not None
+    assert not set(report.after.nearest_path) & set(missing)
+
+
+def test_siglip_is_trained_at_its_full_length(tiny_clip: Path, tmp_path: Path) -> None:
+    siglip = tmp_path / "siglip"
+    shutil.copytree(tiny_clip, siglip)
+    tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = SiglipConfig(
+        text_config=tower | {"vocab_size": 64, "max_position_embeddings": 16, "projection_size": 32},
+        vision_config=tower | {"image_size": 16, "patch_size": 8},
+    )
+    torch.manual_seed(0)
+    SiglipModel(config).save_pretrained(siglip)
+    report = run(write_catalog(tmp_path), siglip, tmp_path / "out", train_last_blocks=1, interpolation=[1.0])
+    assert report.curve.epochs[-1].loss < report.curve.step_losses[0]
+    before, after = weights(siglip), weights(tmp_path / "out")
+    assert not torch.equal(before["vision_model.head.probe"], after["vision_model.head.probe"])
+    assert torch.equal(
+        before["vision_model.encoder.layers.0.mlp.fc1.weight"], after["vision_model.encoder.layers.0.mlp.fc1.weight"]
+    )
+
+
+def test_only_the_last_blocks_are_trained_where_asked(tiny_clip: Path, tmp_path: Path) -> None:
+    run(write_catalog(tmp_path), tiny_clip, tmp_path / "out", epochs=1, train_last_blocks=1, interpolation=[1.0])
+    before, after = weights(tiny_clip), weights(tmp_path / "out")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert all("layers.1." in name or "layers" not in name for name in changed)
+    assert any("text_model.encoder.layers.1." in name for name in changed)
+    assert any("vision_model.encoder.layers.1." in name for name in changed)
+    assert not any("embedding" in name for name in changed)
+    assert {"visual_projection.weight", "text_projection.weight", "logit_scale"} <= changed
+
+
+def test_no_block_at_all_leaves_the_projections(tiny_clip: Path) -> None:
+    towers = load_towers(find_checkpoint(str(tiny_clip)), device="cpu", for_training=True)
+    assert not any("layers." in name for name in choose_trained(towers, last_blocks=0))
+
+
+def test_a_mix_with_the_original_lies_between(tiny_clip: Path, tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path)
+    report = run(catalog, tiny_clip, tmp_path / "half", epochs=1, interpolation=[0.5])
+    run(catalog, tiny_clip, tmp_path / "new", epochs=1, interpolation=[1.0])
+    original, new, half = weights(tiny_clip), weights(tmp_path / "new"), weights(tmp_path / "half")
+    assert report.interpolation == 0.5
+    for name in original:
+        torch.testing.assert_close(half[name], (original[name] + new[name]) / 2, rtol=1e-3, atol=1e-4)
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    rates = [rate_at(step, num_steps=100, warmup=0.1) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == rates[10] == 1
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 0.01
+    assert rate_at(0, num_steps=1, warmup=0.0) == 1
+
+
+def test_without_categories_it_says_which_column_is_wanted(tiny_clip: Path, tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path, google_category_id=[None] * NUM_PRODUCTS)
+    with pytest.raises(CatalogError, match="no value in the column google_category_id"):
+        run(catalog, tiny_clip, tmp_path / "out")
+    catalog = write_catalog(tmp_path, google_category_id=["no such node"] * NUM_PRODUCTS)
+    with pytest.raises(TaxonomyError, match=r"120 products .*'no such node'; none is"):
+        run(catalog, tiny_clip, tmp_path / "out")
+    catalog = write_catalog(tmp_path, google_category_id=[CATEGORIES[0]] * NUM_PRODUCTS)
+    with pytest.raises(HeadError, match=r"found 1 categories .* wanted 2 or more"):
+        run(catalog, tiny_clip, tmp_path / "out")
+
+
+def test_some_unknown_categories_are_left_out_aloud(
+    tiny_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = [*CATEGORIES * (NUM_PRODUCTS // 4 - 1), "99999999", None, "", CATEGORIES[0]]
+    report = run(write_catalog(tmp_path, google_category_id=labels), tiny_clip, tmp_path / "out", epochs=1)
+    assert "99999999" in caplog.text
+    assert report.num_classes == 4
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_rate(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"learning_rate: found 1e\+30, but the loss was not finite at step \d"):
+        run(write_catalog(tmp_path), make_clip(tmp_path / "clip"), tmp_path / "out", learning_rate=1e30, warmup=0)
+
+
+def test_what_lies_at_out_is_not_destroyed(tiny_clip: Path, tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path)
+    with pytest.raises(ConfigError, match="is the checkpoint to fine-tune"):
+        run(catalog, tiny_clip, tiny_clip)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear reader")
+    with pytest.raises(ConfigError, match="holds something that fine-tuning did not write"):
+        run(catalog, tiny_clip, tmp_path / "mine")
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "dear reader"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"interpolation": [0.0]}, "above 0 and up to 1"),
+        ({"text_features": ["image"]}, "wanted one or more of title"),
+        ({"text_path": 0, "feature_path": 0, "image_path": 0, "text_image": 0}, "wanted one above 0"),
+        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"loss": "hard"}, "'soft', 'masked' or 'plain'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        FinetuneConfig.parse(settings, source="pipeline.toml")

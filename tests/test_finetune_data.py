@@ -1,0 +1,99 @@
+"""What fine-tuning reads from a catalog, and that nothing of the test part is in it."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from prodemb.catalog.images import ImageLoader, ImagesConfig
+from prodemb.catalog.reader import CatalogConfig, open_catalog
+from prodemb.catalog.taxonomy import Taxonomy
+from prodemb.finetune_data import Products, pick, read_pictures, read_products
+from prodemb.split import TEST, TRAIN, VALIDATION, split_of
+from prodemb.towers.image import ImagePreprocessor
+from tests.conftest import jpeg
+
+TAXONOMY = Taxonomy(paths={1: "Home", 2: "Home > Mugs", 3: "Shoes"})
+NUM_PRODUCTS = 60
+TITLES = [f"thing {i}" for i in range(NUM_PRODUCTS)]
+IDS = [f"p{i}" for i in range(NUM_PRODUCTS)]
+PARTS = split_of(pl.Series(TITLES), pl.Series(IDS))
+PREPROCESSOR = ImagePreprocessor(size=16, crop=(16, 16), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+def write(folder: Path, *, categories: list[str | None], pictures: list[bytes | None]) -> Path:
+    frame = pl.DataFrame(
+        {
+            "product_id": IDS,
+            "title": TITLES,
+            "brand": [" " if i % 2 else "Acme" for i in range(NUM_PRODUCTS)],
+            "image": pictures,
+            "google_category_id": categories,
+        }
+    )
+    frame.write_parquet(folder / "catalog.parquet")
+    return folder / "catalog.parquet"
+
+
+def read(catalog: Path) -> Products:
+    with ImageLoader(ImagesConfig(), root=catalog.parent) as loader:
+        return read_products(open_catalog(CatalogConfig(path=str(catalog))), taxonomy=TAXONOMY, loader=loader)
+
+
+def categories() -> list[str | None]:
+    names = ["2", "Shoes", None, "home>mugs", "77"]
+    return [names[i % 5] for i in range(NUM_PRODUCTS)]
+
+
+def test_labelled_products_of_training_and_validation_are_read_in_order(tmp_path: Path) -> None:
+    products = read(write(tmp_path, categories=categories(), pictures=[None] * NUM_PRODUCTS))
+    labelled = [i for i in range(NUM_PRODUCTS) if i % 5 in (0, 1, 3) and PARTS[i] != TEST]
+    assert products.places.tolist() == labelled
+    assert products.texts["title"].to_pylist() == [TITLES[i] for i in labelled]
+    assert [products.classes[c].path for c in products.index] == [
+        "Shoes" if i % 5 == 1 else "Home > Mugs" for i in labelled
+    ]
+    assert set(products.texts["brand"].to_pylist()) == {None, "Acme"}
+    assert products.train.tolist() == [n for n, i in enumerate(labelled) if PARTS[i] == TRAIN]
+    assert products.validation.tolist() == [n for n, i in enumerate(labelled) if PARTS[i] == VALIDATION]
+
+
+def test_the_test_part_has_no_influence_but_on_the_rows_hash(tmp_path: Path) -> None:
+    plain = read(write(tmp_path, categories=categories(), pictures=[None] * NUM_PRODUCTS))
+    changed = ["3" if PARTS[i] == TEST else label for i, label in enumerate(categories())]
+    other = read(write(tmp_path, categories=changed, pictures=[None] * NUM_PRODUCTS))
+    assert other.texts == plain.texts
+    assert other.index.tolist() == plain.index.tolist()
+    assert other.classes == plain.classes
+    assert other.rows_hash != plain.rows_hash
+
+
+def test_pictures_go_with_their_products_and_broken_ones_are_absent(tmp_path: Path) -> None:
+    pictures = [None if i % 4 == 1 else b"broken" if i % 4 == 2 else jpeg(i) for i in range(NUM_PRODUCTS)]
+    path = write(tmp_path, categories=categories(), pictures=pictures)
+    products = read(path)
+    for most_bytes in (10**9, 0):
+        with ImageLoader(ImagesConfig(), root=tmp_path) as loader:
+            decoded = read_pictures(
+                open_catalog(CatalogConfig(path=str(path))),
+                products=products,
+                loader=loader,
+                preprocessor=PREPROCESSOR,
+                most_bytes=most_bytes,
+                scratch=tmp_path,
+            )
+        assert isinstance(decoded.pixels, np.memmap) == (most_bytes == 0)
+        assert decoded.present.tolist() == [i % 4 in (0, 3) for i in products.places]
+        for place, i in enumerate(products.places.tolist()):
+            if decoded.present[place]:
+                np.testing.assert_array_equal(decoded.pixels[place], PREPROCESSOR.decode(jpeg(i)))
+    assert [path.name for path in tmp_path.iterdir()] == ["catalog.parquet"]
+
+
+def test_pick_takes_some_in_order() -> None:
+    rows = np.arange(100, 200)
+    some = pick(rows, most=10, seed=0)
+    assert len(set(some.tolist())) == 10
+    assert some.tolist() == sorted(some.tolist())
+    assert set(some.tolist()) <= set(rows.tolist())
+    assert pick(rows, most=100, seed=0).tolist() == rows.tolist()

@@ -1,0 +1,142 @@
+"""From somebody's own file to pipelines that are ready to run, and nothing lost that stood there before."""
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from prodemb.catalog.reader import CatalogConfig, open_catalog
+from prodemb.errors import CatalogError
+from prodemb.init import guess, write_pipelines
+from prodemb.pipeline import read_pipeline
+
+PRODUCTS = pl.DataFrame(
+    {
+        "Artikelnummer": [f"A{n}" for n in range(40)],
+        "Bezeichnung": [f"Acme Tasse Nr. {n} blau" if n % 2 else f"Zenit Pfanne Nr. {n}" for n in range(40)],
+        "Marke": ["Zenit", "Acme"] * 20,
+        "Kategorie": ["Küche > Pfannen", "Küche > Tassen"] * 20,
+        "Bild": [f"{n}.jpg" for n in range(40)],
+        "google_product_category": ["2169", "6070"] * 20,
+        "Preis": [f"{n},99" for n in range(40)],
+    }
+)
+
+
+def write(folder: Path, frame: pl.DataFrame = PRODUCTS) -> Path:
+    (folder / "fotos").mkdir(exist_ok=True)
+    (folder / "fotos" / "7.jpg").touch()
+    frame.write_csv(folder / "Mein Katalog.csv")
+    return folder / "Mein Katalog.csv"
+
+
+def tables(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def test_the_pipelines_are_ready_to_run(tmp_path: Path) -> None:
+    catalog = write(tmp_path)
+    written = write_pipelines(guess(catalog), tmp_path / "pipelines")
+    brand, category = written.files
+    assert [brand.name, category.name] == ["brand.toml", "category.toml"]
+    assert brand.read_text().splitlines()[0] == f"# prodemb run {brand}"
+    assert tables(brand) == {
+        "target": "brand",
+        "catalog": {
+            "path": str(catalog),
+            "image_root": str(tmp_path / "fotos"),
+            "category_separator": ">",
+            "columns": {
+                "product_id": "Artikelnummer",
+                "title": "Bezeichnung",
+                "brand": "Marke",
+                "cat1": "Kategorie",
+                "image": "Bild",
+                "google_category_id": "google_product_category",
+            },
+        },
+        "embed": {"model": "bundled", "out": "runs/Mein-Katalog/shards/clip"},
+        "brands": {"aliases": "runs/Mein-Katalog/aliases.csv"},
+        "train": {"out": "runs/Mein-Katalog/heads/brand"},
+        "score": {"out": "runs/Mein-Katalog/out.parquet"},
+    }
+    assert tables(category)["finetune"] == {
+        "out": "runs/Mein-Katalog/checkpoints/category",
+        "shards": "runs/Mein-Katalog/shards/category",
+    }
+    for path in written.files:
+        pipeline = read_pipeline(path)
+        (batch,) = open_catalog(pipeline.catalog).batches(100)
+        assert batch.slice(1, 1).select(["product_id", "brand", "cat1", "cat2", "google_category_id"]).to_pylist() == [
+            {"product_id": "A1", "brand": "Acme", "cat1": "Küche", "cat2": "Tassen", "google_category_id": "6070"}
+        ]
+
+
+def test_what_was_guessed_is_said(tmp_path: Path) -> None:
+    lines = list(guess(write(tmp_path)).lines())
+    assert lines[0].split() == "Artikelnummer is product_id by its name, each row has its own".split()
+    assert "not found: description, cat2, cat3, brand_label" in lines
+    assert "not used: Preis" in lines
+    assert f"pictures were found under {tmp_path}/fotos" in lines
+
+
+def test_files_that_stand_there_are_kept(tmp_path: Path) -> None:
+    found = guess(write(tmp_path))
+    mine = tmp_path / "brand.toml"
+    mine.write_text("mine")
+    (tmp_path / "brand.1.toml").write_text("older")
+    written = write_pipelines(found, tmp_path)
+    assert written.moved == ((mine, tmp_path / "brand.2.toml"),)
+    assert (tmp_path / "brand.2.toml").read_text() == "mine"
+    assert (tmp_path / "brand.1.toml").read_text() == "older"
+    assert next(written.lines()) == f"{mine} was there already and is now {tmp_path / 'brand.2.toml'}"
+
+
+def test_repeated_ids_are_said_and_left_out(tmp_path: Path) -> None:
+    repeated = pl.concat([PRODUCTS, PRODUCTS.head(3)])
+    found = guess(write(tmp_path, repeated))
+    assert any("3 rows repeat a product_id" in line and "'Artikelnummer'" in line for line in found.lines())
+    (brand, _) = write_pipelines(found, tmp_path).files
+    assert open_catalog(CatalogConfig.parse(tables(brand)["catalog"], source="test")).check_ids() == 40
+
+
+def test_a_standard_name_on_something_else_is_left_out(tmp_path: Path) -> None:
+    found = guess(write(tmp_path, PRODUCTS.with_columns(description=pl.lit("12"))))
+    (brand, _) = write_pipelines(found, tmp_path).files
+    assert tables(brand)["catalog"]["columns"]["description"] == ""
+    assert "description" not in open_catalog(read_pipeline(brand).catalog).columns
+
+
+def test_without_gold_labels_the_user_is_told(tmp_path: Path) -> None:
+    lines = list(guess(write(tmp_path, PRODUCTS.drop("google_product_category", "Marke"))).lines())
+    assert any("nothing to train categories on" in line for line in lines)
+    assert any("nothing to train brands on" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (PRODUCTS.select("Bezeichnung", "Marke").head(1).select(pl.all().repeat_by(5).explode()), "be the product_id"),
+        (PRODUCTS.select("Artikelnummer", "Preis"), "no column holds text"),
+    ],
+)
+def test_what_cannot_be_a_catalog_is_named(tmp_path: Path, frame: pl.DataFrame, said: str) -> None:
+    with pytest.raises(CatalogError, match=said):
+        guess(write(tmp_path, frame))
+
+
+def test_names_that_are_hard_on_toml_survive(tmp_path: Path) -> None:
+    odd = 'Bezeichnung "lang" \\ #1\x7f\t=é'
+    found = guess(write(tmp_path, PRODUCTS.rename({"Bezeichnung": odd})))
+    (brand, _) = write_pipelines(found, tmp_path).files
+    assert tables(brand)["catalog"]["columns"]["title"] == odd
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("feeds/part-*.parquet", "feeds"), ("a/My Feed.v2.csv.gz", "My-Feed"), ("feeds/", "feeds")]
+)
+def test_the_results_folder_is_called_after_the_catalog(tmp_path: Path, path: str, name: str) -> None:
+    assert dataclasses.replace(guess(write(tmp_path)), path=path).name == name

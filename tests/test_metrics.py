@@ -1,0 +1,56 @@
+"""Metrics agree with scikit-learn's and with slow ones spelled out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score, top_k_accuracy_score
+
+from prodemb.metrics import NO_ANSWER, calibration_error, evaluate, macro_f1, top_k_accuracy
+
+CLASSES = st.integers(0, 6)
+
+
+@given(st.lists(st.tuples(CLASSES, CLASSES), min_size=1, max_size=40))
+def test_macro_f1_is_scikit_learns(pairs: list[tuple[int, int]]) -> None:
+    labels, answers = np.array(pairs).T
+    assert macro_f1(labels, answers=answers) == pytest.approx(f1_score(labels, answers, average="macro"))
+
+
+def test_no_answer_costs_recall_only() -> None:
+    labels = np.array([0, 0, 1, 1])
+    assert macro_f1(labels, answers=np.array([0, NO_ANSWER, 1, 1])) == pytest.approx((2 / 3 + 1) / 2)
+    assert macro_f1(labels, answers=np.full(4, NO_ANSWER)) == 0
+
+
+def test_top_k_is_scikit_learns() -> None:
+    random = np.random.default_rng(0)
+    scores, labels = random.standard_normal((200, 9)), random.integers(0, 9, 200)
+    top = np.argsort(-scores, axis=1)
+    for k in (1, 5):
+        wanted = top_k_accuracy_score(labels, scores, k=k, labels=range(9))
+        assert top_k_accuracy(labels, top=top, k=k) == pytest.approx(wanted)
+
+
+def test_fewer_than_five_answers_are_counted_as_they_are() -> None:
+    metrics = evaluate(np.array([0, 1, 2]), top=np.array([[0, 1], [0, 1], [0, 1]]))
+    assert (metrics.top1, metrics.top5, metrics.ece, metrics.num_products) == (pytest.approx(1 / 3), 2 / 3, None, 3)
+    assert evaluate(np.array([0]), top=np.array([[0]])).top5 is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
+def test_calibration_error_is_the_slow_one(rows: list[tuple[float, bool]]) -> None:
+    confidences, correct = np.array([c for c, _ in rows]), np.array([r for _, r in rows])
+    slow = 0.0
+    for bin_index in range(15):
+        inside = np.minimum((confidences * 15).astype(int), 14) == bin_index
+        if inside.any():
+            slow += inside.mean() * abs(confidences[inside].mean() - correct[inside].mean())
+    assert calibration_error(confidences, correct=correct) == pytest.approx(slow)
+
+
+def test_a_calibrated_answerer_has_no_error() -> None:
+    confidences = np.repeat([0.25, 0.75], 400)
+    correct = np.concatenate([np.arange(400) % 4 == 0, np.arange(400) % 4 != 0])
+    assert calibration_error(confidences, correct=correct) == pytest.approx(0)
+    assert calibration_error(np.ones(10), correct=np.zeros(10, bool)) == pytest.approx(1)

@@ -1,0 +1,82 @@
+"""The main job end to end on a small sample with the bundled CLIP, and again, when there is nothing left to do."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+BLOCKED = """
+import sys
+
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "transformers":
+            raise ImportError("stage two must not load transformers")
+
+
+sys.meta_path.insert(0, Blocker())
+from prodemb.cli import main
+
+main()
+"""
+
+
+def prodemb(*arguments: str, cwd: Path, program: str = "from prodemb.cli import main; main()") -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def files(folder: Path) -> dict[str, tuple[int, int]]:
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in paths}
+
+
+@pytest.mark.end_to_end
+def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
+    prodemb("sample", "feed", "--products", "400", "--seed", "3", cwd=tmp_path)
+    own = pl.read_parquet(tmp_path / "feed" / "catalog.parquet")
+    renamed = own.rename({"product_id": "sku", "title": "name", "image": "picture", "brand": "manufacturer"})
+    renamed.write_csv(tmp_path / "feed" / "own.csv")
+    prodemb("init", "feed/own.csv", cwd=tmp_path)
+    pipeline = tmp_path / "pipelines" / "category.toml"
+    quick = "\n[finetune]\nepochs = 1\n"
+    text = pipeline.read_text()
+    pipeline.write_text(
+        text.replace("[finetune]\n", "[finetune]\nepochs = 1\n") if "[finetune]" in text else text + quick
+    )
+
+    shown = prodemb("run", cwd=tmp_path)
+    assert "Brand head" in shown
+    assert "prodemb head, CLIP fine-tuned" in shown
+    (out,) = tmp_path.rglob("out.parquet")
+    frame = pl.read_parquet(out)
+    assert frame["product_id"].to_list() == own["product_id"].to_list()
+    assert frame.columns == [
+        "product_id",
+        "category_id",
+        "category_path",
+        "category_confidence",
+        "category_top",
+        "brand",
+        "brand_confidence",
+        "brand_top",
+    ]
+    assert frame["category_path"].null_count() == 0
+
+    before = files(tmp_path)
+    again = prodemb("run", cwd=tmp_path)
+    assert "all done before" in again
+    assert "trained before" in again
+    assert files(tmp_path) == before, os.linesep.join(sorted(set(files(tmp_path).items()) ^ set(before.items())))
+
+    shards, head = str(next(tmp_path.rglob("shards"))), str(next(tmp_path.rglob("heads/brand")))
+    scored = prodemb("score", shards, "again.parquet", "--head", head, cwd=tmp_path, program=BLOCKED)
+    assert "no category head" in scored
+    assert pl.read_parquet(tmp_path / "again.parquet")["brand"].to_list() == frame["brand"].to_list()

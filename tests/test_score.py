@@ -1,0 +1,225 @@
+"""Scoring: every product once and in order, each head on its own shards, one whole file or none."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from prodemb.aggregate import AggregateConfig
+from prodemb.errors import ConfigError, FingerprintError, HeadError, ProdembError, ShardError
+from prodemb.features import BRAND_FEATURES, CATALOG_COLUMNS, FEATURES, Feature
+from prodemb.heads import HeadCard, HeadConfig, TrainedHead
+from prodemb.labels import BrandLabel, CategoryLabel, Target
+from prodemb.score import ScoreConfig, ScoreReport, score
+from prodemb.shards.format import Manifest, ShardSchema
+from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.shards.writer import EncodedFeature, write_shard
+
+CPU = torch.device("cpu")
+COLUMNS = [
+    "product_id",
+    "category_id",
+    "category_path",
+    "category_confidence",
+    "category_top",
+    "brand",
+    "brand_confidence",
+    "brand_top",
+]
+
+
+def make_set(
+    folder: Path,
+    *,
+    sizes: Sequence[int] = (40, 40, 20),
+    dim: int = 8,
+    fingerprint: str = "clip",
+    ids: list[str] | None = None,
+    features: tuple[Feature, ...] = FEATURES,
+) -> ShardSet:
+    """Random vectors, some of them absent; the fourth product has none at all."""
+    schema = ShardSchema(fingerprint=fingerprint, model=f"model {fingerprint}", dim=dim, features=features)
+    ids = ids or [f"p{i}" for i in range(sum(sizes))]
+    records = []
+    for index, size in enumerate(sizes):
+        start = sum(sizes[:index])
+        columns = {name: pa.array([None] * size, pa.string()) for name in CATALOG_COLUMNS}
+        columns["product_id"] = pa.array(ids[start : start + size])
+        encoded = {}
+        for place, feature in enumerate(features):
+            random = np.random.default_rng([place, dim])
+            vectors = random.standard_normal((sum(sizes), dim)).astype("<f2")[start : start + size]
+            absent = (random.random(sum(sizes)) < 0.2)[start : start + size] | (np.arange(start, start + size) == 3)
+            vectors[absent] = 0
+            encoded[feature] = EncodedFeature(
+                vectors=vectors, absent=["none" if a else None for a in absent], hashes=[None] * size
+            )
+        rows = pa.table(columns)
+        records.append(write_shard(folder, index=index, schema=schema, rows=rows, encoded=encoded, rows_hash="x"))
+    manifest = Manifest(shard_schema=schema, catalog="c", shard_size=max(sizes), complete=True, shards=tuple(records))
+    manifest.write(folder)
+    return open_shard_set(folder)
+
+
+def make_head(target: Target, *, dim: int = 8, fingerprint: str = "clip", num_classes: int = 9) -> TrainedHead:
+    torch.manual_seed(len(target))
+    categories = tuple(CategoryLabel(id=100 + i, path=f"Things > Kind {i}") for i in range(num_classes))
+    brands = tuple(BrandLabel(name=f"Brand {i}") for i in range(num_classes))
+    card = HeadCard(
+        target=target,
+        fingerprint=fingerprint,
+        model=f"model {fingerprint}",
+        dim=dim,
+        features=FEATURES if target == "category" else BRAND_FEATURES,
+        aggregate=AggregateConfig(),
+        head=HeadConfig(hidden=(6,)),
+        num_train=1,
+        num_validation=1,
+        coverage=None,
+        labels=categories if target == "category" else brands,
+    )
+    return TrainedHead.untrained(card).to(CPU)
+
+
+def run(sets: Sequence[ShardSet], out: Path, *heads: TrainedHead, top: int = 5) -> ScoreReport:
+    return score(sets, out, heads=heads, config=ScoreConfig(top=top), device=CPU)
+
+
+def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
+    shards, out = make_set(tmp_path / "shards"), tmp_path / "deep" / "out.parquet"
+    heads = make_head("category"), make_head("brand")
+    steps: list[tuple[int, int]] = []
+    report = score(
+        [shards],
+        out,
+        heads=heads,
+        config=ScoreConfig(),
+        device=CPU,
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    frame = pl.read_parquet(out)
+    assert frame.columns == COLUMNS
+    assert frame["product_id"].to_list() == [f"p{i}" for i in range(100)]
+    assert steps == [(40, 100), (80, 100), (100, 100)]
+    assert (report.num_products, report.absent, report.unanswered) == (100, (), {"category": 1, "brand": 1})
+
+    vectors = torch.from_numpy(np.stack([shards.vectors(f) for f in FEATURES], axis=1))
+    present = torch.from_numpy(np.stack([shards.present(f) for f in FEATURES], axis=1))
+    probabilities, classes = (part.numpy() for part in heads[0].top(vectors, present=present, k=5))
+    for row in (0, 39, 40, 99):
+        answers = frame["category_top"][row].to_list()
+        assert [a["id"] for a in answers] == (100 + classes[row]).tolist()
+        assert [a["path"] for a in answers] == [f"Things > Kind {c}" for c in classes[row]]
+        assert [a["probability"] for a in answers] == pytest.approx(probabilities[row].tolist(), abs=1e-6)
+        assert frame["category_id"][row] == answers[0]["id"]
+        assert frame["category_path"][row] == answers[0]["path"]
+        assert frame["category_confidence"][row] == answers[0]["probability"]
+        assert frame["brand"][row] == frame["brand_top"][row][0]["name"]
+    assert frame.row(3)[1:] == (None,) * 7
+    assert frame.drop("product_id").null_count().row(0) == (1,) * 7
+
+
+def test_the_file_has_a_row_group_a_shard_and_says_where_it_came_from(tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    run([make_set(tmp_path / "shards")], out, make_head("category"), make_head("brand"))
+    file = pq.ParquetFile(out)
+    assert [file.metadata.row_group(i).num_rows for i in range(3)] == [40, 40, 20]
+    group = file.metadata.row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    for path in ("category_path", "category_top.list.element.path", "brand_top.list.element.name", "brand"):
+        assert columns[path].has_dictionary_page, path
+    assert not columns["product_id"].has_dictionary_page
+    made_by = json.loads(file.metadata.metadata[b"prodemb"])
+    assert [(h["target"], h["fingerprint"]) for h in made_by["heads"]] == [("category", "clip"), ("brand", "clip")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "shards"]
+
+
+@pytest.mark.parametrize("target", ["category", "brand"])
+def test_the_columns_of_a_missing_head_are_null(tmp_path: Path, target: Target) -> None:
+    report = run([make_set(tmp_path / "shards")], tmp_path / "out.parquet", make_head(target))
+    frame = pl.read_parquet(tmp_path / "out.parquet")
+    assert frame.columns == COLUMNS
+    (absent,) = report.absent
+    assert absent != target
+    for column in COLUMNS[1:]:
+        assert frame[column].null_count() == (100 if column.startswith(absent) else 1)
+
+
+def test_each_head_reads_its_own_shard_set_whatever_its_boundaries(tmp_path: Path) -> None:
+    clip = make_set(tmp_path / "clip")
+    tuned = make_set(tmp_path / "tuned", sizes=[7, 60, 1, 32], dim=4, fingerprint="tuned")
+    brand, category = make_head("brand"), make_head("category", dim=4, fingerprint="tuned")
+    report = run([clip, tuned], tmp_path / "both.parquet", category, brand)
+    assert report.shards == {"category": tmp_path / "tuned", "brand": tmp_path / "clip"}
+    both = pl.read_parquet(tmp_path / "both.parquet")
+    for head in (category, brand):
+        run([clip, tuned], tmp_path / "one.parquet", head)
+        columns = [column for column in COLUMNS if column.startswith(head.card.target)]
+        one = pl.read_parquet(tmp_path / "one.parquet")
+        for column in columns:
+            assert one[column].null_count() == 1
+            if "top" not in column and "confidence" not in column:
+                assert both[column].equals(one[column], null_equal=True)
+
+
+def test_fewer_classes_than_asked_for_give_shorter_lists(tmp_path: Path) -> None:
+    run([make_set(tmp_path / "shards")], tmp_path / "out.parquet", make_head("brand", num_classes=2), top=7)
+    assert pl.read_parquet(tmp_path / "out.parquet")["brand_top"].list.len().drop_nulls().unique().to_list() == [2]
+
+
+@pytest.mark.parametrize(
+    ("case", "error", "message"),
+    [
+        ("other model", FingerprintError, r"trained on vectors of model new \(new\).*clip: model clip \(clip\)"),
+        ("two sets", ShardError, r"2 shard sets of its model: .*clip, .*copy; wanted one"),
+        ("other ids", ShardError, r"product 42 is 'x41', in .*clip it is 'p41'"),
+        ("other number", ShardError, r"holds 90 products, .*clip 100"),
+        ("no feature", ShardError, r"no vectors of description, brand, which the brand head reads; found title, image"),
+        ("two heads", HeadError, "found two heads for brand"),
+        ("no heads", HeadError, "no head to score with"),
+        ("csv", ConfigError, r"out\.csv: .*wanted a name that ends in \.parquet"),
+    ],
+)
+def test_what_cannot_be_scored_is_named(tmp_path: Path, case: str, error: type[ProdembError], message: str) -> None:
+    clip, out = make_set(tmp_path / "clip"), tmp_path / "out.parquet"
+    brand, category = make_head("brand"), make_head("category", fingerprint="tuned")
+    sets, heads = [clip], [brand]
+    match case:
+        case "other model":
+            heads = [make_head("brand", fingerprint="new")]
+        case "two sets":
+            sets = [clip, make_set(tmp_path / "copy")]
+        case "other ids":
+            ids = [f"{'x' if i > 40 else 'p'}{i}" for i in range(100)]
+            sets, heads = [clip, make_set(tmp_path / "b", fingerprint="tuned", ids=ids)], [brand, category]
+        case "other number":
+            sets, heads = [clip, make_set(tmp_path / "b", sizes=[90], fingerprint="tuned")], [brand, category]
+        case "no feature":
+            sets = [make_set(tmp_path / "b", features=("title", "image"))]
+        case "two heads":
+            heads = [brand, brand]
+        case "no heads":
+            heads = []
+        case "csv":
+            out = tmp_path / "out.csv"
+    with pytest.raises(error, match=message):
+        run(sets, out, *heads)
+    assert not list(tmp_path.glob("out.*"))
+
+
+def test_a_failed_run_leaves_the_old_predictions(tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    shards = make_set(tmp_path / "shards")
+    run([shards], out, make_head("brand"))
+    before = out.read_bytes()
+    (tmp_path / "shards" / "part-00002.parquet").write_bytes(b"cut short")
+    with pytest.raises(ShardError, match="part-00002"):
+        run([shards], out, make_head("brand"))
+    assert out.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "shards"]

@@ -1,0 +1,53 @@
+"""The split depends on what a product is alone: not on row order, spelling of its title, or other products."""
+
+import numpy as np
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prodemb.split import TEST, TRAIN, VALIDATION, split_of
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+def split(titles: list[str | None], ids: list[str] | None = None) -> list[int]:
+    ids = ids or [str(i) for i in range(len(titles))]
+    return split_of(pl.Series(titles, dtype=pl.String), pl.Series(ids, dtype=pl.String)).tolist()
+
+
+def test_the_parts_are_the_same_forever() -> None:
+    titles = ["Nike Air Zoom", "Mug", None, "Größe 42", "कुर्ता", "12", "Mug 3", "Sari"]
+    assert split(titles) == [0, 0, 2, 0, 0, 0, 0, 0]
+
+
+def test_the_shares_are_80_10_10() -> None:
+    parts = split([f"Mug {i}" for i in range(20_000)])
+    shares = np.bincount(parts) / 20_000
+    assert np.allclose(shares, [0.8, 0.1, 0.1], atol=0.01)
+    assert (TRAIN, VALIDATION, TEST) == (0, 1, 2)
+
+
+def test_products_of_one_title_stay_together() -> None:
+    spellings = ["Nike Air-Zoom 42!", "NIKE air zoom 42", "  nike  AIR zoom, 42", "Nike Air Zoom 42"]
+    for number in range(40):
+        assert len(set(split([f"{text} {number}" for text in spellings]))) == 1
+
+
+def test_without_a_title_the_id_decides() -> None:
+    ids = [f"p{i}" for i in range(300)]
+    without = split([None] * 300, ids)
+    assert without == split(["", " - "] * 150, ids)
+    assert set(without) == {TRAIN, VALIDATION, TEST}
+
+
+@given(st.lists(st.tuples(st.none() | TEXT, TEXT), max_size=30), st.randoms())
+def test_row_order_does_not_matter(rows: list[tuple[str | None, str]], random: object) -> None:
+    parts = split([title for title, _ in rows], [product_id for _, product_id in rows])
+    order = list(range(len(rows)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    shuffled = split([rows[i][0] for i in order], [rows[i][1] for i in order])
+    assert shuffled == [parts[i] for i in order]
+
+
+def test_no_products_have_no_parts() -> None:
+    assert split([]) == []

@@ -1,0 +1,276 @@
+"""Training: learns what can be learned, the same each time, in little time, and without CLIP."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from prodemb.aggregate import AggregateConfig
+from prodemb.baselines import BaselineConfig
+from prodemb.catalog.taxonomy import Taxonomy
+from prodemb.errors import HeadError
+from prodemb.features import CATALOG_COLUMNS, FEATURES, Feature
+from prodemb.fit import Epoch, FeatureDropout, hide_features
+from prodemb.heads import HeadConfig, TrainedHead
+from prodemb.labels import Labels, brand_labels, category_labels
+from prodemb.shards.format import Manifest, ShardSchema
+from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.shards.writer import EncodedFeature, write_shard
+from prodemb.split import TEST, TRAIN, split_of
+from prodemb.train import (
+    TrainConfig,
+    choose_features,
+    load_vectors,
+    split_of_shards,
+    supplied_values,
+    train_head,
+)
+
+CPU = torch.device("cpu")
+TAXONOMY = Taxonomy(paths={1: "Things"} | {i: f"Things > Kind {i}" for i in range(2, 12)})
+QUICK = TrainConfig(epochs=4, baselines=BaselineConfig(run=False))
+
+
+def make_set(
+    folder: Path,
+    *,
+    num: int = 600,
+    num_classes: int = 6,
+    features: tuple[Feature, ...] = FEATURES,
+    noise: float = 0.8,
+    shard_size: int = 250,
+) -> ShardSet:
+    """Products in clusters, one a class, with a third of the vectors absent."""
+    random = np.random.default_rng(7)
+    labels = random.integers(0, num_classes, num)
+    columns = {name: pa.array([None] * num, pa.string()) for name in CATALOG_COLUMNS}
+    columns["product_id"] = pa.array([f"p{i}" for i in range(num)])
+    columns["title"] = pa.array([f"kind{label} item {i}" for i, label in enumerate(labels)])
+    columns["brand"] = pa.array([f"Brand {label}" if i % 3 else "Wrong" for i, label in enumerate(labels)])
+    columns["cat1"] = pa.array([f"group {label // 2}" for label in labels])
+    columns["google_category_id"] = pa.array([str(2 + label) for label in labels])
+    columns["brand_label"] = pa.array([f"Brand {label}" for label in labels])
+    rows = pa.table(columns)
+    schema = ShardSchema(fingerprint="f1", model="tiny", dim=16, features=features)
+    centres = random.standard_normal((len(features), num_classes, 16))
+    records = []
+    for index, start in enumerate(range(0, num, shard_size)):
+        some = rows.slice(start, shard_size)
+        encoded = {}
+        for place, feature in enumerate(features):
+            vectors = centres[place, labels[start : start + shard_size]]
+            vectors = (vectors + noise * random.standard_normal(vectors.shape)).astype("<f2")
+            absent = random.random(some.num_rows) < 0.3
+            vectors[absent] = 0
+            encoded[feature] = EncodedFeature(
+                vectors=vectors, absent=["none" if a else None for a in absent], hashes=[None] * some.num_rows
+            )
+        records.append(write_shard(folder, index=index, schema=schema, rows=some, encoded=encoded, rows_hash="x"))
+    manifest = Manifest(shard_schema=schema, catalog="c", shard_size=250, complete=True, shards=tuple(records))
+    manifest.write(folder)
+    return open_shard_set(folder)
+
+
+@pytest.fixture(scope="module")
+def shard_set(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    return make_set(tmp_path_factory.mktemp("shards"))
+
+
+def labels_of(shard_set: ShardSet) -> Labels:
+    return category_labels(shard_set, taxonomy=TAXONOMY, taxonomy_name="the test taxonomy")
+
+
+def train(shard_set: ShardSet, config: TrainConfig = QUICK, *, labels: Labels | None = None) -> TrainedHead:
+    return train_head(
+        shard_set,
+        labels=labels or labels_of(shard_set),
+        config=config,
+        aggregate=AggregateConfig(),
+        head=HeadConfig(hidden=(32,)),
+        device=CPU,
+    )
+
+
+def test_a_head_learns_and_stands_beside_its_baselines(shard_set: ShardSet) -> None:
+    card = train(shard_set, TrainConfig(epochs=12)).card
+    assert card.metrics is not None
+    assert card.metrics.top1 > 0.95
+    assert card.metrics.top5 is not None
+    assert card.metrics.ece is not None
+    assert (card.target, card.fingerprint, card.dim, card.features) == ("category", "f1", 16, FEATURES)
+    assert (card.num_train + card.num_validation + card.metrics.num_products, card.coverage) == (600, 1.0)
+    assert len(card.labels) == 6
+    assert [b.metrics.num_products for b in card.baselines if b.metrics] == [card.metrics.num_products] * 5
+    regression = card.baselines[4].metrics
+    assert regression is not None
+    assert card.metrics.top1 > regression.top1 - 0.05
+
+
+def test_brands_are_learned_from_the_brand_features(shard_set: ShardSet) -> None:
+    labels = brand_labels(shard_set, canonical_of=lambda column: column)
+    card = train(shard_set, TrainConfig(epochs=8), labels=labels).card
+    assert card.features == ("title", "description", "brand", "image")
+    supplied = card.baselines[1].metrics
+    assert card.metrics is not None
+    assert supplied is not None
+    assert card.metrics.top1 > supplied.top1
+    assert supplied.top1 == pytest.approx(2 / 3, abs=0.15)
+
+
+def test_the_same_seed_gives_the_same_head(shard_set: ShardSet) -> None:
+    state = torch.get_rng_state()
+    first, second = train(shard_set), train(shard_set)
+    other = train(shard_set, QUICK.model_copy(update={"seed": 1}))
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, value in first.head.state_dict().items():
+        assert torch.equal(value, second.head.state_dict()[name])
+    assert not torch.equal(first.head.state_dict()["layers.0.weight"], other.head.state_dict()["layers.0.weight"])
+
+
+def test_training_reports_epochs_and_stops_early(tmp_path: Path) -> None:
+    shard_set = make_set(tmp_path, noise=0.01)
+    seen: list[Epoch] = []
+    config = TrainConfig(epochs=40, patience=1, learning_rate=1e-9, baselines=BaselineConfig(run=False))
+    card = train_head(
+        shard_set,
+        labels=labels_of(shard_set),
+        config=config,
+        aggregate=AggregateConfig(),
+        head=HeadConfig(hidden=(4,), dropout=0),
+        device=CPU,
+        progress=seen.append,
+    ).card
+    assert card.epochs == len(seen) < 40
+    assert [epoch.index for epoch in seen] == list(range(1, len(seen) + 1))
+    assert all(epoch.num_epochs == 40 and epoch.validation_top1 is not None for epoch in seen)
+
+
+def test_rare_classes_lower_the_coverage(shard_set: ShardSet) -> None:
+    parts, index = split_of_shards(shard_set), labels_of(shard_set).index
+    examples = np.bincount(index[parts == TRAIN])
+    at_least = int(np.sort(examples)[2]) + 1
+    card = train(shard_set, QUICK.model_copy(update={"min_examples": at_least})).card
+    kept = np.flatnonzero(examples >= at_least)
+    assert 2 <= len(kept) == len(card.labels) < 6
+    assert card.coverage == pytest.approx(np.isin(index[parts == TEST], kept).mean())
+    assert card.metrics is not None
+    assert card.metrics.num_products == np.isin(index[parts == TEST], kept).sum()
+
+
+def test_only_gold_labels_judge_where_there_are_any(shard_set: ShardSet) -> None:
+    labels = labels_of(shard_set)
+    test = split_of_shards(shard_set) == TEST
+    half = replace(labels, gold=np.arange(600) % 2 == 0)
+    for changed, gold, count in (
+        (labels, True, test.sum()),
+        (half, True, test[::2].sum()),
+        (replace(labels, gold=np.zeros(600, bool)), False, test.sum()),
+    ):
+        card = train(shard_set, QUICK.model_copy(update={"epochs": 1}), labels=changed).card
+        assert card.metrics is not None
+        assert (card.gold, card.metrics.num_products, card.coverage) == (gold, count, 1.0)
+
+
+def test_few_products_still_train(tmp_path: Path) -> None:
+    """No test or validation part is left where there are a handful of products."""
+    shard_set = make_set(tmp_path, num=8, num_classes=2)
+    card = train(shard_set, TrainConfig(epochs=2, min_examples=1)).card
+    assert card.epochs == 2
+    assert card.num_train + card.num_validation <= 8
+
+
+@pytest.mark.parametrize("kind", ["mean", "weighted", "gated"])
+def test_every_aggregate_trains(shard_set: ShardSet, kind: str) -> None:
+    head = train_head(
+        shard_set,
+        labels=labels_of(shard_set),
+        config=QUICK,
+        aggregate=AggregateConfig.parse({"kind": kind}, source="test"),
+        head=HeadConfig(hidden=(16,), normalise_logits=True),
+        device=CPU,
+    )
+    assert head.card.metrics is not None
+    assert head.card.metrics.top1 > 0.5
+
+
+def test_features_are_those_of_the_target_that_are_there(tmp_path: Path) -> None:
+    shard_set = make_set(tmp_path, num=20, features=("title", "cat1", "image"))
+    assert choose_features(shard_set, target="brand", wanted=None) == ("title", "image")
+    assert choose_features(shard_set, target="category", wanted=None) == ("title", "cat1", "image")
+    assert choose_features(shard_set, target="brand", wanted=("image", "cat1")) == ("cat1", "image")
+    with pytest.raises(
+        HeadError, match=r"found description, which .* no vectors of; wanted some of title, cat1, image"
+    ):
+        choose_features(shard_set, target="category", wanted=("title", "description"))
+
+
+def test_only_the_wanted_rows_are_loaded(shard_set: ShardSet) -> None:
+    rows = np.array([0, 3, 249, 250, 420, 599])
+    vectors, present = load_vectors(shard_set, features=("title", "image"), rows=rows)
+    assert np.array_equal(vectors[:, 1], shard_set.vectors("image")[rows])
+    assert np.array_equal(present[:, 0], shard_set.present("title")[rows])
+    titles = shard_set.frame(["supplied_title"]).to_series()
+    assert supplied_values(shard_set, rows=rows)["supplied_title"].equals(titles[rows])
+
+
+def test_the_split_is_that_of_titles_and_ids(shard_set: ShardSet) -> None:
+    frame = shard_set.frame(["product_id", "supplied_title"])
+    assert np.array_equal(split_of_shards(shard_set), split_of(frame["supplied_title"], frame["product_id"]))
+
+
+def test_hidden_features_are_whole_and_never_all() -> None:
+    torch.manual_seed(0)
+    present = torch.rand(5000, 7) < 0.6
+    rates = FeatureDropout(title=0.0, brand=0.9).rates(FEATURES)
+    left = hide_features(present, rates=rates)
+    assert not (left & ~present).any()
+    assert torch.equal(left.any(1), present.any(1))
+    assert torch.equal(left[:, 0], present[:, 0])
+    assert left[:, 2].sum() < 0.2 * present[:, 2].sum()
+
+
+WITHOUT_TRANSFORMERS = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("transformers", "tokenizers", "peft") or name.startswith("prodemb.towers"):
+            raise ImportError(f"{name} is out of reach in stage two")
+sys.meta_path.insert(0, Blocker())
+import warnings
+warnings.simplefilter("error")
+from pathlib import Path
+import torch
+from prodemb.aggregate import AggregateConfig
+from prodemb.baselines import BaselineConfig
+from prodemb.heads import HeadConfig, load_head, save_head
+from prodemb.labels import brand_labels
+from prodemb.score import ScoreConfig, score
+from prodemb.shards.reader import find_shard_sets, open_shard_set
+from prodemb.split import TEST, TRAIN, split_of
+from prodemb.train import TrainConfig, train_head
+shards, folder = map(Path, sys.argv[1:])
+shard_set = open_shard_set(shards)
+head = train_head(
+    shard_set, labels=brand_labels(shard_set, canonical_of=lambda column: column), config=TrainConfig(epochs=1),
+    aggregate=AggregateConfig(), head=HeadConfig(), device=torch.device("cpu"),
+)
+save_head(folder / "brand", head)
+report = score(
+    find_shard_sets(shards), folder / "out.parquet", heads=[load_head(folder / "brand")], config=ScoreConfig(),
+    device=torch.device("cpu"),
+)
+assert "transformers" not in sys.modules
+print(report.num_products)
+"""
+
+
+def test_training_and_scoring_run_without_transformers(shard_set: ShardSet, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_TRANSFORMERS, str(shard_set.folder), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "600"
