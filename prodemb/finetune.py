@@ -195,6 +195,9 @@ class _Run:
         """Load the mix of best and original weights that validates best, the first of equals."""
         measured: dict[float, Validation | None] = {}
         for share in self._config.interpolation:
+            if share == 1.0:
+                measured[share] = training.curve.best_epoch.validation
+                continue
             load_mixed(self._towers, original=self._original, new=training.best, share=share)
             measured[share] = measure()
         chosen = max(measured, key=lambda share: found.score if (found := measured[share]) else 0.0)

@@ -20,7 +20,7 @@ class FinetuneConfig(Config):
     """Passes over the training products, at most."""
     patience: int = Field(default=2, ge=1)
     """Stop after this many passes without a better score on the validation products."""
-    batch_size: int = Field(default=128, ge=2)
+    batch_size: int = Field(default=64, ge=2)
     """Products a step: more of them are more negatives."""
     learning_rate: float | None = Field(default=None, gt=0.0)
     """Peak of AdamW's learning rate. By default 2,000 / the number of trained parameters, which gives the 1e-5 that is
@@ -63,7 +63,7 @@ class FinetuneConfig(Config):
     interpolation: tuple[float, ...] = (1.0, 0.75, 0.5)
     """Shares of the new weights in a mix with the original ones; the validation products choose one
     (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903)."""
-    validation_products: int = Field(default=1000, ge=1)
+    validation_products: int = Field(default=500, ge=1)
     """Validation products measured after each pass, at most."""
     memory_gb: float = Field(default=4.0, ge=0.0)
     """Decoded pictures beyond this lie in a temporary file instead of memory."""

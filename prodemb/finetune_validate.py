@@ -5,13 +5,9 @@ import numpy.typing as npt
 
 from prodemb.config import Config
 from prodemb.features import TEXT_FEATURES
-from prodemb.finetune_batches import join_fields
 from prodemb.finetune_data import Pictures, Products
 from prodemb.metrics import NO_ANSWER
 from prodemb.towers.load import Towers
-
-JOINED = "text"
-"""The name of all of a product's text fields as one text."""
 
 IMAGE_BATCH = 64
 
@@ -20,7 +16,7 @@ TEXT_TOKENS = 4096
 
 
 class Validation(Config):
-    """Shares of right answers on validation products, by feature; `text` is all text fields joined."""
+    """Shares of right answers on validation products, by feature: each alone, as shards hold them."""
 
     nearest_path: dict[str, float]
     """The category whose path text is nearest."""
@@ -52,9 +48,8 @@ def validate(
     if not len(rows):
         return None
     towers.model.eval()
-    fields = [{feature: text for feature, text in row.items() if text} for row in products.texts.take(rows).to_pylist()]
-    columns: dict[str, list[str | None]] = {feature: [row.get(feature) for row in fields] for feature in TEXT_FEATURES}
-    columns[JOINED] = [join_fields(row) or None for row in fields]
+    texts = products.texts.take(rows)
+    columns: dict[str, list[str | None]] = {feature: texts[feature].to_pylist() for feature in TEXT_FEATURES}
     distinct = sorted({text for column in columns.values() for text in column if text})
     place = {text: number for number, text in enumerate(distinct)}
     text_vectors = towers.encode_texts(distinct, max_tokens=TEXT_TOKENS).astype(np.float32) if distinct else None

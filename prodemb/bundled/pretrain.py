@@ -1,40 +1,32 @@
 """Pretraining of the bundled tiny CLIP on the generated sample: `python -m prodemb.bundled.pretrain`.
 
-Titles, descriptions and supplied values are matched with pictures and with each other, contrastively, as a published
-CLIP was made from web text; gold labels are never looked at. Its products come of a seed of its own, so none of them
-is in a demo's catalog.
+Titles, descriptions and supplied values are matched with pictures, contrastively, as a published CLIP was made from
+web text; gold labels are never looked at. Two million weights learn slowly from pairs alone, so both towers also learn
+to land where the latent semantic analysis of all of a product's texts lies. The products come of a seed of their own,
+so none of them is in a demo's catalog.
 """
 
 import argparse
 import logging
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from random import Random
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, PreTrainedTokenizerFast
+from transformers import CLIPImageProcessorPil, CLIPModel, PreTrainedTokenizerFast
 
 from prodemb.bundled import CLIP_FOLDER
+from prodemb.bundled.architecture import IMAGE_SIZE, build_model
 from prodemb.bundled.card import write_card
-from prodemb.bundled.tokenizer import MAX_TOKENS, VOCABULARY, save_tokenizer, train_tokenizer
-from prodemb.bundled.words import WORDS
-from prodemb.catalog.sample import Product, product
-from prodemb.catalog.taxonomy import sample_taxonomy
+from prodemb.bundled.tokenizer import MAX_TOKENS, train_tokenizer
+from prodemb.bundled.training_set import TrainingSet, build_training_set, tokenizer_texts
 from prodemb.config import Config
 
 logger = logging.getLogger(__name__)
 
-IMAGE_SIZE = 64
-"""Pixels on a side that the vision tower sees."""
-
-_TEXTS = ("title", "description", "brand", "cat1", "cat2", "cat3")
+_TOPIC_TEMPERATURE = 0.1
 
 
 class PretrainConfig(Config):
@@ -42,116 +34,30 @@ class PretrainConfig(Config):
 
     seed: int = 20_240_229
     """Of the sample it learns from, of the weights and of the order; no demo uses it."""
-    num_products: int = 16_000
+    num_products: int = 12_000
     """Products to learn from."""
-    passes: float = 8
+    passes: float = 5
     """Times each product is seen."""
     batch_size: int = 128
     """Products in a batch; all others of the batch are negatives."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """At its peak; AdamW, warm-up over a twentieth of the steps, then cosine."""
     weight_decay: float = 0.1
     """Of AdamW, on matrices only."""
-    seen_patches: float = 0.25
-    """Share of picture patches that a training step sees (Li et al. 2023, FLIP): a fifth of the cost of all."""
+    seen_patches: float = 0.6
+    """Share of picture patches that a training step sees (Li et al. 2023, FLIP)."""
     settling: float = 0.1
     """Share of the steps, the last ones, that see all patches."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSet:
-    """Products with a readable picture: `pictures` is (n, 3, size, size) uint8, the texts are n long."""
-
-    pictures: Tensor
-    titles: list[str]
-    others: list[tuple[str, ...]]
-    """Other texts of the same product."""
-
-
-def build_model(*, start: int, end: int, pad: int) -> CLIPModel:
-    """An untrained tiny CLIP: 64 pixels, patch 8, 4 + 4 layers, 32 tokens, projection 128."""
-    config = CLIPConfig(
-        text_config={
-            "vocab_size": VOCABULARY,
-            "hidden_size": 128,
-            "intermediate_size": 512,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 4,
-            "max_position_embeddings": MAX_TOKENS,
-            "bos_token_id": start,
-            "eos_token_id": end,
-            "pad_token_id": pad,
-        },
-        vision_config={
-            "hidden_size": 144,
-            "intermediate_size": 576,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 4,
-            "image_size": IMAGE_SIZE,
-            "patch_size": 8,
-        },
-        projection_dim=128,
-    )
-    return CLIPModel(config)
-
-
-def build_tokenizer(config: PretrainConfig) -> PreTrainedTokenizerFast:
-    """The tokenizer, learnt from the sample's texts, taxonomy paths and general product words."""
-    return train_tokenizer(_tokenizer_texts(config))
-
-
-def _tokenizer_texts(config: PretrainConfig) -> Iterator[str]:
-    for word in WORDS:
-        yield from [word] * 40
-    taxonomy = sample_taxonomy()
-    for node in taxonomy.ids:
-        yield from [taxonomy.path_of(node)] * 10
-    for index in range(min(config.num_products, 8_000)):
-        row = product(index, seed=config.seed).row
-        yield from (text for name in _TEXTS if (text := row[name]) is not None)
-
-
-def build_training_set(config: PretrainConfig) -> TrainingSet:
-    """Make the products to learn from; those without a readable picture are left out."""
-    pictures, titles, others = [], [], []
-    for index in range(config.num_products):
-        made = product(index, seed=config.seed)
-        pixels = _pixels(made)
-        if pixels is None:
-            continue
-        pictures.append(pixels)
-        titles.append(made.row["title"] or "")
-        others.append(_other_texts(made))
-    stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
-    return TrainingSet(pictures=stacked, titles=titles, others=others)
-
-
-def _pixels(made: Product) -> np.ndarray | None:
-    """The picture as (size, size, 3) uint8, or None where it is missing or broken."""
-    if made.picture is None:
-        return None
-    try:
-        with Image.open(BytesIO(made.picture)) as image:
-            return np.asarray(image.convert("RGB").resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC))
-    except OSError:
-        return None
-
-
-def _other_texts(made: Product) -> tuple[str, ...]:
-    """What else is said of the product: the description, and brand and categories as one text."""
-    row = made.row
-    supplied = " ".join(value for name in ("brand", "cat1", "cat2", "cat3") if (value := row[name]) is not None)
-    return tuple(text for text in (row["description"], supplied) if text) or (row["title"] or "",)
 
 
 def pretrain(config: PretrainConfig, *, out: Path) -> None:
     """Make the checkpoint folder `out`."""
     started = time.perf_counter()
     torch.manual_seed(config.seed)
-    tokenizer = build_tokenizer(config)
-    training = build_training_set(config)
+    tokenizer = train_tokenizer(tokenizer_texts(config.num_products, seed=config.seed))
+    training = build_training_set(config.num_products, seed=config.seed)
     logger.info("%d products and the tokenizer in %.0f s", len(training.titles), time.perf_counter() - started)
-    model = build_model(start=tokenizer.bos_token_id, end=tokenizer.eos_token_id, pad=tokenizer.pad_token_id)
+    model = build_model(tokenizer)
     train(model, tokenizer, training, config=config)
     save(model, tokenizer, config=config, folder=out)
     logger.info("%s written in %.0f s", out, time.perf_counter() - started)
@@ -160,7 +66,7 @@ def pretrain(config: PretrainConfig, *, out: Path) -> None:
 def train(
     model: CLIPModel, tokenizer: PreTrainedTokenizerFast, training: TrainingSet, *, config: PretrainConfig
 ) -> None:
-    """Train `model` in place: title ↔ picture, another text ↔ picture, title ↔ another text."""
+    """Train `model` in place."""
     rng, num_products = Random(config.seed), len(training.titles)
     steps_a_pass = num_products // config.batch_size
     total = max(1, round(steps_a_pass * config.passes))
@@ -208,18 +114,22 @@ def _step_loss(
     seen: float,
     rng: Random,
 ) -> Tensor:
-    """The loss of one batch of products; of half of them another text than the title is encoded too."""
-    half = len(chosen) // 2
+    """The loss of one batch of products; of a quarter of them another text than the title is encoded too."""
+    quarter = len(chosen) // 4
     titles = [training.titles[index] for index in chosen]
-    others = [rng.choice(training.others[index]) for index in chosen[:half]]
+    others = [rng.choice(training.others[index]) for index in chosen[:quarter]]
     picture = _encode_pictures(model, _augmented(training.pictures[chosen]), seen=seen)
     title, other = _encode_texts(model, tokenizer, titles), _encode_texts(model, tokenizer, others)
-    scale, same = model.logit_scale.exp(), _equal(others)
-    return (
-        _contrast(title, picture, scale=scale, same=_equal(titles))
-        + 0.5 * _contrast(other, picture[:half], scale=scale, same=same)
-        + 0.5 * _contrast(other, title[:half], scale=scale, same=same)
-    ) / 2
+    topics = training.topics[chosen]
+    on_topic = _on_topic(picture, topics) + _on_topic(title, topics) + 0.5 * _on_topic(other, topics[:quarter])
+    return on_topic + 0.5 * _contrast(title, picture, scale=model.logit_scale.exp(), same=_equal(titles))
+
+
+def _on_topic(vectors: Tensor, topics: Tensor) -> Tensor:
+    """Cross-entropy against how alike the topics of a batch are; products about the same are no negatives."""
+    wanted = torch.softmax(topics @ topics.T / _TOPIC_TEMPERATURE, dim=-1)
+    found = torch.log_softmax(vectors @ topics.T / _TOPIC_TEMPERATURE, dim=-1)
+    return -(wanted * found).sum(dim=-1).mean()
 
 
 def _equal(texts: list[str]) -> Tensor:
@@ -275,7 +185,7 @@ def save(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, *, config: Pretra
     model.half().save_pretrained(folder)
     # safetensors leaves the file readable to its owner alone.
     (folder / "model.safetensors").chmod(0o644)
-    save_tokenizer(tokenizer, folder)
+    tokenizer.save_pretrained(folder)
     processor = CLIPImageProcessorPil(
         size={"shortest_edge": IMAGE_SIZE}, crop_size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}
     )

@@ -1,7 +1,6 @@
 """The tiny CLIP's own byte-level BPE, learnt from sample text and general product words."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -50,8 +49,3 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         padding_side="right",
         truncation_side="right",
     )
-
-
-def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write `tokenizer.json` and `tokenizer_config.json`."""
-    tokenizer.save_pretrained(folder)

@@ -129,8 +129,8 @@ class Evidence:
             if len(self._words) >= _CACHED_NAMES:
                 self._words.clear()
             start, length = self._starts[name], self._starts[name + 1] - self._starts[name]
-            paths = self._category_words.slice(start, length).unique().to_list()
-            texts = [title.spaced for title in self.titles(name)] + [path for path in paths if path]
+            paths = {path for path in self._category_words.slice(start, length).to_list() if path}
+            texts = [*paths, *(title.spaced for title in self.titles(name))]
             found = frozenset(word for text in texts for word in text.split() if not word.isdigit())
             self._words[name] = found
         return found

@@ -215,13 +215,18 @@ def _holds_rows(lines: list[str], delimiter: str, *, num_columns: int) -> bool:
     own_id = lines[0].partition(delimiter)[0].strip('"')
     for line in lines[1:]:
         id_there = line.partition(delimiter)[0].strip('"')
-        is_alike = id_there.isdigit() == own_id.isdigit() and abs(len(id_there) - len(own_id)) <= 2
-        if not (id_there and is_alike and not re.search(r"\s", id_there)):
+        is_alike = _character(id_there) == _character(own_id) and abs(len(id_there) - len(own_id)) <= 2
+        if not (id_there and is_alike):
             return False
     first = next(csv.reader(lines[:1], delimiter=delimiter, quoting=csv.QUOTE_NONE), [])
     return len(first) == num_columns and all(
         len(next(csv.reader([line], delimiter=delimiter), [])) == num_columns for line in lines[1:]
     )
+
+
+def _character(product_id: str) -> tuple[bool, bool, bool]:
+    """What ids of one catalog have in common: being a number, having digits, having spaces."""
+    return product_id.isdigit(), bool(re.search(r"\d", product_id)), bool(re.search(r"\s", product_id))
 
 
 def json_rows(path: Path) -> Iterator[Row]:

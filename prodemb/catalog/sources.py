@@ -219,7 +219,7 @@ def _read_parquet(
 
 def _parquet(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path, buffer_size=BUFFER_BYTES)
+        return pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise CatalogError(f"{path}: not a Parquet file that can be read: {_one_line(error)}") from error
 

@@ -15,7 +15,7 @@ from prodemb.catalog.sample_brands import BRAND_OF, BRANDS, MAKERS
 from prodemb.catalog.sample_drawings import DRAWINGS
 from prodemb.catalog.sample_items import COLOURS, make_item
 from prodemb.catalog.sample_kinds import KIND_OF, KINDS
-from prodemb.catalog.sample_partners import JUNK_BRANDS, PARTNERS, list_item
+from prodemb.catalog.sample_partners import JUNK_BRANDS, PARTNERS, Partner, list_item
 from prodemb.catalog.sample_pictures import SIZE, Look, render
 from prodemb.catalog.sample_texts import misspell
 from prodemb.catalog.taxonomy import sample_taxonomy
@@ -25,7 +25,7 @@ from prodemb.features import CATALOG_COLUMNS
 
 @pytest.fixture(scope="module")
 def made() -> list[Product]:
-    return [product(index, seed=5) for index in range(1500)]
+    return [product(index, seed=5) for index in range(1200)]
 
 
 def test_every_kind_is_a_leaf_with_words_brands_and_drawings() -> None:
@@ -149,9 +149,9 @@ def test_relisted_products_share_their_picture(made: list[Product]) -> None:
 
 
 @pytest.mark.parametrize("partner", PARTNERS, ids=lambda partner: partner.name)
-def test_every_partner_lists_every_kind(partner: object) -> None:
+def test_every_partner_lists_any_item(partner: Partner) -> None:
     for index in range(200):
-        listing = list_item(make_item(f"test/{index}"), partner=partner, rng=Random(index))  # type: ignore[arg-type]
+        listing = list_item(make_item(f"test/{index}"), partner=partner, rng=Random(index))
         assert listing.title
 
 

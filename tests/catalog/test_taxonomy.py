@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from prodemb.catalog.taxonomy import Taxonomy, fetch_taxonomy, parse_taxonomy, read_taxonomy, sample_taxonomy
 from prodemb.errors import TaxonomyError
 
+OFFICIAL = Path(__file__).parents[3] / "shared/data/google_taxonomy/taxonomy-with-ids.en-US.txt"
+"""Development data beside the checkout, where there is some."""
+
 LINES = """\
 # Google_Product_Taxonomy_Version: 2021-09-21
 166 - Apparel & Accessories
@@ -135,6 +138,15 @@ def test_sample_taxonomy_is_whole() -> None:
     assert len(taxonomy.leaves) >= 48
     assert taxonomy.path_of(187) == "Apparel & Accessories > Shoes"
     assert all(taxonomy.resolve(taxonomy.path_of(node)) == node for node in taxonomy.ids)
+
+
+@pytest.mark.skipif(not OFFICIAL.exists(), reason="Google's own file is not at hand")
+def test_sample_taxonomy_is_a_part_of_googles() -> None:
+    official = read_taxonomy(OFFICIAL)
+    sample = sample_taxonomy()
+    assert sample.version == official.version
+    assert all(official.path_of(node) == path for node, path in sample.paths.items())
+    assert all(official.ancestors(node) == sample.ancestors(node) for node in sample.ids)
 
 
 class _Answers(BaseHTTPRequestHandler):
