@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from prodemb.catalog.aliases import AliasTable, read_aliases
-from prodemb.catalog.brand_counts import count_supplied
-from prodemb.catalog.brands import BrandsConfig, canonicalise
+from prodemb.brands.aliases import AliasTable, read_aliases
+from prodemb.brands.canonicalise import BrandsConfig, canonicalise
+from prodemb.brands.counts import count_supplied
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.sample import write_sample
 from prodemb.catalog.taxonomy import Taxonomy, read_taxonomy, sample_taxonomy

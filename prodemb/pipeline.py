@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prodemb.aggregate import AggregateConfig
-from prodemb.catalog.brands import BrandsConfig
+from prodemb.brands.canonicalise import BrandsConfig
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig
 from prodemb.config import Config

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from prodemb.catalog.aliases import AliasTable
-from prodemb.catalog.brand_junk import UNBRANDED, UNKNOWN
+from prodemb.brands.aliases import AliasTable
+from prodemb.brands.junk import UNBRANDED, UNKNOWN
 from prodemb.embed import EmbedReport
 from prodemb.finetune import FinetuneReport
 from prodemb.heads import HeadCard

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import polars as pl
 
-from prodemb.catalog.aliases import AliasRow, AliasTable, Status
-from prodemb.catalog.brand_clusters import Place, find_sellers, place_names, proposals_by_rule
-from prodemb.catalog.brand_counts import EXAMPLES
-from prodemb.catalog.brand_evidence import Evidence
-from prodemb.catalog.brand_junk import UNBRANDED, UNKNOWN, Junk, find_junk
-from prodemb.catalog.brand_links import BrandsConfig, Names
-from prodemb.catalog.brand_normalise import (
+from prodemb.brands.aliases import AliasRow, AliasTable, Status
+from prodemb.brands.clusters import Place, find_sellers, place_names, proposals_by_rule
+from prodemb.brands.counts import EXAMPLES
+from prodemb.brands.evidence import Evidence
+from prodemb.brands.junk import UNBRANDED, UNKNOWN, Junk, find_junk
+from prodemb.brands.links import BrandsConfig, Names
+from prodemb.brands.normalise import (
     SPELLING_SCORES,
     brand_words,
     choose_spelling,

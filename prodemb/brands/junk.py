@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from prodemb.catalog.brand_normalise import words_of
-from prodemb.catalog.brand_vocabulary import (
+from prodemb.brands.normalise import words_of
+from prodemb.brands.vocabulary import (
     AUDIENCES,
     COLOUR_SHADES,
     COLOURS,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.catalog.aliases import COLUMNS, AliasRow, AliasTable, read_aliases
-from prodemb.catalog.brand_junk import UNBRANDED, UNKNOWN
+from prodemb.brands.aliases import COLUMNS, AliasRow, AliasTable, read_aliases
+from prodemb.brands.junk import UNBRANDED, UNKNOWN
 from prodemb.errors import CatalogError
 
 ROWS = [

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.catalog import brand_counts
-from prodemb.catalog.brand_counts import count_supplied
+from prodemb.brands import counts
+from prodemb.brands.counts import count_supplied
 from prodemb.errors import CatalogError
 
 BRANDS = ["Nike", "NIKE", None, "Puma", ""]
@@ -51,7 +51,7 @@ def test_order_and_batches_do_not_matter(rows: list[tuple[str, str, str]], size:
 def test_compacting_while_streaming_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = [catalog([(f"Brand {n % 5}", f"Title {n}", "Shoes")]) for n in range(60)]
     whole = count_supplied(tables, examples=4)
-    monkeypatch.setattr(brand_counts, "_COMPACT_ROWS", 3)
+    monkeypatch.setattr(counts, "_COMPACT_ROWS", 3)
     assert count_supplied(iter(tables), examples=4).equals(whole)
     assert whole["examples"].list.len().max() == 4
 
@@ -60,7 +60,7 @@ def test_optional_columns_may_be_missing() -> None:
     counted = count_supplied([pa.table({"brand": ["Nike", "Nike"]})], examples=2)
     assert counted.select("supplied", "products").rows() == [("Nike", 2)]
     assert count_supplied([], examples=2).schema == counted.schema
-    assert counted.schema["examples"] == brand_counts.EXAMPLES
+    assert counted.schema["examples"] == counts.EXAMPLES
     assert isinstance(counted, pl.DataFrame)
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from prodemb.catalog.brand_evidence import Evidence, prefix_products
-from prodemb.catalog.brand_links import BrandsConfig, Judge, Names, short_keys
+from prodemb.brands.evidence import Evidence, prefix_products
+from prodemb.brands.links import BrandsConfig, Judge, Names, short_keys
 
 EXAMPLE = tuple[str | None, str | None]
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from prodemb.catalog import brand_vocabulary
-from prodemb.catalog.brand_normalise import words_of
+from prodemb.brands import vocabulary
+from prodemb.brands.normalise import words_of
 
-WORD_LISTS = {name: value for name, value in vars(brand_vocabulary).items() if isinstance(value, frozenset)}
+WORD_LISTS = {name: value for name, value in vars(vocabulary).items() if isinstance(value, frozenset)}
 
 
 @pytest.mark.parametrize("name", sorted(WORD_LISTS))

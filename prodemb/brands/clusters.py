@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from prodemb.catalog.brand_evidence import Evidence, Title, prefix_products, spread_words
-from prodemb.catalog.brand_links import PLAIN_WORDS, BrandsConfig, Judge, Link, Names, short_keys
-from prodemb.catalog.brand_neighbours import nearest_keys
+from prodemb.brands.evidence import Evidence, Title, prefix_products, spread_words
+from prodemb.brands.links import PLAIN_WORDS, BrandsConfig, Judge, Link, Names, short_keys
+from prodemb.brands.neighbours import nearest_keys
 
 _TITLES_READ = 8
 _OPENING_WORDS = 6

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.catalog.brand_evidence import Evidence, Title, fold_titles, prefix_products, spread_words
-from prodemb.catalog.brand_normalise import words_of
+from prodemb.brands.evidence import Evidence, Title, fold_titles, prefix_products, spread_words
+from prodemb.brands.normalise import words_of
 
 
 def evidence_of(products: list[list[tuple[str | None, str | None]]]) -> Evidence:

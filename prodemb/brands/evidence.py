@@ -8,7 +8,7 @@ from itertools import accumulate
 import numpy as np
 import polars as pl
 
-from prodemb.catalog.brand_normalise import words_of
+from prodemb.brands.normalise import words_of
 
 _CACHED_NAMES = 20_000
 _SPREAD_NAMES = 20_000

@@ -9,8 +9,8 @@ from typing import Literal, Self, get_args
 
 import polars as pl
 
-from prodemb.catalog.brand_junk import UNBRANDED, UNKNOWN, find_junk
-from prodemb.catalog.brand_normalise import normalise_brand, tidy_spelling
+from prodemb.brands.junk import UNBRANDED, UNKNOWN, find_junk
+from prodemb.brands.normalise import normalise_brand, tidy_spelling
 from prodemb.errors import CatalogError
 from prodemb.files import replacing
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.catalog import brand_neighbours
-from prodemb.catalog.brand_neighbours import key_vectors, nearest_keys
+from prodemb.brands import neighbours
+from prodemb.brands.neighbours import key_vectors, nearest_keys
 
 KEYS = st.text(alphabet="abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=60)
 
@@ -30,7 +30,7 @@ def test_an_inverted_file_finds_what_the_flat_index_finds(monkeypatch: pytest.Mo
     targets = ["".join(rng.choice(list("aeioubcdlmnrst"), size=9)) for _ in range(600)]
     queries = [key[:4] + key[5:] for key in targets[:50]]
     flat = nearest_keys(queries, targets=targets, neighbours=1, least=0.3)
-    monkeypatch.setattr(brand_neighbours, "_FLAT_ROWS", 100)
+    monkeypatch.setattr(neighbours, "_FLAT_ROWS", 100)
     inverted = nearest_keys(queries, targets=targets, neighbours=1, least=0.3)
     assert inverted == nearest_keys(queries, targets=targets, neighbours=1, least=0.3)
     assert sum(a == b for a, b in zip(flat, inverted, strict=True)) >= 45

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.catalog.aliases import AliasRow, AliasTable
-from prodemb.catalog.brand_counts import count_supplied
-from prodemb.catalog.brands import UNBRANDED, UNKNOWN, BrandsConfig, canonicalise, normalise_brand
+from prodemb.brands.aliases import AliasRow, AliasTable
+from prodemb.brands.canonicalise import UNBRANDED, UNKNOWN, BrandsConfig, canonicalise, normalise_brand
+from prodemb.brands.counts import count_supplied
 from prodemb.errors import CatalogError, ConfigError
 
 CONFIG = BrandsConfig()

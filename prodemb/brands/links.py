@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field
 from rapidfuzz.distance import OSA
 
-from prodemb.catalog.brand_evidence import Evidence
-from prodemb.catalog.brand_vocabulary import (
+from prodemb.brands.evidence import Evidence
+from prodemb.brands.vocabulary import (
     AUDIENCES,
     COLOURS,
     COLOURS_OR_NAMES,

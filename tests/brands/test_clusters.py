@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from prodemb.catalog.brand_clusters import Place, find_sellers, place_names, proposals_by_rule
-from prodemb.catalog.brand_evidence import Evidence
-from prodemb.catalog.brand_links import BrandsConfig, Link, Names
+from prodemb.brands.clusters import Place, find_sellers, place_names, proposals_by_rule
+from prodemb.brands.evidence import Evidence
+from prodemb.brands.links import BrandsConfig, Link, Names
 
 CONFIG = BrandsConfig()
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.catalog.brand_normalise import (
+from prodemb.brands.normalise import (
     choose_spelling,
     normalise_brand,
     repair,

@@ -1,0 +1,1 @@
+"""Canonical brands: every supplied string, the brand it stands for, and the decision behind it."""
