@@ -206,9 +206,10 @@ def finetune_category(
     settings = {"embed": {"model": model, "device": device}, "train": {"taxonomy": taxonomy}}
     chosen = chosen.replaced(settings, source="command line")
     _make_sample(chosen)
-    tuned, embedded = job.finetune_category(chosen, watch=_watch)
+    tuned = job.finetune_category(chosen, watch=_watch)
     for line in finetune_lines(tuned, folder=Path(chosen.finetune.out)):
         _say(line)
+    embedded = job.regenerate_shards(chosen, watch=_watch)
     for line in embed_lines(embedded, folder=Path(chosen.finetune.shards)):
         _say(line)
     _train(chosen, shards=Path(chosen.finetune.shards), out=None, device=device)
@@ -328,7 +329,8 @@ def _watch(title: str) -> Iterator[Callable[[int, int], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=None, rate="")
         started = time.perf_counter()
 

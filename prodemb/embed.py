@@ -112,11 +112,20 @@ class EmbedReport:
 
 
 def embed(
-    config: EmbedConfig, *, catalog: Catalog, images: ImagesConfig, progress: Progress | None = None
+    config: EmbedConfig,
+    *,
+    catalog: Catalog,
+    images: ImagesConfig,
+    progress: Progress | None = None,
+    replace: bool = False,
 ) -> EmbedReport:
     """Bring the shard set at `config.out` to the state of the catalog, making only the shards that are not done.
 
     A shard is done when the manifest lists it, its file has the recorded checksum, and it was made from the same rows.
+
+    Args:
+        replace: make the set anew if it holds vectors of another model or other features, in place of refusing; for
+            the set of a checkpoint that was fine-tuned again.
 
     Raises:
         CatalogError: the catalog cannot be read, or its product ids are not unique.
@@ -130,7 +139,7 @@ def embed(
     checkpoint = find_checkpoint(config.model, revision=config.revision)
     with writing_to(folder), ImageLoader(images, root=catalog.image_root) as loader:
         picture_loader = loader if "image" in config.features else None
-        old = _old_manifest(folder, config=config, checkpoint=checkpoint)
+        old = _old_manifest(folder, config=config, checkpoint=checkpoint, replace=replace)
         done: dict[int, ShardRecord] = {}
         if old is not None:
             hashes = rows_hashes(
@@ -271,8 +280,8 @@ class _Run:
         return manifest
 
 
-def _old_manifest(folder: Path, *, config: EmbedConfig, checkpoint: Checkpoint) -> Manifest | None:
-    """The manifest of an earlier run, held against this one.
+def _old_manifest(folder: Path, *, config: EmbedConfig, checkpoint: Checkpoint, replace: bool) -> Manifest | None:
+    """The manifest of an earlier run, held against this one; None where there is none, or it may be replaced.
 
     Raises:
         FingerprintError: it was made by another model.
@@ -282,6 +291,8 @@ def _old_manifest(folder: Path, *, config: EmbedConfig, checkpoint: Checkpoint) 
         return None
     old = read_manifest(folder)
     found = old.shard_schema
+    if replace and (found.fingerprint, found.features) != (checkpoint.fingerprint, config.features):
+        return None
     if found.fingerprint != checkpoint.fingerprint:
         raise FingerprintError(
             f"{folder}: holds vectors of {found.model} ({found.fingerprint}), but this run's model is "

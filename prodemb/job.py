@@ -18,7 +18,7 @@ from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.sample import write_sample
 from prodemb.catalog.taxonomy import Taxonomy, read_taxonomy, sample_taxonomy
 from prodemb.device import choose_device
-from prodemb.embed import EmbedReport, embed
+from prodemb.embed import EmbedConfig, EmbedReport, embed
 from prodemb.errors import HeadError, TaxonomyError
 from prodemb.features import TEXT_FEATURES, supplied_column
 from prodemb.files import sha256_of
@@ -65,9 +65,9 @@ def ensure_sample(pipeline: Pipeline) -> bool:
     return True
 
 
-def embed_catalog(pipeline: Pipeline, *, watch: Watch, retitled: str = "Embedding") -> EmbedReport:
+def embed_catalog(pipeline: Pipeline, *, watch: Watch) -> EmbedReport:
     """Stage one of a pipeline."""
-    with watch(retitled) as advance:
+    with watch("Embedding") as advance:
         catalog = open_catalog(pipeline.catalog)
         return embed(pipeline.embed, catalog=catalog, images=pipeline.images, progress=advance)
 
@@ -130,13 +130,13 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
     return TrainReport(head=saved, folder=folder, shards=shards, seconds=seconds, was_done=False, aliases=aliases)
 
 
-def finetune_category(pipeline: Pipeline, *, watch: Watch) -> tuple[FinetuneReport, EmbedReport]:
-    """Fine-tune the pipeline's CLIP on its catalog's categories and regenerate the shards with it."""
+def finetune_category(pipeline: Pipeline, *, watch: Watch) -> FinetuneReport:
+    """Fine-tune the pipeline's CLIP on its catalog's categories, unless that was done on just these."""
     taxonomy, _ = _taxonomy(pipeline)
     catalog = open_catalog(pipeline.catalog)
     catalog.check_ids()
     with watch("Fine-tuning CLIP") as advance:
-        report = finetune(
+        return finetune(
             pipeline.finetune,
             catalog=catalog,
             images=pipeline.images,
@@ -145,10 +145,15 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch) -> tuple[FinetuneRepo
             device=pipeline.embed.device,
             progress=advance,
         )
-    tuned = pipeline.replaced(
-        {"embed": {"model": pipeline.finetune.out, "out": pipeline.finetune.shards}}, source="[finetune]"
-    )
-    return report, embed_catalog(tuned, watch=watch, retitled="Regenerating the shards")
+
+
+def regenerate_shards(pipeline: Pipeline, *, watch: Watch) -> EmbedReport:
+    """Embed the pipeline's catalog with its fine-tuned checkpoint, into that checkpoint's own shard set."""
+    tuned = {"model": pipeline.finetune.out, "revision": None, "out": pipeline.finetune.shards}
+    config = EmbedConfig.parse(pipeline.embed.model_dump() | tuned, source="[finetune]")
+    with watch("Regenerating the shards") as advance:
+        catalog = open_catalog(pipeline.catalog)
+        return embed(config, catalog=catalog, images=pipeline.images, progress=advance, replace=True)
 
 
 def head_shards(pipeline: Pipeline) -> Path:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from prodemb import __version__
 from prodemb.heads import TrainedHead
 from prodemb.labels import BrandLabel, CategoryLabel, Target
 from prodemb.shards.format import METADATA_KEY
+from prodemb.shards.reader import ShardSet
 
 _ANSWER_FIELDS: dict[Target, list[pa.Field]] = {
     "category": [pa.field("id", pa.int64()), pa.field("path", pa.string())],
@@ -96,11 +97,25 @@ def predictions_schema() -> pa.Schema:
     return pa.schema(fields)
 
 
-def open_predictions(path: Path, *, heads: Sequence[TrainedHead]) -> pq.ParquetWriter:
-    """A Parquet writer whose repeating columns are dictionaries, and whose metadata say which heads answered."""
+def predictions_metadata(heads: Sequence[TrainedHead], *, shard_sets: Sequence[ShardSet], top: int) -> bytes:
+    """What the predictions are made from, as JSON: which heads answered, on which shards."""
     cards = [head.card.model_dump(mode="json", include=_IN_METADATA) for head in heads]
-    metadata: dict[str, Any] = {"prodemb_version": __version__, "heads": cards}
-    schema = predictions_schema().with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+    shards = [[record.sha256 for record in source.manifest.shards] for source in shard_sets]
+    return json.dumps({"prodemb_version": __version__, "heads": cards, "shards": shards, "top": top}).encode()
+
+
+def is_made_from(path: Path, metadata: bytes) -> bool:
+    """Whether `path` is a whole predictions file with this metadata."""
+    try:
+        found: dict[bytes, bytes] = pq.read_metadata(path).metadata or {}
+    except (OSError, pa.ArrowInvalid):
+        return False
+    return found.get(METADATA_KEY) == metadata
+
+
+def open_predictions(path: Path, *, metadata: bytes) -> pq.ParquetWriter:
+    """A Parquet writer whose repeating columns are dictionaries, with `predictions_metadata`."""
+    schema = predictions_schema().with_metadata({METADATA_KEY: metadata})
     repeating = [column for target in get_args(Target) for column in _COLUMNS[target]]
     repeating += [f"{t}_top.list.element.{field.name}" for t in get_args(Target) for field in _ANSWER_FIELDS[t]]
     return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating)

@@ -102,7 +102,8 @@ def score_lines(report: ScoreReport) -> list[str]:
     """What scoring wrote, and from which shards."""
     rate = report.num_products / max(1e-9, report.seconds)
     read = ", ".join(f"{target} from {folder}" for target, folder in report.shards.items())
-    lines = [f"{report.num_products:,} products in {report.seconds:.1f} s ({rate:,.0f}/s): {report.out}; {read}"]
+    took = "scored before" if report.was_done else f"in {report.seconds:.1f} s ({rate:,.0f}/s)"
+    lines = [f"{report.num_products:,} products {took}: {report.out}; {read}"]
     lines += [f"no {target} head, so the {target} columns are null" for target in report.absent]
     lines += [
         f"{count:,} products have none of the {target} head's features, so no {target}"

@@ -117,9 +117,10 @@ def _category(
     before = None
     if finetuned:
         yield "\n== fine-tune CLIP for the categories, and regenerate the shards"
-        tuned, embedded = job.finetune_category(pipeline, watch=watch)
+        tuned = job.finetune_category(pipeline, watch=watch)
         yield from finetune_lines(tuned, folder=Path(pipeline.finetune.out))
         steps.done("fine-tune CLIP", pipeline.finetune.out)
+        embedded = job.regenerate_shards(pipeline, watch=watch)
         yield from embed_lines(embedded, folder=Path(pipeline.finetune.shards))
         steps.done("regenerate the shards", pipeline.finetune.shards)
         before = report.head.card

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -19,7 +19,7 @@ from prodemb.features import Feature
 from prodemb.files import replacing
 from prodemb.heads import TrainedHead
 from prodemb.labels import Target
-from prodemb.predictions import Answers, open_predictions, predictions_schema
+from prodemb.predictions import Answers, is_made_from, open_predictions, predictions_metadata, predictions_schema
 from prodemb.shards.reader import ShardSet
 
 Progress = Callable[[int, int], None]
@@ -48,6 +48,8 @@ class ScoreReport:
     """Targets without a head; their columns are null."""
     unanswered: dict[Target, int]
     """Products without a single vector that the head reads; their answers are null."""
+    was_done: bool
+    """Whether `out` had been made from just these shards and heads before, and so was left as it is."""
 
 
 def score(
@@ -62,7 +64,8 @@ def score(
     """Write every product's category and brand to `out`, in catalog order, one row group a shard.
 
     Each head reads the shard set it was trained on, found by fingerprint. A confidence is the softmax probability of
-    the first answer; it is not calibrated. The file appears when it is whole. Memory holds one shard's vectors.
+    the first answer; it is not calibrated. The file appears when it is whole, and is left as it is where it was made
+    from just these heads and shards before. Memory holds one shard's vectors.
 
     Args:
         shard_sets: those to choose from, as `find_shard_sets` gives them.
@@ -81,10 +84,22 @@ def score(
     matched = _match(heads, shard_sets=shard_sets)
     sources = [source for _, source in matched.values()]
     _check_numbers(sources)
+    report = ScoreReport(
+        out=out,
+        num_products=sources[0].num_products,
+        seconds=0.0,
+        shards={target: source.folder for target, (_, source) in matched.items()},
+        absent=tuple(target for target in get_args(Target) if target not in matched),
+        unanswered={},
+        was_done=True,
+    )
+    metadata = predictions_metadata(heads, shard_sets=sources, top=config.top)
+    if all(head.card.weights_sha256 for head in heads) and is_made_from(out, metadata):
+        return report
     answers = {target: Answers(head.to(device), top=config.top) for target, (head, _) in matched.items()}
     streams = {target: _Stream(source, features=head.card.features) for target, (head, source) in matched.items()}
     num_done, schema = 0, predictions_schema()
-    with replacing(out) as temporary, open_predictions(temporary, heads=heads) as writer:
+    with replacing(out) as temporary, open_predictions(temporary, metadata=metadata) as writer:
         for num_products in (record.num_products for record in sources[0].manifest.shards):
             chunks = {target: stream.take(num_products) for target, stream in streams.items()}
             product_ids = _same_ids(list(chunks.values()), sources=sources, start=num_done)
@@ -96,13 +111,11 @@ def score(
             num_done += num_products
             if progress:
                 progress(num_done, sources[0].num_products)
-    return ScoreReport(
-        out=out,
-        num_products=num_done,
+    return replace(
+        report,
         seconds=time.perf_counter() - start,
-        shards={target: source.folder for target, (_, source) in matched.items()},
-        absent=tuple(target for target in get_args(Target) if target not in matched),
         unanswered={target: part.num_unanswered for target, part in answers.items()},
+        was_done=False,
     )
 
 

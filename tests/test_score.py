@@ -14,7 +14,7 @@ import torch
 from prodemb.aggregate import AggregateConfig
 from prodemb.errors import ConfigError, FingerprintError, HeadError, ProdembError, ShardError
 from prodemb.features import BRAND_FEATURES, CATALOG_COLUMNS, FEATURES, Feature
-from prodemb.heads import HeadCard, HeadConfig, TrainedHead
+from prodemb.heads import HeadCard, HeadConfig, TrainedHead, save_head
 from prodemb.labels import BrandLabel, CategoryLabel, Target
 from prodemb.score import ScoreConfig, ScoreReport, score
 from prodemb.shards.format import Manifest, ShardSchema
@@ -223,3 +223,17 @@ def test_a_failed_run_leaves_the_old_predictions(tmp_path: Path) -> None:
         run([shards], out, make_head("brand"))
     assert out.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "shards"]
+
+
+def test_predictions_of_the_same_heads_and_shards_are_left_as_they_are(tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    shards = make_set(tmp_path / "shards")
+    head = save_head(tmp_path / "head", make_head("brand"))
+    other = save_head(tmp_path / "other", make_head("brand", num_classes=8))
+    assert not run([shards], out, head).was_done
+    before = out.stat().st_mtime_ns
+    assert run([shards], out, head).was_done
+    assert out.stat().st_mtime_ns == before
+    assert not run([shards], out, other).was_done
+    out.write_bytes(out.read_bytes()[:-9])
+    assert not run([shards], out, other).was_done

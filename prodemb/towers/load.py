@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -125,34 +126,26 @@ def load_towers(
         ModelError: the weights, tokenizer or preprocessor cannot be loaded, or it is not a dual encoder.
         ConfigError: the device is not there.
     """
-    import transformers
     from safetensors import SafetensorError
     from transformers import AutoModel
 
     chosen_device = choose_device(device)
     chosen_dtype = torch.float32 if for_training else _dtype(dtype, device=chosen_device)
     folder = checkpoint.folder
-    # transformers reports missing weights and draws a bar as it loads; here the one is an error, the other noise.
-    verbosity, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
     try:
-        model, info = AutoModel.from_pretrained(
-            folder,
-            dtype=chosen_dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            attn_implementation="sdpa",
-            output_loading_info=True,
-        )
+        with _quiet():
+            model, info = AutoModel.from_pretrained(
+                folder,
+                dtype=chosen_dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                attn_implementation="sdpa",
+                output_loading_info=True,
+            )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise ModelError(f"{checkpoint.name}: cannot be loaded: {first_line}") from None
-    finally:
-        transformers.logging.set_verbosity(verbosity)
-        if bars:
-            transformers.logging.enable_progress_bar()
     _check_dual_encoder(model, checkpoint=checkpoint, info=info)
     model.requires_grad_(for_training)
     return Towers(
@@ -167,10 +160,27 @@ def load_towers(
 
 def save_checkpoint(towers: Towers, folder: Path) -> None:
     """Write the towers' weights and the settings they were loaded with, in Hugging Face's format, safetensors."""
-    towers.model.save_pretrained(folder)
+    with _quiet():
+        towers.model.save_pretrained(folder)
     for path in towers.checkpoint.files():
         if path.suffix != ".safetensors" and path.name != "config.json" and not (folder / path.name).exists():
             (folder / path.name).write_bytes(path.read_bytes())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' bars and its report of missing weights, which is an error of ours."""
+    from transformers import logging as transformers_logging
+
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 def _dtype(name: DtypeName, *, device: torch.device) -> torch.dtype:
