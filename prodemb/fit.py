@@ -44,8 +44,10 @@ class FitConfig(Config):
     """Passes over the training part at most."""
     batch_size: int = Field(default=1024, ge=1)
     """Products a step at most; fewer where a pass would have less than 32 steps."""
-    learning_rate: float = Field(default=3e-3, gt=0)
-    """The highest of AdamW's learning rates, after warm-up; from there it falls to 0 as a cosine."""
+    learning_rate: float = Field(default=6e-3, gt=0)
+    """The highest of AdamW's learning rates, after warm-up, for steps of 1,024 products; for b products it is
+    sqrt(b / 1024) of that (Malladi et al., On the SDEs and scaling rules for adaptive gradient algorithms, NeurIPS
+    2022). From there it falls to 0 as a cosine."""
     weight_decay: float = Field(default=0.3, ge=0)
     """Of the matrices; biases and norms have none."""
     warm_up: float = Field(default=0.1, ge=0, lt=1)
@@ -126,7 +128,7 @@ def fit(
     trained.aggregate.fit(examples.vectors, present=examples.present, rows=train_rows)
     network = Network(trained)
     batch_size = max(1, min(config.batch_size, len(train) // _MIN_STEPS))
-    optimizer = _optimizer(network, config=config)
+    optimizer = _optimizer(network, learning_rate=config.learning_rate * math.sqrt(batch_size / 1024), config=config)
     num_steps = config.epochs * math.ceil(len(train) / batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, num_steps=num_steps, config=config)
@@ -199,11 +201,11 @@ def _validate(network: Network, examples: Examples, *, rows: Tensor) -> tuple[fl
     return num_right / max(1, len(rows)), loss / max(1, len(rows))
 
 
-def _optimizer(network: nn.Module, *, config: FitConfig) -> torch.optim.Optimizer:
+def _optimizer(network: nn.Module, *, learning_rate: float, config: FitConfig) -> torch.optim.Optimizer:
     matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
 
 
 def _rate(step: int, *, num_steps: int, config: FitConfig) -> float:

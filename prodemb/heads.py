@@ -36,7 +36,7 @@ class HeadConfig(Config):
     """Widths of the hidden layers, first to last."""
     normalise_logits: bool = False
     """LayerNorm on the logits too."""
-    dropout: float = Field(default=0.2, ge=0, lt=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of hidden values dropped in training."""
 
     @model_validator(mode="after")

@@ -43,6 +43,8 @@ class Guess:
         while place.name and set("*?[") & set(place.name):
             place = place.parent
         stem = place.name.partition(".")[0] or place.resolve().name
+        if stem.lower() in GENERIC_NAMES:
+            stem = place.resolve().parent.name or stem
         return re.sub(r"[^\w-]+", "-", stem, flags=re.ASCII).strip("-") or "catalog"
 
     def lines(self) -> Iterator[str]:
@@ -58,6 +60,10 @@ class Guess:
         yield from self.notes
 
 
+GENERIC_NAMES = ("catalog", "catalogue", "products", "feed", "data", "export")
+"""File names that say nothing about whose catalog it is; its folder's name says more."""
+
+
 @dataclass(frozen=True)
 class Written:
     """Pipeline files that were written."""
@@ -70,8 +76,8 @@ class Written:
         """What was written, and what to do next."""
         for before, now in self.moved:
             yield f"{before} was there already and is now {now}"
-        for file in self.files:
-            yield f"wrote {file}; look it over, then: prodemb run {file}"
+        yield f"wrote {' and '.join(str(file) for file in self.files)}; look them over, then:"
+        yield f"prodemb run {' '.join(str(file) for file in self.files)}"
 
 
 def guess(path: str | Path) -> Guess:

@@ -1,6 +1,7 @@
 """The bundled tiny CLIP: its size, how it loads, where it pools, and that its script still makes such a folder."""
 
 import builtins
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,6 @@ def test_the_script_makes_such_a_folder(tmp_path: Path) -> None:
 
 def _titles_and_pictures(number: int) -> tuple[list[str], list[Image.Image]]:
     """Products with a readable picture, of another seed than the checkpoint's."""
-    from io import BytesIO
-
     titles, pictures, index = [], [], 0
     while len(titles) < number:
         made = product(index, seed=99)

@@ -38,16 +38,12 @@ class PretrainConfig(Config):
     """Products to learn from."""
     passes: float = 5
     """Times each product is seen."""
-    batch_size: int = 128
+    batch_size: int = 64
     """Products in a batch; all others of the batch are negatives."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     """At its peak; AdamW, warm-up over a twentieth of the steps, then cosine."""
     weight_decay: float = 0.1
     """Of AdamW, on matrices only."""
-    seen_patches: float = 0.6
-    """Share of picture patches that a training step sees (Li et al. 2023, FLIP)."""
-    settling: float = 0.1
-    """Share of the steps, the last ones, that see all patches."""
 
 
 def pretrain(config: PretrainConfig, *, out: Path) -> None:
@@ -68,7 +64,7 @@ def train(
 ) -> None:
     """Train `model` in place."""
     rng, num_products = Random(config.seed), len(training.titles)
-    steps_a_pass = num_products // config.batch_size
+    steps_a_pass = max(1, num_products // config.batch_size)
     total = max(1, round(steps_a_pass * config.passes))
     optimizer = _optimizer(model, config=config)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total=total))
@@ -78,8 +74,7 @@ def train(
             order, started = rng.sample(range(num_products), num_products), time.perf_counter()
         place = step % steps_a_pass * config.batch_size
         chosen = order[place : place + config.batch_size]
-        seen = config.seen_patches if step < total * (1 - config.settling) else 1.0
-        loss = _step_loss(model, tokenizer, training, chosen=chosen, seen=seen, rng=rng)
+        loss = _step_loss(model, tokenizer, training, chosen=chosen, rng=rng)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -87,7 +82,7 @@ def train(
         schedule.step()
         with torch.no_grad():
             model.logit_scale.clamp_(max=math.log(100))
-        if step % 20 == 0:
+        if step % 50 == 0:
             rate = (place + config.batch_size) / (time.perf_counter() - started)
             logger.info("step %d of %d: loss %.3f, %.0f products/s", step, total, loss.item(), rate)
     model.eval()
@@ -111,14 +106,13 @@ def _step_loss(
     training: TrainingSet,
     *,
     chosen: list[int],
-    seen: float,
     rng: Random,
 ) -> Tensor:
     """The loss of one batch of products; of a quarter of them another text than the title is encoded too."""
-    quarter = len(chosen) // 4
+    quarter = max(1, len(chosen) // 4)
     titles = [training.titles[index] for index in chosen]
     others = [rng.choice(training.others[index]) for index in chosen[:quarter]]
-    picture = _encode_pictures(model, _augmented(training.pictures[chosen]), seen=seen)
+    picture = _encode_pictures(model, _augmented(training.pictures[chosen]))
     title, other = _encode_texts(model, tokenizer, titles), _encode_texts(model, tokenizer, others)
     topics = training.topics[chosen]
     on_topic = _on_topic(picture, topics) + _on_topic(title, topics) + 0.5 * _on_topic(other, topics[:quarter])
@@ -153,27 +147,16 @@ def _encode_texts(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: l
     return torch.nn.functional.normalize(vectors.pooler_output, dim=-1)
 
 
-def _encode_pictures(model: CLIPModel, pixels: Tensor, *, seen: float) -> Tensor:
-    """Vectors of pictures of which the tower sees a random share `seen` of the patches."""
-    vision = model.vision_model
-    hidden = vision.embeddings(pixels)
-    if seen < 1:
-        num_patches = hidden.shape[1] - 1
-        keep = torch.rand(len(pixels), num_patches).argsort(dim=1)[:, : round(num_patches * seen)] + 1
-        keep = torch.cat([torch.zeros(len(pixels), 1, dtype=torch.long), keep], dim=1)
-        hidden = hidden.gather(1, keep[:, :, None].expand(-1, -1, hidden.shape[2]))
-    hidden = vision.encoder(inputs_embeds=vision.pre_layrnorm(hidden)).last_hidden_state[:, 0]
-    return torch.nn.functional.normalize(model.visual_projection(vision.post_layernorm(hidden)), dim=-1)
+def _encode_pictures(model: CLIPModel, pixels: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(model.get_image_features(pixel_values=pixels).pooler_output, dim=-1)
 
 
 def _augmented(pictures: Tensor) -> Tensor:
-    """Normalised float pictures, each shifted by up to four pixels, mirrored half of the time, some without colour."""
+    """Normalised float pictures, shifted by up to four pixels, a tenth of them without colour."""
     processor = CLIPImageProcessorPil()
     pixels = pictures.float() / 255
     grey = torch.rand(len(pixels), 1, 1, 1) < 0.1
     pixels = torch.where(grey, pixels.mean(dim=1, keepdim=True), pixels)
-    mirrored = torch.rand(len(pixels), 1, 1, 1) < 0.5
-    pixels = torch.where(mirrored, pixels.flip(3), pixels)
     down, right = (int(torch.randint(-4, 5, ())) for _ in range(2))
     pixels = pixels.roll((down, right), dims=(2, 3))
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (processor.image_mean, processor.image_std))

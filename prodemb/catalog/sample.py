@@ -18,7 +18,7 @@ from prodemb.files import replacing
 CATALOG_NAME = "catalog.parquet"
 IMAGE_FOLDER = "images"
 
-_VERSION = "1"
+_VERSION = "2"
 """Raised when the same seed begins to give other products."""
 
 _ROW_GROUP = 4096
