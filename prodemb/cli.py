@@ -91,7 +91,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Another seed gives another catalog.")] = 5,
 ) -> None:
     """Generate a catalog with pictures, messy supplied values and gold labels."""
-    from prodemb.catalog.sample import write_sample
+    from prodemb.sample.catalog import write_sample
 
     started = time.perf_counter()
     path = write_sample(folder, num_products=products, seed=seed)

@@ -15,18 +15,18 @@ from prodemb.brands.aliases import AliasTable, read_aliases
 from prodemb.brands.canonicalise import BrandsConfig, canonicalise
 from prodemb.brands.counts import count_supplied
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.catalog.sample import write_sample
 from prodemb.catalog.taxonomy import Taxonomy, read_taxonomy, sample_taxonomy
 from prodemb.device import choose_device
 from prodemb.embed import EmbedConfig, EmbedReport, embed
 from prodemb.errors import HeadError, TaxonomyError
 from prodemb.features import TEXT_FEATURES, supplied_column
 from prodemb.files import sha256_of
-from prodemb.finetune import FinetuneReport, finetune
+from prodemb.finetune.finetune import FinetuneReport, finetune
 from prodemb.fit import Epoch
 from prodemb.heads import CARD_NAME, HeadCard, TrainedHead, load_head, save_head
 from prodemb.labels import brand_labels, category_labels
 from prodemb.pipeline import Pipeline
+from prodemb.sample.catalog import write_sample
 from prodemb.score import ScoreReport, score
 from prodemb.shards.format import has_manifest, read_manifest
 from prodemb.shards.reader import ShardSet, open_shard_set

@@ -13,7 +13,7 @@ from prodemb.catalog.reader import CatalogConfig
 from prodemb.config import Config
 from prodemb.embed import EmbedConfig
 from prodemb.errors import ConfigError
-from prodemb.finetune import FinetuneConfig
+from prodemb.finetune.finetune import FinetuneConfig
 from prodemb.heads import HeadConfig
 from prodemb.labels import Target
 from prodemb.score import ScoreConfig

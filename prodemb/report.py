@@ -8,7 +8,7 @@ from rich.table import Table
 from prodemb.brands.aliases import AliasTable
 from prodemb.brands.junk import UNBRANDED, UNKNOWN
 from prodemb.embed import EmbedReport
-from prodemb.finetune import FinetuneReport
+from prodemb.finetune.finetune import FinetuneReport
 from prodemb.heads import HeadCard
 from prodemb.job import TrainReport
 from prodemb.score import ScoreReport

@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoProcessor, AutoTokenizer, CLIPModel
 from prodemb.bundled import CLIP_FOLDER
 from prodemb.bundled.pretrain import PretrainConfig, pretrain
 from prodemb.bundled.tokenizer import END, MAX_TOKENS, PAD, START
-from prodemb.catalog.sample import product
+from prodemb.sample.catalog import product
 
 FILES = {
     "README.md",

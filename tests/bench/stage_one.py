@@ -36,9 +36,9 @@ from transformers import AutoModel, AutoTokenizer, CLIPConfig, CLIPModel
 from prodemb.bundled import CLIP_FOLDER
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.catalog.sample import write_sample
 from prodemb.embed import EmbedConfig, embed
 from prodemb.features import TEXT_FEATURES
+from prodemb.sample.catalog import write_sample
 from prodemb.shards.format import ShardSchema
 from prodemb.shards.reader import open_shard_set
 from prodemb.towers.checkpoint import find_checkpoint

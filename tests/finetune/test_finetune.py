@@ -16,9 +16,9 @@ from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.errors import CatalogError, ConfigError, HeadError, TaxonomyError
-from prodemb.finetune import FinetuneConfig, FinetuneReport, finetune
-from prodemb.finetune_state import state_folder
-from prodemb.finetune_train import choose_trained, rate_at
+from prodemb.finetune.finetune import FinetuneConfig, FinetuneReport, finetune
+from prodemb.finetune.state import state_folder
+from prodemb.finetune.train import choose_trained, rate_at
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import load_towers
 from tests.conftest import make_clip
@@ -201,7 +201,7 @@ def test_half_precision_gives_about_the_same_curve(
 ) -> None:
     catalog = write_catalog(tmp_path)
     full = run(catalog, tiny_clip, tmp_path / "full", epochs=1)
-    monkeypatch.setattr("prodemb.finetune_step.fastest_dtype", lambda _device: torch.bfloat16)
+    monkeypatch.setattr("prodemb.finetune.step.fastest_dtype", lambda _device: torch.bfloat16)
     half = run(catalog, tiny_clip, tmp_path / "half", epochs=1)
     assert half.curve.step_losses == pytest.approx(full.curve.step_losses, rel=0.05)
     assert half.curve.step_losses != full.curve.step_losses

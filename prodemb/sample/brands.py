@@ -5,7 +5,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from prodemb.catalog.sample_kinds import KINDS, Kind
+from prodemb.sample.kinds import KINDS, Kind
 
 Mark = Literal["disc", "bar", "triangle", "ring", "cross", "diamond", "wave", "square"]
 """The shape of a brand's logo as the pictures show it."""

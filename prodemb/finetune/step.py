@@ -9,13 +9,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from prodemb.augment import augment
-from prodemb.contrastive import bounded_scale, contrastive_loss
 from prodemb.device import fastest_dtype
-from prodemb.finetune_batches import Fields, drop_fields, join_fields, step_classes
-from prodemb.finetune_config import FinetuneConfig
-from prodemb.finetune_data import Pictures, Products
-from prodemb.patches import seeing_patches
+from prodemb.finetune.augment import augment
+from prodemb.finetune.batches import Fields, drop_fields, join_fields, step_classes
+from prodemb.finetune.config import FinetuneConfig
+from prodemb.finetune.contrastive import bounded_scale, contrastive_loss
+from prodemb.finetune.data import Pictures, Products
+from prodemb.finetune.patches import seeing_patches
 from prodemb.towers.load import Towers
 
 

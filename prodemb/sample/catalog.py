@@ -8,12 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.catalog.sample_items import Item, make_item
-from prodemb.catalog.sample_partners import Listing, list_item, pick_partner
-from prodemb.catalog.sample_pictures import Look, render
 from prodemb.errors import ConfigError
 from prodemb.features import CATALOG_COLUMNS
 from prodemb.files import replacing
+from prodemb.sample.items import Item, make_item
+from prodemb.sample.partners import Listing, list_item, pick_partner
+from prodemb.sample.pictures import Look, render
 
 CATALOG_NAME = "catalog.parquet"
 IMAGE_FOLDER = "images"

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from prodemb.config import Config
 from prodemb.features import TEXT_FEATURES
-from prodemb.finetune_data import Pictures, Products
+from prodemb.finetune.data import Pictures, Products
 from prodemb.metrics import NO_ANSWER
 from prodemb.towers.load import Towers
 

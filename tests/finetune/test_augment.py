@@ -2,7 +2,7 @@
 
 import torch
 
-from prodemb.augment import augment
+from prodemb.finetune.augment import augment
 
 
 def pictures(num: int = 8) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from prodemb.catalog.sample_items import Item
+from prodemb.sample.items import Item
 
 _FRENCH_MATERIALS = dict(
     pair.split("=")

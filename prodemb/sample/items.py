@@ -4,8 +4,8 @@ import itertools
 from dataclasses import dataclass
 from random import Random
 
-from prodemb.catalog.sample_brands import MAKERS, Brand
-from prodemb.catalog.sample_kinds import KINDS, Kind
+from prodemb.sample.brands import MAKERS, Brand
+from prodemb.sample.kinds import KINDS, Kind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prodemb.patches import seeing_patches
+from prodemb.finetune.patches import seeing_patches
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers
 

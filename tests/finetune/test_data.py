@@ -8,7 +8,7 @@ import polars as pl
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.taxonomy import Taxonomy
-from prodemb.finetune_data import Products, pick, read_pictures, read_products
+from prodemb.finetune.data import Products, pick, read_pictures, read_products
 from prodemb.split import TEST, TRAIN, VALIDATION, split_of
 from prodemb.towers.image import ImagePreprocessor
 from tests.conftest import jpeg

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.contrastive import LossKind, bounded_scale, contrastive_loss
+from prodemb.finetune.contrastive import LossKind, bounded_scale, contrastive_loss
 
 DIM = 5
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from prodemb.config import Config
 from prodemb.errors import ConfigError
 from prodemb.files import TEMPORARY_SUFFIX, replacing, write_json
-from prodemb.finetune_validate import Validation
+from prodemb.finetune.validate import Validation
 from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
 from prodemb.towers.load import Towers, save_checkpoint
 

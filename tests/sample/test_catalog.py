@@ -10,17 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from prodemb.catalog.sample import Product, product, write_sample
-from prodemb.catalog.sample_brands import BRAND_OF, BRANDS, MAKERS
-from prodemb.catalog.sample_drawings import DRAWINGS
-from prodemb.catalog.sample_items import COLOURS, make_item
-from prodemb.catalog.sample_kinds import KIND_OF, KINDS
-from prodemb.catalog.sample_partners import JUNK_BRANDS, PARTNERS, Partner, list_item
-from prodemb.catalog.sample_pictures import SIZE, Look, render
-from prodemb.catalog.sample_texts import misspell
 from prodemb.catalog.taxonomy import sample_taxonomy
 from prodemb.errors import ConfigError
 from prodemb.features import CATALOG_COLUMNS
+from prodemb.sample.brands import BRAND_OF, BRANDS, MAKERS
+from prodemb.sample.catalog import Product, product, write_sample
+from prodemb.sample.drawings import DRAWINGS
+from prodemb.sample.items import COLOURS, make_item
+from prodemb.sample.kinds import KIND_OF, KINDS
+from prodemb.sample.partners import JUNK_BRANDS, PARTNERS, Partner, list_item
+from prodemb.sample.pictures import SIZE, Look, render
+from prodemb.sample.texts import misspell
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from prodemb.errors import ConfigError
-from prodemb.finetune_batches import epoch_batches, num_batches
-from prodemb.finetune_config import FinetuneConfig
-from prodemb.finetune_state import Curve, Epoch, StateStore, Weights, optimizer_tensors, restore_optimizer
-from prodemb.finetune_step import Step
-from prodemb.finetune_validate import Validation
+from prodemb.finetune.batches import epoch_batches, num_batches
+from prodemb.finetune.config import FinetuneConfig
+from prodemb.finetune.state import Curve, Epoch, StateStore, Weights, optimizer_tensors, restore_optimizer
+from prodemb.finetune.step import Step
+from prodemb.finetune.validate import Validation
 from prodemb.towers.load import Towers
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prodemb.features import TEXT_FEATURES
-from prodemb.finetune_batches import (
+from prodemb.finetune.batches import (
     Fields,
     drop_fields,
     epoch_batches,

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from prodemb.catalog.sample_brands import BRANDS, Brand
-from prodemb.catalog.sample_items import Item
-from prodemb.catalog.sample_kinds import DEPARTMENTS, KINDS, Kind
-from prodemb.catalog.sample_texts import describe, misspell, title_of
+from prodemb.sample.brands import BRANDS, Brand
+from prodemb.sample.items import Item
+from prodemb.sample.kinds import DEPARTMENTS, KINDS, Kind
+from prodemb.sample.texts import describe, misspell, title_of
 
 BrandStyle = Literal["plain", "shouting", "omitted", "legal", "line", "messy"]
 CategoryStyle = Literal["plain", "department", "french", "promotional", "branded", "messy"]

@@ -12,10 +12,10 @@ from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.config import Config
 from prodemb.device import DeviceName
 from prodemb.files import read_json, writing_to
-from prodemb.finetune_batches import path_texts
-from prodemb.finetune_config import FinetuneConfig
-from prodemb.finetune_data import Products, pick, read_pictures, read_products
-from prodemb.finetune_state import (
+from prodemb.finetune.batches import path_texts
+from prodemb.finetune.config import FinetuneConfig
+from prodemb.finetune.data import Products, pick, read_pictures, read_products
+from prodemb.finetune.state import (
     REPORT,
     Curve,
     StateStore,
@@ -25,9 +25,9 @@ from prodemb.finetune_state import (
     run_key,
     state_folder,
 )
-from prodemb.finetune_step import Step
-from prodemb.finetune_train import Progress, Training, load_mixed, snapshot
-from prodemb.finetune_validate import Validation, validate
+from prodemb.finetune.step import Step
+from prodemb.finetune.train import Progress, Training, load_mixed, snapshot
+from prodemb.finetune.validate import Validation, validate
 from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
 from prodemb.towers.load import load_towers
 

@@ -5,8 +5,8 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from prodemb.config import Config
-from prodemb.contrastive import LossKind
 from prodemb.features import TEXT_FEATURES, Feature
+from prodemb.finetune.contrastive import LossKind
 
 
 class FinetuneConfig(Config):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.finetune_validate import Validation, centroid_accuracy
+from prodemb.finetune.validate import Validation, centroid_accuracy
 
 
 def slow(vectors: np.ndarray, labels: list[int]) -> float | None:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from prodemb.catalog.sample_brands import Mark
-from prodemb.catalog.sample_drawings import DRAWINGS
+from prodemb.sample.brands import Mark
+from prodemb.sample.drawings import DRAWINGS
 
 SIZE = 128
 """Pixels on a side of a finished picture."""

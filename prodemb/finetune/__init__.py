@@ -1,0 +1,1 @@
+"""Fine-tuning the category path: a contrastive job that writes a new checkpoint."""
