@@ -63,6 +63,7 @@ def _aim_heads(model: CLIPModel) -> None:
     vision = model.vision_model
     embeddings = vision.embeddings
     num_patches = (IMAGE_SIZE // PATCH_SIZE) ** 2
+    assert num_patches == _LAYERS * _HEADS
     content = embeddings.patch_embedding.weight[_PLACES:]
     content.normal_(std=2 * content[0].numel() ** -0.5)
     embeddings.patch_embedding.weight[:_PLACES] = 0
