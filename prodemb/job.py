@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from prodemb import __version__
 from prodemb.brands.aliases import AliasTable, read_aliases
 from prodemb.brands.canonicalise import BrandsConfig, canonicalise
 from prodemb.brands.counts import count_supplied
@@ -91,6 +92,7 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
     shard_set = open_shard_set(shards)
     aliases = None
     made_from: dict[str, Any] = {
+        "prodemb": __version__,
         "shards": [record.sha256 for record in shard_set.manifest.shards],
         "settings": pipeline.model_dump(mode="json", include={"aggregate", "head", "train"}),
     }
@@ -157,12 +159,19 @@ def regenerate_shards(pipeline: Pipeline, *, watch: Watch) -> EmbedReport:
 
 
 def head_shards(pipeline: Pipeline) -> Path:
-    """Where a head trains: the set named in [train]; for categories the fine-tuned one if there; else CLIP's own."""
+    """Where a head trains: the set named in [train]; for categories the fine-tuned one, if it is of the same catalog.
+
+    Two sets are of the same catalog when their shards were made from the same rows.
+    """
     if pipeline.train.shards is not None:
         return Path(pipeline.train.shards)
-    tuned = Path(pipeline.finetune.shards)
-    use_tuned = pipeline.target == "category" and has_manifest(tuned) and read_manifest(tuned).complete
-    return tuned if use_tuned else Path(pipeline.embed.out)
+    published, tuned = Path(pipeline.embed.out), Path(pipeline.finetune.shards)
+    if pipeline.target == "brand" or not has_manifest(tuned):
+        return published
+    if not has_manifest(published):
+        return tuned
+    rows = [[shard.rows_hash for shard in read_manifest(folder).shards] for folder in (published, tuned)]
+    return tuned if rows[0] == rows[1] else published
 
 
 def frozen_card(pipeline: Pipeline, *, tuned: HeadCard) -> HeadCard | None:
