@@ -3,9 +3,10 @@ PYTHON ?= python3
 BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-# One's own catalog and checkpoint: make embed CATALOG=feed.csv MODEL=openai/clip-vit-base-patch32
+# One's own catalog and checkpoint: make embed CATALOG=feed.csv MODEL=openai/clip-vit-base-patch32 OUT=shards/mine
 CATALOG ?=
 MODEL   ?=
+OUT     ?=
 
 .PHONY: install demo embed train-brand train-category finetune-category score test check format bench pretrain clean
 
@@ -26,7 +27,7 @@ demo: install  ## the whole main job on a generated catalog
 	$(BIN)/prodemb run
 
 embed: install  ## stage one: catalog to shards
-	$(BIN)/prodemb embed $(CATALOG) $(if $(MODEL),--model $(MODEL))
+	$(BIN)/prodemb embed $(CATALOG) $(if $(MODEL),--model $(MODEL)) $(if $(OUT),--out $(OUT))
 
 train-brand: embed  ## stage two: the brand head
 	$(BIN)/prodemb train-brand
@@ -35,7 +36,7 @@ train-category: embed  ## stage two: the category head
 	$(BIN)/prodemb train-category
 
 finetune-category: install  ## fine-tune CLIP for categories, regenerate its shards, train the head on them
-	$(BIN)/prodemb finetune-category $(CATALOG)
+	$(BIN)/prodemb finetune-category $(CATALOG) $(if $(MODEL),--model $(MODEL))
 
 score: install  ## shards to out.parquet
 	$(BIN)/prodemb score shards/ out.parquet

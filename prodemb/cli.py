@@ -58,9 +58,11 @@ def main() -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}; what was finished before stays")
-    except KeyboardInterrupt:
-        print("prodemb: stopped; what is finished stays, the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as stop:
+        # typer turns Ctrl-C into this status.
+        if stop.code == 130:
+            print("prodemb: stopped; what is finished stays, the same command goes on from there", file=sys.stderr)
+        raise
 
 
 @app.command()
@@ -127,7 +129,7 @@ def embed(
     from prodemb.job import embed_catalog
     from prodemb.report import embed_lines
 
-    chosen = _pipeline("brand", path=pipeline, catalog=catalog)
+    chosen = _pipeline(None, path=pipeline, catalog=catalog)
     settings = {"out": out, "model": model, "revision": revision, "device": device}
     chosen = chosen.replaced({"embed": settings}, source="command line")
     _make_sample(chosen)
@@ -149,7 +151,7 @@ def brands(
     from prodemb.job import update_aliases
     from prodemb.report import alias_lines
 
-    chosen = _pipeline("brand", path=pipeline, catalog=catalog)
+    chosen = _pipeline(None, path=pipeline, catalog=catalog)
     chosen = chosen.replaced({"brands": {"aliases": aliases}}, source="command line")
     _make_sample(chosen)
     opened = open_catalog(chosen.catalog)
@@ -228,15 +230,16 @@ def score(
     device: DeviceOption = None,
 ) -> None:
     """Write one category and one brand, with confidences, for every product of the shards."""
-    from prodemb.job import score_shards
+    from prodemb.job import own_heads, score_shards
     from prodemb.pipeline import own_pipeline
     from prodemb.report import score_lines
     from prodemb.shards.reader import find_shard_sets
 
+    found = find_shard_sets(shards)
     own = [own_pipeline("brand"), own_pipeline("category")]
-    folders = heads or [pipeline.head_folder for pipeline in own]
+    folders = heads or own_heads(own)
     chosen = own[0].replaced({"embed": {"device": device}}, source="--device")
-    report = score_shards(find_shard_sets(shards), out=out, heads=folders, pipeline=chosen, watch=_watch)
+    report = score_shards(found, out=out, heads=folders, pipeline=chosen, watch=_watch)
     for line in score_lines(report):
         _say(line)
 
@@ -284,17 +287,24 @@ def _show_head(report: "TrainReport", *, pipeline: "Pipeline") -> None:
         _say(line)
 
 
-def _pipeline(target: Literal["brand", "category"], *, path: Path | None, catalog: str | None = None) -> "Pipeline":
-    """The file given; for a catalog given alone, all defaults; else the project's own pipeline."""
+def _pipeline(
+    target: Literal["brand", "category"] | None, *, path: Path | None, catalog: str | None = None
+) -> "Pipeline":
+    """The file given; for a catalog given alone, all defaults; else the project's own pipeline.
+
+    Args:
+        target: what the command is about; None where it makes no difference.
+    """
     from prodemb.errors import ConfigError
     from prodemb.pipeline import Pipeline, own_pipeline, read_pipeline
 
     if path is not None:
         chosen = read_pipeline(path)
-        if chosen.target != target:
+        if target is not None and chosen.target != target:
             raise ConfigError(f"{path}: target: found {chosen.target!r}, but this command wants {target!r}")
     else:
-        chosen = own_pipeline(target) if catalog is None else Pipeline(target=target)
+        default = target or "brand"
+        chosen = own_pipeline(default) if catalog is None else Pipeline(target=default)
     return chosen.replaced({"catalog": {"path": catalog}}, source="command line")
 
 

@@ -131,6 +131,7 @@ def embed(
         CatalogError: the catalog cannot be read, or its product ids are not unique.
         ModelError: the checkpoint cannot be loaded.
         FingerprintError: the folder holds vectors of another model.
+        ShardError: the folder holds other features, or another catalog's products.
         BusyError: another run writes to the folder.
     """
     started = time.perf_counter()
@@ -146,6 +147,11 @@ def embed(
                 catalog, loader=picture_loader, shard_size=config.shard_size, window=config.window_size()
             )
             done = _done_shards(old, folder=folder, hashes=hashes)
+            if old.shards and not done and old.catalog != catalog.name and not replace:
+                raise ShardError(
+                    f"{folder}: holds {old.num_products:,} products of {old.catalog}, and none of {catalog.name}; "
+                    "give another --out, or remove the folder"
+                )
         run = _Run(config, catalog=catalog, num_products=num_products, done=done, started=started)
         if old is not None and len(done) == run.num_shards:
             return run.finish(old.shard_schema)

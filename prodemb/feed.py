@@ -198,6 +198,8 @@ class RowsHash:
         self._loader = loader
         parts = [*((name, part) for name in CATALOG_COLUMNS for part in ("lengths", "values")), ("image", "stamps")]
         self._digests = {part: hashlib.blake2b(digest_size=HASH_BYTES) for part in parts}
+        if loader is not None:
+            self._digests["image", "stamps"].update(loader.rules.encode())
 
     def update(self, rows: pa.Table) -> None:
         """Take in some rows; in how many pieces they come makes no difference."""

@@ -174,6 +174,20 @@ def head_shards(pipeline: Pipeline) -> Path:
     return tuned if rows[0] == rows[1] else published
 
 
+def own_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
+    """The folders of those of the pipelines' heads that have been trained.
+
+    Raises:
+        HeadError: none has.
+    """
+    folders = [pipeline.head_folder for pipeline in pipelines]
+    trained = [folder for folder in folders if (folder / CARD_NAME).is_file()]
+    if not trained:
+        looked = ", ".join(str(folder) for folder in folders)
+        raise HeadError(f"no head in {looked}; run `prodemb train-brand` or `prodemb finetune-category` first")
+    return trained
+
+
 def frozen_card(pipeline: Pipeline, *, tuned: HeadCard) -> HeadCard | None:
     """The card of the head on CLIP as published, to compare a fine-tuned one with; None if there is none."""
     folder = pipeline.frozen_head_folder
@@ -191,15 +205,12 @@ def has_category_labels(shards: Path) -> bool:
 def score_shards(
     shards: Sequence[ShardSet], *, out: Path, heads: Sequence[Path], pipeline: Pipeline, watch: Watch
 ) -> ScoreReport:
-    """Score the shards with the heads that are there.
+    """Score the shards with the heads in these folders.
 
     Raises:
-        HeadError: none of the head folders holds a head.
+        HeadError: a folder holds no head.
     """
-    found = [load_head(folder) for folder in heads if (folder / CARD_NAME).is_file()]
-    if not found:
-        looked = ", ".join(str(folder) for folder in heads)
-        raise HeadError(f"no head in {looked}; run `prodemb train-brand` or `prodemb train-category` first")
+    found = [load_head(folder) for folder in heads]
     with watch("Scoring") as advance:
         device = choose_device(pipeline.embed.device)
         return score(shards, out, heads=found, config=pipeline.score, device=device, progress=advance)

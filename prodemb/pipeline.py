@@ -4,7 +4,9 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from pydantic import model_validator
 
 from prodemb.aggregate import AggregateConfig
 from prodemb.brands.canonicalise import BrandsConfig
@@ -40,6 +42,14 @@ class Pipeline(Config):
     train: TrainConfig = TrainConfig()
     finetune: FinetuneConfig = FinetuneConfig()
     score: ScoreConfig = ScoreConfig()
+
+    @model_validator(mode="after")
+    def _originals_stay(self) -> Self:
+        if Path(self.finetune.shards) == Path(self.embed.out):
+            raise ValueError(
+                f"[finetune] shards and [embed] out are both {self.embed.out!r}; wanted two folders, the original stays"
+            )
+        return self
 
     @property
     def head_folder(self) -> Path:

@@ -1,5 +1,6 @@
 """The predictions file: its columns, and how a head's answers become them."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,7 +100,11 @@ def predictions_schema() -> pa.Schema:
 
 def predictions_metadata(heads: Sequence[TrainedHead], *, shard_sets: Sequence[ShardSet], top: int) -> bytes:
     """What the predictions are made from, as JSON: which heads answered, on which shards."""
-    cards = [head.card.model_dump(mode="json", include=_IN_METADATA) for head in heads]
+    cards = [
+        head.card.model_dump(mode="json", include=_IN_METADATA)
+        | {"card_sha256": hashlib.sha256(head.card.model_dump_json().encode()).hexdigest()}
+        for head in heads
+    ]
     shards = [[record.sha256 for record in source.manifest.shards] for source in shard_sets]
     return json.dumps({"prodemb_version": __version__, "heads": cards, "shards": shards, "top": top}).encode()
 

@@ -75,10 +75,11 @@ def head_lines(report: TrainReport) -> list[str]:
     """Where a head lies, what it learned from and how long that took."""
     card = report.head.card
     if report.was_done:
-        return [f"{card.target} head at {report.folder}: trained before on just these shards and settings"]
+        return [f"{card.target} head at {report.folder}: trained before on {report.shards} with just these settings"]
     covered = "" if card.coverage is None else f"; {card.coverage:.1%} of labelled test products have a known class"
     return [
-        f"{card.target} head at {report.folder}: {len(card.labels):,} classes from {card.num_train:,} products, "
+        f"{card.target} head at {report.folder}, on {report.shards}: {len(card.labels):,} classes from "
+        f"{card.num_train:,} products, "
         f"{card.epochs} epochs in {card.seconds:.1f} s, {report.seconds:.1f} s with baselines{covered}"
     ]
 
@@ -91,9 +92,9 @@ def finetune_lines(report: FinetuneReport, *, folder: Path) -> list[str]:
         f"{report.seconds:.1f} s, {report.interpolation:.0%} of the new weights kept"
     ]
     if report.before is not None and report.after is not None:
-        before, after = report.before.nearest_centroid, report.after.nearest_centroid
+        before, after = report.before.nearest_path, report.after.nearest_path
         changes = [f"{feature} {before[feature]:.3f} -> {after[feature]:.3f}" for feature in before if feature in after]
-        lines.append(f"right by nearest centroid on {report.after.num_products:,} validation products: ")
+        lines.append(f"right by nearest category path on {report.after.num_products:,} validation products: ")
         lines[-1] += ", ".join(changes)
     return lines
 

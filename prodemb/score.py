@@ -20,6 +20,7 @@ from prodemb.files import replacing
 from prodemb.heads import TrainedHead
 from prodemb.labels import Target
 from prodemb.predictions import Answers, is_made_from, open_predictions, predictions_metadata, predictions_schema
+from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import ShardSet
 
 Progress = Callable[[int, int], None]
@@ -81,6 +82,8 @@ def score(
     start = time.perf_counter()
     if out.suffix != ".parquet" or out.is_dir():
         raise ConfigError(f"{out}: predictions are one Parquet file; wanted a name that ends in .parquet")
+    if has_manifest(out.parent):
+        raise ConfigError(f"{out}: its folder is a shard set; wanted a place of its own for the predictions")
     matched = _match(heads, shard_sets=shard_sets)
     sources = [source for _, source in matched.values()]
     _check_numbers(sources)

@@ -58,6 +58,7 @@ def test_every_make_target_of_the_readme_exists() -> None:
         (["embed", "--pipeline", "typo.toml"], r"typo\.toml: \[embed\] modle: no such key; did you mean 'model'\?"),
         (["train-brand", "--shards", "nothing"], r"nothing: no such folder; wanted a shard set"),
         (["score", "nothing", "out.parquet"], r"nothing: no such folder"),
+        (["score", ".", "out.parquet"], r"no shard set here"),
         (["inspect", "."], r"no shard set here"),
         (["brands", "no_brand.csv", "a.csv"], r"no column for the supplied brand"),
         (["finetune-category", "catalog.parquet"], r"google_category_id"),

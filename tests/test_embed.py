@@ -151,6 +151,48 @@ def test_a_folder_of_another_model_is_refused_and_kept(
     assert contents(out) == before
 
 
+def test_another_catalog_does_not_replace_the_first_one_s_shards(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(40), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    before = contents(out)
+    other = tmp_path / "other.parquet"
+    pl.read_parquet(catalog).with_columns(product_id="x" + pl.col("product_id")).write_parquet(other)
+    with pytest.raises(ShardError, match=r"holds 40 products of .*catalog\.parquet, and none of .*other\.parquet"):
+        run(other, out, tiny_clip)
+    assert contents(out) == before
+    moved = catalog.rename(tmp_path / "moved.parquet")
+    assert run(moved, out, tiny_clip).num_new == 0
+
+
+def test_a_checkpoint_s_own_set_is_replaced_when_the_checkpoint_changed(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(20), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    config = EmbedConfig(model=str(make_clip(tmp_path / "other", seed=1)), out=str(out), shard_size=16)
+    opened = open_catalog(CatalogConfig(path=str(catalog)))
+    assert embed(config, catalog=opened, images=ImagesConfig(), replace=True).num_new == 20
+    assert embed(config, catalog=opened, images=ImagesConfig(), replace=True).num_new == 0
+
+
+def test_pictures_are_tried_again_when_other_ones_are_let_in(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(5), tmp_path / "shards"
+    outside = pl.read_parquet(catalog).with_columns(image=pl.lit(str(tmp_path / "images" / "0.jpg")))
+    (tmp_path / "inside").mkdir()
+    moved = tmp_path / "inside" / "catalog.parquet"
+    outside.write_parquet(moved)
+    run(moved, out, tiny_clip)
+    assert open_shard_set(out).manifest.absences()["image"] == {"outside the image root": 5}
+    config = EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=16, dtype="float32")
+    allowed = ImagesConfig(allow_outside_root=True)
+    assert embed(config, catalog=open_catalog(CatalogConfig(path=str(moved))), images=allowed).num_new == 5
+    assert "image" not in {f for f, reasons in open_shard_set(out).manifest.absences().items() if reasons}
+
+
 def test_two_runs_on_one_folder(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
     with writing_to(tmp_path / "shards"), pytest.raises(BusyError, match="another run is writing here"):
         run(make_catalog(10), tmp_path / "shards", tiny_clip)

@@ -35,6 +35,7 @@ def test_shipped_pipelines_say_what_the_defaults_are(path: Path) -> None:
         ('target = "brand"\n[embedd]\n', r"p\.toml: embedd: no such key; did you mean 'embed'\?"),
         ('target = "brand"\n[embed]\nmodle = "x"', r"p\.toml: \[embed\] modle: no such key; did you mean 'model'\?"),
         ('target = "brand"\n[train.feature_dropout]\ntitle = 2', r"\[train\.feature_dropout\] title: found 2, wanted"),
+        ('target = "brand"\n[finetune]\nshards = "shards/clip"', r"are both 'shards/clip'; wanted two folders"),
         ('target = "brand"\n[catalog]\ncolumns = {titel = "x"}', r"found the column 'titel'; did you mean 'title'"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +224,24 @@ def test_a_failed_run_leaves_the_old_predictions(tmp_path: Path) -> None:
         run([shards], out, make_head("brand"))
     assert out.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "shards"]
+
+
+def test_a_shard_is_not_overwritten(tmp_path: Path) -> None:
+    shards = make_set(tmp_path / "shards")
+    with pytest.raises(ConfigError, match="its folder is a shard set"):
+        run([shards], tmp_path / "shards" / "part-00000.parquet", make_head("brand"))
+    assert not shards.verify()
+
+
+def test_a_head_whose_labels_changed_is_not_the_same(tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    shards = make_set(tmp_path / "shards")
+    head = save_head(tmp_path / "head", make_head("brand"))
+    run([shards], out, head)
+    labels = tuple(BrandLabel(name=f"New {i}") for i in range(len(head.card.labels)))
+    renamed = replace(head, card=head.card.model_copy(update={"labels": labels}))
+    assert not run([shards], out, renamed).was_done
+    assert pl.read_parquet(out)["brand"].drop_nulls().str.starts_with("New").all()
 
 
 def test_predictions_of_the_same_heads_and_shards_are_left_as_they_are(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_every_aggregate_trains(shard_set: ShardSet, kind: str) -> None:
     head = train_head(
         shard_set,
         labels=labels_of(shard_set),
-        config=QUICK,
+        config=QUICK.model_copy(update={"epochs": 15}),
         aggregate=AggregateConfig.parse({"kind": kind}, source="test"),
         head=HeadConfig(hidden=(16,), normalise_logits=True),
         device=CPU,

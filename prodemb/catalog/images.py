@@ -111,6 +111,12 @@ class ImageLoader:
             return self._download(value)
         raise AbsentImage("unsupported address", detail=(address[1] or address[2]).lower())
 
+    @property
+    def rules(self) -> str:
+        """The settings that decide which pictures are let in: where they change, a picture may come or go."""
+        config = self._config
+        return f"{config.allow_outside_root} {config.allow_private_hosts} {config.max_bytes}"
+
     def stamp(self, value: str) -> str:
         """Size and time of a local picture, which tell that it changed; empty for an address or where there is none."""
         value = value.strip()

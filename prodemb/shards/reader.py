@@ -165,14 +165,18 @@ def find_shard_sets(folder: Path, *, unfinished: bool = False) -> list[ShardSet]
         unfinished: take sets too whose embedding was interrupted; they hold what was finished.
 
     Raises:
-        ShardError: there is none, or one of them is unfinished.
+        ShardError: there is none, or none is finished.
     """
     if not folder.is_dir():
         raise ShardError(f"{folder}: no such folder; wanted shards, as `prodemb embed` writes them")
     folders = [f for f in [folder, *sorted(p for p in folder.iterdir() if p.is_dir())] if has_manifest(f)]
     if not folders:
         raise ShardError(f"{folder}: no shard set here or one folder below; run `prodemb embed`")
-    return [ShardSet(f, manifest=read_manifest(f)) if unfinished else open_shard_set(f) for f in folders]
+    found = [ShardSet(f, manifest=read_manifest(f)) for f in folders]
+    finished = [shard_set for shard_set in found if shard_set.manifest.complete]
+    if unfinished:
+        return found
+    return finished or [open_shard_set(folders[0])]
 
 
 def first_page_bytes(header: bytes) -> int | None:
