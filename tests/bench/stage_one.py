@@ -158,7 +158,7 @@ def run_embed(config: EmbedConfig, *, catalog: str) -> None:
 def naive(model: str, *, rows: pl.DataFrame, images: list[Path], towers: Towers, batch: int = 32) -> None:
     """Each text column padded to full length, each picture through the processor, batch by batch, float32."""
     folder = find_checkpoint(model).folder
-    clip = AutoModel.from_pretrained(folder).to(towers.device).eval()
+    clip = AutoModel.from_pretrained(folder, dtype=torch.float32).to(towers.device).eval()
     tokenizer, processor = AutoTokenizer.from_pretrained(folder), image_processor(folder)
     for feature in TEXT_FEATURES:
         texts = rows[feature].drop_nulls().to_list()
@@ -193,7 +193,8 @@ def sentence_transformers_run(
         from sentence_transformers import SentenceTransformer
     except ImportError:
         return None
-    loaded = SentenceTransformer(str(find_checkpoint(model).folder), device=device)
+    folder = str(find_checkpoint(model).folder)
+    loaded = SentenceTransformer(folder, device=device, model_kwargs={"dtype": torch.float32})
 
     def run() -> None:
         for feature in TEXT_FEATURES:
