@@ -1,13 +1,10 @@
 """Choosing the device and the number format of a run."""
 
-import logging
 from typing import Literal
 
 import torch
 
 from prodemb.errors import ConfigError
-
-logger = logging.getLogger(__name__)
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 

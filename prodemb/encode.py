@@ -46,8 +46,12 @@ class Distinct:
 
     def take(self, places: npt.NDArray[np.int64], *, dim: int) -> npt.NDArray[np.float16]:
         """The vectors at `places`, (n, dim); zeros where the place is -1."""
-        zeros = np.zeros((1, dim), dtype="<f2")
-        return np.concatenate([*self._vectors, zeros])[places]
+        # One array from here on: every feature takes from it.
+        self._vectors = [np.concatenate([np.zeros((0, dim), dtype="<f2"), *self._vectors])]
+        taken = np.zeros((len(places), dim), dtype="<f2")
+        present = places >= 0
+        taken[present] = self._vectors[0][places[present]]
+        return taken
 
 
 class ShardEncoder:

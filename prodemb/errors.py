@@ -8,8 +8,7 @@ ProdembError
 ├── ShardError          a shard or manifest
 │   └── FingerprintError    vectors of two models would mix
 ├── HeadError           a head folder, or too little to train one from
-├── BusyError           another run is writing to the same folder
-└── MissingExtraError   an optional package is not installed
+└── BusyError           another run is writing to the same folder
 
 Every message names the thing (file, key, row), what was found and what is wanted, in one line.
 """
@@ -49,10 +48,3 @@ class HeadError(ProdembError):
 
 class BusyError(ProdembError):
     """Another run is writing to the same folder."""
-
-
-class MissingExtraError(ProdembError):
-    """An optional package is not installed."""
-
-    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs the package {package}: pip install 'prodemb[{extra}]'")

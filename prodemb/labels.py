@@ -122,10 +122,7 @@ def category_labels(shard_set: ShardSet, *, taxonomy: Taxonomy, taxonomy_name: s
     resolved = {text: taxonomy.resolve(text) for text in counts["google_category_id"].to_list()}
     unknown = {text: count for text, count in counts.iter_rows() if resolved[text] is None}
     if unknown:
-        message = (
-            f"{shard_set.folder}: {sum(unknown.values()):,} products carry a google_category_id that is not in "
-            f"{taxonomy_name}: {_listed(list(unknown))}"
-        )
+        message = unknown_categories(unknown, where=str(shard_set.folder), taxonomy_name=taxonomy_name)
         if len(unknown) == len(resolved):
             raise TaxonomyError(f'{message}; none is, so wanted the taxonomy they are from: [train] taxonomy = "PATH"')
         logger.warning("%s; they are left out", message)
@@ -134,6 +131,19 @@ def category_labels(shard_set: ShardSet, *, taxonomy: Taxonomy, taxonomy_name: s
     index = _indices(texts, {text: place[node] for text, node in resolved.items() if node is not None})
     classes = tuple(CategoryLabel(id=node, path=taxonomy.path_of(node)) for node in ids)
     return Labels(target="category", classes=classes, index=index, gold=index >= 0, unknown=unknown)
+
+
+def unknown_categories(unknown: dict[str, int], *, where: str, taxonomy_name: str) -> str:
+    """One line about categories that a taxonomy lacks.
+
+    Args:
+        unknown: how many products carry each, most frequent first.
+        where: the catalog or shard set.
+    """
+    return (
+        f"{where}: {sum(unknown.values()):,} products carry a google_category_id that is not in {taxonomy_name}: "
+        f"{_listed(list(unknown))}"
+    )
 
 
 def brand_labels(shard_set: ShardSet, *, canonical_of: CanonicalOf) -> Labels:

@@ -1,18 +1,26 @@
 """What the commands show on the screen: tables of a run's figures, for people."""
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from prodemb.brands.aliases import AliasTable
 from prodemb.brands.junk import UNBRANDED, UNKNOWN
-from prodemb.embed import EmbedReport
-from prodemb.finetune.finetune import FinetuneReport
-from prodemb.heads import HeadCard
-from prodemb.job import TrainReport
-from prodemb.score import ScoreReport
-from prodemb.shards.reader import ShardSet
+
+if TYPE_CHECKING:
+    # For annotations alone: at run time they would load torch for `prodemb inspect`.
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from prodemb.brands.aliases import AliasTable
+    from prodemb.embed import EmbedReport
+    from prodemb.finetune.finetune import FinetuneReport
+    from prodemb.heads import HeadCard
+    from prodemb.job import TrainReport
+    from prodemb.score import ScoreReport
+    from prodemb.shards.format import Manifest
+    from prodemb.shards.reader import ShardSet
 
 
 def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
@@ -31,16 +39,16 @@ def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
             f"the towers waited {report.waiting:.1f} s"
         )
         lines.append(f"bottleneck: {report.bottleneck}")
-    return [*lines, *absence_lines(ShardSet(folder, manifest=manifest))]
+    return [*lines, *absence_lines(manifest)]
 
 
-def absence_lines(shard_set: ShardSet) -> list[str]:
+def absence_lines(manifest: Manifest) -> list[str]:
     """Rows left out, and absent vectors by feature and reason."""
-    left_out = shard_set.manifest.left_out
-    rows = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
-    return [f"rows left out: {rows}"] * bool(left_out) + [
+    rows = ", ".join(f"{count:,} {reason}" for reason, count in manifest.left_out.items())
+    lines = [f"rows left out: {rows}"] if rows else []
+    return lines + [
         f"absent {feature}: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-        for feature, reasons in shard_set.manifest.absences().items()
+        for feature, reasons in manifest.absences().items()
         if reasons
     ]
 

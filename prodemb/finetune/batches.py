@@ -37,7 +37,7 @@ def epoch_batches(
     by_class = np.split(np.argsort(index, kind="stable"), np.cumsum(counts)[:-1])
     drawn = [_in_turns(members, num=int(quota), rng=rng) for members, quota in zip(by_class, quotas, strict=True)]
     order = rng.permutation(np.concatenate(drawn))
-    return np.array_split(order, max(1, -(-len(index) // batch_size)))
+    return np.array_split(order, num_batches(len(index), batch_size=batch_size))
 
 
 def num_batches(num_products: int, *, batch_size: int) -> int:

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from prodemb.catalog.images import AbsentImage, ImageLoader
 from prodemb.catalog.reader import Catalog
@@ -22,7 +21,7 @@ from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.errors import CatalogError, HeadError, TaxonomyError
 from prodemb.features import TEXT_FEATURES
 from prodemb.feed import RowsHash
-from prodemb.labels import CategoryLabel
+from prodemb.labels import CategoryLabel, unknown_categories
 from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
 from prodemb.towers.image import ImagePreprocessor
 
@@ -30,8 +29,6 @@ logger = logging.getLogger(__name__)
 
 READ_ROWS = 1024
 """Catalog rows in memory at once while reading."""
-
-_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +102,7 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
     _check_labels(catalog, resolved=resolved, unknown=unknown, source=taxonomy.source)
     ids, index = np.unique(np.asarray(nodes, dtype=np.int64), return_inverse=True)
     products = Products(
-        texts=_with_empty_as_null(pa.concat_tables(kept)).combine_chunks(),
+        texts=pa.concat_tables(kept).combine_chunks(),
         index=index.astype(np.int64),
         parts=np.concatenate(parts),
         classes=tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids),
@@ -115,7 +112,7 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
     num_trained = len(np.unique(products.index[products.train]))
     if num_trained < 2:
         raise HeadError(
-            f"{catalog.config.path}: fine-tuning found {num_trained} categories in the training part "
+            f"{catalog.name}: fine-tuning found {num_trained} categories in the training part "
             f"({len(products.train):,} of {start:,} products); wanted 2 or more different google_category_id"
         )
     return products
@@ -131,26 +128,15 @@ def pick(rows: npt.NDArray[np.int64], *, most: int, seed: int) -> npt.NDArray[np
 def _check_labels(catalog: Catalog, *, resolved: dict[str, int | None], unknown: Counter[str], source: str) -> None:
     if not resolved:
         raise CatalogError(
-            f"{catalog.config.path}: fine-tuning found no value in the column google_category_id; "
+            f"{catalog.name}: fine-tuning found no value in the column google_category_id; "
             "wanted the Google category id of at least some products"
         )
     if not unknown:
         return
-    names = [label for label, _ in unknown.most_common()]
-    shown = ", ".join(repr(name) for name in names[:_SHOWN])
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    message = (
-        f"{catalog.config.path}: {unknown.total():,} products carry a google_category_id that is not in {source}: "
-        f"{shown}{more}"
-    )
+    message = unknown_categories(dict(unknown.most_common()), where=catalog.name, taxonomy_name=source)
     if len(unknown) == len(resolved):
         raise TaxonomyError(f"{message}; none is, so wanted the taxonomy they are from")
     logger.warning("%s; fine-tuning leaves them out", message)
-
-
-def _with_empty_as_null(texts: pa.Table) -> pa.Table:
-    columns = [pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column) for column in texts.columns]
-    return pa.table(columns, names=texts.column_names)
 
 
 def read_pictures(
@@ -192,7 +178,7 @@ def _picture_cells(
 ) -> Iterator[tuple[range, list[str | bytes | None]]]:
     """The cells of the picture column at the sorted `places`, batch after batch, with their indices in `places`."""
     start = begun = 0
-    for rows in catalog.batches(READ_ROWS):
+    for rows in catalog.batches(READ_ROWS, columns=["image"]):
         end = int(np.searchsorted(places, start + rows.num_rows))
         cells = rows["image"].take(pa.array(places[begun:end] - start))
         yield range(begun, end), cells.to_pylist()
