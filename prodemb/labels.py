@@ -125,7 +125,7 @@ def category_labels(shard_set: ShardSet, *, taxonomy: Taxonomy, taxonomy_name: s
         message = unknown_categories(unknown, where=str(shard_set.folder), taxonomy_name=taxonomy_name)
         if len(unknown) == len(resolved):
             raise TaxonomyError(f'{message}; none is, so wanted the taxonomy they are from: [train] taxonomy = "PATH"')
-        logger.warning("%s; they are left out", message)
+        logger.warning('%s; they are left out: give the taxonomy they are from, [train] taxonomy = "PATH"', message)
     ids = sorted({node for node in resolved.values() if node is not None})
     place = {node: index for index, node in enumerate(ids)}
     index = _indices(texts, {text: place[node] for text, node in resolved.items() if node is not None})

@@ -107,8 +107,10 @@ def _nearby(place: Path) -> str:
     if folder != place.absolute().parent:
         return f"there is no folder {place.parent}"
     names = [each.name for each in folder.iterdir() if each.is_dir() or format_of(each) is not None]
-    close = difflib.get_close_matches(place.name, names, n=3) or sorted(names)[:5]
-    return f"did you mean {', '.join(repr(name) for name in close)}?" if close else f"{folder} holds no catalog file"
+    if close := difflib.get_close_matches(place.name, names, n=3):
+        return f"did you mean {', '.join(repr(name) for name in close)}?"
+    files = sorted(name for name in names if (folder / name).is_file())[:5]
+    return f"found there: {', '.join(files)}" if files else f"{folder} holds no catalog file"
 
 
 def open_file(path: Path) -> CatalogFile:
