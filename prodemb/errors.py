@@ -8,7 +8,8 @@ ProdembError
 ├── ShardError          a shard or manifest
 │   └── FingerprintError    vectors of two models would mix
 ├── HeadError           a head folder, or too little to train one from
-└── BusyError           another run is writing to the same folder
+├── BusyError           another run is writing to the same folder
+└── WorkerError         a process of the run died
 
 Every message names the thing (file, key, row), what was found and what is wanted, in one line.
 """
@@ -48,3 +49,7 @@ class HeadError(ProdembError):
 
 class BusyError(ProdembError):
     """Another run is writing to the same folder."""
+
+
+class WorkerError(ProdembError):
+    """A process that worked for a run died."""

@@ -18,7 +18,8 @@ from prodemb.brands.counts import count_supplied
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.taxonomy import Taxonomy, read_taxonomy, sample_taxonomy
 from prodemb.device import choose_device
-from prodemb.embed import EmbedConfig, EmbedReport, embed
+from prodemb.embed.config import EmbedConfig
+from prodemb.embed.embed import EmbedReport, embed
 from prodemb.errors import HeadError, TaxonomyError
 from prodemb.features import TEXT_FEATURES, supplied_column
 from prodemb.files import sha256_of

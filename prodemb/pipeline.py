@@ -13,7 +13,7 @@ from prodemb.brands.canonicalise import BrandsConfig
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig
 from prodemb.config import Config
-from prodemb.embed import EmbedConfig
+from prodemb.embed.config import EmbedConfig
 from prodemb.errors import ConfigError
 from prodemb.finetune.finetune import FinetuneConfig
 from prodemb.heads import HeadConfig

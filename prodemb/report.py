@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from prodemb.brands.aliases import AliasTable
-    from prodemb.embed import EmbedReport
+    from prodemb.embed.embed import EmbedReport
     from prodemb.finetune.finetune import FinetuneReport
     from prodemb.heads import HeadCard
     from prodemb.job import TrainReport
@@ -31,12 +31,13 @@ def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
         lines[0] += "; all done before"
     else:
         lines[0] += f"; {report.num_new:,} embedded now, {report.num_new / report.seconds:,.0f} products/s"
+        spent = report.spent
+        workers = "" if report.num_workers == 1 else f", {report.num_workers} workers"
         lines.append(
-            f"{report.seconds:.1f} s on {report.device}: text tower {report.text_tower:.1f} s "
-            f"({report.num_texts:,} distinct texts), image tower {report.image_tower:.1f} s "
-            f"({report.num_images:,} distinct pictures), writing {report.writing:.1f} s, "
-            f"reading {report.reading:.1f} s, decoding {report.decoding:.1f} s over {report.num_workers} threads; "
-            f"the towers waited {report.waiting:.1f} s"
+            f"{report.seconds:.1f} s on {report.device}{workers}; in its threads: "
+            f"text tower {spent.text_tower:.1f} s ({spent.num_texts:,} distinct texts), "
+            f"image tower {spent.image_tower:.1f} s ({spent.num_images:,} distinct pictures), "
+            f"decoding {spent.decoding:.1f} s, reading {spent.reading:.1f} s, writing {spent.writing:.1f} s"
         )
         lines.append(f"bottleneck: {report.bottleneck}")
     return [*lines, *absence_lines(manifest)]

@@ -31,7 +31,9 @@ def make_set(folder: Path, **columns: list[str | None]) -> ShardSet:
     for index, start in enumerate(range(0, num, 2)):
         some = rows.slice(start, 2)
         encoded = EncodedFeature(
-            vectors=np.zeros((some.num_rows, 4), "<f2"), absent=["none"] * some.num_rows, hashes=[None] * some.num_rows
+            vectors=np.zeros((some.num_rows, 4), "<f2"),
+            absent=pa.array(["none"] * some.num_rows),
+            hashes=pa.nulls(some.num_rows, pa.binary(16)),
         )
         records.append(
             write_shard(folder, index=index, schema=schema, rows=some, encoded={"title": encoded}, rows_hash="x")

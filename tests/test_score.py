@@ -59,7 +59,9 @@ def make_set(
             absent = (random.random(sum(sizes)) < 0.2)[start : start + size] | (np.arange(start, start + size) == 3)
             vectors[absent] = 0
             encoded[feature] = EncodedFeature(
-                vectors=vectors, absent=["none" if a else None for a in absent], hashes=[None] * size
+                vectors=vectors,
+                absent=pa.array(["none" if a else None for a in absent], pa.string()),
+                hashes=pa.nulls(size, pa.binary(16)),
             )
         rows = pa.table(columns)
         records.append(write_shard(folder, index=index, schema=schema, rows=rows, encoded=encoded, rows_hash="x"))

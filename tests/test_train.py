@@ -68,7 +68,9 @@ def make_set(
             absent = random.random(some.num_rows) < 0.3
             vectors[absent] = 0
             encoded[feature] = EncodedFeature(
-                vectors=vectors, absent=["none" if a else None for a in absent], hashes=[None] * some.num_rows
+                vectors=vectors,
+                absent=pa.array(["none" if a else None for a in absent], pa.string()),
+                hashes=pa.nulls(some.num_rows, pa.binary(16)),
             )
         records.append(write_shard(folder, index=index, schema=schema, rows=some, encoded=encoded, rows_hash="x"))
     manifest = Manifest(shard_schema=schema, catalog="c", shard_size=250, complete=True, shards=tuple(records))

@@ -112,6 +112,11 @@ class ImageLoader:
         raise AbsentImage("unsupported address", detail=(address[1] or address[2]).lower())
 
     @property
+    def concurrency(self) -> int:
+        """How many pictures may be fetched at a time."""
+        return self._config.concurrency
+
+    @property
     def rules(self) -> str:
         """The settings that decide which pictures are let in: where they change, a picture may come or go."""
         config = self._config

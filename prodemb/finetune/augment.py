@@ -18,15 +18,15 @@ def augment(pixels: Tensor, *, generator: torch.Generator) -> Tensor:
     """Flip, zoom, shift and tint each picture by its own random amounts.
 
     Args:
-        pixels: (n, h, w, 3) uint8, on any device.
+        pixels: (n, 3, h, w) uint8, on any device.
         generator: a generator on the CPU, so that the amounts are the same on every device.
 
     Returns:
-        (n, h, w, 3) uint8, on the same device.
+        (n, 3, h, w) uint8, on the same device.
     """
     num = len(pixels)
     amounts = torch.rand(num, 7, generator=generator).to(pixels.device)
-    values = pixels.permute(0, 3, 1, 2).float()
+    values = pixels.float()
     moved = functional.grid_sample(
         values,
         functional.affine_grid(_affine(amounts[:, :4]), list(values.shape), align_corners=False),
@@ -38,7 +38,7 @@ def augment(pixels: Tensor, *, generator: torch.Generator) -> Tensor:
     tinted = luma + (moved - luma) * saturation
     mean = luma.mean(dim=(2, 3), keepdim=True)
     tinted = (mean + (tinted - mean) * contrast) * brightness
-    return tinted.round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+    return tinted.round().clamp(0, 255).byte()
 
 
 def _affine(amounts: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.errors import CatalogError, HeadError, TaxonomyError
 from prodemb.features import TEXT_FEATURES
-from prodemb.feed import RowsHash
+from prodemb.hashes import RowsHash
 from prodemb.labels import CategoryLabel, unknown_categories
 from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
 from prodemb.towers.image import ImagePreprocessor
@@ -64,7 +64,7 @@ class Pictures:
     """Decoded pictures, in memory or in a temporary file."""
 
     pixels: npt.NDArray[np.uint8]
-    """(n, h, w, 3); what stands where there is no picture means nothing."""
+    """(n, 3, h, w); what stands where there is no picture means nothing."""
     present: npt.NDArray[np.bool_]
     """(n,)"""
 
@@ -188,7 +188,7 @@ def _picture_cells(
 def _decode(
     value: str | bytes | None, *, loader: ImageLoader, preprocessor: ImagePreprocessor
 ) -> npt.NDArray[np.uint8] | None:
-    """One picture (h, w, 3) uint8, or None where it is absent; `embed` is what reports why."""
+    """One picture (3, h, w) uint8, or None where it is absent; `embed` is what reports why."""
     if value is None:
         return None
     try:

@@ -8,11 +8,12 @@ from prodemb.features import TEXT_FEATURES
 from prodemb.finetune.data import Pictures, Products
 from prodemb.metrics import NO_ANSWER
 from prodemb.towers.load import Towers
+from prodemb.towers.pool import TowerPool
 
-IMAGE_BATCH = 64
-
-TEXT_TOKENS = 4096
-"""Padded tokens a text batch."""
+BATCH_TOKENS = 1024
+"""Padded tokens a batch."""
+PICTURES_AT_ONCE = 1024
+"""Pictures copied out of their file at once."""
 
 
 class Validation(Config):
@@ -52,8 +53,11 @@ def validate(
     columns: dict[str, list[str | None]] = {feature: texts[feature].to_pylist() for feature in TEXT_FEATURES}
     distinct = sorted({text for column in columns.values() for text in column if text})
     place = {text: number for number, text in enumerate(distinct)}
-    text_vectors = towers.encode_texts(distinct, max_tokens=TEXT_TOKENS).astype(np.float32) if distinct else None
-    path_vectors = towers.encode_texts(paths, max_tokens=TEXT_TOKENS).astype(np.float32)
+    present = pictures.present[rows]
+    with TowerPool(towers, batch_tokens=BATCH_TOKENS) as pool:
+        text_vectors = pool.texts(distinct).result().astype(np.float32)
+        path_vectors = pool.texts(paths).result().astype(np.float32)
+        picture_vectors = _picture_vectors(pool, pictures=pictures, rows=rows[present])
     labels = products.index[rows]
     nearest_path: dict[str, float] = {}
     nearest_centroid: dict[str, float] = {}
@@ -66,18 +70,21 @@ def validate(
             nearest_centroid[feature] = share
 
     for feature, column in columns.items():
-        present = np.array([text is not None for text in column], dtype=bool)
-        if text_vectors is not None and present.any():
-            measure(feature, vectors=text_vectors[[place[text] for text in column if text]], present=present)
-    present = pictures.present[rows]
+        has_text = np.array([text is not None for text in column], dtype=bool)
+        if has_text.any():
+            measure(feature, vectors=text_vectors[[place[text] for text in column if text]], present=has_text)
     if present.any():
-        shown = rows[present]
-        vectors = [
-            towers.encode_images(np.ascontiguousarray(pictures.pixels[shown[start : start + IMAGE_BATCH]]))
-            for start in range(0, len(shown), IMAGE_BATCH)
-        ]
-        measure("image", vectors=np.concatenate(vectors).astype(np.float32), present=present)
+        measure("image", vectors=picture_vectors, present=present)
     return Validation(nearest_path=nearest_path, nearest_centroid=nearest_centroid, num_products=len(rows))
+
+
+def _picture_vectors(pool: TowerPool, *, pictures: Pictures, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """(n, d) float32 of the pictures at `rows`."""
+    encodings = [
+        pool.images(list(pictures.pixels[rows[start : start + PICTURES_AT_ONCE]]))
+        for start in range(0, len(rows), PICTURES_AT_ONCE)
+    ]
+    return np.concatenate([np.empty((0, pool.towers.dim)), *(e.result() for e in encodings)]).astype(np.float32)
 
 
 def centroid_accuracy(vectors: npt.NDArray[np.float32], *, labels: npt.NDArray[np.int64]) -> float | None:

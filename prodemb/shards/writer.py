@@ -1,6 +1,5 @@
 """Writing one shard: vectors and supplied values of some products, in the layout that can be mapped."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 
 from prodemb.features import GOLD_LABELS, TEXT_FEATURES, Feature, absent_column, hash_column, supplied_column
 from prodemb.files import replacing, sha256_of
-from prodemb.shards.format import HASH_BYTES, MAX_PRODUCTS, ShardRecord, ShardSchema, shard_name
+from prodemb.shards.format import MAX_PRODUCTS, ShardRecord, ShardSchema, shard_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +20,10 @@ class EncodedFeature:
 
     vectors: npt.NDArray[np.float16]
     """(n, dim), L2-normalised rows; a row of zeros where absent."""
-    absent: list[str | None]
-    """The reason for each absent vector, None for each present one."""
-    hashes: list[bytes | None]
-    """The content hash (16 bytes) of what was encoded, None where absent."""
+    absent: pa.Array
+    """Strings: the reason for each absent vector, null for each present one."""
+    hashes: pa.Array
+    """Fixed-size binaries: the content hash (16 bytes) of what was encoded, null where absent."""
 
 
 def write_shard(
@@ -47,8 +46,8 @@ def write_shard(
     for feature in schema.features:
         part = encoded[feature]
         columns[feature] = _vector_column(part.vectors, num_rows=rows.num_rows, dim=schema.dim)
-        columns[absent_column(feature)] = pa.array(part.absent, pa.string())
-        columns[hash_column(feature)] = pa.array(part.hashes, pa.binary(HASH_BYTES))
+        columns[absent_column(feature)] = part.absent
+        columns[hash_column(feature)] = part.hashes
     for text_feature in TEXT_FEATURES:
         columns[supplied_column(text_feature)] = rows[text_feature].cast(pa.string())
     for label in GOLD_LABELS:
@@ -64,8 +63,14 @@ def write_shard(
         num_bytes=num_bytes,
         sha256=sha256,
         rows_hash=rows_hash,
-        absences={f: dict(Counter(r for r in encoded[f].absent if r is not None)) for f in schema.features},
+        absences={feature: _counts(encoded[feature].absent) for feature in schema.features},
     )
+
+
+def _counts(reasons: pa.Array) -> dict[str, int]:
+    """How often each reason stands there, in order of appearance."""
+    counts = reasons.drop_null().value_counts()
+    return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
 
 
 def _vector_column(vectors: npt.NDArray[np.float16], *, num_rows: int, dim: int) -> pa.Array:

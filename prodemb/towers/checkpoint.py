@@ -14,7 +14,7 @@ from prodemb.files import sha256_of
 BUNDLED = "bundled"
 """The name of the tiny CLIP that ships with prodemb."""
 
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 """Raise it when prodemb's own cleaning, tokenising or picture decoding changes what a vector is."""
 
 _WEIGHTS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")

@@ -1,20 +1,18 @@
 """Loading a dual encoder, and running its two towers on ready batches."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from prodemb.device import DeviceName, choose_device, fastest_dtype
 from prodemb.errors import ConfigError, ModelError
 from prodemb.towers.checkpoint import Checkpoint
 from prodemb.towers.image import ImagePreprocessor
-from prodemb.towers.text import TextPreprocessor, token_batches
+from prodemb.towers.text import TextPreprocessor
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,6 +20,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DtypeName = Literal["auto", "float32", "bfloat16"]
+
+DEFAULT_PATCH = 32
+"""Pixels of a patch's side where config.json does not say, as in CLIPVisionConfig."""
 
 
 class Towers:
@@ -53,44 +54,18 @@ class Towers:
         return torch.nn.functional.normalize(_pooled(output).float(), dim=-1)
 
     def image_vectors(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Pictures (n, height, width, 3) uint8 to vectors (n, dim) float32, L2-normalised; gradients as above."""
-        values = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
+        """Pictures (n, 3, height, width) uint8 to vectors (n, dim) float32, L2-normalised; gradients as above."""
+        values = pixels.to(self.device, non_blocking=True).float()
         values = (values * self.image.rescale - self._mean) / self._std
         output = self.model.get_image_features(pixel_values=values.to(self.dtype))
         return torch.nn.functional.normalize(_pooled(output).float(), dim=-1)
 
-    @torch.inference_mode()
-    def encode_texts(self, texts: Sequence[str], *, max_tokens: int) -> npt.NDArray[np.float16]:
-        """Encode strings, shortest first, in batches of at most `max_tokens` padded tokens.
-
-        Returns:
-            (n, dim) float16, in the order of `texts`.
-        """
-        vectors = np.empty((len(texts), self.dim), dtype="<f2")
-        for places, token_ids, attention_mask in self._text_batches(texts, max_tokens=max_tokens):
-            vectors[places] = self.text_vectors(token_ids, attention_mask).half().cpu().numpy()
-        return vectors
-
-    @torch.inference_mode()
-    def encode_images(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
-        """Encode pictures (n, height, width, 3) uint8 as one batch.
-
-        Returns:
-            (n, dim) float16.
-        """
-        out: npt.NDArray[np.float16] = self.image_vectors(torch.from_numpy(pixels)).half().cpu().numpy()
-        return out
-
-    def _text_batches(
-        self, texts: Sequence[str], *, max_tokens: int
-    ) -> Iterator[tuple[npt.NDArray[np.int64], torch.Tensor, torch.Tensor | None]]:
-        """Places in `texts`, token ids on the device and the attention mask, where the model needs one."""
-        token_lists = self.text.tokenize(texts)
-        lengths = [self.text.max_length if self.text.pad_to_max else len(tokens) for tokens in token_lists]
-        for places in token_batches(lengths, max_tokens=max_tokens):
-            token_ids, attention_mask = self.text.pad([token_lists[place] for place in places])
-            mask = None if attention_mask is None else attention_mask.to(self.device, non_blocking=True)
-            yield np.asarray(places), token_ids.to(self.device, non_blocking=True), mask
+    @property
+    def image_tokens(self) -> int:
+        """Tokens that a picture is to the vision tower: its patches and one more."""
+        patch = self.checkpoint.config["vision_config"].get("patch_size") or DEFAULT_PATCH
+        _, height, width = self.image.shape
+        return (height // int(patch)) * (width // int(patch)) + 1
 
     @torch.inference_mode()
     def _check(self) -> int:
@@ -115,11 +90,17 @@ class Towers:
 
 
 def load_towers(
-    checkpoint: Checkpoint, *, device: DeviceName = "auto", dtype: DtypeName = "auto", for_training: bool = False
+    checkpoint: Checkpoint,
+    *,
+    device: DeviceName = "auto",
+    index: int = 0,
+    dtype: DtypeName = "auto",
+    for_training: bool = False,
 ) -> Towers:
     """Load a checkpoint's weights (safetensors only, no code of the checkpoint runs) onto a device.
 
     Args:
+        index: which of several CUDA devices.
         for_training: keep float32 master weights and enable gradients.
 
     Raises:
@@ -129,7 +110,7 @@ def load_towers(
     from safetensors import SafetensorError
     from transformers import AutoModel
 
-    chosen_device = choose_device(device)
+    chosen_device = choose_device(device, index=index)
     chosen_dtype = torch.float32 if for_training else _dtype(dtype, device=chosen_device)
     folder = checkpoint.folder
     try:

@@ -1,294 +1,396 @@
-"""Stage one against its ceiling and its peers, and shards against a plain copy; every ratio from one run.
+"""Stage one against its ceiling and its peers, its decoder and its shards; every figure from one run.
 
-    python tests/bench/stage_one.py                      the generated sample, the bundled CLIP
-    python tests/bench/stage_one.py --model vit-b-32     a checkpoint shaped like ViT-B/32 with random weights
-    python tests/bench/stage_one.py --catalog my.parquet --json
+    python tests/bench/stage_one.py                 the sample, with the bundled CLIP and with one shaped like ViT-B/32
+    python tests/bench/stage_one.py --catalog my.parquet --model openai/clip-vit-base-patch32 --limit 2000
+    python tests/bench/stage_one.py --quick --json
 
-Rows:
-    ceiling     the bare towers on ready tensors: the very batches that embed forms, nothing else
-    embed       prodemb.embed.embed, from opening the catalog to finished shards, loading the checkpoint included
-    naive       transformers' own processor and model in a plain loop, a batch of products at a time
-    peer        sentence-transformers encoding each text column and the pictures (if it is installed)
+Rows, each in a process of its own that lives as long as the run; they run in turn, `--repeat` times:
+    ceiling     the bare towers on ready tensors: the very batches that embed forms, float16 results on the CPU; one
+                after another on all cores, or one on each core, whichever was faster at a trial
+    embed       embed() from opening the catalog to finished shards, loading the checkpoint included; one worker
+    naive       transformers' own model and processor in a plain loop, loading the checkpoint included, float32
+    peer        sentence-transformers with its default settings, loaded beforehand, float32 (if it is installed)
 
-All rows run on the same products and checkpoint, in turn, `--repeat` times; medians are printed.
+Each has run on a few products before it is timed, so imports do not count. Ratios are of rates (above 1 is faster),
+taken in each round; their median is shown. Peak memory is of the row's whole process; the ceiling's holds all tensors.
+What fails is named on stderr, and the rest goes on.
 """
 
 import argparse
-import gc
 import json
-import platform
-import resource
-import shutil
+import os
 import statistics
+import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
-import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from PIL import Image
-from transformers import AutoModel, AutoTokenizer, CLIPConfig, CLIPModel
+from pictures import EdgeFigures, measure_pictures, photos_in
+from precision import PrecisionFigures, measure_precision
+from products import Products, lay_out, vit_b_32
+from recording import Recorded, record
+from report import figure, headline, machine, table
+from rows import ROW_NAMES, Job, RowError, RowName, RowProcess, Timing
+from shard_rates import ShardRate, measure_shards
 
-from prodemb.bundled import CLIP_FOLDER
-from prodemb.catalog.images import ImagesConfig
-from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.embed import EmbedConfig, embed
-from prodemb.features import TEXT_FEATURES
+from prodemb.errors import ProdembError
 from prodemb.sample.catalog import write_sample
-from prodemb.shards.format import ShardSchema
-from prodemb.shards.reader import open_shard_set
-from prodemb.towers.checkpoint import find_checkpoint
-from prodemb.towers.load import Towers, load_towers
+from prodemb.towers.checkpoint import BUNDLED, find_checkpoint
+
+VIT_B_32 = "vit-b-32"
+NUM_FEW = 8
+"""Products to warm up on."""
+TOLERATED_SHARE = 0.1
+"""Of the machine's cores, what other processes may take before the ratios are called in question."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much is measured."""
+
+    models: tuple[str, ...]
+    products: int
+    products_slow: int
+    """For a checkpoint that is not the bundled one, on a CPU."""
+    repeat: int
+    pictures: int
+    tasks_a_worker: int
+    precision_products: int
+    shard_products: int
+    shard_dim: int
+    shard_rounds: int
+
+
+FULL = Size(
+    models=(BUNDLED, VIT_B_32),
+    products=600,
+    products_slow=96,
+    repeat=3,
+    pictures=40,
+    tasks_a_worker=64,
+    precision_products=64,
+    shard_products=262_144,
+    shard_dim=512,
+    shard_rounds=5,
+)
+QUICK = Size(
+    models=(BUNDLED,),
+    products=24,
+    products_slow=24,
+    repeat=1,
+    pictures=4,
+    tasks_a_worker=8,
+    precision_products=8,
+    shard_products=16_384,
+    shard_dim=128,
+    shard_rounds=1,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFigures:
+    """One row: the medians of its rounds. A ratio is absent where the other row is."""
+
+    products_per_s: float
+    to_ceiling: float | None
+    to_peer: float | None
+    to_naive: float | None
+    peak_mb: float
+    gpu_peak_mb: float
+    others_cores: float
+    """Cores that other processes kept busy meanwhile, on average."""
+    seconds: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFigures:
+    """All that was measured with one checkpoint."""
+
+    model: str
+    catalog: str
+    num_products: int
+    towers: Recorded | None
+    """What went through the towers, on which device and in which number format."""
+    rows: dict[str, RowFigures]
+    decode: list[EdgeFigures]
+    precision: list[PrecisionFigures]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """A whole run."""
+
+    machine: dict[str, object]
+    models: list[ModelFigures]
+    shards: list[ShardRate]
+    failed: dict[str, str]
+    """What failed, and why in one line."""
+
+
+class Bench:
+    """One run: its options, its temporary folder, and what failed so far."""
+
+    def __init__(self, options: argparse.Namespace, *, folder: Path) -> None:
+        self._options, self._folder = options, folder
+        self._size = QUICK if options.quick else FULL
+        self._repeat: int = options.repeat or self._size.repeat
+        self._failed: dict[str, str] = {}
+
+    def run(self) -> Figures:
+        """Measure everything.
+
+        Raises:
+            ProdembError: the catalog or a checkpoint is not there.
+        """
+        names = self._options.model or self._size.models
+        models = [self._measure_model(name, folder=self._folder / f"{place}") for place, name in enumerate(names)]
+        shards = self._attempt(
+            "shards",
+            lambda: measure_shards(
+                self._folder / "rates",
+                num_products=self._size.shard_products,
+                dim=self._size.shard_dim,
+                rounds=self._size.shard_rounds,
+            ),
+        )
+        return Figures(machine=machine(), models=models, shards=shards or [], failed=self._failed)
+
+    def _measure_model(self, name: str, *, folder: Path) -> ModelFigures:
+        model = str(vit_b_32(folder / VIT_B_32)) if name == VIT_B_32 else name
+        checkpoint = find_checkpoint(model)
+        limit = self._limit(name)
+        path = self._catalog(limit=limit)
+        products = self._lay_out(path, folder=folder / "products", limit=limit)
+        few = self._lay_out(path, folder=folder / "few", limit=min(NUM_FEW, products.num_products))
+        job = Job(
+            row="embed",
+            model=model,
+            model_folder=str(checkpoint.folder),
+            device=self._options.device,
+            dtype=self._options.dtype,
+            features=products.features,
+            products=str(products.folder),
+            few=str(few.folder),
+            out=str(folder / "out"),
+        )
+        recorded = self._attempt(
+            f"{name}: recording what embed hands to the towers",
+            lambda: (record(job, products=few.folder), record(job, products=products.folder))[1],
+        )
+        rows = self._measure_rows(name, job=job, num_products=products.num_products)
+        return ModelFigures(
+            model=name,
+            catalog=self._options.catalog or "the generated sample",
+            num_products=products.num_products,
+            towers=recorded,
+            rows=rows,
+            decode=self._attempt(f"{name}: decode", lambda: self._decode(model, products=products)) or [],
+            precision=self._attempt(f"{name}: precision", lambda: self._precision(job, path=path, folder=folder)) or [],
+        )
+
+    def _limit(self, model: str) -> int | None:
+        """The most products; None for all of them."""
+        if self._options.limit is not None:
+            return self._options.limit or None
+        on_cpu = self._options.device == "cpu" or not torch.cuda.is_available()
+        return self._size.products_slow if on_cpu and model != BUNDLED else self._size.products
+
+    def _catalog(self, *, limit: int | None) -> str:
+        if self._options.catalog:
+            return str(self._options.catalog)
+        num_products = limit or self._size.products
+        return str(write_sample(self._folder / f"sample-{num_products}", num_products=num_products, seed=1))
+
+    def _lay_out(self, path: str, *, folder: Path, limit: int | None) -> Products:
+        return lay_out(path, folder=folder, limit=limit, text_only=self._options.text_only)
+
+    def _measure_rows(self, model: str, *, job: Job, num_products: int) -> dict[str, RowFigures]:
+        """Start all rows, let them run in turn, and work out their figures."""
+        timings: dict[RowName, list[Timing]] = {}
+        with ExitStack() as stack:
+            processes = {
+                row: stack.enter_context(RowProcess(replace(job, row=row, out=f"{job.out}/{row}"))) for row in ROW_NAMES
+            }
+            for row, process in processes.items():
+                if self._attempt(f"{model}: {row}", process.when_ready):
+                    timings[row] = []
+            for _ in range(self._repeat):
+                for row in list(timings):
+                    timing = self._attempt(f"{model}: {row}", processes[row].run)
+                    if timing is None:
+                        del timings[row]
+                    else:
+                        timings[row].append(timing)
+        rows: dict[str, RowFigures] = {
+            row: _row_figures(row, timings=timings, num_products=num_products) for row in timings
+        }
+        _warn_if_disturbed(rows)
+        return rows
+
+    def _decode(self, model: str, *, products: Products) -> list[EdgeFigures]:
+        sources = photos_in(Path(self._options.photos)) if self._options.photos else products.pictures
+        if not sources:
+            sample = write_sample(self._folder / "pictures", num_products=2 * self._size.pictures, seed=1)
+            sources = photos_in(sample.parent / "images")
+        return measure_pictures(
+            model,
+            sources=sources,
+            device=self._options.device,
+            rounds=self._repeat,
+            at_most=self._size.pictures,
+            tasks_a_worker=self._size.tasks_a_worker,
+        )
+
+    def _precision(self, job: Job, *, path: str, folder: Path) -> list[PrecisionFigures]:
+        limit = min(self._size.precision_products, self._options.limit or self._size.precision_products)
+        some = self._lay_out(path, folder=folder / "some", limit=limit)
+        return measure_precision(job, products=some.folder)
+
+    def _attempt(self, what: str, measure: Callable[[], T]) -> T | None:
+        """The result, or None where it failed, which is then said in one line."""
+        try:
+            return measure()
+        except Exception as error:  # the bench goes on with what works
+            reason = str(error) if isinstance(error, RowError) else f"{type(error).__name__}: {error}"
+            self._failed[what] = (reason.strip().splitlines() or [""])[0]
+            print(f"{what}: {self._failed[what]}", file=sys.stderr)
+            return None
+
+
+def _row_figures(row: RowName, *, timings: dict[RowName, list[Timing]], num_products: int) -> RowFigures:
+    own = [timing.seconds for timing in timings[row]]
+
+    def ratio_to(other: RowName) -> float | None:
+        if other not in timings:
+            return None
+        return statistics.median(timing.seconds / mine for timing, mine in zip(timings[other], own, strict=True))
+
+    return RowFigures(
+        products_per_s=num_products / statistics.median(own),
+        to_ceiling=ratio_to("ceiling"),
+        to_peer=ratio_to("peer"),
+        to_naive=ratio_to("naive"),
+        peak_mb=max(timing.peak_mb for timing in timings[row]),
+        gpu_peak_mb=max(timing.gpu_peak_mb for timing in timings[row]),
+        others_cores=sum(timing.others_seconds for timing in timings[row]) / sum(own),
+        seconds=own,
+    )
+
+
+def _warn_if_disturbed(rows: dict[str, RowFigures]) -> None:
+    others, cores = max((row.others_cores for row in rows.values()), default=0.0), os.cpu_count() or 1
+    if others > TOLERATED_SHARE * cores:
+        print(
+            f"other processes kept up to {others:.1f} of {cores} cores busy: rows that run each operation on all cores "
+            "(naive, peer) suffer far more than the others, and their ratios mean nothing; run it on a quiet machine",
+            file=sys.stderr,
+        )
+
+
+def as_text(figures: Figures) -> str:
+    """All tables."""
+    parts = [_with_dtype(headline(figures.machine), models=figures.models)]
+    for model in figures.models:
+        parts += [_rows_text(model), _decode_text(model.decode), _precision_text(model.precision)]
+    parts.append(_shards_text(figures.shards))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _with_dtype(line: str, *, models: Sequence[ModelFigures]) -> str:
+    dtypes = dict.fromkeys(f"{m.towers.dtype} on {m.towers.device}" for m in models if m.towers)
+    return "; ".join([line, *dtypes])
+
+
+def _rows_text(model: ModelFigures) -> str:
+    on_gpu = any(row.gpu_peak_mb for row in model.rows.values())
+    columns = ["", "products/s", "to ceiling", "to peer", "to naive", "peak MB", *(["GPU MB"] if on_gpu else [])]
+    rows = []
+    for name, row in model.rows.items():
+        ratios = [figure(value) for value in (row.to_ceiling, row.to_peer, row.to_naive)]
+        memory = [figure(row.peak_mb, digits=0), *([figure(row.gpu_peak_mb, digits=0)] if on_gpu else [])]
+        rows.append([name, figure(row.products_per_s, digits=1), *ratios, *memory])
+    title = f"{model.model}: {model.num_products:,} products of {model.catalog}"
+    if towers := model.towers:
+        title += (
+            f"\nto the towers went {towers.num_texts:,} texts of {towers.num_tokens:,} tokens "
+            f"({towers.num_padded_tokens:,} with padding) and {towers.num_pictures:,} pictures, "
+            f"in {towers.num_batches:,} batches"
+        )
+    return f"{title}\n\n{table(columns, rows=rows)}"
+
+
+def _decode_text(figures: Sequence[EdgeFigures]) -> str:
+    if not figures:
+        return ""
+    title = (
+        f"Decoding {figures[0].num_pictures} JPEGs: ms a picture on one core with one thread (HF: Hugging Face's "
+        f"processor), the cosine of the\nvectors of prodemb's and HF's pixels, and pictures/s in one thread, in "
+        f"{figures[0].num_workers} threads and in {figures[0].num_workers} processes"
+    )
+    columns = ["longest side", "HF", "Pillow", "prodemb", "to HF", "to Pillow", "cosine", "worst"]
+    columns += ["1 thread/s", "threads/s", "processes/s"]
+    rows = [
+        [
+            str(edge.edge),
+            *(figure(value) for value in (edge.reference_ms, edge.pillow_ms, edge.prodemb_ms)),
+            *(figure(value) for value in (edge.to_reference, edge.to_pillow)),
+            *(figure(value, digits=5) for value in (edge.mean_cosine, edge.worst_cosine)),
+            *(figure(value, digits=0) for value in (edge.one_per_s, edge.threads_per_s, edge.processes_per_s)),
+        ]
+        for edge in figures
+    ]
+    return f"{title}\n\n{table(columns, rows=rows)}"
+
+
+def _precision_text(figures: Sequence[PrecisionFigures]) -> str:
+    rows = [
+        [f.tower, str(f.num_contents), figure(f.mean_cosine, digits=6), figure(f.worst_cosine, digits=6)]
+        for f in figures
+    ]
+    return table(["bfloat16 to float32", "contents", "cosine", "worst"], rows=rows) if rows else ""
+
+
+def _shards_text(rates: Sequence[ShardRate]) -> str:
+    rows = [[r.operation, figure(r.gb_per_s), figure(r.to_copy), figure(r.to_fixed_size_list)] for r in rates]
+    return table(["shards", "GB/s", "to plain copy", "to FixedSizeList"], rows=rows) if rows else ""
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--model", action="append", help=f"{BUNDLED}, {VIT_B_32}, a folder or a hub id; may be repeated [both]"
+    )
+    parser.add_argument("--catalog", help="a catalog with the standard column names [a generated sample]")
+    parser.add_argument(
+        "--limit", type=int, help="its first so many products, 0 for all [600; 96 for a real CLIP on a CPU]"
+    )
+    parser.add_argument("--text-only", action="store_true", help="leave pictures out")
+    parser.add_argument("--photos", help="a folder of JPEGs for the decode part [the catalog's pictures]")
+    parser.add_argument("--repeat", type=int, help="rounds [3]")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument(
+        "--dtype", default="auto", choices=["auto", "float32", "bfloat16"], help="of ceiling and embed [auto]"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object in place of tables")
+    parser.add_argument("--quick", action="store_true", help="a smoke test: the bundled CLIP, 24 products, one round")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--catalog", help="a catalog; by default a generated sample")
-    parser.add_argument("--products", type=int, default=600, help="products of the generated sample")
-    parser.add_argument("--model", default="bundled", help="bundled, vit-b-32, a folder or a hub id")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    options = arguments()
     with tempfile.TemporaryDirectory(prefix="prodemb-bench-") as folder:
-        print_results(measure(options, Path(folder)), as_json=options.json)
-
-
-def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
-    catalog = options.catalog or str(write_sample(folder / "sample", num_products=options.products, seed=1))
-    model = str(vit_b_32(folder / "vit-b-32")) if options.model == "vit-b-32" else options.model
-    config = EmbedConfig(model=model, out=str(folder / "shards"), device=options.device)
-    rows = pl.concat([pl.from_arrow(batch) for batch in open_catalog(CatalogConfig(path=catalog)).batches(4096)])
-    images = picture_files(rows, root=Path(catalog).parent)
-    towers = load_towers(find_checkpoint(model), device=options.device)
-    batches = record_batches(config, catalog=catalog)
-    runs: dict[str, Callable[[], None]] = {
-        "ceiling": lambda: replay(towers, batches),
-        "embed": lambda: run_embed(config, catalog=catalog),
-        "naive": lambda: naive(model, rows=rows, images=images, towers=towers),
-    }
-    if peer := sentence_transformers_run(model, rows=rows, images=images, device=str(towers.device)):
-        runs["peer"] = peer
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(options.repeat):
-        for name, call in runs.items():
-            gc.collect()
-            started = time.perf_counter()
-            call()
-            seconds[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    run_embed(config, catalog=catalog)
-    return {
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {towers.device}, {towers.dtype}",
-        "versions": f"torch {torch.__version__}, pyarrow {pa.__version__}, polars {pl.__version__}",
-        "model": options.model,
-        "num_products": rows.height,
-        "stage_one": {
-            name: {
-                "products_per_s": rows.height / median,
-                "to_ceiling": medians["ceiling"] / median,
-                "to_naive": medians["naive"] / median,
-                "to_peer": medians["peer"] / median if "peer" in medians else None,
-            }
-            for name, median in medians.items()
-        },
-        "shards": shard_rates(folder / "rates"),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
-
-
-def vit_b_32(folder: Path) -> Path:
-    """A checkpoint shaped like ViT-B/32 (CLIPConfig's defaults) with random weights and the bundled tokenizer."""
-    tokenizer = AutoTokenizer.from_pretrained(CLIP_FOLDER)
-    text = {"eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id}
-    CLIPModel(CLIPConfig(text_config=text | {"pad_token_id": tokenizer.pad_token_id})).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(CLIP_FOLDER / name, folder)
-    settings = json.loads((folder / "tokenizer_config.json").read_text())
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 77}))
-    settings = json.loads((CLIP_FOLDER / "preprocessor_config.json").read_text())
-    settings |= {"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}}
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
-    return folder
-
-
-def picture_files(rows: pl.DataFrame, *, root: Path) -> list[Path]:
-    """The pictures that exist, as files."""
-    return [root / value for value in rows["image"].drop_nulls() if (root / value).is_file()]
-
-
-def record_batches(config: EmbedConfig, *, catalog: str) -> list[tuple[str, tuple[torch.Tensor | None, ...]]]:
-    """The tensors that an embed run hands to the towers, in order."""
-    batches: list[tuple[str, tuple[torch.Tensor | None, ...]]] = []
-    text, image = Towers.text_vectors, Towers.image_vectors
-
-    def record_text(self: Towers, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        batches.append(("text", (ids, mask)))
-        return text(self, ids, mask)
-
-    def record_image(self: Towers, pixels: torch.Tensor) -> torch.Tensor:
-        batches.append(("image", (pixels.clone(),)))
-        return image(self, pixels)
-
-    Towers.text_vectors, Towers.image_vectors = record_text, record_image  # type: ignore[method-assign]
-    try:
-        run_embed(config, catalog=catalog)
-    finally:
-        Towers.text_vectors, Towers.image_vectors = text, image  # type: ignore[method-assign]
-    return batches[2:]
-
-
-@torch.inference_mode()
-def replay(towers: Towers, batches: list[tuple[str, tuple[torch.Tensor | None, ...]]]) -> None:
-    for tower, inputs in batches:
-        vectors = towers.text_vectors(*inputs) if tower == "text" else towers.image_vectors(*inputs)  # type: ignore[arg-type]
-        vectors.half().cpu()
-
-
-def run_embed(config: EmbedConfig, *, catalog: str) -> None:
-    shutil.rmtree(config.out, ignore_errors=True)
-    embed(config, catalog=open_catalog(CatalogConfig(path=catalog)), images=ImagesConfig())
-
-
-@torch.inference_mode()
-def naive(model: str, *, rows: pl.DataFrame, images: list[Path], towers: Towers, batch: int = 32) -> None:
-    """Each text column padded to full length, each picture through the processor, batch by batch, float32."""
-    folder = find_checkpoint(model).folder
-    clip = AutoModel.from_pretrained(folder, dtype=torch.float32).to(towers.device).eval()
-    tokenizer, processor = AutoTokenizer.from_pretrained(folder), image_processor(folder)
-    for feature in TEXT_FEATURES:
-        texts = rows[feature].drop_nulls().to_list()
-        for start in range(0, len(texts), batch):
-            inputs = tokenizer(
-                texts[start : start + batch], padding="max_length", truncation=True, return_tensors="pt"
-            ).to(towers.device)
-            clip.get_text_features(**inputs).pooler_output.cpu()
-    for start in range(0, len(images), batch):
-        opened = []
-        for path in images[start : start + batch]:
-            try:
-                opened.append(Image.open(path).convert("RGB"))
-            except OSError:
-                continue
-        if opened:
-            pixels = processor(opened, return_tensors="pt")["pixel_values"].to(towers.device)
-            clip.get_image_features(pixel_values=pixels).pooler_output.cpu()
-
-
-def image_processor(folder: Path) -> Callable[..., dict[str, torch.Tensor]]:
-    from transformers import AutoImageProcessor
-
-    return AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-any-return]
-
-
-def sentence_transformers_run(
-    model: str, *, rows: pl.DataFrame, images: list[Path], device: str
-) -> Callable[[], None] | None:
-    """sentence-transformers on the same columns and pictures, or None where it is not installed."""
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        return None
-    folder = str(find_checkpoint(model).folder)
-    loaded = SentenceTransformer(folder, device=device, model_kwargs={"dtype": torch.float32})
-
-    def run() -> None:
-        for feature in TEXT_FEATURES:
-            loaded.encode(rows[feature].drop_nulls().to_list(), batch_size=32, show_progress_bar=False)
-        for start in range(0, len(images), 256):
-            opened = []
-            for path in images[start : start + 256]:
-                try:
-                    opened.append(Image.open(path).convert("RGB"))
-                except OSError:
-                    continue
-            loaded.encode(opened, batch_size=32, show_progress_bar=False)
-
-    return run
-
-
-def shard_rates(folder: Path, *, num_products: int = 16_384 * 4, dim: int = 512) -> dict[str, float]:
-    """GB/s of writing and reading one vector column as prodemb lays it out, as FixedSizeList, and of a plain copy."""
-    vectors = np.random.default_rng(0).standard_normal((num_products, dim)).astype("<f2")
-    folder.mkdir(parents=True)
-    copy = np.empty_like(vectors)
-    rates = {"plain copy": rate(vectors.nbytes, lambda: np.copyto(copy, vectors))}
-    write_one_column(folder / "set", vectors)
-    rates["write shard"] = rate(vectors.nbytes, lambda: write_one_column(folder / "set", vectors))
-    shards = open_shard_set(folder / "set")
-
-    def read() -> None:
-        start = 0
-        for shard in shards.shards():
-            view = shard.vectors("title")
-            copy[start : start + len(view)] = view
-            start += len(view)
-
-    rates["copy out of mapped shards"] = rate(vectors.nbytes, read)
-    assert np.array_equal(copy, vectors)
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), dim)
-    path = folder / "lists.parquet"
-    rates["write FixedSizeList"] = rate(
-        vectors.nbytes, lambda: pq.write_table(pa.table({"v": lists}), path, compression="none", use_dictionary=False)
-    )
-
-    def read_lists() -> None:
-        column = pq.read_table(path, memory_map=True)["v"].combine_chunks()
-        copy[:] = column.flatten().to_numpy(zero_copy_only=False).reshape(num_products, dim)
-
-    rates["read FixedSizeList"] = rate(vectors.nbytes, read_lists)
-    return rates
-
-
-def write_one_column(folder: Path, vectors: np.ndarray) -> None:
-    """A shard set whose products have nothing but a title vector."""
-    from prodemb.features import CATALOG_COLUMNS
-    from prodemb.shards.format import Manifest
-    from prodemb.shards.writer import EncodedFeature, write_shard
-
-    schema = ShardSchema(fingerprint="bench", model="bench", dim=vectors.shape[1], features=("title",))
-    records = []
-    for index, start in enumerate(range(0, len(vectors), 16_384)):
-        part = vectors[start : start + 16_384]
-        empty = pa.nulls(len(part), pa.large_string())
-        ids = pa.array([str(i) for i in range(len(part))], pa.large_string())
-        rows = pa.table({name: ids if name == "product_id" else empty for name in CATALOG_COLUMNS})
-        none: list[None] = [None] * len(part)
-        encoded = EncodedFeature(vectors=part, absent=none, hashes=none)  # type: ignore[arg-type]
-        records.append(
-            write_shard(folder, index=index, schema=schema, rows=rows, encoded={"title": encoded}, rows_hash="")
-        )
-    Manifest(shard_schema=schema, catalog="", shard_size=16_384, complete=True, shards=tuple(records)).write(folder)
-
-
-def rate(num_bytes: int, call: Callable[[], object], *, repeat: int = 5) -> float:
-    """GB/s, the median of some runs after one that warms up."""
-    call()
-    seconds = []
-    for _ in range(repeat):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return num_bytes / statistics.median(seconds) / 1e9
-
-
-def print_results(results: dict[str, object], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(results, indent=2))
-        return
-    print(f"{results['num_products']} products, {results['model']}; {results['machine']}; {results['versions']}")
-    print(f"{'':12} {'products/s':>12} {'to ceiling':>12} {'to naive':>10} {'to peer':>10}")
-    for name, figures in results["stage_one"].items():  # type: ignore[attr-defined]
-        peer = "-" if figures["to_peer"] is None else f"{figures['to_peer']:.2f}"
-        row = f"{figures['products_per_s']:12.1f} {figures['to_ceiling']:12.2f} {figures['to_naive']:10.2f} {peer:>10}"
-        print(f"{name:12} {row}")
-    for name, gigabytes in results["shards"].items():  # type: ignore[attr-defined]
-        print(f"{name:28} {gigabytes:8.2f} GB/s")
-    print(f"peak memory of this process  {results['peak_memory_mb']:8.0f} MB")
+        try:
+            figures = Bench(options, folder=Path(folder)).run()
+        except ProdembError as error:
+            sys.exit(f"{error}")
+    print(json.dumps(asdict(figures), indent=2) if options.json else as_text(figures))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from prodemb.finetune.augment import augment
 def pictures(num: int = 8) -> torch.Tensor:
     """Smooth pictures, dark on the left and bright on the right."""
     ramp = torch.linspace(60, 180, 32).round().byte()
-    return ramp.view(1, 1, 32, 1).expand(num, 32, 32, 3).contiguous()
+    return ramp.view(1, 1, 1, 32).expand(num, 3, 32, 32).contiguous()
 
 
 def changed(seed: int, num: int = 8) -> torch.Tensor:
@@ -16,7 +16,7 @@ def changed(seed: int, num: int = 8) -> torch.Tensor:
 
 
 def test_shape_and_type_stay_and_the_seed_decides() -> None:
-    assert changed(0).shape == (8, 32, 32, 3)
+    assert changed(0).shape == (8, 3, 32, 32)
     assert changed(0).dtype == torch.uint8
     assert torch.equal(changed(0), changed(0))
     assert not torch.equal(changed(0), changed(1))
@@ -24,11 +24,11 @@ def test_shape_and_type_stay_and_the_seed_decides() -> None:
 
 def test_about_half_are_mirrored_and_all_are_light() -> None:
     made = changed(0, num=200).float()
-    mirrored = made[:, :, 0].mean(dim=(1, 2)) > made[:, :, -1].mean(dim=(1, 2))
+    mirrored = made[..., 0].mean(dim=(1, 2)) > made[..., -1].mean(dim=(1, 2))
     assert 70 < int(mirrored.sum()) < 130
     assert float((made.mean(dim=(1, 2, 3)) - 120).abs().max()) < 60
 
 
 def test_a_plain_grey_picture_stays_plain_and_grey() -> None:
-    made = augment(torch.full((5, 16, 16, 3), 100, dtype=torch.uint8), generator=torch.Generator().manual_seed(0))
+    made = augment(torch.full((5, 3, 16, 16), 100, dtype=torch.uint8), generator=torch.Generator().manual_seed(0))
     assert (made.flatten(1).max(dim=1).values == made.flatten(1).min(dim=1).values).all()

@@ -21,6 +21,7 @@ from prodemb.finetune.state import state_folder
 from prodemb.finetune.train import choose_trained, rate_at
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import load_towers
+from prodemb.towers.pool import TowerPool
 from tests.conftest import make_clip
 
 WORDS = (("shoe", "sport"), ("mug", "kitchen"), ("lamp", "home"), ("watch", "steel"))
@@ -112,8 +113,9 @@ def test_the_new_text_tower_pools_at_the_end_token_of_texts_of_any_length(tiny_c
     towers = load_towers(find_checkpoint(str(tmp_path / "out")), device="cpu", dtype="float32")
     short, long = "red shoe", "red " * 100
     assert towers.text.tokenize([long])[0][-1] == towers.text.tokenizer.eos_token_id
-    together = towers.encode_texts([short, long], max_tokens=4096)
-    alone = np.concatenate([towers.encode_texts([text], max_tokens=4096) for text in (short, long)])
+    with TowerPool(towers) as pool:
+        together = pool.texts([short, long]).result()
+        alone = np.concatenate([pool.texts([text]).result() for text in (short, long)])
     np.testing.assert_allclose(together, alone, atol=2e-3)
 
 

@@ -16,7 +16,7 @@ def towers(tiny_clip: Path) -> Towers:
 
 
 def test_the_blocks_get_the_class_token_and_the_share_of_patches(towers: Towers) -> None:
-    pixels = torch.randint(0, 255, (3, 16, 16, 3), dtype=torch.uint8)
+    pixels = torch.randint(0, 255, (3, 3, 16, 16), dtype=torch.uint8)
     seen: list[torch.Tensor] = []
     handle = towers.model.get_submodule("vision_model.pre_layrnorm").register_forward_hook(
         lambda _module, inputs, _output: seen.append(inputs[0])
@@ -36,6 +36,6 @@ def test_the_blocks_get_the_class_token_and_the_share_of_patches(towers: Towers)
 
 
 def test_a_share_of_one_changes_nothing(towers: Towers) -> None:
-    pixels = torch.randint(0, 255, (2, 16, 16, 3), dtype=torch.uint8)
+    pixels = torch.randint(0, 255, (2, 3, 16, 16), dtype=torch.uint8)
     with seeing_patches(towers.model, share=1.0, generator=torch.Generator()):
         assert torch.equal(towers.image_vectors(pixels), towers.image_vectors(pixels))

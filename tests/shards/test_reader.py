@@ -31,8 +31,8 @@ def make_encoded(num_rows: int, *, dim: int, seed: int) -> EncodedFeature:
     vectors[[reason is not None for reason in absent]] = 0
     return EncodedFeature(
         vectors=vectors,
-        absent=absent,
-        hashes=[None if reason else bytes(16) for reason in absent],
+        absent=pa.array(absent, pa.string()),
+        hashes=pa.array([None if reason else bytes(16) for reason in absent], pa.binary(16)),
     )
 
 

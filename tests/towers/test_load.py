@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoTokenizer, SiglipConfig, SiglipModel
 from prodemb.errors import ModelError
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers, save_checkpoint
+from prodemb.towers.pool import TowerPool
 
 TEXTS = ["red shoe", "a mug for the kitchen with 3 4 5", "lamp", "", "Norvik leather bag men men men men men men"]
 
@@ -21,33 +22,40 @@ def towers(tiny_clip: Path) -> Towers:
     return load_towers(find_checkpoint(str(tiny_clip)), device="cpu", dtype="float32")
 
 
+def text_vectors(towers: Towers, texts: list[str], *, batch_tokens: int | None = None) -> np.ndarray:
+    with TowerPool(towers, batch_tokens=batch_tokens) as pool:
+        return pool.texts(texts).result()
+
+
 def test_texts_equal_the_reference_in_any_batching(towers: Towers, tiny_clip: Path) -> None:
     model, tokenizer = AutoModel.from_pretrained(tiny_clip), AutoTokenizer.from_pretrained(tiny_clip)
     inputs = tokenizer(TEXTS, padding="max_length", truncation=True, return_tensors="pt")
     with torch.inference_mode():
         reference = torch.nn.functional.normalize(model.get_text_features(**inputs).pooler_output, dim=-1).numpy()
-    for max_tokens in (1, 20, 10_000):
-        assert np.allclose(towers.encode_texts(TEXTS, max_tokens=max_tokens), reference, atol=2e-3)
+    for batch_tokens in (1, 20, 10_000):
+        assert np.allclose(text_vectors(towers, TEXTS, batch_tokens=batch_tokens), reference, atol=2e-3)
 
 
 def test_pictures_equal_the_reference(towers: Towers, tiny_clip: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 255, (5, 16, 16, 3), dtype=np.uint8)
-    values = (torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 3, 16, 16), dtype=np.uint8)
+    values = (torch.from_numpy(pixels) / 255 - 0.5) / 0.25
     with torch.inference_mode():
         output = AutoModel.from_pretrained(tiny_clip).get_image_features(pixel_values=values).pooler_output
-    assert np.allclose(towers.encode_images(pixels), torch.nn.functional.normalize(output, dim=-1).numpy(), atol=2e-3)
+    with TowerPool(towers, batch_tokens=20) as pool:
+        vectors = pool.images(pixels).result()
+    assert np.allclose(vectors, torch.nn.functional.normalize(output, dim=-1).numpy(), atol=2e-3)
 
 
 def test_vectors_are_unit_float16(towers: Towers) -> None:
-    vectors = towers.encode_texts(TEXTS, max_tokens=64)
+    vectors = text_vectors(towers, TEXTS)
     assert vectors.dtype == np.float16
     assert np.allclose(np.linalg.norm(vectors.astype(np.float32), axis=1), 1, atol=2e-3)
 
 
 def test_bfloat16_stays_close_to_float32(towers: Towers, tiny_clip: Path) -> None:
     half = load_towers(find_checkpoint(str(tiny_clip)), device="cpu", dtype="bfloat16")
-    a = towers.encode_texts(TEXTS, max_tokens=64).astype(np.float32)
-    b = half.encode_texts(TEXTS, max_tokens=64).astype(np.float32)
+    a = text_vectors(towers, TEXTS).astype(np.float32)
+    b = text_vectors(half, TEXTS).astype(np.float32)
     assert (a * b).sum(axis=1).min() > 0.995
 
 
@@ -77,8 +85,8 @@ def test_siglip_is_padded_to_its_full_length(tiny_clip: Path, tmp_path: Path) ->
     token_ids, mask = towers.text.pad(towers.text.tokenize(["red"]))
     assert token_ids.shape == (1, 12)
     assert mask is None
-    alone = towers.encode_texts(["red"], max_tokens=1000)
-    beside = towers.encode_texts(["red", "a mug for the kitchen"], max_tokens=1000)
+    alone = text_vectors(towers, ["red"])
+    beside = text_vectors(towers, ["red", "a mug for the kitchen"])
     assert np.allclose(alone[0], beside[0], atol=2e-3)
 
 

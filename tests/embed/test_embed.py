@@ -14,7 +14,8 @@ import pytest
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.embed import EmbedConfig, EmbedReport, embed
+from prodemb.embed.config import EmbedConfig
+from prodemb.embed.embed import EmbedReport, embed
 from prodemb.errors import BusyError, CatalogError, ConfigError, FingerprintError, ShardError
 from prodemb.features import FEATURES
 from prodemb.files import writing_to
@@ -67,8 +68,8 @@ def test_distinct_contents_go_through_the_towers_once_a_shard(
     report = run(make_catalog(48), tmp_path / "shards", tiny_clip, shard_size=48)
     frame = pl.read_parquet(tmp_path / "catalog.parquet")
     texts = {text for feature in FEATURES[:4] for text in frame[feature].to_list() if text is not None}
-    assert report.num_texts == len(texts)
-    assert report.num_images == 11
+    assert report.spent.num_texts == len(texts)
+    assert report.spent.num_images == 11
 
 
 def test_a_second_run_does_nothing_and_leaves_every_byte(
@@ -223,7 +224,8 @@ COMMAND = """
 import sys
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.embed import EmbedConfig, embed
+from prodemb.embed.config import EmbedConfig
+from prodemb.embed.embed import embed
 
 catalog, out, model = sys.argv[1:]
 config = EmbedConfig(model=model, out=out, shard_size=16, window=8, dtype="float32")

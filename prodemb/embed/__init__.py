@@ -1,0 +1,1 @@
+"""Stage one: CLIP's towers over a catalog, into shards."""

@@ -1,0 +1,50 @@
+"""The settings of stage one."""
+
+from pydantic import Field, field_validator
+
+from prodemb.config import Config
+from prodemb.device import DeviceName
+from prodemb.features import FEATURES, Feature
+from prodemb.shards.format import MAX_PRODUCTS
+from prodemb.towers.checkpoint import BUNDLED
+from prodemb.towers.load import DtypeName
+
+
+class EmbedConfig(Config):
+    """The TOML table [embed]: which CLIP, and how it runs."""
+
+    model: str = BUNDLED
+    """`bundled`, a checkpoint folder, or a Hugging Face hub id of a dual encoder (CLIP, SigLIP, SigLIP 2)."""
+    revision: str | None = None
+    """A branch, tag or commit of a hub id."""
+    out: str = "shards/clip"
+    """The shard set's folder."""
+    features: tuple[Feature, ...] = FEATURES
+    """What is encoded. The brand path needs no cat1-3, but strings that repeat cost next to nothing."""
+    shard_size: int = Field(default=8192, ge=1, le=MAX_PRODUCTS)
+    """Products a shard: what an interrupted run loses at most."""
+    window: int = Field(default=512, ge=1)
+    """Rows whose texts are sorted by length and batched together; lowered to a divisor of shard_size."""
+    device: DeviceName = "auto"
+    """`cpu`, `cuda` or `auto`."""
+    dtype: DtypeName = "auto"
+    """`float32`, `bfloat16` or `auto`: bfloat16 where the hardware multiplies it."""
+    workers: int | None = Field(default=None, ge=1)
+    """Processes that make shards side by side; by default one a CUDA device, and one on a CPU. Devices are dealt out in
+    turn, so more workers than devices share them."""
+    batch_tokens: int | None = Field(default=None, ge=1)
+    """Padded tokens a batch, of texts or of pictures (a patch is a token); by default 512 on a CPU, where a batch runs
+    on one core, and on CUDA found by trial: the size from which doubling no longer pays."""
+    decode_workers: int | None = Field(default=None, ge=1)
+    """Pictures decoded at a time; by default one a core. How many are fetched at a time says `[images] concurrency`."""
+
+    def window_size(self) -> int:
+        """The largest divisor of shard_size that is at most `window`: windows never cross a shard's end."""
+        return next(size for size in range(min(self.window, self.shard_size), 0, -1) if self.shard_size % size == 0)
+
+    @field_validator("features")
+    @classmethod
+    def _in_order(cls, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
+        if not features:
+            raise ValueError("found no feature, wanted at least one")
+        return tuple(feature for feature in FEATURES if feature in features)

@@ -1,0 +1,195 @@
+"""The feed: reads catalog rows and decodes their pictures ahead of the towers, through bounded queues."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from prodemb.catalog.images import AbsentImage, ImageLoader
+from prodemb.catalog.reader import Catalog
+from prodemb.errors import CatalogError
+from prodemb.hashes import RowsHash, content_hash
+from prodemb.towers.image import ImagePreprocessor
+
+WINDOWS_AHEAD = 4
+"""Windows that may wait, read and being decoded, for the towers."""
+PICTURES_A_TASK = 4
+"""Pictures that a worker takes at once: each task costs 30 microseconds that no other thread can use."""
+PATIENCE_SECONDS = 600.0
+"""A picture or a window that has not come by then ends the run with an error: nothing waits for ever."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture and the hash of the bytes it came from."""
+
+    content_hash: bytes
+    pixels: npt.NDArray[np.uint8]
+    """(3, height, width)"""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Some neighbouring rows of one shard."""
+
+    shard: int
+    rows: pa.Table
+    pictures: "list[Future[list[Picture | str]]]"
+    """Of some rows each, in order: the picture, or the reason why there is none. Empty if none were asked for."""
+
+
+@dataclass
+class FeedSeconds:
+    """Where the feed's time went; decoding is summed over its workers."""
+
+    reading: float = 0.0
+    decoding: float = 0.0
+    waiting: float = 0.0
+    """Seconds the towers' side waited for rows and pictures."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add_decoding(self, seconds: float) -> None:
+        """Count what a worker spent."""
+        with self.lock:
+            self.decoding += seconds
+
+
+class Feed:
+    """Iterates over the windows of the shards that are to be made, in catalog order."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        loader: ImageLoader | None,
+        preprocessor: ImagePreprocessor | None,
+        shard_size: int,
+        window: int,
+        num_workers: int,
+        is_mine: Callable[[int], bool],
+    ) -> None:
+        """
+        Args:
+            loader: where pictures come from; None leaves them out.
+            window: rows at once; divides `shard_size`.
+            num_workers: pictures that are decoded at a time; as many more as the loader allows are fetched.
+            is_mine: whether the shard at this place is to be made; asked once for each, in their order.
+        """
+        self.seconds = FeedSeconds()
+        self._catalog = catalog
+        self._loader, self._preprocessor = loader, preprocessor
+        self._shard_size, self._window, self._is_mine = shard_size, window, is_mine
+        self._queue: queue.Queue[Window | BaseException | None] = queue.Queue(maxsize=WINDOWS_AHEAD)
+        self._stop = threading.Event()
+        num_threads = max(num_workers, 0 if loader is None else loader.concurrency)
+        self._workers = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
+        self._decoding = threading.Semaphore(num_workers)
+        self._reader = threading.Thread(target=self._read, name="read", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._workers.shutdown(wait=kind is None, cancel_futures=True)
+        self._reader.join(timeout=PATIENCE_SECONDS if kind is None else 5.0)
+
+    def __iter__(self) -> Iterator[Window]:
+        while True:
+            started = time.perf_counter()
+            try:
+                item = self._queue.get(timeout=PATIENCE_SECONDS)
+            except queue.Empty:
+                raise CatalogError(f"{self._catalog.name}: no rows came for {PATIENCE_SECONDS:.0f} s") from None
+            finally:
+                self.seconds.waiting += time.perf_counter() - started
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def rows_hash(self) -> RowsHash:
+        """A fresh hash for the rows of one shard."""
+        return RowsHash(self._loader)
+
+    def pictures(self, window: Window) -> Iterator[Picture | str]:
+        """The window's decoded pictures, one a row, or the reason why there is none.
+
+        Raises:
+            CatalogError: the decoders have not answered within `PATIENCE_SECONDS`.
+        """
+        for task in window.pictures:
+            started = time.perf_counter()
+            try:
+                pictures = task.result(timeout=PATIENCE_SECONDS)
+            except FutureTimeoutError:
+                raise CatalogError(
+                    f"{self._catalog.name}: a picture was not ready after {PATIENCE_SECONDS:.0f} s"
+                ) from None
+            finally:
+                self.seconds.waiting += time.perf_counter() - started
+            yield from pictures
+
+    def _read(self) -> None:
+        try:
+            place, shard, is_mine = 0, -1, False
+            batches = self._catalog.batches(self._window)
+            while not self._stop.is_set():
+                started = time.perf_counter()
+                rows = next(batches, None)
+                self.seconds.reading += time.perf_counter() - started
+                if rows is None:
+                    self._put(None)
+                    return
+                if place // self._shard_size != shard:
+                    shard = place // self._shard_size
+                    is_mine = self._is_mine(shard)
+                place += rows.num_rows
+                if is_mine:
+                    self._put(Window(shard=shard, rows=rows, pictures=self._submit(rows)))
+        except BaseException as error:
+            self._put(error)
+
+    def _submit(self, rows: pa.Table) -> "list[Future[list[Picture | str]]]":
+        if self._loader is None:
+            return []
+        cells = rows["image"].to_pylist()
+        starts = range(0, len(cells), PICTURES_A_TASK)
+        return [self._workers.submit(self._decode, cells[start : start + PICTURES_A_TASK]) for start in starts]
+
+    def _put(self, item: Window | BaseException | None) -> None:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def _decode(self, cells: list[str | bytes | None]) -> list[Picture | str]:
+        return ["no value" if cell is None else self._picture(cell) for cell in cells]
+
+    def _picture(self, value: str | bytes) -> Picture | str:
+        assert self._loader is not None
+        assert self._preprocessor is not None
+        try:
+            data = self._loader.load(value)
+            with self._decoding:
+                started = time.perf_counter()
+                picture = Picture(content_hash=content_hash(data), pixels=self._preprocessor.decode(data))
+                self.seconds.add_decoding(time.perf_counter() - started)
+        except AbsentImage as absent:
+            return absent.reason
+        return picture

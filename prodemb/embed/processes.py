@@ -1,0 +1,141 @@
+"""Several workers at once: one process each, shards dealt out as they come to them."""
+
+import multiprocessing
+import os
+import pickle
+import queue
+import signal
+import threading
+import traceback
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from prodemb.embed.worker import Job, Listener, Spent, make_shards
+from prodemb.errors import ProdembError, WorkerError
+from prodemb.shards.format import ShardRecord, ShardSchema
+
+POLL_SECONDS = 1.0
+"""How often it is looked whether all workers are alive."""
+
+
+def make_shards_in_processes(job: Job, *, is_done: list[bool], listener: Listener) -> Spent:
+    """Make the shards that are not done by `job.num_workers` processes; whoever comes to a shard first makes it.
+
+    Args:
+        is_done: one for each shard of the catalog.
+
+    Raises:
+        WorkerError: a worker died.
+        ProdembError: what a worker raised.
+    """
+    context = multiprocessing.get_context("spawn")
+    taken = context.Array("b", is_done)
+    messages: multiprocessing.Queue[tuple[str, Any]] = context.Queue()
+    workers = {
+        place: context.Process(
+            target=_work, args=(job, place, taken, messages), name=f"prodemb worker {place}", daemon=True
+        )
+        for place in range(job.num_workers)
+    }
+    spent = Spent()
+    started = False
+    try:
+        for worker in workers.values():
+            worker.start()
+        while workers:
+            name, value = _next(messages, workers=workers)
+            if name == "started":
+                if not started:
+                    listener.started(value)
+                started = True
+            elif name == "encoded":
+                listener.encoded(value)
+            elif name == "written":
+                listener.written(*value)
+            elif name == "finished":
+                place, its_part = value
+                workers.pop(place).join()
+                spent += its_part
+            else:
+                raise value
+    finally:
+        for worker in workers.values():
+            if worker.is_alive():
+                worker.terminate()
+            worker.join()
+    return spent
+
+
+def _next(messages: "multiprocessing.Queue[tuple[str, Any]]", *, workers: dict[int, SpawnProcess]) -> tuple[str, Any]:
+    """The next message; looks after the workers while there is none."""
+    while True:
+        dead = [worker for worker in workers.values() if worker.exitcode is not None]
+        try:
+            return messages.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            # What a worker says before it ends arrives before this.
+            if dead:
+                raise WorkerError(_obituary(dead[0])) from None
+
+
+def _obituary(worker: SpawnProcess) -> str:
+    code = worker.exitcode or 0
+    how = f"was killed by signal {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+    hint = "; perhaps for want of memory" if code == -signal.SIGKILL else ""
+    return f"{worker.name} {how}{hint}; what is finished stays, the same command goes on from there"
+
+
+class _Messages:
+    """A listener in a worker's process that tells the main process."""
+
+    def __init__(self, messages: "multiprocessing.Queue[tuple[str, Any]]") -> None:
+        self._messages = messages
+
+    def started(self, schema: ShardSchema) -> None:
+        self._messages.put(("started", schema))
+
+    def encoded(self, num_products: int) -> None:
+        self._messages.put(("encoded", num_products))
+
+    def written(self, index: int, record: ShardRecord) -> None:
+        self._messages.put(("written", (index, record)))
+
+
+def _work(job: Job, place: int, taken: Any, messages: "multiprocessing.Queue[tuple[str, Any]]") -> None:
+    """A worker's whole life."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the main process, which ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def take(shard: int) -> bool:
+        with taken.get_lock():
+            if taken[shard]:
+                return False
+            taken[shard] = True
+            return True
+
+    try:
+        messages.put(("finished", (place, make_shards(job, place=place, is_mine=take, listener=_Messages(messages)))))
+    except BaseException as error:
+        messages.put(("failed", _portable(error)))
+
+
+def _portable(error: BaseException) -> BaseException:
+    """The error as it can be sent to another process; one that is not of ours keeps its traceback as a note."""
+    if isinstance(error, ProdembError):
+        return error
+    text = "".join(traceback.format_exception(error))
+    try:
+        error = pickle.loads(pickle.dumps(error))
+    except Exception:
+        error = RuntimeError(str(error))
+    error.add_note(text)
+    return error
+
+
+def _end_with_parent() -> None:
+    """Leave at once when the main process is gone: another run may take the folder then."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,363 @@
+"""What each row of the benchmark does, and the process of its own that it does it in.
+
+    ceiling     the bare towers on ready tensors: the very batches that embed forms, float16 results on the CPU; one
+                after another on all cores, or one on each core, whichever was faster at a trial
+    embed       embed() from opening the catalog to finished shards, loading the checkpoint included; one worker
+    naive       transformers' own model and processor in a plain loop, loading the checkpoint included, float32
+    peer        sentence-transformers with its default settings, loaded beforehand, float32
+
+Nothing heavy is imported before a row asks for it, so that a row's peak memory is its own.
+"""
+
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+    from recording import Batch
+
+RowName = Literal["ceiling", "embed", "naive", "peer"]
+ROW_NAMES: tuple[RowName, ...] = ("ceiling", "embed", "naive", "peer")
+
+CATALOG = "catalog.parquet"
+INPUTS = "inputs.json"
+BATCHES = "batches.pt"
+BATCH = 32
+"""Texts or pictures at a time for naive; sentence-transformers' own default for peer."""
+PICTURES_OPEN = 256
+CUDA_STREAMS = 2
+
+Run = Callable[[], None]
+Row = Callable[[Path], Run]
+"""Takes a folder of products and gives what is timed."""
+
+
+class RowError(Exception):
+    """A row failed; says why in one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a row's process is told."""
+
+    row: RowName
+    model: str
+    """`bundled`, a folder or a hub id."""
+    model_folder: str
+    device: str
+    dtype: str
+    """Of embed and ceiling."""
+    features: tuple[str, ...]
+    products: str
+    """The folder of the products that are timed."""
+    few: str
+    """The folder of a few of them, to warm up on."""
+    out: str
+    """A folder for what the row writes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """One run of a row."""
+
+    seconds: float
+    peak_mb: float
+    """Of the process since it began."""
+    gpu_peak_mb: float
+    """Device memory that torch allocated at most; 0 without CUDA."""
+    others_seconds: float
+    """Processor time that other processes took meanwhile."""
+
+
+class RowProcess:
+    """A process that prepares one row and then runs it whenever it is told to."""
+
+    def __init__(self, job: Job) -> None:
+        """Start it; it prepares in the background."""
+        Path(job.out).mkdir(parents=True, exist_ok=True)
+        self._log = Path(job.out) / f"{job.row}.log"
+        quiet = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, json.dumps(asdict(job))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=os.environ | quiet,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def when_ready(self) -> Self:
+        """Itself, once the row is prepared and warmed up.
+
+        Raises:
+            RowError: it failed.
+        """
+        self._answer()
+        return self
+
+    def run(self) -> Timing:
+        """Run the row once.
+
+        Raises:
+            RowError: it failed.
+        """
+        assert self._process.stdin is not None
+        try:
+            print("run", file=self._process.stdin, flush=True)
+        except BrokenPipeError:
+            self._answer()
+        return Timing(**self._answer())
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            said = self._log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+            raise RowError(f"its process ended with status {self._process.wait()}: {said[-1]}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise RowError(answer["error"])
+        return answer
+
+
+def main() -> None:
+    """The row's process: prepare, say so, then run once for each line that comes in."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print must not come between the answers
+    told = json.loads(sys.argv[1])
+    job = Job(**told | {"features": tuple(told["features"])})
+    try:
+        row = prepare(job)
+        row(Path(job.few))()
+        run = row(Path(job.products))
+        print("{}", file=answers)
+        for _ in sys.stdin:
+            gc.collect()
+            others_before = busy_seconds() - time.process_time()
+            started = time.perf_counter()
+            run()
+            seconds = time.perf_counter() - started
+            others = max(0.0, busy_seconds() - time.process_time() - others_before)
+            timing = Timing(seconds=seconds, peak_mb=peak_mb(), gpu_peak_mb=gpu_peak_mb(), others_seconds=others)
+            print(json.dumps(asdict(timing)), file=answers)
+    except Exception as error:
+        first_line = (str(error).strip().splitlines() or [""])[0]
+        print(json.dumps({"error": f"{type(error).__name__}: {first_line}"}), file=answers)
+
+
+def prepare(job: Job) -> Row:
+    """Load what the row needs and does not count."""
+    match job.row:
+        case "ceiling":
+            return ceiling(job)
+        case "embed":
+            return embed(job)
+        case "naive":
+            return naive(job)
+        case "peer":
+            return peer(job)
+
+
+def ceiling(job: Job) -> Row:
+    import torch
+
+    from prodemb.towers.checkpoint import find_checkpoint
+    from prodemb.towers.load import load_towers
+
+    towers = load_towers(find_checkpoint(job.model), device=job.device, dtype=job.dtype)  # type: ignore[arg-type]
+
+    def row(products: Path) -> Run:
+        batches = torch.load(products / BATCHES, map_location=towers.device)
+
+        @torch.inference_mode()
+        def encode(batch: "Batch") -> None:
+            tower, inputs, named = batch
+            vectors_of = towers.text_vectors if tower == "text" else towers.image_vectors
+            vectors_of(*inputs, **named).half().cpu()
+
+        return faster(
+            lambda: deque(map(encode, batches), maxlen=0),
+            lambda: side_by_side(encode, batches, device=towers.device),
+        )
+
+    return row
+
+
+def side_by_side(encode: "Callable[[Batch], None]", batches: "list[Batch]", *, device: "torch.device") -> None:
+    """One batch a core, each by one thread; on CUDA in two streams."""
+    import torch
+
+    num_threads = torch.get_num_threads()
+    on_cuda = device.type == "cuda"
+
+    def start_thread() -> None:
+        if on_cuda:
+            torch.cuda.set_stream(torch.cuda.Stream(device))
+        else:
+            torch.set_num_threads(1)
+
+    if not on_cuda:
+        torch.set_num_threads(1)
+    with ThreadPoolExecutor(CUDA_STREAMS if on_cuda else num_threads, initializer=start_thread) as threads:
+        deque(threads.map(encode, batches), maxlen=0)
+    torch.set_num_threads(num_threads)
+
+
+def faster(*ways: Callable[[], object]) -> Run:
+    """The way that takes less time now."""
+    seconds = []
+    for way in ways:
+        started = time.perf_counter()
+        way()
+        seconds.append(time.perf_counter() - started)
+    best = ways[seconds.index(min(seconds))]
+
+    def run() -> None:
+        best()
+
+    return run
+
+
+def embed(job: Job) -> Row:
+    import shutil
+
+    from prodemb.catalog.images import ImagesConfig
+    from prodemb.catalog.reader import CatalogConfig, open_catalog
+    from prodemb.embed.config import EmbedConfig
+    from prodemb.embed.embed import embed as embed_catalog
+
+    config = EmbedConfig.model_validate(
+        {"model": job.model, "out": f"{job.out}/shards", "features": job.features}
+        | {"device": job.device, "dtype": job.dtype, "workers": 1}
+    )
+
+    def run(products: Path) -> None:
+        shutil.rmtree(config.out, ignore_errors=True)
+        catalog = open_catalog(CatalogConfig(path=str(products / CATALOG)))
+        embed_catalog(config, catalog=catalog, images=ImagesConfig(allow_outside_root=True))
+
+    return lambda products: partial(run, products)
+
+
+def naive(job: Job) -> Row:
+    import torch
+    from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+    device = _device(job)
+
+    def row(products: Path) -> Run:
+        inputs = json.loads((products / INPUTS).read_text())
+
+        @torch.inference_mode()
+        def run() -> None:
+            clip = AutoModel.from_pretrained(job.model_folder, dtype=torch.float32).to(device).eval()
+            tokenizer = AutoTokenizer.from_pretrained(job.model_folder)
+            for texts in inputs["texts"].values():
+                for start in range(0, len(texts), BATCH):
+                    some = texts[start : start + BATCH]
+                    tokens = tokenizer(some, padding="max_length", truncation=True, return_tensors="pt").to(device)
+                    clip.get_text_features(**tokens).pooler_output.cpu()
+            if inputs["pictures"]:
+                processor = AutoImageProcessor.from_pretrained(job.model_folder)
+                for pictures in opened(inputs["pictures"], at_once=BATCH):
+                    pixels = processor(pictures, return_tensors="pt")["pixel_values"].to(device)
+                    clip.get_image_features(pixel_values=pixels).pooler_output.cpu()
+
+        return run
+
+    return row
+
+
+def peer(job: Job) -> Row:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    clip = SentenceTransformer(job.model_folder, device=_device(job), model_kwargs={"dtype": torch.float32})
+
+    def row(products: Path) -> Run:
+        inputs = json.loads((products / INPUTS).read_text())
+
+        def run() -> None:
+            for texts in inputs["texts"].values():
+                clip.encode(texts, show_progress_bar=False)
+            for pictures in opened(inputs["pictures"], at_once=PICTURES_OPEN):
+                clip.encode(pictures, show_progress_bar=False)
+
+        return run
+
+    return row
+
+
+def opened(paths: list[str], *, at_once: int) -> "Iterator[list[Image.Image]]":
+    """Pictures from their files, some at a time; broken ones are left out."""
+    from PIL import Image
+
+    for start in range(0, len(paths), at_once):
+        pictures = []
+        for path in paths[start : start + at_once]:
+            try:
+                pictures.append(Image.open(path).convert("RGB"))
+            except OSError:
+                continue
+        if pictures:
+            yield pictures
+
+
+def peak_mb() -> float:
+    """The most memory that this process has had resident."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def gpu_peak_mb() -> float:
+    """The most device memory that torch has allocated."""
+    import torch
+
+    return torch.cuda.max_memory_allocated() / (1 << 20) if torch.cuda.is_initialized() else 0.0
+
+
+def busy_seconds() -> float:
+    """Processor time of all processes of the machine so far; the caller's own where that cannot be read."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return time.process_time()
+    user, nice, system, _, _, *interrupts = map(int, stat.read_text().splitlines()[0].split()[1:9])
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
+def _device(job: Job) -> str:
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if job.device == "auto" else job.device
+
+
+if __name__ == "__main__":
+    main()

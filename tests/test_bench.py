@@ -1,0 +1,66 @@
+"""The benchmarks as `make bench` runs them, at their smallest: every figure is there and above zero."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCH = Path(__file__).parent / "bench"
+
+
+def bench(script: str, *arguments: str) -> dict[str, Any]:
+    """Run a benchmark and return its JSON."""
+    result = subprocess.run(
+        [sys.executable, str(BENCH / script), *arguments, "--json"],
+        cwd=BENCH.parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert result.returncode == 0, result.stderr
+    figures: dict[str, Any] = json.loads(result.stdout)
+    return figures
+
+
+@pytest.mark.end_to_end
+def test_stage_one_gives_every_figure() -> None:
+    figures = bench("stage_one.py", "--quick")
+    has_peer = importlib.util.find_spec("sentence_transformers") is not None
+    assert figures["failed"].keys() == (set() if has_peer else {"bundled: peer"})
+
+    (model,) = figures["models"]
+    assert model["num_products"] == 24
+    assert 0 < model["towers"]["num_tokens"] <= model["towers"]["num_padded_tokens"]
+    assert model["towers"]["num_pictures"] > 0
+    assert list(model["rows"]) == ["ceiling", "embed", "naive", *(["peer"] if has_peer else [])]
+    for name, row in model["rows"].items():
+        assert row["products_per_s"] > 0, name
+        assert row["peak_mb"] > 0, name
+        assert len(row["seconds"]) == 1, name
+        ratios = {other: row[f"to_{other}"] for other in model["rows"] if other != "embed"}
+        assert all(ratio > 0 for ratio in ratios.values()), name
+        assert ratios.get(name, 1) == 1, name
+
+    assert [edge["edge"] for edge in model["decode"]] == [600, 800, 1000, 1200]
+    for edge in model["decode"]:
+        assert min(edge.values()) > 0
+        assert edge["worst_cosine"] > 0.99
+    assert {tower["tower"] for tower in model["precision"]} == {"text", "image"}
+    assert all(tower["worst_cosine"] > 0.99 for tower in model["precision"])
+    assert len(figures["shards"]) == 7
+    assert all(rate["gb_per_s"] > 0 and rate["to_copy"] > 0 for rate in figures["shards"])
+
+
+@pytest.mark.end_to_end
+def test_memory_is_measured_for_each_size() -> None:
+    figures = bench("stage_one_memory.py", "--sizes", "50")
+    (size,) = figures["sizes"]
+    assert size["num_products"] == 50
+    assert min(size["peak_mb"], size["products_per_s"]) > 0
+    assert figures["peak_ratio"] == 1
