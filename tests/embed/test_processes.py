@@ -1,0 +1,68 @@
+"""Several worker processes: the same shards as one, and none of them dies unnoticed."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prodemb.errors import ModelError, WorkerError
+from prodemb.shards.reader import open_shard_set
+from tests.embed.test_embed import contents, run
+
+MakeCatalog = Callable[[int], Path]
+
+
+@pytest.mark.end_to_end
+def test_two_workers_make_the_same_files_as_one(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
+    catalog = make_catalog(100)
+    one = run(catalog, tmp_path / "one", tiny_clip)
+    two = run(catalog, tmp_path / "two", tiny_clip, workers=2)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert (one.num_workers, two.num_workers) == (1, 2)
+    assert two.num_new == one.num_new == 100
+    assert two.spent.num_texts == one.spent.num_texts
+    assert run(catalog, tmp_path / "two", tiny_clip, workers=2).num_new == 0
+
+
+@pytest.mark.end_to_end
+def test_a_killed_worker_ends_the_run_and_the_next_one_goes_on(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(600), tmp_path / "shards"
+
+    def kill_one() -> None:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            children = [child for child in multiprocessing.active_children() if child.name == "prodemb worker 1"]
+            if children and len(list(out.glob("part-*.parquet"))) > 2 and children[0].pid is not None:
+                os.kill(children[0].pid, signal.SIGKILL)
+                return
+            time.sleep(0.005)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    with pytest.raises(WorkerError, match=r"prodemb worker 1 was killed by signal SIGKILL"):
+        run(catalog, out, tiny_clip, workers=2)
+    killer.join()
+    assert not multiprocessing.active_children()
+    report = run(catalog, out, tiny_clip)
+    assert report.num_new < 600
+    run(catalog, tmp_path / "whole", tiny_clip)
+    assert contents(out) == contents(tmp_path / "whole")
+    assert open_shard_set(out).num_products == 600
+
+
+@pytest.mark.end_to_end
+def test_what_a_worker_raises_is_raised(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
+    (tiny_copy := tmp_path / "clip").mkdir()
+    for path in tiny_clip.iterdir():
+        (tiny_copy / path.name).write_bytes(path.read_bytes())
+    (tiny_copy / "model.safetensors").write_bytes(b"not safetensors")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        run(make_catalog(40), tmp_path / "shards", tiny_copy, workers=2)
+    assert not multiprocessing.active_children()
