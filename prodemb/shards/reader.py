@@ -1,8 +1,8 @@
 """Reading shards: vectors as views of the mapped file, everything else as polars frames."""
 
 import mmap
+import os
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -31,18 +31,21 @@ class Shard:
         self.path = path
         self.num_products = record.num_products
         try:
-            found = path.stat().st_size
+            with path.open("rb") as file:
+                found = os.fstat(file.fileno()).st_size
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if found else None
         except FileNotFoundError:
             raise ShardError(f"{path}: missing, though the manifest lists it; embed again to redo it") from None
-        if found != record.num_bytes:
+        if found != record.num_bytes or self._map is None:
             raise ShardError(f"{path}: found {found:,} bytes, wanted {record.num_bytes:,}; embed again to redo it")
         try:
-            self._file = pq.ParquetFile(path, memory_map=True)
+            self._file = pq.ParquetFile(pa.BufferReader(self._map))
         except (pa.ArrowInvalid, OSError) as error:
             raise ShardError(f"{path}: not readable as Parquet ({error}); embed again to redo it") from None
-        self.schema = ShardSchema.from_metadata(self._file.metadata.metadata, path=path)
-        if self._file.metadata.num_rows != record.num_products:
-            found_rows = self._file.metadata.num_rows
+        self._metadata = self._file.metadata
+        self.schema = ShardSchema.from_metadata(self._metadata.metadata, path=path)
+        if self._metadata.num_rows != record.num_products:
+            found_rows = self._metadata.num_rows
             raise ShardError(f"{path}: found {found_rows:,} products, wanted {record.num_products:,}; embed again")
 
     def vectors(self, feature: Feature) -> Vectors:
@@ -67,21 +70,15 @@ class Shard:
         assert isinstance(frame, pl.DataFrame)
         return frame.select(columns)
 
-    @cached_property
-    def _map(self) -> mmap.mmap:
-        with self.path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
     def _mapped(self, feature: Feature) -> Vectors | None:
         """The column chunk's values as they lie in the file, or None if they are not one plain uncompressed page."""
-        metadata = self._file.metadata
-        if metadata.num_row_groups != 1:
+        if self._metadata.num_row_groups != 1:
             return None
-        group = metadata.row_group(0)
-        chunk = group.column(self._file.schema_arrow.get_field_index(feature))
+        index = self._metadata.schema.names.index(feature)
+        chunk = self._metadata.row_group(0).column(index)
         num_bytes = self.num_products * 2 * self.schema.dim
         plain = chunk.compression == "UNCOMPRESSED" and not chunk.has_dictionary_page
-        required = self._file.schema.column(self._file.schema_arrow.get_field_index(feature)).max_definition_level == 0
+        required = self._metadata.schema.column(index).max_definition_level == 0
         if not (plain and required and "PLAIN" in chunk.encodings):
             return None
         header = self._map[chunk.data_page_offset : chunk.data_page_offset + 16]
