@@ -53,8 +53,6 @@ class FeedSeconds:
 
     reading: float = 0.0
     decoding: float = 0.0
-    waiting: float = 0.0
-    """Seconds the towers' side waited for rows and pictures."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add_decoding(self, seconds: float) -> None:
@@ -108,13 +106,10 @@ class Feed:
 
     def __iter__(self) -> Iterator[Window]:
         while True:
-            started = time.perf_counter()
             try:
                 item = self._queue.get(timeout=PATIENCE_SECONDS)
             except queue.Empty:
                 raise CatalogError(f"{self._catalog.name}: no rows came for {PATIENCE_SECONDS:.0f} s") from None
-            finally:
-                self.seconds.waiting += time.perf_counter() - started
             if item is None:
                 return
             if isinstance(item, BaseException):
@@ -132,16 +127,12 @@ class Feed:
             CatalogError: the decoders have not answered within `PATIENCE_SECONDS`.
         """
         for task in window.pictures:
-            started = time.perf_counter()
             try:
-                pictures = task.result(timeout=PATIENCE_SECONDS)
+                yield from task.result(timeout=PATIENCE_SECONDS)
             except FutureTimeoutError:
                 raise CatalogError(
                     f"{self._catalog.name}: a picture was not ready after {PATIENCE_SECONDS:.0f} s"
                 ) from None
-            finally:
-                self.seconds.waiting += time.perf_counter() - started
-            yield from pictures
 
     def _read(self) -> None:
         try:

@@ -42,8 +42,6 @@ class Spent:
     text_tower: float = 0.0
     image_tower: float = 0.0
     writing: float = 0.0
-    waiting: float = 0.0
-    """While the towers had nothing left to be given."""
     num_texts: int = 0
     """Distinct texts that went through the tower."""
     num_images: int = 0
@@ -121,7 +119,6 @@ def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listene
         text_tower=pool.seconds.text,
         image_tower=pool.seconds.image,
         writing=writer.seconds,
-        waiting=feed.seconds.waiting,
         num_texts=pool.seconds.num_texts,
         num_images=pool.seconds.num_images,
         num_decode_threads=num_decode_threads,

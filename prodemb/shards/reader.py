@@ -33,11 +33,13 @@ class Shard:
         try:
             with path.open("rb") as file:
                 found = os.fstat(file.fileno()).st_size
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if found else None
+                if found != record.num_bytes:
+                    raise ShardError(
+                        f"{path}: found {found:,} bytes, wanted {record.num_bytes:,}; embed again to redo it"
+                    )
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError:
             raise ShardError(f"{path}: missing, though the manifest lists it; embed again to redo it") from None
-        if found != record.num_bytes or self._map is None:
-            raise ShardError(f"{path}: found {found:,} bytes, wanted {record.num_bytes:,}; embed again to redo it")
         try:
             self._file = pq.ParquetFile(pa.BufferReader(self._map))
         except (pa.ArrowInvalid, OSError) as error:

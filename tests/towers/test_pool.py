@@ -102,9 +102,13 @@ def test_a_failing_tower_stops_those_who_hand_over(towers: Towers, monkeypatch: 
         raise RuntimeError("broken tower")
 
     monkeypatch.setattr(towers, "text_vectors", broken)
-    with pytest.raises(RuntimeError, match="broken tower"), TowerPool(towers, batch_tokens=1) as pool:
-        for _ in range(100):
-            pool.texts(TEXTS)
+    with TowerPool(towers, batch_tokens=1) as pool, pytest.raises(RuntimeError, match="broken tower"):
+        hand_over_again_and_again(pool)
+
+
+def hand_over_again_and_again(pool: TowerPool) -> None:
+    for _ in range(100):
+        pool.texts(TEXTS)
 
 
 def test_the_batch_grows_until_it_stops_paying() -> None:
