@@ -33,7 +33,8 @@ def num_devices(name: DeviceName) -> int:
 def fastest_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it (CUDA from Ampere, CPUs with AVX-512 BF16 or AMX), else float32."""
     if device.type == "cuda":
-        supported = torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):
+            supported = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if supported else torch.float32

@@ -117,6 +117,11 @@ class ImageLoader:
         return self._config.concurrency
 
     @property
+    def deadline_s(self) -> float:
+        """Seconds that one picture may take."""
+        return self._config.deadline_s
+
+    @property
     def rules(self) -> str:
         """The settings that decide which pictures are let in: where they change, a picture may come or go."""
         config = self._config
@@ -269,7 +274,6 @@ def _retry_after(value: str) -> float:
     if value.strip().isdigit():
         return float(value)
     try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
+        return max(0.0, (parsedate_to_datetime(value).astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return 0.0
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())

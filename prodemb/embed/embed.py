@@ -12,7 +12,7 @@ from prodemb.device import choose_device, num_devices
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.processes import make_shards_in_processes
 from prodemb.embed.worker import Job, Spent, make_shards
-from prodemb.errors import FingerprintError, ShardError
+from prodemb.errors import CatalogError, FingerprintError, ShardError
 from prodemb.files import writing_to
 from prodemb.hashes import rows_hashes
 from prodemb.shards.format import Manifest, ShardRecord, ShardSchema, has_manifest, read_manifest, shard_name
@@ -83,6 +83,8 @@ def embed(
     started = time.perf_counter()
     folder = Path(config.out)
     num_products = catalog.check_ids()
+    if not num_products:
+        raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
     checkpoint = find_checkpoint(config.model, revision=config.revision)
     with writing_to(folder):
         old = _old_manifest(folder, config=config, checkpoint=checkpoint, replace=replace)
@@ -157,7 +159,17 @@ class _Run:
         self._write_manifest(complete=False)
 
     def finish(self) -> Manifest:
-        """Mark the set complete, and remove shards that the catalog no longer reaches."""
+        """Mark the set complete, and remove shards that the catalog no longer reaches.
+
+        Raises:
+            CatalogError: the shards do not hold as many products as the catalog had.
+        """
+        num_made = sum(record.num_products for record in self._records.values())
+        if num_made != self._num_products:
+            raise CatalogError(
+                f"{self._catalog.name}: changed while it was read: found {num_made:,} products, {self._num_products:,} "
+                "when the run began; run again"
+            )
         manifest = self._write_manifest(complete=True)
         recorded = {record.name for record in manifest.shards}
         for path in self._folder.glob("part-*.parquet"):

@@ -7,15 +7,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prodemb.embed.feed import Feed, Window
+from prodemb.embed.feed import NO_VALUE, Feed, Window
 from prodemb.features import Feature
 from prodemb.hashes import RowsHash, content_hash
 from prodemb.shards.format import HASH_BYTES
 from prodemb.shards.writer import EncodedFeature
 from prodemb.towers.pool import Encoding, TowerPool
 
-NO_VALUE = "no value"
-"""The reason of a vector that is absent because the catalog's cell is empty."""
 ABSENT = -1
 """The place of a content that there is not: the one behind the last."""
 
@@ -78,7 +76,6 @@ class ShardEncoder:
 
     def take(self, window: Window, *, feed: Feed) -> None:
         """Hand one window's new contents to the towers."""
-        self._rows_hash.update(window.rows)
         self._rows.append(window.rows.drop_columns(["image"]))
         self._take_texts(window.rows)
         if "image" in self._places:

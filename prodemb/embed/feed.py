@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -25,7 +24,10 @@ WINDOWS_AHEAD = 4
 PICTURES_A_TASK = 4
 """Pictures that a worker takes at once: each task costs 30 microseconds that no other thread can use."""
 PATIENCE_SECONDS = 600.0
-"""A picture or a window that has not come by then ends the run with an error: nothing waits for ever."""
+"""A reader that has not got on for so long ends the run with an error, and so do pictures, or where their deadline is
+long, twice the deadlines of a task: nothing waits for ever."""
+NO_VALUE = "no value"
+"""The reason of a vector that is absent because the catalog's cell is empty."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Window:
 
     shard: int
     rows: pa.Table
+    rows_hash: RowsHash
+    """The shard's; it holds these rows, and those of the windows before."""
     pictures: "list[Future[list[Picture | str]]]"
     """Of some rows each, in order: the picture, or the reason why there is none. Empty if none were asked for."""
 
@@ -91,6 +95,9 @@ class Feed:
         num_threads = max(num_workers, 0 if loader is None else loader.concurrency)
         self._workers = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
         self._decoding = threading.Semaphore(num_workers)
+        deadline_s = 0.0 if loader is None else loader.deadline_s
+        self._patience_s = max(PATIENCE_SECONDS, 2 * PICTURES_A_TASK * deadline_s)
+        self._got_on = time.monotonic()
         self._reader = threading.Thread(target=self._read, name="read", daemon=True)
 
     def __enter__(self) -> Self:
@@ -107,18 +114,16 @@ class Feed:
     def __iter__(self) -> Iterator[Window]:
         while True:
             try:
-                item = self._queue.get(timeout=PATIENCE_SECONDS)
+                item = self._queue.get(timeout=1.0)
             except queue.Empty:
-                raise CatalogError(f"{self._catalog.name}: no rows came for {PATIENCE_SECONDS:.0f} s") from None
+                if time.monotonic() - self._got_on > PATIENCE_SECONDS:
+                    raise CatalogError(f"{self._catalog.name}: no rows came for {PATIENCE_SECONDS:.0f} s") from None
+                continue
             if item is None:
                 return
             if isinstance(item, BaseException):
                 raise item
             yield item
-
-    def rows_hash(self) -> RowsHash:
-        """A fresh hash for the rows of one shard."""
-        return RowsHash(self._loader)
 
     def pictures(self, window: Window) -> Iterator[Picture | str]:
         """The window's decoded pictures, one a row, or the reason why there is none.
@@ -128,10 +133,10 @@ class Feed:
         """
         for task in window.pictures:
             try:
-                yield from task.result(timeout=PATIENCE_SECONDS)
-            except FutureTimeoutError:
+                yield from task.result(timeout=self._patience_s)
+            except TimeoutError:
                 raise CatalogError(
-                    f"{self._catalog.name}: a picture was not ready after {PATIENCE_SECONDS:.0f} s"
+                    f"{self._catalog.name}: a picture was not ready after {self._patience_s:.0f} s"
                 ) from None
 
     def _read(self) -> None:
@@ -142,15 +147,18 @@ class Feed:
                 started = time.perf_counter()
                 rows = next(batches, None)
                 self.seconds.reading += time.perf_counter() - started
+                self._got_on = time.monotonic()
                 if rows is None:
                     self._put(None)
                     return
                 if place // self._shard_size != shard:
                     shard = place // self._shard_size
                     is_mine = self._is_mine(shard)
+                    rows_hash = RowsHash(self._loader)
                 place += rows.num_rows
                 if is_mine:
-                    self._put(Window(shard=shard, rows=rows, pictures=self._submit(rows)))
+                    rows_hash.update(rows)
+                    self._put(Window(shard=shard, rows=rows, rows_hash=rows_hash, pictures=self._submit(rows)))
         except BaseException as error:
             self._put(error)
 
@@ -170,7 +178,7 @@ class Feed:
                 continue
 
     def _decode(self, cells: list[str | bytes | None]) -> list[Picture | str]:
-        return ["no value" if cell is None else self._picture(cell) for cell in cells]
+        return [NO_VALUE if cell is None or self._stop.is_set() else self._picture(cell) for cell in cells]
 
     def _picture(self, value: str | bytes) -> Picture | str:
         assert self._loader is not None
@@ -183,4 +191,7 @@ class Feed:
                 self.seconds.add_decoding(time.perf_counter() - started)
         except AbsentImage as absent:
             return absent.reason
+        except Exception as error:
+            # One picture must not end a run, whatever its server or its bytes make a library raise.
+            return f"cannot be loaded ({type(error).__name__})"
         return picture

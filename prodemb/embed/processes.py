@@ -6,6 +6,7 @@ import pickle
 import queue
 import signal
 import threading
+import time
 import traceback
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
@@ -17,10 +18,17 @@ from prodemb.shards.format import ShardRecord, ShardSchema
 
 POLL_SECONDS = 1.0
 """How often it is looked whether all workers are alive."""
+LAST_WORDS_SECONDS = 3.0
+"""How long what a dead worker has said may take to arrive."""
+END_SECONDS = 5.0
+"""How long a worker may take to end when it is told to."""
 
 
 def make_shards_in_processes(job: Job, *, is_done: list[bool], listener: Listener) -> Spent:
     """Make the shards that are not done by `job.num_workers` processes; whoever comes to a shard first makes it.
+
+    They are started afresh (spawn), so a script that calls this needs `if __name__ == "__main__":`, as Python's
+    multiprocessing says.
 
     Args:
         is_done: one for each shard of the catalog.
@@ -40,11 +48,16 @@ def make_shards_in_processes(job: Job, *, is_done: list[bool], listener: Listene
     }
     spent = Spent()
     started = False
+    died_at: dict[int, float] = {}
     try:
         for worker in workers.values():
             worker.start()
         while workers:
-            name, value = _next(messages, workers=workers)
+            _look_after(workers, died_at=died_at)
+            try:
+                name, value = messages.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                continue
             if name == "started":
                 if not started:
                     listener.started(value)
@@ -61,27 +74,32 @@ def make_shards_in_processes(job: Job, *, is_done: list[bool], listener: Listene
                 raise value
     finally:
         for worker in workers.values():
-            if worker.is_alive():
-                worker.terminate()
-            worker.join()
+            _end(worker)
     return spent
 
 
-def _next(messages: "multiprocessing.Queue[tuple[str, Any]]", *, workers: dict[int, SpawnProcess]) -> tuple[str, Any]:
-    """The next message; looks after the workers while there is none."""
-    while True:
-        dead = [worker for worker in workers.values() if worker.exitcode is not None]
-        try:
-            return messages.get(timeout=POLL_SECONDS)
-        except queue.Empty:
-            # What a worker says before it ends arrives before this.
-            if dead:
-                raise WorkerError(_obituary(dead[0])) from None
+def _look_after(workers: dict[int, SpawnProcess], *, died_at: dict[int, float]) -> None:
+    """Raise WorkerError for a worker that is dead and has not said why, once its last words have had time to come."""
+    for place, worker in workers.items():
+        now = time.monotonic()
+        if worker.exitcode is not None and now - died_at.setdefault(place, now) > LAST_WORDS_SECONDS:
+            raise WorkerError(_obituary(worker))
+
+
+def _end(worker: SpawnProcess) -> None:
+    if worker.pid is None:  # never started
+        return
+    worker.terminate()
+    worker.join(END_SECONDS)
+    if worker.is_alive():
+        worker.kill()
+        worker.join(END_SECONDS)
 
 
 def _obituary(worker: SpawnProcess) -> str:
     code = worker.exitcode or 0
-    how = f"was killed by signal {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+    names = {-number.value: number.name for number in signal.Signals}
+    how = f"was killed by signal {names.get(code, -code)}" if code < 0 else f"ended with status {code}"
     hint = "; perhaps for want of memory" if code == -signal.SIGKILL else ""
     return f"{worker.name} {how}{hint}; what is finished stays, the same command goes on from there"
 
@@ -118,6 +136,9 @@ def _work(job: Job, place: int, taken: Any, messages: "multiprocessing.Queue[tup
         messages.put(("finished", (place, make_shards(job, place=place, is_mine=take, listener=_Messages(messages)))))
     except BaseException as error:
         messages.put(("failed", _portable(error)))
+        messages.close()
+        messages.join_thread()
+        os._exit(1)  # a thread that hangs must not keep it
 
 
 def _portable(error: BaseException) -> BaseException:

@@ -68,7 +68,8 @@ class Listener(Protocol):
 def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listener: Listener) -> Spent:
     """Make those shards of the catalog for which `is_mine` says so; it is asked once a shard, in their order.
 
-    A shard's file is a function of its rows and the checkpoint alone: any worker makes the same.
+    A shard's file is a function of its rows, the checkpoint, the number format and `batch_tokens`: on a CPU any worker
+    makes the same.
 
     Args:
         place: this worker's number, which decides its device.
@@ -87,8 +88,8 @@ def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listene
     listener.started(schema)
     num_decode_threads = max(1, (config.decode_workers or os.cpu_count() or 1) // job.num_workers)
     with (
-        ImageLoader(job.images, root=job.catalog.image_root) as loader,
-        TowerPool(towers, batch_tokens=config.batch_tokens) as pool,
+        ImageLoader(_share(job.images, num_workers=job.num_workers), root=job.catalog.image_root) as loader,
+        TowerPool(towers, batch_tokens=config.batch_tokens, pictures_at_most=config.window_size()) as pool,
         Feed(
             job.catalog,
             loader=loader if "image" in config.features else None,
@@ -106,9 +107,10 @@ def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listene
                 if encoder is not None:
                     writer.write(current, encoder)
                 current = window.shard
-                encoder = ShardEncoder(pool=pool, features=config.features, rows_hash=feed.rows_hash())
+                encoder = ShardEncoder(pool=pool, features=config.features, rows_hash=window.rows_hash)
             assert encoder is not None
             encoder.take(window, feed=feed)
+            writer.check()
             listener.encoded(window.rows.num_rows)
         if encoder is not None:
             writer.write(current, encoder)
@@ -124,6 +126,11 @@ def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listene
         num_decode_threads=num_decode_threads,
         num_tower_threads=pool.num_threads,
     )
+
+
+def _share(images: ImagesConfig, *, num_workers: int) -> ImagesConfig:
+    """What one of several workers may fetch at a time."""
+    return images.model_copy(update={"concurrency": max(1, images.concurrency // num_workers)})
 
 
 class _ShardWriter:
@@ -145,6 +152,11 @@ class _ShardWriter:
         """Start writing a shard, once the one before it is written: at most two are in memory."""
         self.wait()
         self._writing = self._thread.submit(self._write, index, encoder)
+
+    def check(self) -> None:
+        """Raise what went wrong in writing, without waiting."""
+        if self._writing is not None and self._writing.done():
+            self._writing.result()
 
     def wait(self) -> None:
         """Wait for the shard that is being written."""

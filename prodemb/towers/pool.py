@@ -30,8 +30,8 @@ Vectors = npt.NDArray[np.float16]
 
 CPU_BATCH_TOKENS = 512
 """Padded tokens a batch on a CPU, where activations must stay in the core's cache: 4,096 are 15 % slower (ViT-B/32)."""
-FIRST_BATCH_TOKENS, MOST_BATCH_TOKENS = 4_096, 262_144
-"""Between these the best number is found by trial on CUDA."""
+FIRST_BATCH_TOKENS = 4_096
+"""From here on the best number is found by trial on CUDA."""
 PAYS = 1.05
 """A batch of twice the size must be this much faster, or the smaller one is kept."""
 CUDA_STREAMS = 2
@@ -84,10 +84,11 @@ class TowerPool:
     Use it in a `with` block. Within, torch runs each operation on one CPU core, here and in threads started meanwhile.
     """
 
-    def __init__(self, towers: Towers, *, batch_tokens: int | None = None) -> None:
+    def __init__(self, towers: Towers, *, batch_tokens: int | None = None, pictures_at_most: int = 1024) -> None:
         """
         Args:
             batch_tokens: by default `CPU_BATCH_TOKENS`, and on CUDA found by trial.
+            pictures_at_most: no more will be handed over at once, so the trial need not go further.
         """
         self.towers = towers
         self.seconds = TowerSeconds()
@@ -95,10 +96,14 @@ class TowerPool:
         self._torch_threads = torch.get_num_threads()
         self.num_threads = CUDA_STREAMS if self._on_cuda else self._torch_threads
         if batch_tokens is None:
-            batch_tokens = _found_by_trial(towers) if self._on_cuda else CPU_BATCH_TOKENS
+            batch_tokens = (
+                _found_by_trial(towers, pictures_at_most=pictures_at_most) if self._on_cuda else CPU_BATCH_TOKENS
+            )
         self.batch_tokens = batch_tokens
         self._threads = ThreadPoolExecutor(self.num_threads, thread_name_prefix="tower", initializer=self._start_thread)
         self._queued = threading.Semaphore((1 + QUEUED_A_THREAD) * self.num_threads)
+        self._running = threading.Semaphore(self.num_threads)
+        self._alone = threading.Lock()
         self._stream = threading.local()
         self._failure: BaseException | None = None
 
@@ -112,9 +117,11 @@ class TowerPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._threads.shutdown(wait=True, cancel_futures=kind is not None)
-        if not self._on_cuda:
-            torch.set_num_threads(self._torch_threads)
+        try:
+            self._threads.shutdown(wait=kind is None, cancel_futures=True)
+        finally:
+            if not self._on_cuda:
+                torch.set_num_threads(self._torch_threads)
 
     @property
     def pictures_a_batch(self) -> int:
@@ -124,9 +131,8 @@ class TowerPool:
     def texts(self, texts: Sequence[str]) -> Encoding:
         """Encode strings, those of like length together."""
         encoding = Encoding(len(texts), dim=self.towers.dim)
-        preprocessor = self.towers.text
-        tokens = preprocessor.tokenize(texts)
-        lengths = [preprocessor.max_length if preprocessor.pad_to_max else len(ids) for ids in tokens]
+        tokens = self.towers.text.tokenize(texts)
+        lengths = [self._padded_length([ids]) for ids in tokens]
         for places in token_batches(lengths, max_tokens=self.batch_tokens):
             batch = [tokens[place] for place in places]
             encoding.add(np.asarray(places), self._submit(self._encode_texts, batch))
@@ -148,6 +154,7 @@ class TowerPool:
         if not self._queued.acquire(timeout=PATIENCE_SECONDS):
             raise ModelError(f"the towers took no batch for {PATIENCE_SECONDS:.0f} s")
         if self._failure is not None:
+            self._queued.release()
             raise self._failure
         future = self._threads.submit(run, batch)
         future.add_done_callback(self._done)
@@ -166,37 +173,66 @@ class TowerPool:
 
     def _encode_texts(self, batch: list[list[int]]) -> Vectors:
         started = time.perf_counter()
-        vectors = self._fitting(self._text_vectors, batch, tokens=len(batch) * max(map(len, batch)))
+        vectors = self._fitting(self._text_vectors, batch, tokens_each=self._padded_length(batch))
         with self.seconds.lock:
             self.seconds.text += time.perf_counter() - started
         return vectors
 
     def _encode_images(self, batch: list[npt.NDArray[np.uint8]]) -> Vectors:
         started = time.perf_counter()
-        vectors = self._fitting(self._image_vectors, batch, tokens=len(batch) * self.towers.image_tokens)
+        vectors = self._fitting(self._image_vectors, batch, tokens_each=self.towers.image_tokens)
         with self.seconds.lock:
             self.seconds.image += time.perf_counter() - started
         return vectors
 
-    def _fitting(self, vectors_of: "Callable[[list[Any]], Tensor]", batch: "list[Any]", *, tokens: int) -> Vectors:
-        """Encode a batch; where the device has too little memory for it, in halves, and later batches are smaller."""
+    def _fitting(self, vectors_of: "Callable[[list[Any]], Tensor]", batch: "list[Any]", *, tokens_each: int) -> Vectors:
+        """Encode a batch; where the device's memory is too small beside other batches, alone, and then in pieces."""
+        with self._running:
+            try:
+                return self._run(vectors_of, batch)
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+        with self._alone:
+            for _ in range(self.num_threads):
+                self._running.acquire()
+            try:
+                return self._in_pieces(vectors_of, batch, tokens_each=tokens_each)
+            finally:
+                self._running.release(self.num_threads)
+
+    def _in_pieces(
+        self, vectors_of: "Callable[[list[Any]], Tensor]", batch: "list[Any]", *, tokens_each: int
+    ) -> Vectors:
+        """Encode a batch while no other runs; if it does not fit even so, in halves, and later batches are smaller."""
+        if self._on_cuda:
+            torch.cuda.empty_cache()
         try:
-            with torch.inference_mode(), self._own_stream():
-                vectors: Vectors = vectors_of(batch).half().cpu().numpy()
-                return vectors
-        except torch.OutOfMemoryError:
+            return self._run(vectors_of, batch)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
             if len(batch) == 1:
                 raise ModelError(
                     f"{self.towers.checkpoint.name}: too little memory on {self.towers.device} for a batch of one"
                 ) from None
         half = len(batch) // 2
-        if tokens // 2 < self.batch_tokens:
-            self.batch_tokens = tokens // 2
-            logger.warning("%s is out of memory: batches of %d tokens from here on", self.towers.device, tokens // 2)
-        if self._on_cuda:
-            torch.cuda.empty_cache()
+        if half * tokens_each < self.batch_tokens:
+            self.batch_tokens = half * tokens_each
+            logger.warning(
+                "%s is out of memory: batches of %d tokens from here on", self.towers.device, self.batch_tokens
+            )
         halves = (batch[:half], batch[half:])
-        return np.concatenate([self._fitting(vectors_of, part, tokens=tokens // 2) for part in halves])
+        return np.concatenate([self._in_pieces(vectors_of, part, tokens_each=tokens_each) for part in halves])
+
+    def _run(self, vectors_of: "Callable[[list[Any]], Tensor]", batch: "list[Any]") -> Vectors:
+        with torch.inference_mode(), self._own_stream():
+            vectors: Vectors = vectors_of(batch).half().cpu().numpy()
+            return vectors
+
+    def _padded_length(self, batch: list[list[int]]) -> int:
+        text = self.towers.text
+        return text.max_length if text.pad_to_max else max(map(len, batch))
 
     def _text_vectors(self, batch: list[list[int]]) -> Tensor:
         token_ids, mask = (None if part is None else self._on_device(part) for part in self.towers.text.pad(batch))
@@ -214,18 +250,27 @@ class TowerPool:
         return torch.cuda.stream(self._stream.own) if self._on_cuda else nullcontext()
 
 
-def best_batch_tokens(rate: Callable[[int], float]) -> int:
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device had too little memory: torch says so, or one of the libraries under it."""
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "ALLOC_FAILED" in said
+
+
+def best_batch_tokens(rate: Callable[[int], float], *, at_most: int) -> int:
     """The batch size from which doubling no longer pays.
 
     Args:
+        at_most: where to stop.
         rate: tokens a second at a batch of so many tokens; raises OutOfMemoryError where they do not fit.
     """
     best, best_rate = FIRST_BATCH_TOKENS, 0.0
     tokens = FIRST_BATCH_TOKENS
-    while tokens <= MOST_BATCH_TOKENS:
+    while tokens <= at_most:
         try:
             found = rate(tokens)
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
             break
         if found < PAYS * best_rate:
             break
@@ -234,7 +279,7 @@ def best_batch_tokens(rate: Callable[[int], float]) -> int:
     return best
 
 
-def _found_by_trial(towers: Towers) -> int:
+def _found_by_trial(towers: Towers, *, pictures_at_most: int) -> int:
     """Time the vision tower of a CUDA device at growing batches."""
 
     @torch.inference_mode()
@@ -250,4 +295,6 @@ def _found_by_trial(towers: Towers) -> int:
             seconds.append(time.perf_counter() - started)
         return len(pixels) * towers.image_tokens / min(seconds)
 
-    return best_batch_tokens(rate)
+    found = best_batch_tokens(rate, at_most=max(FIRST_BATCH_TOKENS, pictures_at_most * towers.image_tokens))
+    torch.cuda.empty_cache()
+    return found

@@ -10,7 +10,7 @@ import torch
 from prodemb.errors import ModelError
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers
-from prodemb.towers.pool import FIRST_BATCH_TOKENS, MOST_BATCH_TOKENS, TowerPool, best_batch_tokens
+from prodemb.towers.pool import FIRST_BATCH_TOKENS, TowerPool, best_batch_tokens
 
 TEXTS = [" ".join(["lamp"] * (1 + place % 9)) + f" {place}" for place in range(60)]
 PIXELS = list(np.random.default_rng(0).integers(0, 255, (23, 3, 16, 16), dtype=np.uint8))
@@ -112,13 +112,13 @@ def hand_over_again_and_again(pool: TowerPool) -> None:
 
 
 def test_the_batch_grows_until_it_stops_paying() -> None:
-    assert best_batch_tokens(lambda tokens: min(tokens, 30_000)) == 32_768
-    assert best_batch_tokens(lambda tokens: 1.0) == FIRST_BATCH_TOKENS
-    assert best_batch_tokens(float) == MOST_BATCH_TOKENS
+    assert best_batch_tokens(lambda tokens: min(tokens, 30_000), at_most=10**6) == 32_768
+    assert best_batch_tokens(lambda tokens: 1.0, at_most=10**6) == FIRST_BATCH_TOKENS
+    assert best_batch_tokens(float, at_most=100_000) == 65_536
 
     def small_device(tokens: int) -> float:
         if tokens > 10_000:
             raise torch.OutOfMemoryError("no memory")
         return float(tokens)
 
-    assert best_batch_tokens(small_device) == 8_192
+    assert best_batch_tokens(small_device, at_most=10**6) == 8_192
