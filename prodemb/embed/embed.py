@@ -104,7 +104,14 @@ def embed(
             spent = Spent()
         else:
             _warn_if_slow(config, checkpoint=checkpoint, num_products=num_products)
-            job = Job(config=config, catalog=catalog, images=images, checkpoint=checkpoint, num_workers=num_workers)
+            job = Job(
+                config=config,
+                catalog=catalog,
+                images=images,
+                checkpoint=checkpoint,
+                num_workers=num_workers,
+                num_shards=run.num_shards,
+            )
             is_done = [index in done for index in range(run.num_shards)]
             if num_workers == 1:
                 spent = make_shards(job, place=0, is_mine=lambda index: not is_done[index], listener=run)

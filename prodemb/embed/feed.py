@@ -46,7 +46,7 @@ class Window:
     shard: int
     rows: pa.Table
     rows_hash: RowsHash
-    """The shard's; it holds these rows, and those of the windows before."""
+    """The shard's; whole once the shard's last window has come."""
     pictures: "list[Future[list[Picture | str]]]"
     """Of some rows each, in order: the picture, or the reason why there is none. Empty if none were asked for."""
 
@@ -77,6 +77,7 @@ class Feed:
         shard_size: int,
         window: int,
         num_workers: int,
+        num_shards: int,
         is_mine: Callable[[int], bool],
     ) -> None:
         """
@@ -84,12 +85,14 @@ class Feed:
             loader: where pictures come from; None leaves them out.
             window: rows at once; divides `shard_size`.
             num_workers: pictures that are decoded at a time; as many more as the loader allows are fetched.
+            num_shards: how many the catalog had when the run began.
             is_mine: whether the shard at this place is to be made; asked once for each, in their order.
         """
         self.seconds = FeedSeconds()
         self._catalog = catalog
         self._loader, self._preprocessor = loader, preprocessor
-        self._shard_size, self._window, self._is_mine = shard_size, window, is_mine
+        self._shard_size, self._window = shard_size, window
+        self._num_shards, self._is_mine = num_shards, is_mine
         self._queue: queue.Queue[Window | BaseException | None] = queue.Queue(maxsize=WINDOWS_AHEAD)
         self._stop = threading.Event()
         num_threads = max(num_workers, 0 if loader is None else loader.concurrency)
@@ -153,6 +156,8 @@ class Feed:
                     return
                 if place // self._shard_size != shard:
                     shard = place // self._shard_size
+                    if shard >= self._num_shards:
+                        raise CatalogError(f"{self._catalog.name}: grew while it was read; run again")
                     is_mine = self._is_mine(shard)
                     rows_hash = RowsHash(self._loader)
                 place += rows.num_rows

@@ -68,7 +68,7 @@ def make_shards_in_processes(job: Job, *, is_done: list[bool], listener: Listene
                 listener.written(*value)
             elif name == "finished":
                 place, its_part = value
-                workers.pop(place).join()
+                workers.pop(place).join(END_SECONDS)
                 spent += its_part
             else:
                 raise value

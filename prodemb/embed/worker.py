@@ -31,6 +31,8 @@ class Job:
     images: ImagesConfig
     checkpoint: Checkpoint
     num_workers: int
+    num_shards: int
+    """Of the whole catalog."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listene
             shard_size=config.shard_size,
             window=config.window_size(),
             num_workers=num_decode_threads,
+            num_shards=job.num_shards,
             is_mine=is_mine,
         ) as feed,
         _ShardWriter(Path(config.out), schema=schema, listener=listener) as writer,

@@ -17,10 +17,19 @@ MakeCatalog = Callable[[int], Path]
 PREPROCESSOR = ImagePreprocessor(size=(16, 16), crop=None, mean=(0, 0, 0), std=(1, 1, 1))
 
 
-def feed(catalog: Catalog, *, is_mine: Callable[[int], bool] = lambda _: True, window: int = 8) -> Feed:
+def feed(
+    catalog: Catalog, *, is_mine: Callable[[int], bool] = lambda _: True, window: int = 8, num_shards: int = 99
+) -> Feed:
     loader = ImageLoader(ImagesConfig(), root=catalog.image_root)
     return Feed(
-        catalog, loader=loader, preprocessor=PREPROCESSOR, shard_size=16, window=window, num_workers=2, is_mine=is_mine
+        catalog,
+        loader=loader,
+        preprocessor=PREPROCESSOR,
+        shard_size=16,
+        window=window,
+        num_workers=2,
+        num_shards=num_shards,
+        is_mine=is_mine,
     )
 
 
@@ -61,6 +70,12 @@ def test_a_catalog_that_breaks_off_is_an_error(make_catalog: MakeCatalog, tmp_pa
     catalog = open_catalog(CatalogConfig(path=str(path)))
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(CatalogError, match=r"catalog\.parquet"), feed(catalog) as opened:
+        list(opened)
+
+
+def test_a_catalog_that_grows_meanwhile_is_an_error(make_catalog: MakeCatalog) -> None:
+    catalog = open_catalog(CatalogConfig(path=str(make_catalog(70))))
+    with pytest.raises(CatalogError, match="grew while it was read"), feed(catalog, num_shards=4) as opened:
         list(opened)
 
 
