@@ -11,7 +11,10 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import Field
 
+from prodemb.brands.normalise import words_of
+from prodemb.brands.titles import TitleNames
 from prodemb.config import Config
+from prodemb.features import supplied_column
 from prodemb.heads import Baseline
 from prodemb.metrics import NO_ANSWER, Confidences, Indices, evaluate
 
@@ -50,7 +53,17 @@ class Products:
     texts: list[str]
     """(n,) the text features the head reads, one after another."""
     supplied: pl.DataFrame
-    """n rows; columns from the least to the most specific supplied value that may say the class."""
+    """n rows; what the partners sent, one string column a text feature."""
+
+    @property
+    def brands(self) -> pl.Series:
+        """(n,) string, the supplied brands."""
+        return self.supplied[supplied_column("brand")]
+
+    @property
+    def titles(self) -> pl.Series:
+        """(n,) string."""
+        return self.supplied[supplied_column("title")]
 
     def take(self, rows: Indices) -> "Products":
         """Some of the products."""
@@ -73,74 +86,124 @@ class Answers:
     note: str | None = None
 
 
-Method = Callable[[Products, Products], Answers | str]
-"""From training and test products to answers, or to the reason why there are none."""
+Ask = Callable[[Products], Answers]
+"""From test products to answers."""
+
+Method = Callable[[Products], Ask | str]
+"""From training products to what answers, or to the reason why there is nothing."""
+
+Lookup = Callable[[pl.Series], Indices]
+"""The brand that each supplied one gives without learning, (n,) string to (n,); `NO_ANSWER` where it gives none."""
 
 
-def run_baselines(
-    train: Products, test: Products, *, supplied_class: Indices | None, config: BaselineConfig
-) -> tuple[Baseline, ...]:
-    """Run every baseline.
+@dataclass(frozen=True, kw_only=True)
+class FittedBaseline:
+    """One simple method, ready to answer."""
+
+    name: str
+    ask: Ask | None
+    """None where the method was left out."""
+    seconds: float
+    note: str | None
+    """Why it was left out."""
+
+    def measured(self, test: Products) -> Baseline:
+        """Its figures on some products, all of which have a class."""
+        start = time.perf_counter()
+        answers = self.ask(test) if self.ask else None
+        seconds = round(self.seconds + time.perf_counter() - start, 2)
+        if answers is None:
+            return Baseline(name=self.name, metrics=None, seconds=seconds, note=self.note)
+        metrics = evaluate(test.labels, top=answers.top, confidences=answers.confidences)
+        return Baseline(name=self.name, metrics=metrics, seconds=seconds, note=answers.note)
+
+
+def fit_baselines(
+    train: Products, *, brands: Sequence[str] | None, canonical: Lookup | None, config: BaselineConfig
+) -> tuple[FittedBaseline, ...]:
+    """Fit every baseline.
 
     Args:
         train: what they learn from.
-        test: what they are measured on.
-        supplied_class: (n,) the class that each test product's supplied value gives without learning (a canonical
-            brand); None to learn it from the columns of `supplied`.
+        brands: names to answer with, where the classes are brands: those of the classes, then others.
+        canonical: and which of these the canonicaliser makes of a supplied brand.
     """
-
-    def lookup(seen: Products, asked: Products) -> Answers:
-        return look_up(seen, asked) if supplied_class is None else Answers(top=supplied_class[:, None])
-
-    methods: dict[str, Method] = {
-        "most frequent class": most_frequent,
-        "supplied value": lookup,
-        "TF-IDF + linear SVM": lambda seen, asked: linear_on_texts(seen, asked, max_cost=config.max_cost),
-        "kNN": lambda seen, asked: nearest_neighbours(seen, asked, num_neighbours=config.neighbours),
-        "logistic regression": lambda seen, asked: linear_on_vectors(seen, asked, max_cost=config.max_cost),
+    methods: dict[str, Method] = {"most frequent class": most_frequent}
+    if brands is not None and canonical is not None:
+        methods |= {
+            "supplied as is": lambda _: copy_supplied(brands),
+            "supplied canonical": lambda _: lambda asked: Answers(top=canonical(asked.brands)[:, None]),
+            "first words of title": lambda _: read_title_start(brands),
+        }
+    else:
+        methods["supplied value"] = look_up
+    methods |= {
+        "TF-IDF + linear SVM": lambda seen: linear_on_texts(seen, max_cost=config.max_cost),
+        "kNN": lambda seen: nearest_neighbours(seen, num_neighbours=config.neighbours),
+        "logistic regression": lambda seen: linear_on_vectors(seen, max_cost=config.max_cost),
     }
-    return tuple(_measure(name, method, train=train, test=test) for name, method in methods.items())
+    return tuple(_fitted(name, method, train=train) for name, method in methods.items())
 
 
-def _measure(name: str, method: Method, *, train: Products, test: Products) -> Baseline:
+def _fitted(name: str, method: Method, *, train: Products) -> FittedBaseline:
     start = time.perf_counter()
-    answers = method(train, test)
-    seconds = round(time.perf_counter() - start, 2)
-    if isinstance(answers, str):
-        return Baseline(name=name, metrics=None, seconds=seconds, note=answers)
-    metrics = evaluate(test.labels, top=answers.top, confidences=answers.confidences)
-    return Baseline(name=name, metrics=metrics, seconds=seconds, note=answers.note)
+    ask = method(train)
+    seconds = time.perf_counter() - start
+    if isinstance(ask, str):
+        return FittedBaseline(name=name, ask=None, seconds=seconds, note=ask)
+    return FittedBaseline(name=name, ask=ask, seconds=seconds, note=None)
 
 
-def most_frequent(train: Products, test: Products) -> Answers:
+def most_frequent(train: Products) -> Ask:
     """The most frequent training classes, in that order, for every product."""
-    counts = np.bincount(train.labels)
-    order = np.argsort(-counts, kind="stable")[:NUM_ANSWERS]
-    return Answers(top=np.tile(order, (len(test.labels), 1)))
+    order = np.argsort(-np.bincount(train.labels), kind="stable")[:NUM_ANSWERS]
+    return lambda asked: Answers(top=np.tile(order, (len(asked.labels), 1)))
 
 
-def look_up(train: Products, test: Products) -> Answers:
-    """The majority training class of the supplied values, from all of them together back to none at all."""
-    columns = train.supplied.columns
-    answer = np.full(len(test.labels), NO_ANSWER)
-    seen = train.supplied.with_columns(label=train.labels)
-    for used in range(len(columns), 0, -1):
-        keys = columns[:used]
-        majority = (
-            seen.drop_nulls(columns[0])
-            .group_by(*keys, "label")
+def copy_supplied(brands: Sequence[str]) -> Ask:
+    """The supplied brand letter by letter."""
+    place = {name: number for number, name in enumerate(brands)}
+    return lambda asked: Answers(top=np.array([place.get(text or "", NO_ANSWER) for text in asked.brands])[:, None])
+
+
+def read_title_start(brands: Sequence[str]) -> Ask:
+    """The longest brand that the title begins with, whatever its case and punctuation."""
+    names = TitleNames({" ".join(words_of(name)): number for number, name in enumerate(brands)})
+
+    def ask(asked: Products) -> Answers:
+        found = names.find(asked.titles)
+        return Answers(top=np.where(found.places[:, :1] == 0, found.names[:, :1], NO_ANSWER))
+
+    return ask
+
+
+def look_up(train: Products) -> Ask:
+    """The majority training class of the supplied categories, from all of them together back to none at all."""
+    columns = [supplied_column(feature) for feature in ("cat1", "cat2", "cat3")]
+    seen = train.supplied.select(columns).with_columns(label=train.labels).drop_nulls(columns[0])
+    majorities = [
+        (
+            columns[:used],
+            seen.group_by(*columns[:used], "label")
             .len()
             .sort("len", "label", descending=[True, False])
-            .unique(keys, keep="first", maintain_order=True)
+            .unique(columns[:used], keep="first", maintain_order=True),
         )
-        asked = test.supplied.join(majority, on=keys, how="left", nulls_equal=True, maintain_order="left")
-        found = asked["label"].fill_null(NO_ANSWER).to_numpy()
-        answer = np.where(answer == NO_ANSWER, found, answer)
-    fallback = most_frequent(train, test).top[:, 0]
-    return Answers(top=np.where(answer == NO_ANSWER, fallback, answer)[:, None])
+        for used in range(len(columns), 0, -1)
+    ]
+    fallback = most_frequent(train)
+
+    def ask(asked: Products) -> Answers:
+        answer = np.full(len(asked.labels), NO_ANSWER)
+        for keys, majority in majorities:
+            joined = asked.supplied.join(majority, on=keys, how="left", nulls_equal=True, maintain_order="left")
+            answer = np.where(answer == NO_ANSWER, joined["label"].fill_null(NO_ANSWER).to_numpy(), answer)
+        return Answers(top=np.where(answer == NO_ANSWER, fallback(asked).top[:, 0], answer)[:, None])
+
+    return ask
 
 
-def linear_on_texts(train: Products, test: Products, *, max_cost: float) -> Answers | str:
+def linear_on_texts(train: Products, *, max_cost: float) -> Ask | str:
     """TF-IDF of words and word pairs, and one linear support vector machine a class (liblinear)."""
     # Slow to import, here as below, and of use to nothing but these methods.
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -157,10 +220,10 @@ def linear_on_texts(train: Products, test: Products, *, max_cost: float) -> Answ
         return _too_dear(cost, max_cost=max_cost)
     model = LinearSVC()
     note = _fit(model, seen, train.labels)
-    return _answers(model, model.decision_function(vectorizer.transform(test.texts)), note=note)
+    return lambda asked: _answers(model, model.decision_function(vectorizer.transform(asked.texts)), note=note)
 
 
-def linear_on_vectors(train: Products, test: Products, *, max_cost: float) -> Answers | str:
+def linear_on_vectors(train: Products, *, max_cost: float) -> Ask | str:
     """Multinomial logistic regression on the vectors (scikit-learn, lbfgs)."""
     from sklearn.linear_model import LogisticRegression
 
@@ -170,26 +233,30 @@ def linear_on_vectors(train: Products, test: Products, *, max_cost: float) -> An
         return _too_dear(cost, max_cost=max_cost)
     model = LogisticRegression(C=0.1, max_iter=100)
     note = _fit(model, train.vectors, train.labels)
-    return _answers(model, model.predict_proba(test.vectors), note=note, probabilities=True)
+    return lambda asked: _answers(model, model.predict_proba(asked.vectors), note=note, probabilities=True)
 
 
-def nearest_neighbours(train: Products, test: Products, *, num_neighbours: int) -> Answers:
+def nearest_neighbours(train: Products, *, num_neighbours: int) -> Ask:
     """The nearest training products by cosine vote for their classes, each by exp(10 x cosine) (faiss, exact)."""
     import faiss
 
     index = faiss.IndexFlatIP(train.vectors.shape[1])
     index.add(_normalised(train.vectors))
-    cosines, neighbours = index.search(_normalised(test.vectors), min(num_neighbours, len(train.labels)))
-    votes = np.exp(10 * (cosines - cosines.max(axis=1, keepdims=True)))
-    classes = train.labels[neighbours]
-    same = classes[:, :, None] == classes[:, None, :]
-    scores = (same * votes[:, None, :]).sum(axis=2)
-    repeated = np.tril(same, k=-1).any(axis=2)
-    scores[repeated] = -1
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :NUM_ANSWERS]
-    ranked = np.take_along_axis(scores, order, axis=1)
-    top = np.where(ranked < 0, NO_ANSWER, np.take_along_axis(classes, order, axis=1))
-    return Answers(top=top, confidences=ranked[:, 0] / votes.sum(axis=1))
+
+    def ask(asked: Products) -> Answers:
+        cosines, neighbours = index.search(_normalised(asked.vectors), min(num_neighbours, len(train.labels)))
+        votes = np.exp(10 * (cosines - cosines.max(axis=1, keepdims=True)))
+        classes = train.labels[neighbours]
+        same = classes[:, :, None] == classes[:, None, :]
+        scores = (same * votes[:, None, :]).sum(axis=2)
+        repeated = np.tril(same, k=-1).any(axis=2)
+        scores[repeated] = -1
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :NUM_ANSWERS]
+        ranked = np.take_along_axis(scores, order, axis=1)
+        top = np.where(ranked < 0, NO_ANSWER, np.take_along_axis(classes, order, axis=1))
+        return Answers(top=top, confidences=ranked[:, 0] / votes.sum(axis=1))
+
+    return ask
 
 
 def _normalised(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -276,13 +276,15 @@ def _train(pipeline: "Pipeline", *, shards: Path | None, out: str | None, device
 
 def _show_head(report: "TrainReport", *, pipeline: "Pipeline") -> None:
     from prodemb.job import frozen_card
-    from prodemb.report import alias_lines, head_lines, head_table
+    from prodemb.report import alias_lines, brand_tables, head_lines, head_table
 
     if report.aliases is not None:
         for line in alias_lines(report.aliases, path=Path(pipeline.brands.aliases)):
             _say(line)
     before = frozen_card(pipeline, tuned=report.head.card)
     _show(head_table(report.head.card, title=f"{pipeline.target.capitalize()} head", before=before))
+    for table in brand_tables(report.head.card):
+        _show(table)
     for line in head_lines(report):
         _say(line)
 

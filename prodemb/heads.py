@@ -1,10 +1,13 @@
 """The head: a small network from a product's aggregate to its category or brand, and the folder it is kept in."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
@@ -19,7 +22,7 @@ from prodemb.errors import HeadError
 from prodemb.features import Feature
 from prodemb.files import read_json, replacing, write_json
 from prodemb.labels import BrandLabel, CategoryLabel, Target
-from prodemb.metrics import Metrics
+from prodemb.metrics import Condition, Metrics
 
 SCHEMA_VERSION = 1
 WEIGHTS_NAME = "head.safetensors"
@@ -106,6 +109,10 @@ class HeadCard(Config):
     """On the test part; None where that holds no product with a known class."""
     baselines: tuple[Baseline, ...] = ()
     """Simple methods on the same products."""
+    conditions: tuple[Condition, ...] = ()
+    """Everything side by side on all test products whose truth is known, of these classes or not."""
+    fused: Metrics | None = None
+    """For brands: the figures of the fused answer on all of those."""
     epochs: int = 0
     """Passes over the training part until it stopped."""
     seconds: float = 0
@@ -114,6 +121,8 @@ class HeadCard(Config):
     """Hash of all it was made from, by which a later run sees that nothing has changed; empty where nobody gave one."""
     weights_sha256: str = ""
     """Of `head.safetensors`."""
+    fuser_sha256: str = ""
+    """For brands: of what is fused with the head's answers, `fuser.json` and the files that it names."""
     labels: tuple[CategoryLabel, ...] | tuple[BrandLabel, ...]
     """The classes, in the order of the logits."""
 
@@ -139,16 +148,10 @@ class TrainedHead:
         self.head.to(device).eval()
         return self
 
-    def with_results(
-        self, *, epochs: int, seconds: float, metrics: Metrics | None, baselines: tuple[Baseline, ...]
-    ) -> "TrainedHead":
-        """The same head with the outcome of its training on its card."""
-        update = {"epochs": epochs, "seconds": seconds, "metrics": metrics, "baselines": baselines}
+    def with_card(self, **update: Any) -> "TrainedHead":
+        """The same head with some entries of its card replaced."""
+        assert update.keys() <= HeadCard.model_fields.keys(), update
         return replace(self, card=self.card.model_copy(update=update))
-
-    def made_from(self, inputs: str) -> "TrainedHead":
-        """The same head with the hash of its inputs on its card."""
-        return replace(self, card=self.card.model_copy(update={"inputs": inputs}))
 
     @torch.inference_mode()
     def top(self, vectors: Tensor, *, present: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -162,16 +165,40 @@ class TrainedHead:
         Returns:
             Probabilities (n, k) float32 and class indices (n, k) int64, on the CPU.
         """
-        device = self.aggregate.mean.device
         num_classes = len(self.card.labels)
-        batch = max(1, min(4096, _LOGITS_AT_A_TIME // num_classes))
         parts = []
-        for start in range(0, max(1, len(vectors)), batch):
-            some, there = (part[start : start + batch].to(device, non_blocking=True) for part in (vectors, present))
-            logits = self.head(self.aggregate(some, there)).float()
+        for rows in self.batches(len(vectors)):
+            logits = self._logits(vectors[rows], present=present[rows])
             best, classes = logits.topk(min(k, num_classes), dim=1)
             parts.append(((best - logits.logsumexp(1, keepdim=True)).exp().cpu(), classes.cpu()))
         return torch.cat([p for p, _ in parts]), torch.cat([c for _, c in parts])
+
+    def answer(self, vectors: npt.NDArray[np.float16], *, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """The most probable class of each product, (n,), -1 for those without a vector; see `top`."""
+        _, classes = self.top(torch.from_numpy(vectors), present=torch.from_numpy(present), k=1)
+        return np.where(present.any(axis=1), classes[:, 0].numpy(), -1)
+
+    @torch.inference_mode()
+    def log_probabilities(self, vectors: Tensor, *, present: Tensor) -> Tensor:
+        """The log probability of every class, (n, num_classes) float32, on the head's device.
+
+        Args:
+            vectors: (n, F, dim) float16, no more of them than `batches` gives at a time.
+            present: (n, F) bool.
+        """
+        return self._logits(vectors, present=present).log_softmax(1)
+
+    def batches(self, num_products: int) -> Iterator[slice]:
+        """Rows to answer at a time, so that their logits take bounded memory; at least one, which may be empty."""
+        size = max(1, min(4096, _LOGITS_AT_A_TIME // len(self.card.labels)))
+        for start in range(0, max(1, num_products), size):
+            yield slice(start, min(start + size, num_products))
+
+    def _logits(self, vectors: Tensor, *, present: Tensor) -> Tensor:
+        device = self.aggregate.mean.device
+        some, there = (part.to(device, non_blocking=True) for part in (vectors, present))
+        logits: Tensor = self.head(self.aggregate(some, there))
+        return logits.float()
 
 
 def save_head(folder: Path, head: TrainedHead) -> TrainedHead:

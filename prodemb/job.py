@@ -17,6 +17,7 @@ from prodemb.brands.canonicalise import BrandsConfig, canonicalise
 from prodemb.brands.counts import count_supplied
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.taxonomy import Taxonomy, read_taxonomy, sample_taxonomy
+from prodemb.compare import measure_rivals
 from prodemb.device import choose_device
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
@@ -25,6 +26,8 @@ from prodemb.features import TEXT_FEATURES, supplied_column
 from prodemb.files import sha256_of
 from prodemb.finetune.finetune import FinetuneReport, finetune
 from prodemb.fit import Epoch
+from prodemb.fuse.fit import compare_brands, fit_fuser
+from prodemb.fuse.store import load_fuser, save_fuser
 from prodemb.heads import CARD_NAME, HeadCard, TrainedHead, load_head, save_head
 from prodemb.labels import brand_labels, category_labels
 from prodemb.pipeline import Pipeline
@@ -33,7 +36,7 @@ from prodemb.score import ScoreReport, score
 from prodemb.shards.format import has_manifest, read_manifest
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.towers.checkpoint import find_checkpoint
-from prodemb.train import train_head
+from prodemb.train import load_labelled, train_head
 
 Advance = Callable[[int, int], None]
 """Called with what is done and what there is in all."""
@@ -95,7 +98,7 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
     made_from: dict[str, Any] = {
         "prodemb": __version__,
         "shards": [record.sha256 for record in shard_set.manifest.shards],
-        "settings": pipeline.model_dump(mode="json", include={"aggregate", "head", "train"}),
+        "settings": pipeline.model_dump(mode="json", include={"aggregate", "head", "train", "fuse"}),
     }
     if pipeline.target == "brand":
         aliases = update_aliases(pipeline.brands, batches=_supplied(shard_set))
@@ -114,21 +117,24 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
     else:
         taxonomy, name = _taxonomy(pipeline)
         labels = category_labels(shard_set, taxonomy=taxonomy, taxonomy_name=name)
+    device = choose_device(pipeline.embed.device)
+    data = load_labelled(shard_set, labels=labels, config=pipeline.train, device=device)
     with watch(f"Training the {pipeline.target} head") as advance:
 
         def on_epoch(epoch: Epoch) -> None:
             advance(epoch.index, epoch.num_epochs)
 
         head = train_head(
-            shard_set,
-            labels=labels,
-            config=pipeline.train,
-            aggregate=pipeline.aggregate,
-            head=pipeline.head,
-            device=choose_device(pipeline.embed.device),
-            progress=on_epoch,
+            data, config=pipeline.train, aggregate=pipeline.aggregate, head=pipeline.head, progress=on_epoch
         )
-    saved = save_head(folder, head.made_from(inputs))
+    if aliases is None:
+        head = head.with_card(baselines=measure_rivals(data, config=pipeline.train))
+    else:
+        with watch("Fusing supplied brand, title and head"):
+            fuser = fit_fuser(data, head=head, aliases=aliases, config=pipeline.fuse)
+        found = compare_brands(data, head=head, fuser=fuser, train=pipeline.train, config=pipeline.fuse)
+        head = head.with_card(**found, fuser_sha256=save_fuser(folder, fuser))
+    saved = save_head(folder, head.with_card(inputs=inputs))
     seconds = time.perf_counter() - started
     return TrainReport(head=saved, folder=folder, shards=shards, seconds=seconds, was_done=False, aliases=aliases)
 
@@ -212,9 +218,22 @@ def score_shards(
         HeadError: a folder holds no head.
     """
     found = [load_head(folder) for folder in heads]
+    fusers = [
+        load_fuser(folder, card=head.card)
+        for folder, head in zip(heads, found, strict=True)
+        if head.card.target == "brand"
+    ]
     with watch("Scoring") as advance:
         device = choose_device(pipeline.embed.device)
-        return score(shards, out, heads=found, config=pipeline.score, device=device, progress=advance)
+        return score(
+            shards,
+            out,
+            heads=found,
+            fuser=fusers[0] if fusers else None,
+            config=pipeline.score,
+            device=device,
+            progress=advance,
+        )
 
 
 def _supplied(shard_set: ShardSet) -> Iterator[pa.Table]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from prodemb.brands.normalise import normalise_brand
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.config import Config
 from prodemb.errors import HeadError, TaxonomyError
@@ -54,8 +55,6 @@ class Labels:
     classes: tuple[CategoryLabel, ...] | tuple[BrandLabel, ...]
     index: npt.NDArray[np.int64]
     """(n,) the class of each product of the shard set, in its order; -1 where it has none."""
-    supplied: npt.NDArray[np.int64] | None = None
-    """For brands: (n,) the class that the supplied brand alone gives, -1 where it gives none."""
     gold: npt.NDArray[np.bool_]
     """(n,) whether its class comes from a gold label; the others' comes from the supplied brand."""
     unknown: dict[str, int] = field(default_factory=dict)
@@ -95,7 +94,6 @@ class Labels:
             self,
             classes=tuple(self.classes[old] for old in kept),  # type: ignore[arg-type]
             index=renumbered[self.index],
-            supplied=None if self.supplied is None else renumbered[self.supplied],
             num_rare_classes=int(np.count_nonzero(carried)) - len(kept),
             num_rare_products=int(carried.sum() - carried[kept].sum()),
         )
@@ -149,8 +147,8 @@ def unknown_categories(unknown: dict[str, int], *, where: str, taxonomy_name: st
 def brand_labels(shard_set: ShardSet, *, canonical_of: CanonicalOf) -> Labels:
     """Classes from the gold column `brand_label`, and where it is empty from the supplied brand, made canonical.
 
-    Names that differ in case, blanks or punctuation alone are one class, under the gold label's spelling, or else the
-    most frequent one.
+    Names with one comparison key (`normalise_brand`) are one class, under the gold label's spelling, or else the most
+    frequent one.
 
     Args:
         canonical_of: what makes supplied brands canonical.
@@ -168,7 +166,6 @@ def brand_labels(shard_set: ShardSet, *, canonical_of: CanonicalOf) -> Labels:
         target="brand",
         classes=tuple(BrandLabel(name=name) for name in classes),
         index=_indices(labels, place),
-        supplied=_indices(supplied_names, place),
         gold=gold.is_not_null().to_numpy(),
     )
 
@@ -181,21 +178,24 @@ def _spellings(gold: pl.Series, supplied: pl.Series) -> pl.DataFrame:
             pl.DataFrame({"name": supplied.cast(pl.String)}).with_columns(rank=1),
         ]
     ).drop_nulls("name")
-    counted = spelled.group_by("name", "rank").len().with_columns(key=_key(pl.col("name")))
+    counted = spelled.group_by("name", "rank").len()
+    counted = counted.with_columns(key=_keys(counted["name"]))
     ordered = counted.sort("rank", "len", "name", descending=[False, True, False])
     return ordered.unique("key", keep="first", maintain_order=True).select("key", "name")
 
 
 def _respell(names: pl.Series, spellings: pl.DataFrame) -> pl.Series:
     """Each name in its key's one spelling, (n,) string."""
-    keys = pl.DataFrame({"key": names.cast(pl.String)}).select(_key(pl.col("key")))
+    keys = pl.DataFrame({"key": _keys(names)})
     return keys.join(spellings, on="key", how="left", maintain_order="left")["name"]
 
 
-def _key(name: pl.Expr) -> pl.Expr:
-    """What spellings of one brand have in common; the name itself where it has neither letter nor digit."""
-    letters = name.str.normalize("NFKC").str.to_lowercase().str.replace_all(r"[^\p{L}\p{M}\p{N}]+", "")
-    return pl.when(letters == "").then(name).otherwise(letters)
+def _keys(names: pl.Series) -> pl.Series:
+    """What spellings of one brand have in common, (n,) string; the name itself where it has no letter or digit."""
+    column = names.cast(pl.String)
+    distinct = column.unique().drop_nulls()
+    keys = pl.Series([normalise_brand(name) or name for name in distinct], dtype=pl.String)
+    return column.replace_strict(distinct, keys, default=None, return_dtype=pl.String)
 
 
 def _indices(texts: pl.Series, place: dict[str, int]) -> npt.NDArray[np.int64]:

@@ -27,6 +27,15 @@ class Metrics(Config):
     """How many products this was measured on."""
 
 
+class Condition(Config):
+    """Several methods on one kind of product, or on products that lack something."""
+
+    name: str
+    num_products: int
+    top1: dict[str, float]
+    """By method: the share of products whose first answer is the truth."""
+
+
 def evaluate(labels: Indices, *, top: Indices, confidences: Confidences | None = None) -> Metrics:
     """Measure answers against the truth.
 

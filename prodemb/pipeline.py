@@ -16,6 +16,7 @@ from prodemb.config import Config
 from prodemb.embed.config import EmbedConfig
 from prodemb.errors import ConfigError
 from prodemb.finetune.finetune import FinetuneConfig
+from prodemb.fuse.fit import FuseConfig
 from prodemb.heads import HeadConfig
 from prodemb.labels import Target
 from prodemb.score import ScoreConfig
@@ -40,6 +41,7 @@ class Pipeline(Config):
     aggregate: AggregateConfig = AggregateConfig()
     head: HeadConfig = HeadConfig()
     train: TrainConfig = TrainConfig()
+    fuse: FuseConfig = FuseConfig()
     finetune: FinetuneConfig = FinetuneConfig()
     score: ScoreConfig = ScoreConfig()
 

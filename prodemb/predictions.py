@@ -1,10 +1,10 @@
-"""The predictions file: its columns, and how a head's answers become them."""
+"""The predictions file: its columns, and how answers become them."""
 
 import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,11 @@ import pyarrow.parquet as pq
 import torch
 
 from prodemb import __version__
+from prodemb.brands.junk import UNKNOWN
+from prodemb.fuse.fuse import SOURCES, Fuser
 from prodemb.heads import TrainedHead
-from prodemb.labels import BrandLabel, CategoryLabel, Target
+from prodemb.labels import CategoryLabel, Target
+from prodemb.product_set import ProductSet
 from prodemb.shards.format import METADATA_KEY
 from prodemb.shards.reader import ShardSet
 
@@ -27,60 +30,95 @@ _ANSWER_FIELDS: dict[Target, list[pa.Field]] = {
 _COLUMNS: dict[Target, tuple[str, ...]] = {"category": ("category_id", "category_path"), "brand": ("brand",)}
 """The columns of the first answer, one for each of its fields."""
 
+_SOURCE = "brand_source"
+
 _IN_METADATA = {"target", "fingerprint", "model", "weights_sha256"}
 
 
-class Answers:
-    """One head's answers as columns of the predictions."""
+class CategoryAnswers:
+    """A category head's answers as columns of the predictions."""
 
-    num_unanswered: int
-    """Products so far without a vector that the head reads."""
+    num_unanswered = 0
+    """Products so far without a category."""
 
     def __init__(self, head: TrainedHead, *, top: int) -> None:
         """Answer with `head`, giving the `top` most probable classes of each product."""
+        labels = [label for label in head.card.labels if isinstance(label, CategoryLabel)]
         self._head = head
-        self._target = head.card.target
         self._top = top
-        self._names = _names(head.card.labels)
-        self.num_unanswered = 0
+        self._names = [
+            pa.array([label.id for label in labels], pa.int64()),
+            pa.array([label.path for label in labels], pa.string()),
+        ]
 
-    def columns(self, vectors: npt.NDArray[np.float16], *, present: npt.NDArray[np.bool_]) -> dict[str, pa.Array]:
-        """The target's columns for n products; null for products without a vector that the head reads.
+    def columns(self, products: ProductSet) -> dict[str, pa.Array]:
+        """The category columns of n products; null for those without a vector that the head reads."""
+        vectors, present = torch.from_numpy(products.vectors), torch.from_numpy(products.present)
+        probabilities, classes = (part.numpy() for part in self._head.top(vectors, present=present, k=self._top))
+        answered = np.repeat(products.present.any(axis=1, keepdims=True), classes.shape[1], axis=1)
+        self.num_unanswered += int((~answered[:, 0]).sum())
+        return _columns("category", self._names, answers=classes, probabilities=probabilities, valid=answered)
+
+
+class BrandAnswers:
+    """The fused brands as columns of the predictions."""
+
+    num_unanswered = 0
+    """Products so far whose brand is UNKNOWN."""
+
+    def __init__(self, head: TrainedHead, *, fuser: Fuser, top: int, min_confidence: float) -> None:
+        """Answer with `head` and its `fuser`, giving at most `top` brands a product.
 
         Args:
-            vectors: (n, F, dim), the features of the head's card in order.
-            present: (n, F).
+            min_confidence: below this the brand is UNKNOWN; the list keeps what it would have been.
         """
-        best = self._head.top(torch.from_numpy(vectors), present=torch.from_numpy(present), k=self._top)
-        probabilities, classes = (part.numpy() for part in best)
-        answered: npt.NDArray[np.bool_] = np.asarray(present.any(axis=1))
-        self.num_unanswered += int((~answered).sum())
-        first = pa.array(classes[:, 0], mask=~answered)
-        fields = zip(_COLUMNS[self._target], self._names, strict=True)
-        columns: dict[str, pa.Array] = {column: names.take(first) for column, names in fields}
-        columns[f"{self._target}_confidence"] = pa.array(probabilities[:, 0], mask=~answered)
-        columns[f"{self._target}_top"] = self._lists(probabilities, classes=classes, answered=answered)
+        self._head = head
+        self._fuser = fuser
+        self._top = top
+        self._least = min_confidence
+
+    def columns(self, products: ProductSet) -> dict[str, pa.Array]:
+        """The brand columns of n products. None is null, but for the source of an UNKNOWN."""
+        fused = self._fuser.answer(products, head=self._head, k=self._top)
+        names, unknown = pa.array([*fused.names, UNKNOWN], pa.string()), len(fused.names)
+        confidences = fused.probabilities[:, 0]
+        sure = (fused.top[:, 0] >= 0) & (confidences >= self._least)
+        self.num_unanswered += int((~sure).sum())
+        columns = _columns("brand", [names], answers=fused.top, probabilities=fused.probabilities, valid=fused.top >= 0)
+        columns["brand"] = names.take(pa.array(np.where(sure, fused.top[:, 0], unknown)))
+        columns["brand_confidence"] = pa.array(confidences)
+        columns[_SOURCE] = pa.array(SOURCES, pa.string()).take(pa.array(fused.sources, mask=~sure))
         return columns
 
-    def _lists(
-        self, probabilities: npt.NDArray[np.float32], *, classes: npt.NDArray[np.int64], answered: npt.NDArray[np.bool_]
-    ) -> pa.Array:
-        """The best answers of each product as a list of structs."""
-        flat = pa.array(classes[answered].ravel())
-        named = [names.take(flat) for names in self._names]
-        answers = pa.StructArray.from_arrays(
-            [*named, pa.array(probabilities[answered].ravel())], fields=_answer_fields(self._target)
-        )
-        offsets = np.concatenate([[0], np.cumsum(answered * classes.shape[1])]).astype(np.int32)
-        return pa.ListArray.from_arrays(pa.array(offsets), answers, mask=pa.array(~answered))
 
+def _columns(
+    target: Target,
+    names: Sequence[pa.Array],
+    *,
+    answers: npt.NDArray[np.int64],
+    probabilities: npt.NDArray[np.float32],
+    valid: npt.NDArray[np.bool_],
+) -> dict[str, pa.Array]:
+    """The columns of a target: its first answer, that one's confidence, and all answers as a list of structs.
 
-def _names(labels: Sequence[CategoryLabel] | Sequence[BrandLabel]) -> list[pa.Array]:
-    """What names each class: one array a field of an answer."""
-    if isinstance(labels[0], CategoryLabel):
-        categories = [label for label in labels if isinstance(label, CategoryLabel)]
-        return [pa.array([c.id for c in categories], pa.int64()), pa.array([c.path for c in categories], pa.string())]
-    return [pa.array([label.name for label in labels if isinstance(label, BrandLabel)], pa.string())]
+    Args:
+        names: what names each answer, one array a field.
+        answers: (n, k) places in `names`, best first.
+        probabilities: (n, k).
+        valid: (n, k) which answers there are; the first ones of each row.
+    """
+    first = pa.array(answers[:, 0], mask=~valid[:, 0])
+    columns: dict[str, pa.Array] = {
+        column: some.take(first) for column, some in zip(_COLUMNS[target], names, strict=True)
+    }
+    columns[f"{target}_confidence"] = pa.array(probabilities[:, 0], mask=~valid[:, 0])
+    flat = pa.array(answers[valid])
+    listed = [*(some.take(flat) for some in names), pa.array(probabilities[valid])]
+    structs = pa.StructArray.from_arrays(listed, fields=_answer_fields(target))
+    offsets = np.concatenate([[0], np.cumsum(valid.sum(axis=1))]).astype(np.int32)
+    missing = pa.array(~valid[:, 0]) if target == "category" else None
+    columns[f"{target}_top"] = pa.ListArray.from_arrays(pa.array(offsets), structs, mask=missing)
+    return columns
 
 
 def _answer_fields(target: Target) -> list[pa.Field]:
@@ -94,19 +132,23 @@ def predictions_schema() -> pa.Schema:
         names = zip(_COLUMNS[target], _ANSWER_FIELDS[target], strict=True)
         fields += [pa.field(column, field.type) for column, field in names]
         fields.append(pa.field(f"{target}_confidence", pa.float32()))
+        if target == "brand":
+            fields.append(pa.field(_SOURCE, pa.string()))
         fields.append(pa.field(f"{target}_top", pa.list_(pa.struct(_answer_fields(target)))))
     return pa.schema(fields)
 
 
-def predictions_metadata(heads: Sequence[TrainedHead], *, shard_sets: Sequence[ShardSet], top: int) -> bytes:
-    """What the predictions are made from, as JSON: which heads answered, on which shards."""
+def predictions_metadata(
+    heads: Sequence[TrainedHead], *, shard_sets: Sequence[ShardSet], settings: dict[str, Any]
+) -> bytes:
+    """What the predictions are made from, as JSON: which heads answered, on which shards, with which settings."""
     cards = [
         head.card.model_dump(mode="json", include=_IN_METADATA)
         | {"card_sha256": hashlib.sha256(head.card.model_dump_json().encode()).hexdigest()}
         for head in heads
     ]
     shards = [[record.sha256 for record in source.manifest.shards] for source in shard_sets]
-    return json.dumps({"prodemb_version": __version__, "heads": cards, "shards": shards, "top": top}).encode()
+    return json.dumps({"prodemb_version": __version__, "heads": cards, "shards": shards} | settings).encode()
 
 
 def is_made_from(path: Path, metadata: bytes) -> bool:
@@ -121,6 +163,6 @@ def is_made_from(path: Path, metadata: bytes) -> bool:
 def open_predictions(path: Path, *, metadata: bytes) -> pq.ParquetWriter:
     """A Parquet writer whose repeating columns are dictionaries, with `predictions_metadata`."""
     schema = predictions_schema().with_metadata({METADATA_KEY: metadata})
-    repeating = [column for target in get_args(Target) for column in _COLUMNS[target]]
+    repeating = [_SOURCE, *(column for target in get_args(Target) for column in _COLUMNS[target])]
     repeating += [f"{t}_top.list.element.{field.name}" for t in get_args(Target) for field in _ANSWER_FIELDS[t]]
     return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating)

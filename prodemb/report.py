@@ -80,6 +80,40 @@ def head_table(card: HeadCard, *, title: str, before: HeadCard | None = None) ->
     return table
 
 
+_SHORT = {
+    "supplied as is": "as is",
+    "supplied canonical": "canon",
+    "first words of title": "title",
+    "TF-IDF + linear SVM": "TF-IDF",
+    "logistic regression": "LR",
+    "head alone": "head",
+}
+"""Names of methods that fit above a column of figures."""
+
+_CAPTION = (
+    "as is: the supplied brand; canon: made canonical; title: the brand that the title begins with; LR: logistic "
+    "regression on the same vectors; head: without the other two; prodemb: all of them fused"
+)
+
+
+def brand_tables(card: HeadCard) -> list[Table]:
+    """The fused answer beside everything else, by condition; nothing where no truth is known."""
+    if not card.conditions:
+        return []
+    title = f"Brand: top-1 in percent of all {card.conditions[0].num_products:,} test products, of known brands or not"
+    table = Table(title=title, title_justify="left", caption=_CAPTION, caption_justify="left")
+    table.add_column("products", no_wrap=True)
+    table.add_column("count", justify="right")
+    methods = [method for method in card.conditions[0].top1 if method != "most frequent class"]
+    for method in methods:
+        name = _SHORT.get(method, method)
+        table.add_column(name, justify="right", style="bold" if method == methods[-1] else None, min_width=len(name))
+    for condition in card.conditions:
+        cells = [f"{100 * condition.top1[method]:.1f}" for method in methods]
+        table.add_row(condition.name, f"{condition.num_products:,}", *cells)
+    return [table]
+
+
 def head_lines(report: TrainReport) -> list[str]:
     """Where a head lies, what it learned from and how long that took."""
     card = report.head.card
@@ -116,7 +150,9 @@ def score_lines(report: ScoreReport) -> list[str]:
     lines = [f"{report.num_products:,} products {took}: {report.out}; {read}"]
     lines += [f"no {target} head, so the {target} columns are null" for target in report.absent]
     lines += [
-        f"{count:,} products have none of the {target} head's features, so no {target}"
+        f"{count:,} products have no vector that the {target} head reads, so no {target}"
+        if target == "category"
+        else f"{count:,} products' {target} is UNKNOWN: none is likely enough ([score] min_brand_confidence)"
         for target, count in report.unanswered.items()
         if count
     ]

@@ -13,6 +13,7 @@ from prodemb.job import TrainReport, Watch
 from prodemb.pipeline import Pipeline
 from prodemb.report import (
     alias_lines,
+    brand_tables,
     embed_lines,
     finetune_lines,
     first_rows,
@@ -95,7 +96,7 @@ def _brand(
         yield from alias_lines(report.aliases, path=Path(pipeline.brands.aliases))
     yield from head_lines(report)
     heads.append(report)
-    tables.append(head_table(report.head.card, title="Brand head"))
+    tables += [head_table(report.head.card, title="Brand head"), *brand_tables(report.head.card)]
     steps.done("train the brand head", str(report.folder))
 
 

@@ -15,11 +15,20 @@ from pydantic import Field
 
 from prodemb.config import Config
 from prodemb.errors import ConfigError, FingerprintError, HeadError, ShardError
-from prodemb.features import Feature
+from prodemb.features import Feature, supplied_column
 from prodemb.files import replacing
+from prodemb.fuse.fuse import Fuser
 from prodemb.heads import TrainedHead
 from prodemb.labels import Target
-from prodemb.predictions import Answers, is_made_from, open_predictions, predictions_metadata, predictions_schema
+from prodemb.predictions import (
+    BrandAnswers,
+    CategoryAnswers,
+    is_made_from,
+    open_predictions,
+    predictions_metadata,
+    predictions_schema,
+)
+from prodemb.product_set import ProductSet
 from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import ShardSet
 
@@ -34,6 +43,8 @@ class ScoreConfig(Config):
     """The predictions file that `prodemb run` writes."""
     top: int = Field(default=5, ge=1)
     """Answers in `category_top` and `brand_top`."""
+    min_brand_confidence: float = Field(default=0.5, ge=0, le=1)
+    """A brand that is less likely than this is UNKNOWN; `brand_top` keeps it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +59,7 @@ class ScoreReport:
     absent: tuple[Target, ...]
     """Targets without a head; their columns are null."""
     unanswered: dict[Target, int]
-    """Products without a single vector that the head reads; their answers are null."""
+    """Products without an answer: no category for want of vectors, or an UNKNOWN brand."""
     was_done: bool
     """Whether `out` had been made from just these shards and heads before, and so was left as it is."""
 
@@ -58,24 +69,27 @@ def score(
     out: Path,
     *,
     heads: Sequence[TrainedHead],
+    fuser: Fuser | None,
     config: ScoreConfig,
     device: torch.device,
     progress: Progress | None = None,
 ) -> ScoreReport:
     """Write every product's category and brand to `out`, in catalog order, one row group a shard.
 
-    Each head reads the shard set it was trained on, found by fingerprint. A confidence is the softmax probability of
-    the first answer; it is not calibrated. The file appears when it is whole, and is left as it is where it was made
+    Each head reads the shard set it was trained on, found by fingerprint. A category's confidence is the softmax
+    probability of the first answer, which is not calibrated; a brand's is the fuser's, which is fitted to products that
+    the head did not learn from. The file appears when it is whole, and is left as it is where it was made
     from just these heads and shards before. Memory holds one shard's vectors.
 
     Args:
         shard_sets: those to choose from, as `find_shard_sets` gives them.
         out: a `.parquet` file.
         heads: one a target at most.
+        fuser: of the brand head, where there is one.
 
     Raises:
         ConfigError: `out` is no `.parquet` file.
-        HeadError: there is no head, or two for one target.
+        HeadError: there is no head, two for one target, or a brand head without its fuser.
         FingerprintError: no shard set is of a head's model.
         ShardError: two shard sets could be meant, lack a feature, or hold other products.
     """
@@ -96,10 +110,11 @@ def score(
         unanswered={},
         was_done=True,
     )
-    metadata = predictions_metadata(heads, shard_sets=sources, top=config.top)
+    settings = config.model_dump(mode="json", exclude={"out"})
+    metadata = predictions_metadata(heads, shard_sets=sources, settings=settings)
     if all(head.card.weights_sha256 for head in heads) and is_made_from(out, metadata):
         return report
-    answers = {target: Answers(head.to(device), top=config.top) for target, (head, _) in matched.items()}
+    answers = {target: _answers(head.to(device), fuser=fuser, config=config) for target, (head, _) in matched.items()}
     streams = {target: _Stream(source, features=head.card.features) for target, (head, source) in matched.items()}
     num_done, schema = 0, predictions_schema()
     with replacing(out) as temporary, open_predictions(temporary, metadata=metadata) as writer:
@@ -108,7 +123,7 @@ def score(
             product_ids = _same_ids(list(chunks.values()), sources=sources, start=num_done)
             columns: dict[str, pa.Array] = {"product_id": product_ids.cast(pl.String).to_arrow().cast(pa.string())}
             for target, chunk in chunks.items():
-                columns |= answers[target].columns(chunk.vectors, present=chunk.present)
+                columns |= answers[target].columns(chunk.products)
             missing = {field.name: pa.nulls(num_products, field.type) for field in schema if field.name not in columns}
             writer.write_table(pa.table(columns | missing).select(schema.names).cast(writer.schema))
             num_done += num_products
@@ -122,21 +137,27 @@ def score(
     )
 
 
+def _answers(head: TrainedHead, *, fuser: Fuser | None, config: ScoreConfig) -> CategoryAnswers | BrandAnswers:
+    if head.card.target == "category":
+        return CategoryAnswers(head, top=config.top)
+    if fuser is None:
+        raise HeadError("found a brand head without its fuser; wanted both, as `prodemb train-brand` writes them")
+    return BrandAnswers(head, fuser=fuser, top=config.top, min_confidence=config.min_brand_confidence)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Chunk:
     """Some products, one after another in catalog order."""
 
     product_ids: pl.Series
-    vectors: npt.NDArray[np.float16]
-    """(n, F, dim)."""
-    present: npt.NDArray[np.bool_]
-    """(n, F)."""
+    products: ProductSet
 
 
 class _Stream:
     """A shard set's products in catalog order, in chunks that need not end where its shards do."""
 
     def __init__(self, shard_set: ShardSet, *, features: tuple[Feature, ...]) -> None:
+        self._features = features
         self._shape = (len(features), shard_set.schema.dim)
         self._pieces = _pieces(shard_set, features=features)
         self._piece: _Piece | None = None
@@ -145,27 +166,31 @@ class _Stream:
         """The next products; the caller knows that there are so many."""
         vectors = np.empty((num_products, *self._shape), dtype=np.float16)
         present = np.empty((num_products, self._shape[0]), dtype=np.bool_)
-        ids: list[pl.Series] = []
+        texts: list[pl.DataFrame] = []
         filled = 0
         while filled < num_products:
             piece = self._piece or next(self._pieces)
-            step = min(num_products - filled, len(piece.product_ids) - piece.start)
+            step = min(num_products - filled, len(piece.texts) - piece.start)
             some = slice(piece.start, piece.start + step)
             for column, view in enumerate(piece.vectors):
                 vectors[filled : filled + step, column] = view[some]
             present[filled : filled + step] = piece.present[some]
-            ids.append(piece.product_ids[some])
+            texts.append(piece.texts[some])
             filled += step
             piece.start += step
-            self._piece = piece if piece.start < len(piece.product_ids) else None
-        return _Chunk(product_ids=pl.concat(ids), vectors=vectors, present=present)
+            self._piece = piece if piece.start < len(piece.texts) else None
+        supplied = pl.concat(texts)
+        products = ProductSet(
+            features=self._features, vectors=vectors, present=present, supplied=supplied.drop("product_id")
+        )
+        return _Chunk(product_ids=supplied["product_id"], products=products)
 
 
 @dataclass(kw_only=True)
 class _Piece:
     """One shard, read up to `start`."""
 
-    product_ids: pl.Series
+    texts: pl.DataFrame
     vectors: list[npt.NDArray[np.float16]]
     present: npt.NDArray[np.bool_]
     start: int = 0
@@ -174,7 +199,7 @@ class _Piece:
 def _pieces(shard_set: ShardSet, *, features: tuple[Feature, ...]) -> Iterator[_Piece]:
     for shard in shard_set.shards():
         yield _Piece(
-            product_ids=shard.frame(["product_id"]).to_series(),
+            texts=shard.frame(["product_id", supplied_column("title"), supplied_column("brand")]),
             vectors=[shard.vectors(feature) for feature in features],
             present=np.stack([shard.present(feature) for feature in features], axis=1),
         )

@@ -1,22 +1,21 @@
-"""Training a head: from a shard set and labels to a head, its figures and those of the baselines beside it."""
+"""Training a head: from a shard set and labels to a head and its figures."""
 
 import time
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
 import torch
 from pydantic import Field
 
-from prodemb.aggregate import Aggregate, AggregateConfig
-from prodemb.baselines import BaselineConfig, Products, join_texts, run_baselines, sample_rows
+from prodemb.aggregate import AggregateConfig
+from prodemb.baselines import BaselineConfig
 from prodemb.errors import HeadError
-from prodemb.features import BRAND_FEATURES, FEATURES, TEXT_FEATURES, Feature, supplied_column
+from prodemb.features import BRAND_FEATURES, FEATURES, Feature, supplied_column
 from prodemb.fit import Examples, FitConfig, Progress, fit
-from prodemb.heads import Baseline, HeadCard, HeadConfig, TrainedHead
+from prodemb.heads import HeadCard, HeadConfig, TrainedHead
 from prodemb.labels import Labels, Target
 from prodemb.metrics import Indices, Metrics, evaluate
+from prodemb.product_set import load_vectors
 from prodemb.shards.reader import ShardSet
 from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
 
@@ -39,54 +38,97 @@ class TrainConfig(FitConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Data:
-    """The labelled products of a shard set and their split."""
+class Labelled:
+    """The labelled products of a shard set: their vectors on the device, and which part each belongs to."""
 
     shard_set: ShardSet
     features: tuple[Feature, ...]
+    all_labels: Labels
+    """Of all products of the shard set."""
     labels: Labels
+    """The same without the classes that have too few training products."""
+    parts: Parts
+    """The part of each product of the shard set."""
     rows: Indices
-    """(m,) their places in the shard set, ascending."""
+    """(m,) places in the shard set of the products that have a class, ascending."""
     train: Indices
     """Places in `rows`, as the next two."""
     validation: Indices
     test: Indices
-    coverage: float | None
+    judged: Indices
+    """(j,) places in the shard set of all test products whose truth is known, of a class that the head has or not."""
     gold: bool
-    """Whether `test` holds gold labels alone."""
+    """Whether `test` and `judged` hold gold labels alone."""
     examples: Examples
     """(m,) their vectors."""
 
+    @property
+    def coverage(self) -> float | None:
+        """Share of the judged products whose class the head has; None where none is judged."""
+        return len(self.test) / len(self.judged) if len(self.judged) else None
 
-def train_head(
-    shard_set: ShardSet,
-    *,
-    labels: Labels,
-    config: TrainConfig,
-    aggregate: AggregateConfig,
-    head: HeadConfig,
-    device: torch.device,
-    progress: Progress | None = None,
-) -> TrainedHead:
-    """Train a head on the shard set's training part and measure it on its test part.
 
-    The metrics, the head's as well as the baselines', are over the test products with a gold label, or where no product
-    of the test part has one, with any label. A product whose class has too few training products cannot be answered and
-    is left out; the card's `coverage` says what share remains.
+def load_labelled(shard_set: ShardSet, *, labels: Labels, config: TrainConfig, device: torch.device) -> Labelled:
+    """Split the products, leave out rare classes, and load the vectors of the labelled products onto the device.
+
+    Test products are those with a gold label, or where no product of the test part has one, those with any label.
 
     Args:
         labels: of all products of `shard_set`, from `prodemb.labels`.
-        progress: called after each epoch.
 
     Raises:
         HeadError: a wanted feature is not in the shard set, or fewer than two classes have enough products.
     """
-    data = _load(shard_set, labels=labels, config=config, device=device)
+    features = choose_features(shard_set, target=labels.target, wanted=config.features)
+    parts = split_of_shards(shard_set)
+    judged = (labels.index >= 0) & (parts == TEST)
+    gold = bool((judged & labels.gold).any())
+    judged &= labels.gold | (not gold)
+    kept = labels.with_examples(parts, at_least=config.min_examples)
+    rows = np.flatnonzero(kept.index >= 0)
+    vectors, present = load_vectors(shard_set, features=features, rows=rows)
+    return Labelled(
+        shard_set=shard_set,
+        features=features,
+        all_labels=labels,
+        labels=kept,
+        parts=parts,
+        rows=rows,
+        train=np.flatnonzero(parts[rows] == TRAIN),
+        validation=np.flatnonzero(parts[rows] == VALIDATION),
+        test=np.flatnonzero(judged[rows]),
+        judged=np.flatnonzero(judged),
+        gold=gold,
+        examples=Examples(
+            vectors=torch.from_numpy(vectors).to(device),
+            present=torch.from_numpy(present).to(device),
+            labels=torch.from_numpy(kept.index[rows]).to(device),
+        ),
+    )
+
+
+def train_head(
+    data: Labelled,
+    *,
+    config: TrainConfig,
+    aggregate: AggregateConfig,
+    head: HeadConfig,
+    progress: Progress | None = None,
+) -> TrainedHead:
+    """Train a head on the training part and measure it on the test part.
+
+    A test product whose class has too few training products cannot be answered and is left out of the metrics; the
+    card's `coverage` says what share remains.
+
+    Args:
+        progress: called after each epoch.
+    """
+    schema, device = data.shard_set.schema, data.examples.vectors.device
     card = HeadCard(
-        target=labels.target,
-        fingerprint=shard_set.schema.fingerprint,
-        model=shard_set.schema.model,
-        dim=shard_set.schema.dim,
+        target=data.labels.target,
+        fingerprint=schema.fingerprint,
+        model=schema.model,
+        dim=schema.dim,
         features=data.features,
         aggregate=aggregate,
         head=head,
@@ -104,41 +146,16 @@ def train_head(
             trained, data.examples, train=data.train, validation=data.validation, config=config, progress=progress
         )
     seconds = round(time.perf_counter() - start, 2)
-    return trained.with_results(
-        epochs=epochs,
-        seconds=seconds,
-        metrics=_measure(trained, data) if len(data.test) else None,
-        baselines=_baselines(data, config=config) if len(data.test) and config.baselines.run else (),
-    )
+    metrics = _measure(trained, data) if len(data.test) else None
+    return trained.with_card(epochs=epochs, seconds=seconds, metrics=metrics)
 
 
-def _load(shard_set: ShardSet, *, labels: Labels, config: TrainConfig, device: torch.device) -> _Data:
-    """Split the products, leave out rare classes, and load the vectors of the labelled products onto the device."""
-    features = choose_features(shard_set, target=labels.target, wanted=config.features)
-    parts = split_of_shards(shard_set)
-    judged = (labels.index >= 0) & (parts == TEST)
-    gold = bool((judged & labels.gold).any())
-    judged &= labels.gold | (not gold)
-    labels = labels.with_examples(parts, at_least=config.min_examples)
-    rows = np.flatnonzero(labels.index >= 0)
-    test = np.flatnonzero(judged[rows])
-    vectors, present = load_vectors(shard_set, features=features, rows=rows)
-    return _Data(
-        shard_set=shard_set,
-        features=features,
-        labels=labels,
-        rows=rows,
-        train=np.flatnonzero(parts[rows] == TRAIN),
-        validation=np.flatnonzero(parts[rows] == VALIDATION),
-        test=test,
-        coverage=len(test) / np.count_nonzero(judged) if judged.any() else None,
-        gold=gold,
-        examples=Examples(
-            vectors=torch.from_numpy(vectors).to(device),
-            present=torch.from_numpy(present).to(device),
-            labels=torch.from_numpy(labels.index[rows]).to(device),
-        ),
-    )
+def _measure(trained: TrainedHead, data: Labelled) -> Metrics:
+    """The head's figures on the test part."""
+    vectors, present = data.examples.vectors[data.test], data.examples.present[data.test]
+    probabilities, top = trained.top(vectors, present=present, k=5)
+    confidences = probabilities[:, 0].double().numpy()
+    return evaluate(data.labels.index[data.rows[data.test]], top=top.numpy(), confidences=confidences)
 
 
 def split_of_shards(shard_set: ShardSet) -> Parts:
@@ -163,77 +180,3 @@ def choose_features(shard_set: ShardSet, *, target: Target, wanted: tuple[Featur
             f"wanted some of {', '.join(has)}"
         )
     return chosen
-
-
-def load_vectors(
-    shard_set: ShardSet, *, features: tuple[Feature, ...], rows: Indices
-) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_]]:
-    """Some products' vectors, (m, F, dim) float16, and presence, (m, F) bool, shard by shard.
-
-    Args:
-        rows: (m,) places in the shard set, ascending.
-    """
-    vectors = np.empty((len(rows), len(features), shard_set.schema.dim), dtype=np.float16)
-    present = np.empty((len(rows), len(features)), dtype=np.bool_)
-    start = 0
-    for shard in shard_set.shards():
-        low, high = np.searchsorted(rows, [start, start + shard.num_products])
-        for column, feature in enumerate(features):
-            vectors[low:high, column] = shard.vectors(feature)[rows[low:high] - start]
-            present[low:high, column] = shard.present(feature)[rows[low:high] - start]
-        start += shard.num_products
-    return vectors, present
-
-
-def supplied_values(shard_set: ShardSet, *, rows: Indices) -> pl.DataFrame:
-    """What the partners sent for some products: m rows, one column a text feature.
-
-    Args:
-        rows: (m,) places in the shard set, ascending.
-    """
-    columns = [supplied_column(feature) for feature in TEXT_FEATURES]
-    frames = []
-    start = 0
-    for shard in shard_set.shards():
-        low, high = np.searchsorted(rows, [start, start + shard.num_products])
-        frames.append(shard.frame(columns)[rows[low:high] - start])
-        start += shard.num_products
-    return pl.concat(frames)
-
-
-def _measure(trained: TrainedHead, data: _Data) -> Metrics:
-    """The head's figures on the test part."""
-    vectors, present = data.examples.vectors[data.test], data.examples.present[data.test]
-    probabilities, top = trained.top(vectors, present=present, k=5)
-    confidences = probabilities[:, 0].double().numpy()
-    return evaluate(data.labels.index[data.rows[data.test]], top=top.numpy(), confidences=confidences)
-
-
-def _baselines(data: _Data, *, config: TrainConfig) -> tuple[Baseline, ...]:
-    """The baselines' figures on the head's own training and test products, or on as many of them as they may see."""
-    limits = config.baselines
-    train = data.train[sample_rows(len(data.train), at_most=limits.max_train, seed=config.seed)]
-    test = data.test[sample_rows(len(data.test), at_most=limits.max_test, seed=config.seed)]
-    texts = [supplied_column(feature) for feature in TEXT_FEATURES if feature in data.features]
-    standardised = Aggregate(data.features, dim=data.shard_set.schema.dim, config=AggregateConfig())
-    standardised.to(data.examples.vectors.device)
-    rows = torch.from_numpy(train).to(data.examples.vectors.device)
-    standardised.fit(data.examples.vectors, present=data.examples.present, rows=rows)
-
-    def products(places: Indices) -> Products:
-        seen = supplied_values(data.shard_set, rows=data.rows[places])
-        return Products(
-            labels=data.labels.index[data.rows[places]],
-            vectors=standardised(data.examples.vectors[places], data.examples.present[places]).cpu().numpy(),
-            texts=join_texts([seen[column] for column in texts]),
-            supplied=seen.select(supplied_column(feature) for feature in ("cat1", "cat2", "cat3")),
-        )
-
-    supplied = None if data.labels.supplied is None else data.labels.supplied[data.rows[test]]
-    baselines = run_baselines(products(train), products(test), supplied_class=supplied, config=limits)
-    if len(train) == len(data.train) and len(test) == len(data.test):
-        return baselines
-    seen = (
-        f"learned from {len(train):,} of {len(data.train):,} products, measured on {len(test):,} of {len(data.test):,}"
-    )
-    return tuple(b.model_copy(update={"note": f"{b.note}; {seen}" if b.note else seen}) for b in baselines)

@@ -1,0 +1,119 @@
+"""The fuser's files, which lie in the head's folder: its weights, the names it knows, and the alias table it read."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from pydantic import ValidationError
+
+from prodemb.brands.aliases import AliasRow, AliasTable
+from prodemb.config import Config
+from prodemb.errors import HeadError
+from prodemb.files import read_json, replacing, sha256_of, write_json
+from prodemb.fuse.candidates import SPEAKERS
+from prodemb.fuse.fuse import Fuser
+from prodemb.fuse.names import BrandNames
+from prodemb.fuse.trust import Counts
+from prodemb.heads import HeadCard
+from prodemb.labels import BrandLabel
+
+FUSER_NAME, NAMES_NAME, ALIASES_NAME = "fuser.json", "names.parquet", "aliases.parquet"
+
+
+class FuserCard(Config):
+    """`fuser.json`."""
+
+    weights: dict[str, float]
+    """How much each voice counts."""
+    names_sha256: str
+    aliases_sha256: str
+
+
+def save_fuser(folder: Path, fuser: Fuser) -> str:
+    """Write the fuser's files into a head's folder; return the hash for the head's card."""
+    with replacing(folder / ALIASES_NAME) as temporary:
+        decided = [(row.supplied, row.effective, row.products) for row in fuser.names.aliases.rows]
+        schema = {"supplied": pl.String, "canonical": pl.String, "products": pl.Int64}
+        pl.DataFrame(decided, schema=schema, orient="row").write_parquet(temporary)
+    with replacing(folder / NAMES_NAME) as temporary:
+        _names_frame(fuser).write_parquet(temporary)
+    card = FuserCard(
+        weights=dict(zip(SPEAKERS, fuser.weights.tolist(), strict=True)),
+        names_sha256=sha256_of(folder / NAMES_NAME),
+        aliases_sha256=sha256_of(folder / ALIASES_NAME),
+    )
+    write_json(folder / FUSER_NAME, card.model_dump(mode="json"))
+    return _hash_of(card)
+
+
+def load_fuser(folder: Path, *, card: HeadCard) -> Fuser:
+    """Read the fuser that belongs to a brand head.
+
+    Raises:
+        HeadError: it is missing, damaged, or belongs to another head.
+    """
+    path = folder / FUSER_NAME
+    try:
+        found = FuserCard.model_validate(read_json(path))
+    except OSError:
+        raise HeadError(f"{path}: missing, though the head beside it needs it; train again") from None
+    except (ValidationError, ValueError) as error:
+        raise HeadError(f"{path}: damaged: {str(error).splitlines()[0]}; train again") from None
+    names = {FUSER_NAME: _hash_of(found), NAMES_NAME: _sha256(folder, NAMES_NAME)}
+    wanted = {FUSER_NAME: card.fuser_sha256, NAMES_NAME: found.names_sha256}
+    names[ALIASES_NAME], wanted[ALIASES_NAME] = _sha256(folder, ALIASES_NAME), found.aliases_sha256
+    for name, is_hash in names.items():
+        if is_hash != wanted[name]:
+            raise HeadError(
+                f"{folder / name}: found {is_hash[:12] or 'nothing'}, wanted {wanted[name][:12]}: altered, or its "
+                "training was cut short; train again"
+            )
+    if list(found.weights) != list(SPEAKERS):
+        raise HeadError(f"{path}: was made by another version of prodemb; train again")
+    frame = pl.read_parquet(folder / NAMES_NAME)
+    rows = pl.read_parquet(folder / ALIASES_NAME).iter_rows()
+    aliases = AliasTable(AliasRow(supplied, canonical, products=products) for supplied, canonical, products in rows)
+    redirects = frame.drop_nulls("meant").select("name", "meant").iter_rows()
+    classes = [label.name for label in card.labels if isinstance(label, BrandLabel)]
+    known = BrandNames(classes, aliases=aliases, redirects=dict(redirects))
+    if known.names != frame["name"].to_list():
+        raise HeadError(f"{folder / NAMES_NAME}: its names are not those of the head and its alias table; train again")
+    return Fuser(
+        names=known,
+        supplied=_counts(frame, "supplied"),
+        titled=_counts(frame, "titled"),
+        weights=np.array([*found.weights.values()]),
+    )
+
+
+def _names_frame(fuser: Fuser) -> pl.DataFrame:
+    """One row a name, in their order, with what it stands for where that is another, and how it fared."""
+    names = fuser.names
+    return pl.DataFrame(
+        {
+            "name": names.names,
+            "meant": [names.redirects.get(name) for name in names.names],
+            "supplied_met": fuser.supplied.met,
+            "supplied_right": fuser.supplied.right,
+            "titled_met": fuser.titled.met,
+            "titled_right": fuser.titled.right,
+        },
+        schema_overrides={"name": pl.String, "meant": pl.String},
+    )
+
+
+def _counts(frame: pl.DataFrame, kind: str) -> Counts:
+    return Counts(met=frame[f"{kind}_met"].to_numpy(), right=frame[f"{kind}_right"].to_numpy())
+
+
+def _hash_of(card: FuserCard) -> str:
+    return hashlib.sha256(card.model_dump_json().encode()).hexdigest()
+
+
+def _sha256(folder: Path, name: str) -> str:
+    """The file's hash; empty where it cannot be read."""
+    try:
+        return sha256_of(folder / name)
+    except OSError:
+        return ""

@@ -1,0 +1,108 @@
+"""Some products as stage two sees them: vectors, which of them are present, and what the partners sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from prodemb.features import TEXT_FEATURES, Feature, supplied_column
+from prodemb.metrics import Indices
+from prodemb.shards.reader import ShardSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductSet:
+    """n products; a copy of them may lack a feature, or have that of another product, to see what that costs."""
+
+    features: tuple[Feature, ...]
+    """The F features that there are vectors of, in the fixed order."""
+    vectors: npt.NDArray[np.float16]
+    """(n, F, dim), zeros where absent."""
+    present: npt.NDArray[np.bool_]
+    """(n, F)."""
+    supplied: pl.DataFrame
+    """n rows, one string column a text feature, named by `supplied_column`."""
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    def take(self, rows: Indices) -> "ProductSet":
+        """Some of the products, (m,) places."""
+        return replace(self, vectors=self.vectors[rows], present=self.present[rows], supplied=self.supplied[rows])
+
+    def without(self, *hidden: Feature) -> "ProductSet":
+        """The same products from a partner who does not send these features."""
+        there = np.array([feature not in hidden for feature in self.features])
+        texts = [supplied_column(feature) for feature in hidden if feature in TEXT_FEATURES]
+        return replace(
+            self,
+            vectors=self.vectors * there[:, None].astype(np.float16),
+            present=self.present & there,
+            supplied=self.supplied.with_columns(pl.lit(None, pl.String).alias(text) for text in texts),
+        )
+
+    def with_those_of(self, donors: Indices, *, feature: Feature) -> "ProductSet":
+        """The same products, each with one feature of another product.
+
+        Args:
+            donors: (n,) places of those others.
+            feature: a text feature.
+        """
+        vectors, present = self.vectors, self.present
+        if feature in self.features:
+            column = self.features.index(feature)
+            vectors, present = vectors.copy(), present.copy()
+            vectors[:, column], present[:, column] = vectors[donors, column], present[donors, column]
+        text = supplied_column(feature)
+        given = self.supplied[text][donors]
+        return replace(self, vectors=vectors, present=present, supplied=self.supplied.with_columns(given))
+
+
+def read_products(shard_set: ShardSet, *, features: tuple[Feature, ...], rows: Indices) -> ProductSet:
+    """Some products of a shard set.
+
+    Args:
+        rows: (m,) places in the shard set, ascending.
+    """
+    vectors, present = load_vectors(shard_set, features=features, rows=rows)
+    columns = [supplied_column(feature) for feature in TEXT_FEATURES]
+    return ProductSet(
+        features=features, vectors=vectors, present=present, supplied=supplied_values(shard_set, columns, rows=rows)
+    )
+
+
+def load_vectors(
+    shard_set: ShardSet, *, features: tuple[Feature, ...], rows: Indices
+) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_]]:
+    """Some products' vectors, (m, F, dim) float16, and presence, (m, F) bool, shard by shard.
+
+    Args:
+        rows: (m,) places in the shard set, ascending.
+    """
+    vectors = np.empty((len(rows), len(features), shard_set.schema.dim), dtype=np.float16)
+    present = np.empty((len(rows), len(features)), dtype=np.bool_)
+    start = 0
+    for shard in shard_set.shards():
+        low, high = np.searchsorted(rows, [start, start + shard.num_products])
+        for column, feature in enumerate(features):
+            vectors[low:high, column] = shard.vectors(feature)[rows[low:high] - start]
+            present[low:high, column] = shard.present(feature)[rows[low:high] - start]
+        start += shard.num_products
+    return vectors, present
+
+
+def supplied_values(shard_set: ShardSet, columns: Sequence[str], *, rows: Indices) -> pl.DataFrame:
+    """Some columns of some products, m rows.
+
+    Args:
+        rows: (m,) places in the shard set, ascending.
+    """
+    frames = []
+    start = 0
+    for shard in shard_set.shards():
+        low, high = np.searchsorted(rows, [start, start + shard.num_products])
+        frames.append(shard.frame(columns)[rows[low:high] - start])
+        start += shard.num_products
+    return pl.concat(frames)
