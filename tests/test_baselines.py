@@ -7,13 +7,16 @@ import pytest
 from prodemb.baselines import (
     BaselineConfig,
     Products,
+    copy_supplied,
+    fit_baselines,
     join_texts,
     look_up,
     most_frequent,
     nearest_neighbours,
-    run_baselines,
+    read_title_start,
     sample_rows,
 )
+from prodemb.heads import Baseline
 from prodemb.metrics import NO_ANSWER
 
 COLUMNS = ("supplied_cat1", "supplied_cat2", "supplied_cat3")
@@ -47,9 +50,14 @@ def by_supplied(rows: list[tuple[str | None, str | None, str | None]], labels: l
     )
 
 
+def run(train: Products, test: Products, *, max_cost: float = 5e9) -> list[Baseline]:
+    config = BaselineConfig(max_cost=max_cost)
+    return [fitted.measured(test) for fitted in fit_baselines(train, brands=None, canonical=None, config=config)]
+
+
 def test_all_baselines_run_on_separable_products() -> None:
     train, test = make_products(400, seed=0), make_products(100, seed=1)
-    baselines = {b.name: b for b in run_baselines(train, test, supplied_class=None, config=BaselineConfig())}
+    baselines = {b.name: b for b in run(train, test)}
     assert list(baselines) == [
         "most frequent class",
         "supplied value",
@@ -71,13 +79,13 @@ def test_all_baselines_run_on_separable_products() -> None:
 
 def test_two_classes_are_enough() -> None:
     train, test = make_products(60, seed=0, num_classes=2), make_products(20, seed=1, num_classes=2)
-    for baseline in run_baselines(train, test, supplied_class=None, config=BaselineConfig()):
+    for baseline in run(train, test):
         assert baseline.metrics is not None
 
 
 def test_the_most_frequent_classes_come_first() -> None:
     train = by_supplied([(None, None, None)] * 6, [2, 2, 2, 0, 0, 1])
-    assert most_frequent(train, train).top.tolist() == [[2, 0, 1]] * 6
+    assert most_frequent(train)(train).top.tolist() == [[2, 0, 1]] * 6
 
 
 def test_lookup_backs_off_from_three_values_to_none() -> None:
@@ -96,21 +104,27 @@ def test_lookup_backs_off_from_three_values_to_none() -> None:
         ],
         [0] * 6,
     )
-    assert look_up(train, test).top[:, 0].tolist() == [1, 1, 3, 1, 1, 1]
+    assert look_up(train)(test).top[:, 0].tolist() == [1, 1, 3, 1, 1, 1]
 
 
-def test_a_supplied_class_is_taken_as_it_is() -> None:
-    test = by_supplied([(None, None, None)] * 3, [0, 1, 1])
-    baselines = run_baselines(
-        by_supplied([(None, None, None)] * 4, [0, 1, 0, 1]),
-        test,
-        supplied_class=np.array([0, NO_ANSWER, 1]),
-        config=BaselineConfig(),
+def test_brands_have_baselines_of_their_own() -> None:
+    brands = ["Nike", "US Polo", "Lee"]
+    supplied = ["Nike", "nike", None, "Polo"]
+    titles = ["Shoe by Nike", "U.S. POLO shirt", "Lees", None]
+    texts = pl.DataFrame({"supplied_brand": supplied, "supplied_title": titles})
+    products = Products(
+        labels=np.array([0, 1, 0, 1]), vectors=np.eye(4, dtype=np.float32), texts=[""] * 4, supplied=texts
     )
-    metrics = baselines[1].metrics
+    assert copy_supplied(brands)(products).top[:, 0].tolist() == [0, NO_ANSWER, NO_ANSWER, NO_ANSWER]
+    assert read_title_start(brands)(products).top[:, 0].tolist() == [NO_ANSWER, 1, NO_ANSWER, NO_ANSWER]
+    canonical = np.array([0, 0, NO_ANSWER, 1])
+    fitted = fit_baselines(products, brands=brands, canonical=lambda _: canonical, config=BaselineConfig())
+    found = {baseline.name: baseline.measured(products) for baseline in fitted}
+    assert list(found)[1:4] == ["supplied as is", "supplied canonical", "first words of title"]
+    metrics = found["supplied canonical"].metrics
     assert metrics is not None
-    assert metrics.top1 == pytest.approx(2 / 3)
-    assert baselines[2].note == "left out: the products have no words"
+    assert metrics.top1 == pytest.approx(2 / 4)
+    assert found["TF-IDF + linear SVM"].note == "left out: the products have no words"
 
 
 def test_neighbours_vote_by_class_not_one_by_one() -> None:
@@ -119,7 +133,7 @@ def test_neighbours_vote_by_class_not_one_by_one() -> None:
     test = Products(
         labels=np.array([1]), vectors=np.array([[0.95, 0.31]], np.float32), texts=[""], supplied=pl.DataFrame()
     )
-    answers = nearest_neighbours(train, test, num_neighbours=10)
+    answers = nearest_neighbours(train, num_neighbours=10)(test)
     assert answers.top.tolist() == [[1, 0, 2, NO_ANSWER, NO_ANSWER]]
     assert answers.confidences is not None
     assert 0.5 < answers.confidences[0] < 1
@@ -127,7 +141,7 @@ def test_neighbours_vote_by_class_not_one_by_one() -> None:
 
 def test_a_costly_model_is_left_out_with_the_reason() -> None:
     train, test = make_products(100, seed=0), make_products(10, seed=1)
-    baselines = run_baselines(train, test, supplied_class=None, config=BaselineConfig(max_cost=10))
+    baselines = run(train, test, max_cost=10)
     for baseline in (baselines[2], baselines[4]):
         assert baseline.metrics is None
         assert baseline.note is not None

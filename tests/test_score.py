@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from prodemb.aggregate import AggregateConfig
+from prodemb.brands.aliases import AliasTable
 from prodemb.errors import ConfigError, FingerprintError, HeadError, ProdembError, ShardError
 from prodemb.features import BRAND_FEATURES, CATALOG_COLUMNS, FEATURES, Feature
+from prodemb.fuse.fuse import Fuser
 from prodemb.heads import HeadCard, HeadConfig, TrainedHead, save_head
 from prodemb.labels import BrandLabel, CategoryLabel, Target
 from prodemb.score import ScoreConfig, ScoreReport, score
@@ -31,6 +33,7 @@ COLUMNS = [
     "category_top",
     "brand",
     "brand_confidence",
+    "brand_source",
     "brand_top",
 ]
 
@@ -90,8 +93,14 @@ def make_head(target: Target, *, dim: int = 8, fingerprint: str = "clip", num_cl
     return TrainedHead.untrained(card).to(CPU)
 
 
+def fuser_of(heads: Sequence[TrainedHead]) -> Fuser | None:
+    names = [label.name for head in heads for label in head.card.labels if isinstance(label, BrandLabel)]
+    return Fuser.untrained(names, aliases=AliasTable([])) if names else None
+
+
 def run(sets: Sequence[ShardSet], out: Path, *heads: TrainedHead, top: int = 5) -> ScoreReport:
-    return score(sets, out, heads=heads, config=ScoreConfig(top=top), device=CPU)
+    config = ScoreConfig(top=top, min_brand_confidence=0.0)
+    return score(sets, out, heads=heads, fuser=fuser_of(heads), config=config, device=CPU)
 
 
 def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
@@ -102,7 +111,8 @@ def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
         [shards],
         out,
         heads=heads,
-        config=ScoreConfig(),
+        fuser=fuser_of(heads),
+        config=ScoreConfig(min_brand_confidence=0.0),
         device=CPU,
         progress=lambda done, total: steps.append((done, total)),
     )
@@ -124,8 +134,8 @@ def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
         assert frame["category_path"][row] == answers[0]["path"]
         assert frame["category_confidence"][row] == answers[0]["probability"]
         assert frame["brand"][row] == frame["brand_top"][row][0]["name"]
-    assert frame.row(3)[1:] == (None,) * 7
-    assert frame.drop("product_id").null_count().row(0) == (1,) * 7
+    assert frame.row(3)[1:] == (*(None,) * 4, "UNKNOWN", 0.0, None, [])
+    assert frame.drop("product_id").null_count().row(0) == (1, 1, 1, 1, 0, 0, 1, 0)
 
 
 def test_the_file_has_a_row_group_a_shard_and_says_where_it_came_from(tmp_path: Path) -> None:
@@ -151,7 +161,8 @@ def test_the_columns_of_a_missing_head_are_null(tmp_path: Path, target: Target) 
     (absent,) = report.absent
     assert absent != target
     for column in COLUMNS[1:]:
-        assert frame[column].null_count() == (100 if column.startswith(absent) else 1)
+        found = column.startswith("category") or column == "brand_source"
+        assert frame[column].null_count() == (100 if column.startswith(absent) else int(found))
 
 
 def test_each_head_reads_its_own_shard_set_whatever_its_boundaries(tmp_path: Path) -> None:
@@ -166,14 +177,45 @@ def test_each_head_reads_its_own_shard_set_whatever_its_boundaries(tmp_path: Pat
         columns = [column for column in COLUMNS if column.startswith(head.card.target)]
         one = pl.read_parquet(tmp_path / "one.parquet")
         for column in columns:
-            assert one[column].null_count() == 1
             if "top" not in column and "confidence" not in column:
                 assert both[column].equals(one[column], null_equal=True)
 
 
 def test_fewer_classes_than_asked_for_give_shorter_lists(tmp_path: Path) -> None:
     run([make_set(tmp_path / "shards")], tmp_path / "out.parquet", make_head("brand", num_classes=2), top=7)
-    assert pl.read_parquet(tmp_path / "out.parquet")["brand_top"].list.len().drop_nulls().unique().to_list() == [2]
+    assert pl.read_parquet(tmp_path / "out.parquet")["brand_top"].list.len().unique().sort().to_list() == [0, 2]
+
+
+def test_a_brand_that_is_not_likely_enough_is_unknown(tmp_path: Path) -> None:
+    shards, head = make_set(tmp_path / "shards"), make_head("brand")
+    run([shards], tmp_path / "all.parquet", head)
+    middle = float(pl.read_parquet(tmp_path / "all.parquet")["brand_confidence"].quantile(0.5) or 0.0)
+    parts = {}
+    for least in (0.0, middle, 1.0):
+        out = tmp_path / f"{least}.parquet"
+        config = ScoreConfig(min_brand_confidence=least)
+        report = score([shards], out, heads=[head], fuser=fuser_of([head]), config=config, device=CPU)
+        parts[least] = frame = pl.read_parquet(out)
+        assert report.unanswered == {"brand": frame["brand"].eq("UNKNOWN").sum()}
+        sure = (frame["brand_confidence"] >= least) & (frame["brand_top"].list.len() > 0)
+        assert frame["brand"].ne("UNKNOWN").equals(sure)
+        assert frame["brand_source"].is_not_null().equals(sure)
+    assert parts[0.0]["brand"].eq("UNKNOWN").sum() == 1
+    assert 40 < parts[middle]["brand"].eq("UNKNOWN").sum() < 60
+    assert parts[1.0]["brand"].eq("UNKNOWN").all()
+    assert parts[0.0]["brand_top"].equals(parts[1.0]["brand_top"])
+
+
+def test_a_brand_head_needs_its_fuser(tmp_path: Path) -> None:
+    with pytest.raises(HeadError, match="found a brand head without its fuser"):
+        score(
+            [make_set(tmp_path / "shards")],
+            tmp_path / "out.parquet",
+            heads=[make_head("brand")],
+            fuser=None,
+            config=ScoreConfig(),
+            device=CPU,
+        )
 
 
 @pytest.mark.parametrize(
@@ -243,7 +285,8 @@ def test_a_head_whose_labels_changed_is_not_the_same(tmp_path: Path) -> None:
     labels = tuple(BrandLabel(name=f"New {i}") for i in range(len(head.card.labels)))
     renamed = replace(head, card=head.card.model_copy(update={"labels": labels}))
     assert not run([shards], out, renamed).was_done
-    assert pl.read_parquet(out)["brand"].drop_nulls().str.starts_with("New").all()
+    brands = pl.read_parquet(out)["brand"]
+    assert brands.filter(brands != "UNKNOWN").str.starts_with("New").all()
 
 
 def test_predictions_of_the_same_heads_and_shards_are_left_as_they_are(tmp_path: Path) -> None:
