@@ -26,7 +26,8 @@ from prodemb.features import TEXT_FEATURES, supplied_column
 from prodemb.files import sha256_of
 from prodemb.finetune.finetune import FinetuneReport, finetune
 from prodemb.fit import Epoch
-from prodemb.fuse.fit import compare_brands, fit_fuser
+from prodemb.fuse.fit import fit_fuser
+from prodemb.fuse.judge import compare_brands
 from prodemb.fuse.store import load_fuser, save_fuser
 from prodemb.heads import CARD_NAME, HeadCard, TrainedHead, load_head, save_head
 from prodemb.labels import brand_labels, category_labels

@@ -30,6 +30,8 @@ class Metrics(Config):
 class Condition(Config):
     """Several methods on one kind of product, or on products that lack something."""
 
+    group: str | None = None
+    """What the products were sorted by, where these are some of those of the condition before."""
     name: str
     num_products: int
     top1: dict[str, float]

@@ -110,7 +110,8 @@ def brand_tables(card: HeadCard) -> list[Table]:
         table.add_column(name, justify="right", style="bold" if method == methods[-1] else None, min_width=len(name))
     for condition in card.conditions:
         cells = [f"{100 * condition.top1[method]:.1f}" for method in methods]
-        table.add_row(condition.name, f"{condition.num_products:,}", *cells)
+        name = condition.name if condition.group is None else f"  {condition.group}: {condition.name}"
+        table.add_row(name, f"{condition.num_products:,}", *cells)
     return [table]
 
 

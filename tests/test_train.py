@@ -227,7 +227,8 @@ from pathlib import Path
 import torch
 from prodemb.aggregate import AggregateConfig
 from prodemb.brands.aliases import AliasTable
-from prodemb.fuse.fit import FuseConfig, compare_brands, fit_fuser
+from prodemb.fuse.fit import FuseConfig, fit_fuser
+from prodemb.fuse.judge import compare_brands
 from prodemb.fuse.store import load_fuser, save_fuser
 from prodemb.heads import HeadConfig, load_head, save_head
 from prodemb.labels import brand_labels

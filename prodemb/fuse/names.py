@@ -27,7 +27,7 @@ class Said:
     supplied: Ids
     """(n,) the name that the supplied brand stands for; -1 where it is absent or junk."""
     is_known: npt.NDArray[np.bool_]
-    """(n,) whether the alias table knows the supplied string."""
+    """(n,) whether that name was known before."""
     in_title: npt.NDArray[np.bool_]
     """(n,) whether the supplied brand stands in the title, as it is spelled or in another spelling."""
     titles: TitleMatches
@@ -109,15 +109,15 @@ class BrandNames:
         return TitleMatches(names=np.where(found.names >= 0, self._meant[found.names], NO_NAME), places=found.places)
 
     def _number(self, supplied: str, *, new_names: dict[str, int]) -> tuple[int, bool]:
-        """The number of what a supplied string stands for, and whether the alias table knows the string."""
+        """The number of what a supplied string stands for, and whether that was known before."""
         verdict = self.aliases.verdict(supplied)
         if verdict is not None:
             return (NO_NAME if verdict == UNKNOWN else self.id_of(verdict)), True
         name = tidy_spelling(supplied)
         number = self.id_of(name)
-        if number == NO_NAME and _key(name):
-            number = len(self.names) + new_names.setdefault(name, len(new_names))
-        return number, False
+        if number != NO_NAME or not name:
+            return number, number != NO_NAME
+        return len(self.names) + new_names.setdefault(name, len(new_names)), False
 
     def _spellings(self) -> dict[str, int]:
         """Folded words to numbers, for the search in titles; where two names are spelled alike, a class comes first."""

@@ -1,0 +1,108 @@
+"""Judging: the fused brand beside the head alone and the baselines, by condition and by kind of product."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from rapidfuzz.fuzz import partial_ratio
+
+from prodemb.brands.normalise import normalise_brand
+from prodemb.compare import fit_rivals, judged_products, known_only
+from prodemb.features import supplied_column
+from prodemb.fuse.conditions import AS_SUPPLIED, conditions, true_names
+from prodemb.fuse.fit import FuseConfig
+from prodemb.fuse.fuse import Fuser
+from prodemb.fuse.names import NO_NAME, Ids
+from prodemb.heads import TrainedHead
+from prodemb.metrics import Condition, Indices, Metrics, evaluate
+from prodemb.product_set import ProductSet
+from prodemb.train import Labelled, TrainConfig
+
+_NOISY = 75.0
+"""The least likeness, of 100, at which a supplied brand is called the true one in another spelling."""
+
+
+def compare_brands(
+    data: Labelled, *, head: TrainedHead, fuser: Fuser, train: TrainConfig, config: FuseConfig
+) -> dict[str, Any]:
+    """The fused answer beside the head alone and the baselines, as entries of the head's card.
+
+    On test products whose true brand is known, whether the head has it or not: as they were supplied, without their
+    supplied brand, with a wrong one, by what is supplied, and by how many examples a brand has.
+    """
+    if not len(data.judged):
+        return {}
+    products, rows = judged_products(data, config=train)
+    rivals = None
+    if train.baselines.run:
+        rivals = fit_rivals(data, brands=fuser.names.names, canonical=fuser.canonical_of, config=train)
+    names = true_names(data, rows=rows)
+    named = fuser.names.ids_of(names)
+    # A brand that nothing knows of cannot be answered; no answer equals it.
+    truth = np.where(named == NO_NAME, len(fuser.names.names) + len(rows), named)
+    found: list[Condition] = []
+    fused: Metrics | None = None
+    for name, some in conditions(products, chosen=truth, fuser=fuser, seed=config.seed):
+        answers = rivals.answers(some) if rivals else {}
+        answered = fuser.answer(some, head=head, k=5)
+        answers |= {
+            "head alone": head.answer(some.vectors, present=some.present),
+            "prodemb": answered.top[:, 0],
+        }
+        found.append(_condition(name, truth=truth, answers=answers))
+        if name == AS_SUPPLIED:
+            fused = evaluate(truth, top=answered.top, confidences=answered.probabilities[:, 0].astype(np.float64))
+            kinds = _kinds(data, some, names=names, truth=truth, num_classes=len(head.card.labels))
+            found += [
+                _condition(kind, truth=truth[where], answers=_taken(answers, where), group=group)
+                for group, parts in kinds.items()
+                for kind, where in parts.items()
+                if where.any()
+            ]
+    assert fused is not None
+    baselines = known_only(rivals, data=data, products=products, rows=rows) if rivals and len(data.test) else ()
+    return {"conditions": tuple(found), "fused": fused, "baselines": baselines}
+
+
+def _kinds(
+    data: Labelled, products: ProductSet, *, names: pl.Series, truth: Ids, num_classes: int
+) -> Mapping[str, Mapping[str, npt.NDArray[np.bool_]]]:
+    """Products by what is supplied, and by how many training products carry their brand (Liu et al., CVPR 2019)."""
+    brands = products.supplied[supplied_column("brand")]
+    alike = np.array([_likeness(text or "", name=name) for text, name in zip(brands, names, strict=True)])
+    labels = data.labels.index[data.rows[data.train]]
+    examples = np.append(np.bincount(labels, minlength=num_classes), 0)
+    count = examples[np.minimum(truth, num_classes)]
+    absent = (brands.is_null() | (brands.str.strip_chars() == "")).to_numpy()
+    return {
+        "supplied": {
+            "letter by letter": ~absent & (alike == 100),
+            "spelled otherwise": ~absent & (alike < 100) & (alike >= _NOISY),
+            "another name": ~absent & (alike < _NOISY),
+            "nothing": absent,
+        },
+        "examples": {
+            "over 100": count > 100,
+            "20 to 100": (count >= 20) & (count <= 100),
+            "under 20": (count > 0) & (count < 20),
+            "none": count == 0,
+        },
+    }
+
+
+def _likeness(supplied: str, *, name: str) -> float:
+    """How like its true brand a supplied one is written: 100 for the same but for case, 99 at most for the rest."""
+    if supplied.strip().lower() == name.lower():
+        return 100.0
+    return min(99.0, partial_ratio(normalise_brand(supplied), normalise_brand(name)))
+
+
+def _condition(name: str, *, truth: Ids, answers: Mapping[str, Indices], group: str | None = None) -> Condition:
+    right = {method: float((answer == truth).mean()) for method, answer in answers.items()}
+    return Condition(group=group, name=name, num_products=len(truth), top1=right)
+
+
+def _taken(answers: Mapping[str, Indices], where: npt.NDArray[np.bool_]) -> dict[str, Indices]:
+    return {method: answer[where] for method, answer in answers.items()}

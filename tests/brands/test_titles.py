@@ -1,0 +1,49 @@
+"""Brand names in titles: whole words, the longest first, each once, wherever they stand."""
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prodemb.brands.titles import MAX_FOUND, TitleNames
+
+NAMES = TitleNames({"lee": 0, "lee cooper": 1, "nike": 2, "a b c d e f": 3, "a b c d e f g": 4, "h m": 5})
+WORDS = st.sampled_from(["lee", "cooper", "nike", "shirt", "a", "b", "h", "m"])
+
+
+def find(*titles: str | None) -> tuple[list[list[int]], list[list[int]]]:
+    found = NAMES.find(pl.Series(titles, dtype=pl.String))
+    names = [[name for name in row if name >= 0] for row in found.names.tolist()]
+    places = [[place for place in row if place >= 0] for row in found.places.tolist()]
+    return names, places
+
+
+def test_the_longest_name_is_found_and_none_inside_it() -> None:
+    names, places = find("Lee Cooper Jeans", "LEE® jeans", "Jeans by Lee  Cooper!", None, "", "Leecooper")
+    assert names == [[1], [0], [1], [], [], []]
+    assert places == [[0], [0], [2], [], [], []]
+
+
+def test_names_are_found_in_their_order_and_each_once() -> None:
+    names, places = find("Nike for Lee, Nike and Lee Cooper", "H&M shirt")
+    assert names == [[2, 0, 1], [5]]
+    assert places == [[0, 2, 4], [0]]
+
+
+def test_equal_titles_get_equal_answers_in_their_rows() -> None:
+    names, _ = find("Nike", "Lee", "Nike", "Puma", "Lee")
+    assert names == [[2], [0], [2], [], [0]]
+
+
+def test_names_of_more_words_than_are_looked_for_are_not_found() -> None:
+    assert find("a b c d e f g")[0] == [[3]]
+
+
+@given(st.lists(WORDS, max_size=12))
+def test_what_is_found_stands_there(words: list[str]) -> None:
+    spelled = {0: "lee", 1: "lee cooper", 2: "nike", 5: "h m"}
+    (names,), (places,) = find(" ".join(words))
+    assert len(names) == len(set(names)) == len(places) <= MAX_FOUND
+    assert places == sorted(places)
+    for name, place in zip(names, places, strict=True):
+        told = spelled[name].split()
+        assert words[place : place + len(told)] == told

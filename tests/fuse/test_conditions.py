@@ -1,0 +1,22 @@
+"""Conditions: a withheld brand is gone, a wrong one is another product's and not the true one."""
+
+import numpy as np
+
+from prodemb.fuse.conditions import WITHHELD, WRONG, conditions, true_names
+from prodemb.fuse.fuse import Fuser
+from prodemb.product_set import read_products
+from prodemb.split import VALIDATION
+from prodemb.train import Labelled
+
+
+def test_wrong_brands_are_wrong(data: Labelled, fuser: Fuser) -> None:
+    rows = np.flatnonzero(data.parts == VALIDATION)
+    products = read_products(data.shard_set, features=data.features, rows=rows)
+    chosen = fuser.names.ids_of(true_names(data, rows=rows))
+    seen = dict(conditions(products, chosen=chosen, fuser=fuser, seed=0))
+    assert seen[WITHHELD].supplied["supplied_brand"].null_count() == len(rows)
+    assert not seen[WITHHELD].present[:, data.features.index("brand")].any()
+    canonical = fuser.canonical_of(seen[WRONG].supplied["supplied_brand"])
+    assert (canonical >= 0).all()
+    assert (canonical != chosen).all()
+    assert seen[WRONG].present[:, data.features.index("brand")].all()

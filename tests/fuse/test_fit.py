@@ -1,0 +1,67 @@
+"""Fitting and answering: where a brand comes from, brands the head never learned, and too little to learn from."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from prodemb.brands.aliases import AliasTable
+from prodemb.fuse.candidates import SPEAKERS
+from prodemb.fuse.fit import FuseConfig, fit_fuser
+from prodemb.fuse.fuse import SOURCES, Fuser
+from prodemb.heads import TrainedHead
+from prodemb.product_set import read_products
+from prodemb.train import Labelled
+
+
+def test_the_source_is_the_first_voice_that_names_the_brand(data: Labelled, head: TrainedHead, fuser: Fuser) -> None:
+    products = read_products(data.shard_set, features=data.features, rows=np.arange(400))
+    answers = fuser.answer(products, head=head, k=3)
+    said = fuser.names.said(supplied=products.supplied["supplied_brand"], titles=products.supplied["supplied_title"])
+    for row, source in enumerate(answers.sources.tolist()):
+        best = answers.top[row, 0]
+        meant = [best == said.supplied[row], best in said.titles.names[row].tolist(), True]
+        assert source == meant.index(True)
+    assert set(answers.sources.tolist()) == {0, 1, 2}
+    assert len(SOURCES) == 3
+    assert (np.diff(answers.probabilities, axis=1) <= 0).all()
+
+
+def test_a_brand_the_head_never_learned_can_be_answered(data: Labelled, head: TrainedHead, fuser: Fuser) -> None:
+    products = read_products(data.shard_set, features=data.features, rows=np.arange(3))
+    new = products.supplied.with_columns(
+        supplied_brand=pl.Series(["Brandneu GmbH"] * 3), supplied_title=pl.Series(["Brandneu thing"] * 3)
+    )
+    unseen = replace(products, supplied=new, present=np.zeros_like(products.present))
+    answers = fuser.answer(unseen, head=head, k=2)
+    assert [answers.names[name] for name in answers.top[:, 0]] == ["Brandneu"] * 3
+    assert (answers.sources == 0).all()
+
+
+def test_a_product_that_nothing_speaks_for_has_no_brand(data: Labelled, head: TrainedHead, fuser: Fuser) -> None:
+    products = read_products(data.shard_set, features=data.features, rows=np.arange(2))
+    nothing = products.without("title", "description", "brand", "image")
+    answers = fuser.answer(nothing, head=head, k=2)
+    assert (answers.top == -1).all()
+    assert (answers.probabilities == 0).all()
+    assert (answers.sources == -1).all()
+
+
+def test_without_gold_labels_supplied_brands_are_learned_from(
+    data: Labelled, head: TrainedHead, aliases: AliasTable
+) -> None:
+    canonical = aliases.canonical_of(data.shard_set.frame(["supplied_brand"]).to_series())
+    names = [label.name for label in data.all_labels.classes]  # type: ignore[union-attr]
+    index = np.array([names.index(name) if name in names else -1 for name in canonical])
+    labels = replace(data.all_labels, index=index, gold=np.zeros(len(index), bool))
+    fitted = fit_fuser(replace(data, all_labels=labels), head=head, aliases=aliases, config=FuseConfig())
+    assert not fitted.names.redirects
+    assert dict(zip(SPEAKERS, fitted.weights, strict=True))["supplied"] > 1
+
+
+def test_without_validation_products_the_weights_are_those_given(
+    data: Labelled, head: TrainedHead, aliases: AliasTable
+) -> None:
+    few = replace(data, parts=np.zeros_like(data.parts))
+    fitted = fit_fuser(few, head=head, aliases=aliases, config=FuseConfig())
+    assert fitted.weights.tolist() == list(SPEAKERS.values())

@@ -1,0 +1,59 @@
+"""Product sets: only the wanted rows are read, and a copy may lack a feature or have another product's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prodemb.product_set import ProductSet, load_vectors, read_products, supplied_values
+from prodemb.shards.reader import ShardSet
+from tests.fuse.conftest import make_set
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    return make_set(tmp_path_factory.mktemp("shards"))
+
+
+ROWS = np.array([0, 3, 249, 250, 420, 599])
+
+
+def read(shards: ShardSet) -> ProductSet:
+    return read_products(shards, features=("title", "brand", "image"), rows=ROWS)
+
+
+def test_only_the_wanted_rows_are_loaded(shards: ShardSet) -> None:
+    vectors, present = load_vectors(shards, features=("title", "image"), rows=ROWS)
+    assert np.array_equal(vectors[:, 1], shards.vectors("image")[ROWS])
+    assert np.array_equal(present[:, 0], shards.present("title")[ROWS])
+    titles = shards.frame(["supplied_title"]).to_series()
+    assert supplied_values(shards, ["supplied_title"], rows=ROWS)["supplied_title"].equals(titles[ROWS])
+
+
+def test_a_withheld_feature_is_gone_from_vectors_and_texts(shards: ShardSet) -> None:
+    products = read(shards)
+    without = products.without("brand", "image")
+    assert without.present.tolist() == [[True, False, False]] * len(ROWS)
+    assert not without.vectors[:, 1:].any()
+    assert np.array_equal(without.vectors[:, 0], products.vectors[:, 0])
+    assert without.supplied["supplied_brand"].null_count() == len(ROWS)
+    assert without.supplied["supplied_title"].equals(products.supplied["supplied_title"])
+    assert products.supplied["supplied_brand"].null_count() < len(ROWS)
+
+
+def test_another_products_feature_comes_with_its_vector_and_text(shards: ShardSet) -> None:
+    products = read(shards)
+    donors = np.array([1, 2, 3, 4, 5, 0])
+    changed = products.with_those_of(donors, feature="brand")
+    assert changed.supplied["supplied_brand"].equals(products.supplied["supplied_brand"][donors])
+    assert np.array_equal(changed.vectors[:, 1], products.vectors[donors, 1])
+    assert np.array_equal(changed.present[:, 1], products.present[donors, 1])
+    assert np.array_equal(changed.vectors[:, [0, 2]], products.vectors[:, [0, 2]])
+
+
+def test_some_products_are_taken_whole(shards: ShardSet, tmp_path: Path) -> None:
+    products = read(shards)
+    some = products.take(np.array([2, 0]))
+    assert len(some) == 2
+    assert np.array_equal(some.vectors, products.vectors[[2, 0]])
+    assert some.supplied.equals(products.supplied[[2, 0]])
