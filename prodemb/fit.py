@@ -12,6 +12,7 @@ from prodemb.config import Config
 from prodemb.device import fastest_dtype
 from prodemb.features import Feature
 from prodemb.heads import TrainedHead
+from prodemb.loss import ROWS_AT_A_TIME
 from prodemb.metrics import Indices
 
 _MIN_STEPS = 32
@@ -104,6 +105,10 @@ class Network(nn.Module):
         logits: Tensor = self.head(self.aggregate(vectors, present))
         return logits.float()
 
+    def loss(self, vectors: Tensor, present: Tensor, *, labels: Tensor, label_smoothing: float) -> Tensor:
+        """The mean cross-entropy of n products with labels (n,)."""
+        return self.head.loss(self.aggregate(vectors, present), labels=labels, label_smoothing=label_smoothing)
+
 
 def fit(
     trained: TrainedHead,
@@ -134,7 +139,7 @@ def fit(
         optimizer, lambda step: _rate(step, num_steps=num_steps, config=config)
     )
     rates = config.feature_dropout.rates(trained.card.features).to(device)
-    best, best_weights = (-1.0, -math.inf), _weights(network)
+    best, best_weights = (-1.0, -math.inf), {name: value.clone() for name, value in network.state_dict().items()}
     best_loss, epoch, improved = math.inf, 0, 0
     while epoch < config.epochs and epoch - improved < config.patience:
         epoch += 1
@@ -149,7 +154,8 @@ def fit(
         network.eval()
         top1, validation_loss = _validate(network, examples, rows=validation_rows)
         if not len(validation) or (top1, -validation_loss) > best:
-            best, best_weights, improved = (top1, -validation_loss), _weights(network), epoch
+            best, improved = (top1, -validation_loss), epoch
+            _copy_weights(network, into=best_weights)
         if validation_loss < best_loss:
             best_loss, improved = validation_loss, epoch
         if progress:
@@ -182,8 +188,8 @@ def _step(
     """One step on the products at the places `batch`; the loss stays on the device."""
     dtype = fastest_dtype(batch.device)
     with torch.autocast(batch.device.type, dtype=dtype, enabled=dtype != torch.float32):
-        logits = network(examples.vectors[batch], present)
-    loss = nn.functional.cross_entropy(logits, examples.labels[batch], label_smoothing=smoothing)
+        vectors, labels = examples.vectors.index_select(0, batch), examples.labels[batch]
+        loss = network.loss(vectors, present, labels=labels, label_smoothing=smoothing)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     optimizer.step()
@@ -194,7 +200,7 @@ def _step(
 def _validate(network: Network, examples: Examples, *, rows: Tensor) -> tuple[float, float]:
     """Top-1 and mean loss on the products at the places `rows`; zeros where there are none."""
     num_right, loss = 0.0, 0.0
-    for batch in torch.split(rows, 1024):
+    for batch in torch.split(rows, ROWS_AT_A_TIME):
         logits, labels = network(examples.vectors[batch], examples.present[batch]), examples.labels[batch]
         num_right += float((logits.argmax(1) == labels).sum())
         loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
@@ -216,5 +222,7 @@ def _rate(step: int, *, num_steps: int, config: FitConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - num_warm) / max(1, num_steps - num_warm)))
 
 
-def _weights(network: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+def _copy_weights(network: nn.Module, *, into: dict[str, Tensor]) -> None:
+    """In place, for heads of many classes are large."""
+    for name, value in network.state_dict().items():
+        into[name].copy_(value)
