@@ -22,7 +22,6 @@ from prodemb.metrics import Indices, Metrics, evaluate
 from prodemb.shards.reader import ShardSet
 from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
 
-
 _ROWS_AT_A_TIME = 2048
 """Vectors a thread copies at a time; where they are not neighbours they are gathered in the processor's cache first."""
 
