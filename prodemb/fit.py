@@ -133,7 +133,7 @@ def fit(
     trained.aggregate.fit(examples.vectors, present=examples.present, rows=train_rows)
     network = Network(trained)
     batch_size = max(1, min(config.batch_size, len(train) // _MIN_STEPS))
-    optimizer = _optimizer(network, learning_rate=config.learning_rate * math.sqrt(batch_size / 1024), config=config)
+    optimizer = adamw(network, learning_rate=config.learning_rate * math.sqrt(batch_size / 1024), config=config)
     num_steps = config.epochs * math.ceil(len(train) / batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, num_steps=num_steps, config=config)
@@ -146,9 +146,13 @@ def fit(
         network.train()
         loss = torch.zeros((), device=device)
         for batch in torch.split(train_rows[torch.randperm(len(train_rows), device=device)], batch_size):
-            present = hide_features(examples.present[batch], rates=rates)
-            loss += len(batch) * _step(
-                network, examples, batch=batch, present=present, optimizer=optimizer, smoothing=config.label_smoothing
+            loss += len(batch) * train_step(
+                network,
+                examples,
+                batch=batch,
+                rates=rates,
+                optimizer=optimizer,
+                label_smoothing=config.label_smoothing,
             )
             schedule.step()
         network.eval()
@@ -176,20 +180,26 @@ def hide_features(present: Tensor, *, rates: Tensor) -> Tensor:
     return torch.where(left.any(1, keepdim=True), left, present)
 
 
-def _step(
+def train_step(
     network: Network,
     examples: Examples,
     *,
     batch: Tensor,
-    present: Tensor,
+    rates: Tensor,
     optimizer: torch.optim.Optimizer,
-    smoothing: float,
+    label_smoothing: float,
 ) -> Tensor:
-    """One step on the products at the places `batch`; the loss stays on the device."""
+    """One step on the products at the places `batch`; the mean loss, which stays on the device.
+
+    Args:
+        batch: (b,) int64.
+        rates: (F,) how often each feature is hidden.
+    """
     dtype = fastest_dtype(batch.device)
+    present = hide_features(examples.present[batch], rates=rates)
+    vectors, labels = examples.vectors.index_select(0, batch), examples.labels[batch]
     with torch.autocast(batch.device.type, dtype=dtype, enabled=dtype != torch.float32):
-        vectors, labels = examples.vectors.index_select(0, batch), examples.labels[batch]
-        loss = network.loss(vectors, present, labels=labels, label_smoothing=smoothing)
+        loss = network.loss(vectors, present, labels=labels, label_smoothing=label_smoothing)
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     optimizer.step()
@@ -207,7 +217,8 @@ def _validate(network: Network, examples: Examples, *, rows: Tensor) -> tuple[fl
     return num_right / max(1, len(rows)), loss / max(1, len(rows))
 
 
-def _optimizer(network: nn.Module, *, learning_rate: float, config: FitConfig) -> torch.optim.Optimizer:
+def adamw(network: nn.Module, *, learning_rate: float, config: FitConfig) -> torch.optim.Optimizer:
+    """AdamW that decays matrices alone."""
     matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
