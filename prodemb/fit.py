@@ -196,11 +196,11 @@ def train_step(
         rates: (F,) how often each feature is hidden.
     """
     dtype = fastest_dtype(batch.device)
+    optimizer.zero_grad(set_to_none=True)  # first, for the loss makes the new gradients
     present = hide_features(examples.present[batch], rates=rates)
     vectors, labels = examples.vectors.index_select(0, batch), examples.labels[batch]
     with torch.autocast(batch.device.type, dtype=dtype, enabled=dtype != torch.float32):
         loss = network.loss(vectors, present, labels=labels, label_smoothing=label_smoothing)
-    optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     optimizer.step()
     return loss.detach()

@@ -57,7 +57,10 @@ class _LastLayerLoss(torch.autograd.Function):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
         loss = weight.new_zeros(())
         of_hidden = torch.empty_like(hidden)
-        layer = _LastLayer(weight, bias=bias, norm=norm, dtype=dtype, label_smoothing=label_smoothing)
+        num_rows = min(len(hidden), ROWS_AT_A_TIME)
+        layer = _LastLayer(
+            weight, bias=bias, norm=norm, dtype=dtype, label_smoothing=label_smoothing, num_rows=num_rows
+        )
         with torch.autocast(kind, enabled=False):
             for start in range(0, len(hidden), ROWS_AT_A_TIME):
                 some = slice(start, start + ROWS_AT_A_TIME)
@@ -78,18 +81,28 @@ class _LastLayer:
     """A last layer and the gradients of its parameters, which add up chunk by chunk."""
 
     def __init__(
-        self, weight: Tensor, *, bias: Tensor, norm: nn.LayerNorm | None, dtype: torch.dtype, label_smoothing: float
+        self,
+        weight: Tensor,
+        *,
+        bias: Tensor,
+        norm: nn.LayerNorm | None,
+        dtype: torch.dtype,
+        label_smoothing: float,
+        num_rows: int,
     ) -> None:
-        """`dtype` is that of the matrix products."""
+        """For chunks of at most `num_rows` products; `dtype` is that of the matrix products."""
         self._weight, self._bias = weight.to(dtype), bias.to(dtype)
         self._norm = norm
         self._label_smoothing = label_smoothing
-        self.of_weight, self.of_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+        self._logits = self._weight.new_empty(num_rows, len(weight))  # once, for fresh memory is slow to touch
+        self._beta = 0
+        self.of_weight, self.of_bias = torch.empty_like(weight), torch.zeros_like(bias)
         self.of_norm = [] if norm is None else [torch.zeros_like(norm.weight), torch.zeros_like(norm.bias)]
 
     def chunk(self, hidden: Tensor, *, labels: Tensor, num: int) -> tuple[Tensor, Tensor]:
         """The share of m of all `num` products in the mean loss, and its gradient with respect to `hidden` (m, h)."""
-        logits = nn.functional.linear(hidden, self._weight, self._bias).to(self.of_weight.dtype)
+        logits = torch.addmm(self._bias, hidden, self._weight.t(), out=self._logits[: len(hidden)])
+        logits = logits.to(self.of_weight.dtype)
         if self._norm is None:
             loss, factor = _into_gradient(logits, labels=labels, label_smoothing=self._label_smoothing)
             factor /= num
@@ -106,12 +119,18 @@ class _LastLayer:
                 total += part
         self.of_bias.addmv_(logits.t(), factor[:, 0])
         low = logits.to(hidden.dtype)
-        scaled = (hidden * factor).to(hidden.dtype)
-        if self.of_weight.dtype == hidden.dtype:
-            self.of_weight.addmm_(low.t(), scaled)
-        else:
-            self.of_weight += low.t() @ scaled
+        self._add_to_weight(low.t(), (hidden * factor).to(hidden.dtype))
         return loss / num, (low @ self._weight) * factor
+
+    def _add_to_weight(self, left: Tensor, right: Tensor) -> None:
+        """Add a product of matrices to the gradient of the weights, which is still unwritten the first time."""
+        if self.of_weight.dtype == left.dtype:
+            self.of_weight.addmm_(left, right, beta=self._beta)
+        elif self._beta:
+            self.of_weight += left @ right
+        else:
+            self.of_weight.copy_(left @ right)
+        self._beta = 1
 
 
 def _into_gradient(logits: Tensor, *, labels: Tensor, label_smoothing: float) -> tuple[Tensor, Tensor]:
