@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 ROWS_AT_A_TIME = 512
-"""Products whose logits are held at once. With fewer, adding up the gradient of the weights takes as long as the matrix
-products themselves; with 512 hidden values, the logits of 512 products take as much memory as the weights."""
+"""Products whose logits are held at once; those of 512 products take as much memory as the weights of a layer with 512
+inputs. Fewer take less, but read and write the gradient of the weights more often: on a CPU with 7,978 classes a step
+took 6% longer with 128 than with 512."""
 
 
 def last_layer_loss(

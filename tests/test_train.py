@@ -18,6 +18,7 @@ from prodemb.features import CATALOG_COLUMNS, FEATURES, Feature
 from prodemb.fit import Epoch, FeatureDropout, hide_features
 from prodemb.heads import HeadConfig, TrainedHead
 from prodemb.labels import Labels, brand_labels, category_labels
+from prodemb.metrics import Indices
 from prodemb.shards.format import Manifest, ShardSchema
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.writer import EncodedFeature, write_shard
@@ -211,8 +212,9 @@ def test_features_are_those_of_the_target_that_are_there(tmp_path: Path) -> None
         choose_features(shard_set, target="category", wanted=("title", "description"))
 
 
-def test_only_the_wanted_rows_are_loaded(shard_set: ShardSet) -> None:
-    rows = np.array([0, 3, 249, 250, 420, 599])
+@pytest.mark.parametrize("rows", [np.array([0, 3, 249, 250, 420, 599]), np.arange(240, 520), np.arange(0)])
+def test_only_the_wanted_rows_are_loaded(shard_set: ShardSet, rows: Indices, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prodemb.train._ROWS_AT_A_TIME", 64)
     vectors, present = load_vectors(shard_set, features=("title", "image"), rows=rows)
     assert np.array_equal(vectors[:, 1], shard_set.vectors("image")[rows])
     assert np.array_equal(present[:, 0], shard_set.present("title")[rows])
