@@ -96,7 +96,7 @@ def test_loss_and_gradients_are_those_of_the_whole_logits(
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize("logit_scale", [1.0, 30.0])
-def test_float32_is_as_near_to_float64_as_pytorchs_own(
+def test_float32_is_about_as_near_to_float64_as_pytorchs_own(
     label_smoothing: float, normalise: bool, logit_scale: float
 ) -> None:
     layer = Layer(num=1100, width=24, num_classes=300, normalise=normalise, dtype=torch.float32)
@@ -104,7 +104,8 @@ def test_float32_is_as_near_to_float64_as_pytorchs_own(
         layer.hidden.mul_(logit_scale)
     wanted = layer.to(DOUBLE).whole(label_smoothing)
     theirs = distance(layer.whole(label_smoothing), wanted)
-    assert distance(layer.ours(label_smoothing), wanted) < 3 * theirs + 1e-6
+    rounding = 512 * torch.finfo(torch.float32).eps / 2  # of a sum over a chunk's products, one after another
+    assert distance(layer.ours(label_smoothing), wanted) < theirs + rounding
 
 
 @pytest.mark.parametrize("normalise", [False, True])
