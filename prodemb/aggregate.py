@@ -100,17 +100,21 @@ class Aggregate(nn.Module):
     def forward(self, vectors: Tensor, present: Tensor) -> Tensor:
         """(n, F, d) of any float type and (n, F) bool to (n, out_dim) float32."""
         there = present.to(torch.float32)
-        standardised = (vectors.float() - self.mean) * self.scale * there[..., None]
+        num_numbers = self.mean.numel()
+        with_flags = torch.empty(len(vectors), num_numbers + len(self.mean), device=vectors.device)
+        with_flags[:, num_numbers:] = there
+        standardised = with_flags[:, :num_numbers].view(vectors.shape)
+        standardised.copy_(vectors).sub_(self.mean).mul_(self.scale).mul_(there[..., None])
         match self.config.kind:
             case "mean":
                 return _average(standardised, weights=there)
             case "weighted":
                 return _average(standardised, weights=there * self.weights)
             case "concat":
-                return torch.cat([standardised.flatten(1), there], dim=1)
+                return with_flags
             case "gated":
                 assert self.gate is not None
-                gates = self.gate(torch.cat([standardised.flatten(1), there], dim=1)).float()
+                gates = self.gate(with_flags).float()
                 open_gates = gates.masked_fill(~present, -1e4).softmax(1) * there
                 return _average(standardised, weights=open_gates)
 

@@ -12,6 +12,7 @@ from prodemb.config import Config
 from prodemb.device import fastest_dtype
 from prodemb.features import Feature
 from prodemb.heads import TrainedHead
+from prodemb.loss import ROWS_AT_A_TIME
 from prodemb.metrics import Indices
 
 _MIN_STEPS = 32
@@ -104,6 +105,10 @@ class Network(nn.Module):
         logits: Tensor = self.head(self.aggregate(vectors, present))
         return logits.float()
 
+    def loss(self, vectors: Tensor, present: Tensor, *, labels: Tensor, label_smoothing: float) -> Tensor:
+        """The mean cross-entropy of n products with labels (n,)."""
+        return self.head.loss(self.aggregate(vectors, present), labels=labels, label_smoothing=label_smoothing)
+
 
 def fit(
     trained: TrainedHead,
@@ -128,28 +133,33 @@ def fit(
     trained.aggregate.fit(examples.vectors, present=examples.present, rows=train_rows)
     network = Network(trained)
     batch_size = max(1, min(config.batch_size, len(train) // _MIN_STEPS))
-    optimizer = _optimizer(network, learning_rate=config.learning_rate * math.sqrt(batch_size / 1024), config=config)
+    optimizer = adamw(network, learning_rate=config.learning_rate * math.sqrt(batch_size / 1024), config=config)
     num_steps = config.epochs * math.ceil(len(train) / batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, num_steps=num_steps, config=config)
     )
     rates = config.feature_dropout.rates(trained.card.features).to(device)
-    best, best_weights = (-1.0, -math.inf), _weights(network)
+    best, best_weights = (-1.0, -math.inf), {name: value.clone() for name, value in network.state_dict().items()}
     best_loss, epoch, improved = math.inf, 0, 0
     while epoch < config.epochs and epoch - improved < config.patience:
         epoch += 1
         network.train()
         loss = torch.zeros((), device=device)
         for batch in torch.split(train_rows[torch.randperm(len(train_rows), device=device)], batch_size):
-            present = hide_features(examples.present[batch], rates=rates)
-            loss += len(batch) * _step(
-                network, examples, batch=batch, present=present, optimizer=optimizer, smoothing=config.label_smoothing
+            loss += len(batch) * train_step(
+                network,
+                examples,
+                batch=batch,
+                rates=rates,
+                optimizer=optimizer,
+                label_smoothing=config.label_smoothing,
             )
             schedule.step()
         network.eval()
         top1, validation_loss = _validate(network, examples, rows=validation_rows)
         if not len(validation) or (top1, -validation_loss) > best:
-            best, best_weights, improved = (top1, -validation_loss), _weights(network), epoch
+            best, improved = (top1, -validation_loss), epoch
+            _copy_weights(network, into=best_weights)
         if validation_loss < best_loss:
             best_loss, improved = validation_loss, epoch
         if progress:
@@ -170,21 +180,27 @@ def hide_features(present: Tensor, *, rates: Tensor) -> Tensor:
     return torch.where(left.any(1, keepdim=True), left, present)
 
 
-def _step(
+def train_step(
     network: Network,
     examples: Examples,
     *,
     batch: Tensor,
-    present: Tensor,
+    rates: Tensor,
     optimizer: torch.optim.Optimizer,
-    smoothing: float,
+    label_smoothing: float,
 ) -> Tensor:
-    """One step on the products at the places `batch`; the loss stays on the device."""
+    """One step on the products at the places `batch`; the mean loss, which stays on the device.
+
+    Args:
+        batch: (b,) int64.
+        rates: (F,) how often each feature is hidden.
+    """
     dtype = fastest_dtype(batch.device)
+    optimizer.zero_grad(set_to_none=True)  # first, for the loss makes the new gradients
+    present = hide_features(examples.present[batch], rates=rates)
+    vectors, labels = examples.vectors.index_select(0, batch), examples.labels[batch]
     with torch.autocast(batch.device.type, dtype=dtype, enabled=dtype != torch.float32):
-        logits = network(examples.vectors[batch], present)
-    loss = nn.functional.cross_entropy(logits, examples.labels[batch], label_smoothing=smoothing)
-    optimizer.zero_grad(set_to_none=True)
+        loss = network.loss(vectors, present, labels=labels, label_smoothing=label_smoothing)
     torch.autograd.backward(loss)
     optimizer.step()
     return loss.detach()
@@ -194,14 +210,15 @@ def _step(
 def _validate(network: Network, examples: Examples, *, rows: Tensor) -> tuple[float, float]:
     """Top-1 and mean loss on the products at the places `rows`; zeros where there are none."""
     num_right, loss = 0.0, 0.0
-    for batch in torch.split(rows, 1024):
+    for batch in torch.split(rows, ROWS_AT_A_TIME):
         logits, labels = network(examples.vectors[batch], examples.present[batch]), examples.labels[batch]
         num_right += float((logits.argmax(1) == labels).sum())
         loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
     return num_right / max(1, len(rows)), loss / max(1, len(rows))
 
 
-def _optimizer(network: nn.Module, *, learning_rate: float, config: FitConfig) -> torch.optim.Optimizer:
+def adamw(network: nn.Module, *, learning_rate: float, config: FitConfig) -> torch.optim.Optimizer:
+    """AdamW that decays matrices alone."""
     matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -216,5 +233,7 @@ def _rate(step: int, *, num_steps: int, config: FitConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - num_warm) / max(1, num_steps - num_warm)))
 
 
-def _weights(network: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+def _copy_weights(network: nn.Module, *, into: dict[str, Tensor]) -> None:
+    """In place, for heads of many classes are large."""
+    for name, value in network.state_dict().items():
+        into[name].copy_(value)

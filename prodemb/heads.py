@@ -22,6 +22,7 @@ from prodemb.errors import HeadError
 from prodemb.features import Feature
 from prodemb.files import read_json, replacing, write_json
 from prodemb.labels import BrandLabel, CategoryLabel, Target
+from prodemb.loss import last_layer_loss
 from prodemb.metrics import Condition, Metrics
 
 SCHEMA_VERSION = 1
@@ -68,6 +69,20 @@ class Head(nn.Module):
         """(n, in_dim) float to logits (n, num_classes)."""
         logits: Tensor = self.layers(aggregates)
         return logits
+
+    def loss(self, aggregates: Tensor, *, labels: Tensor, label_smoothing: float) -> Tensor:
+        """The mean cross-entropy of the logits, which never exist whole.
+
+        Args:
+            aggregates: (n, in_dim) float.
+            labels: (n,) int64.
+            label_smoothing: the share of the target that is spread over all classes.
+        """
+        norm = self.layers[-1] if isinstance(self.layers[-1], nn.LayerNorm) else None
+        linear = self.layers[-1 if norm is None else -2]
+        assert isinstance(linear, nn.Linear)
+        hidden = self.layers[: -1 if norm is None else -2](aggregates)
+        return last_layer_loss(hidden, linear=linear, norm=norm, labels=labels, label_smoothing=label_smoothing)
 
 
 class Baseline(Config):

@@ -64,3 +64,17 @@ def test_memory_is_measured_for_each_size() -> None:
     assert size["num_products"] == 50
     assert min(size["peak_mb"], size["products_per_s"]) > 0
     assert figures["peak_ratio"] == 1
+
+
+@pytest.mark.end_to_end
+def test_training_gives_every_figure() -> None:
+    figures = bench("head_training.py", "--quick")
+    assert min(figures["step"].values()) > 0
+    assert [loop["batch_size"] for loop in figures["loops"]] == [32, 64, 256]
+    assert all(min(loop.values()) > 0 for loop in figures["loops"])
+    assert [memory["loss"] for memory in figures["memory"]] == ["chunked", "whole"]
+    for memory in figures["memory"]:
+        assert memory["products_per_s"] > 0
+        assert memory["peak_mb"] >= memory["before_mb"] > 0
+    assert [load["rows"] for load in figures["load"]] == ["all", "four in five"]
+    assert all(min(load["gb_per_s"], load["to_copy"], load["to_new_copy"]) > 0 for load in figures["load"])

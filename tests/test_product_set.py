@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from prodemb.metrics import Indices
 from prodemb.product_set import ProductSet, load_vectors, read_products, supplied_values
 from prodemb.shards.reader import ShardSet
 from tests.fuse.conftest import make_set
@@ -22,12 +23,14 @@ def read(shards: ShardSet) -> ProductSet:
     return read_products(shards, features=("title", "brand", "image"), rows=ROWS)
 
 
-def test_only_the_wanted_rows_are_loaded(shards: ShardSet) -> None:
-    vectors, present = load_vectors(shards, features=("title", "image"), rows=ROWS)
-    assert np.array_equal(vectors[:, 1], shards.vectors("image")[ROWS])
-    assert np.array_equal(present[:, 0], shards.present("title")[ROWS])
+@pytest.mark.parametrize("rows", [ROWS, np.arange(240, 520), np.arange(0)])
+def test_only_the_wanted_rows_are_loaded(shards: ShardSet, rows: Indices, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prodemb.product_set._ROWS_AT_A_TIME", 64)
+    vectors, present = load_vectors(shards, features=("title", "image"), rows=rows)
+    assert np.array_equal(vectors[:, 1], shards.vectors("image")[rows])
+    assert np.array_equal(present[:, 0], shards.present("title")[rows])
     titles = shards.frame(["supplied_title"]).to_series()
-    assert supplied_values(shards, ["supplied_title"], rows=ROWS)["supplied_title"].equals(titles[ROWS])
+    assert supplied_values(shards, ["supplied_title"], rows=rows)["supplied_title"].equals(titles[rows])
 
 
 def test_a_withheld_feature_is_gone_from_vectors_and_texts(shards: ShardSet) -> None:

@@ -5,7 +5,7 @@
     write FixedSizeList     pyarrow, one uncompressed Parquet file, neither hashed nor flushed
     copy from shards        the mapped columns into one array
     read FixedSizeList      pyarrow, mapped file, into one array
-    load as stage two       prodemb.train.load_vectors: vectors and presence of all products, as training reads them
+    load as stage two       prodemb.product_set.load_vectors: vectors and presence of all products, as for training
     aggregate               prodemb.aggregate over the mapped shards, piece by piece as scoring does it
 
 What is read lies in the page cache. Rates are float16 bytes of the column by seconds; operations take turns, medians.
@@ -24,11 +24,11 @@ import pyarrow.parquet as pq
 import torch
 
 from prodemb.aggregate import Aggregate, AggregateConfig
-from prodemb.features import CATALOG_COLUMNS
+from prodemb.features import CATALOG_COLUMNS, Feature
+from prodemb.product_set import load_vectors
 from prodemb.shards.format import HASH_BYTES, MAX_PRODUCTS, Manifest, ShardSchema
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.writer import EncodedFeature, write_shard
-from prodemb.train import load_vectors
 
 AT_ONCE = 4096
 """Products that the head aggregates at a time (prodemb.heads)."""
@@ -54,12 +54,12 @@ def measure_shards(folder: Path, *, num_products: int, dim: int, rounds: int) ->
     some = np.random.default_rng(0).standard_normal((min(num_products, MAX_PRODUCTS), dim), dtype=np.float32)
     vectors = np.resize(some.astype("<f2"), (num_products, dim))
     copy = np.empty_like(vectors)
-    _write_shards(folder / "set", vectors)
+    write_shards(folder / "set", vectors)
     shards = open_shard_set(folder / "set")
     path = folder / "lists.parquet"
     operations: dict[str, Callable[[], object]] = {
         COPY: lambda: np.copyto(copy, vectors),
-        WRITE_SHARDS: lambda: _write_shards(folder / "written", vectors),
+        WRITE_SHARDS: lambda: write_shards(folder / "written", vectors),
         WRITE_LISTS: lambda: _write_lists(path, vectors),
         READ_SHARDS: lambda: _copy_from_shards(shards, copy),
         READ_LISTS: lambda: _copy_from_lists(path, copy),
@@ -92,9 +92,9 @@ def _ratio(slow: list[float], fast: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
-def _write_shards(folder: Path, vectors: Vectors) -> None:
-    """A shard set whose products have an id and a title's vector."""
-    schema = ShardSchema(fingerprint="bench", model="bench", dim=vectors.shape[1], features=("title",))
+def write_shards(folder: Path, vectors: Vectors, *, features: tuple[Feature, ...] = ("title",)) -> None:
+    """A shard set whose products have an id and the same vector of each feature."""
+    schema = ShardSchema(fingerprint="bench", model="bench", dim=vectors.shape[1], features=features)
     records = []
     for index, start in enumerate(range(0, len(vectors), MAX_PRODUCTS)):
         part = vectors[start : start + MAX_PRODUCTS]
@@ -104,7 +104,9 @@ def _write_shards(folder: Path, vectors: Vectors) -> None:
         absent, hashes = pa.nulls(len(part), pa.string()), pa.nulls(len(part), pa.binary(HASH_BYTES))
         encoded = EncodedFeature(vectors=part, absent=absent, hashes=hashes)
         records.append(
-            write_shard(folder, index=index, schema=schema, rows=rows, encoded={"title": encoded}, rows_hash="")
+            write_shard(
+                folder, index=index, schema=schema, rows=rows, encoded=dict.fromkeys(features, encoded), rows_hash=""
+            )
         )
     manifest = Manifest(shard_schema=schema, catalog="", shard_size=MAX_PRODUCTS, complete=True, shards=tuple(records))
     manifest.write(folder)

@@ -1,0 +1,45 @@
+"""Fitting: a step is that of the plain network, and the best weights are kept."""
+
+import pytest
+import torch
+from torch import nn
+
+from prodemb.aggregate import AggregateConfig
+from prodemb.features import BRAND_FEATURES
+from prodemb.fit import Network
+from prodemb.heads import HeadCard, HeadConfig, TrainedHead
+from prodemb.labels import BrandLabel
+
+
+@pytest.mark.parametrize("kind", ["mean", "weighted", "concat", "gated"])
+@pytest.mark.parametrize("head", [HeadConfig(hidden=(12, 7)), HeadConfig(hidden=(), normalise_logits=True)])
+def test_the_loss_of_a_network_is_that_of_its_logits(kind: str, head: HeadConfig) -> None:
+    torch.manual_seed(0)
+    card = HeadCard(
+        target="brand",
+        fingerprint="f",
+        model="tiny",
+        dim=6,
+        features=BRAND_FEATURES,
+        aggregate=AggregateConfig.parse({"kind": kind}, source="test"),
+        head=head,
+        num_train=0,
+        num_validation=0,
+        coverage=None,
+        labels=tuple(BrandLabel(name=f"{place}") for place in range(11)),
+    )
+    network = Network(TrainedHead.untrained(card)).eval()
+    present = torch.rand(40, len(BRAND_FEATURES)) < 0.7
+    vectors = torch.randn(40, len(BRAND_FEATURES), 6).half() * present[..., None]
+    labels = torch.randint(0, 11, (40,))
+    parameters = list(network.parameters())
+    kept = vectors.clone()
+
+    ours = network.loss(vectors, present, labels=labels, label_smoothing=0.1)
+    plain = nn.functional.cross_entropy(network(vectors, present), labels, label_smoothing=0.1)
+
+    assert torch.allclose(ours, plain, atol=1e-6)
+    assert torch.equal(vectors, kept)
+    gradients = [torch.autograd.grad(loss, parameters) for loss in (ours, plain)]
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
