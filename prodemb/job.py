@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from prodemb import __version__
-from prodemb.brands.aliases import AliasTable, read_aliases
+from prodemb.brands.alias_file import read_aliases, write_aliases
+from prodemb.brands.aliases import AliasTable
 from prodemb.brands.canonicalise import BrandsConfig, canonicalise
 from prodemb.brands.counts import count_supplied
 from prodemb.catalog.reader import CatalogConfig, open_catalog
@@ -83,7 +84,7 @@ def update_aliases(config: BrandsConfig, *, batches: Iterator[pa.Table]) -> Alia
     known = read_aliases(path) if path.exists() else None
     table = canonicalise(count_supplied(batches, examples=config.examples), config=config, known=known)
     if known is None or table.rows != known.rows:
-        table.write(path)
+        write_aliases(table, path)
     return table
 
 

@@ -66,7 +66,7 @@ def canonicalise(supplied: pl.DataFrame, *, config: BrandsConfig, known: AliasTa
     places = place_names(names, undecided=brands, evidence=evidence, config=config)
     rows = strings.rows + strings.place(names, places=places, sellers=sellers, known=known)
     logger.info("%d known strings, %d new ones: %s", len(kept), len(rows), dict(proposals_by_rule(places)))
-    return AliasTable(sorted([*kept, *rows], key=lambda row: (-row.products, row.supplied)))
+    return known.with_rows(sorted([*kept, *rows], key=lambda row: (-row.products, row.supplied)))
 
 
 def _counted(supplied: pl.DataFrame) -> pl.DataFrame:
