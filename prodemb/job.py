@@ -36,8 +36,8 @@ from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.train import train_head
 
-Advance = Callable[[int, int], None]
-"""Called with what is done and what there is in all."""
+Advance = Callable[[int, int | None], None]
+"""Called with what is done and what there is in all; None where that is not known."""
 
 Watch = Callable[[str], AbstractContextManager[Advance]]
 """Opens a progress display with this title."""
@@ -75,14 +75,30 @@ def embed_catalog(pipeline: Pipeline, *, watch: Watch) -> EmbedReport:
         return embed(pipeline.embed, catalog=catalog, images=pipeline.images, progress=advance)
 
 
-def update_aliases(config: BrandsConfig, *, batches: Iterator[pa.Table]) -> AliasTable:
+def update_aliases(
+    config: BrandsConfig,
+    *,
+    batches: Iterator[pa.Table],
+    watch: Watch,
+    num_products: int | None = None,
+    shards: ShardSet | None = None,
+) -> AliasTable:
     """Bring the alias file at `config.aliases` up to date with a catalog's supplied brands.
 
     What the file says already stays, edited or not; only new strings are decided.
+
+    Args:
+        batches: the catalog's supplied values.
+        num_products: how many products they hold, where that is known.
+        shards: a shard set of the catalog; brands with like text vectors are looked at too.
     """
     path = Path(config.aliases)
     known = read_aliases(path) if path.exists() else None
-    table = canonicalise(count_supplied(batches, examples=config.examples), config=config, known=known)
+    with watch("Counting brands") as advance:
+        counted = count_supplied(_counted(batches, num_products, advance=advance), examples=config.examples)
+    with watch("Deciding brands") as advance:
+        vectors = None if shards is None else shards.text_vectors("brand")
+        table = canonicalise(counted, config=config, known=known, vectors=vectors, progress=advance)
     if known is None or table.rows != known.rows:
         write_aliases(table, path)
     return table
@@ -99,7 +115,13 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
         "settings": pipeline.model_dump(mode="json", include={"aggregate", "head", "train"}),
     }
     if pipeline.target == "brand":
-        aliases = update_aliases(pipeline.brands, batches=_supplied(shard_set))
+        aliases = update_aliases(
+            pipeline.brands,
+            batches=_supplied(shard_set),
+            watch=watch,
+            num_products=shard_set.num_products,
+            shards=shard_set,
+        )
         made_from["aliases"] = sha256_of(Path(pipeline.brands.aliases))
     elif pipeline.train.taxonomy is not None:
         made_from["taxonomy"] = sha256_of(_existing(pipeline.train.taxonomy))
@@ -216,6 +238,15 @@ def score_shards(
     with watch("Scoring") as advance:
         device = choose_device(pipeline.embed.device)
         return score(shards, out, heads=found, config=pipeline.score, device=device, progress=advance)
+
+
+def _counted(batches: Iterator[pa.Table], num_products: int | None, *, advance: Advance) -> Iterator[pa.Table]:
+    """The batches as they are; tells how many products have passed."""
+    done = 0
+    for batch in batches:
+        yield batch
+        done += batch.num_rows
+        advance(done, num_products)
 
 
 def _supplied(shard_set: ShardSet) -> Iterator[pa.Table]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -264,3 +265,13 @@ def test_bad_input_is_named() -> None:
 def test_repeated_rows_are_added_up() -> None:
     supplied = pl.DataFrame({"supplied": ["Nike", "Nike", None], "products": [2, 3, 9]})
     assert [(row.supplied, row.products) for row in canonicalise(supplied, config=CONFIG).rows] == [("Nike", 5)]
+
+
+def test_vectors_of_some_strings_change_no_earlier_decision() -> None:
+    rows = [*NIKE, *products("Nikke", 1, title="Nike"), *products("Puma", 9)]
+    counted = count_supplied([pa.Table.from_pylist(rows)], examples=CONFIG.examples)
+    without = canonicalise(counted, config=CONFIG)
+    vectors = (["Puma", "NIKE", "not here", "Nike"], np.eye(4, dtype=np.float16))
+    assert canonicalise(counted, config=CONFIG, vectors=vectors).rows == without.rows
+    assert canonicalise(counted, config=CONFIG, vectors=vectors, known=without).rows == without.rows
+    assert canonicalise(counted, config=CONFIG, vectors=([], np.empty((0, 4), np.float16))).rows == without.rows
