@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prodemb.brands.evidence import Evidence, Title, prefix_products, spread_words
+from prodemb.brands.evidence import Evidence, Title, lines_of, prefix_products, spread_words
 from prodemb.brands.links import PLAIN_WORDS, BrandsConfig, Judge, Link, Names, short_keys
 from prodemb.brands.neighbours import Neighbours, TextVectors, key_vectors
 
@@ -54,7 +54,8 @@ def place_names(
     """
     masses, followers = prefix_products(names.words, products=names.products)
     common = spread_words(evidence, words=names.words, least=_SPREAD_LEAST, share=config.common_word)
-    judge = Judge(names, evidence, common, masses, followers, config)
+    lines = lines_of(names.words, products=names.products, least=config.established)
+    judge = Judge(names, evidence, common, masses, followers, lines, config)
     open_names = sorted(undecided)
     candidates = _Candidates(judge, vectors=vectors)
     links: dict[int, Link] = {}
@@ -143,6 +144,8 @@ def _best_link(name: int, *, judge: Judge, alike: Sequence[int], candidates: _Ca
     stems = judge.stems(name)
     found = [judge.typo(name, target=target, stems=stems) for target in alike]
     words, key = names.words[name], names.keys[name]
+    if len(words) > 1:
+        found += [judge.contained(name, target=target) for target in alike]
     for size in range(len(words) - 1, 0, -1):
         parent = names.index.get("".join(words[:size]))
         if parent is not None and parent != name:

@@ -3,16 +3,18 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import polars as pl
+from rapidfuzz.distance import OSA
 
 from prodemb.brands.normalise import words_of
 
 _CACHED_NAMES = 20_000
 _SPREAD_NAMES = 20_000
 _CATEGORY_DEPTH = 2
+_LINE_EDITS = 2
 _NOT_PLAIN = (
     r"[^\x00-\x7F]|[A-Za-z]\.[A-Za-z]|&.*;|\((?i:r|tm|c|sm)\)"
     r"|['`]['`]|^['`]|[^A-Za-z0-9]['`]|['`][^A-Za-z0-9]"
@@ -104,6 +106,13 @@ class Evidence:
         titles = self.titles(name)
         return sum(title.opens_with(key) for title in titles) / len(titles) if titles else 0.0
 
+    def alone(self, name: int, *, key: str, lines: frozenset[str]) -> bool:
+        """Whether most of a name's titles begin with `key` and go on with none of its lines."""
+        titles = self.titles(name)
+        bare = [title for title in titles if title.opens_with(key)]
+        lined = [title for title in bare if any(title.opens_with(key + line) for line in lines)]
+        return 2 * (len(bare) - len(lined)) > len(titles)
+
     def alike(self, child: int, *, parent: int, own_words: Iterable[str]) -> float | None:
         """How far the child's products are of kinds that the parent has too, 0 to 1; None where nothing tells.
 
@@ -186,3 +195,29 @@ def prefix_products(words: Sequence[tuple[str, ...]], *, products: Sequence[int]
             if place + 1 < len(told):
                 following[key].add(told[place + 1])
     return masses, Counter({key: len(nexts) for key, nexts in following.items()})
+
+
+def lines_of(words: Sequence[tuple[str, ...]], *, products: Sequence[int], least: int) -> dict[str, frozenset[str]]:
+    """For each run of first words (as a key) the established words that follow it, as lines follow a brand's name.
+
+    A word is established where names with at least `least` products begin so, and it is not nearly the same as a more
+    frequent one, which it would misspell. Keys with a single such word are left out: "Lee Cooper" is no line of "Lee".
+    """
+    following: dict[str, Counter[str]] = defaultdict(Counter)
+    for told, count in zip(words, products, strict=True):
+        key = ""
+        for word, after in pairwise(told):
+            key += word
+            following[key][after] += count
+    found: dict[str, frozenset[str]] = {}
+    for key, nexts in following.items():
+        frequent = sorted(
+            (word for word, count in nexts.items() if count >= least), key=lambda word: (-nexts[word], word)
+        )
+        different: list[str] = []
+        for word in frequent if len(frequent) > 1 else ():
+            if all(OSA.distance(word, other, score_cutoff=_LINE_EDITS) > _LINE_EDITS for other in different):
+                different.append(word)
+        if len(different) > 1:
+            found[key] = frozenset(different)
+    return found
