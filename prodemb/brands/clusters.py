@@ -220,7 +220,7 @@ def _opening_brand(title: Title, *, names: Names, evidence: Evidence, config: Br
         key += word
         name = names.index.get(key)
         if name is not None and names.products[name] >= config.established and key not in PLAIN_WORDS:
-            found = name if (evidence.named(name, key=key) or 0.0) >= 0.5 else found
+            found = name if evidence.named_itself(name, key=key) >= 0.5 else found
     return found
 
 

@@ -12,6 +12,7 @@ from rapidfuzz.distance import OSA
 from prodemb.brands.normalise import words_of
 
 _CACHED_NAMES = 20_000
+_CACHED_TITLES = 400_000
 _SPREAD_NAMES = 20_000
 _CATEGORY_DEPTH = 2
 _LINE_EDITS = 2
@@ -81,6 +82,8 @@ class Evidence:
         self._category_words = fold_titles(self._categories)
         self._starts: list[int] = np.searchsorted(examples["name"].to_numpy(), np.arange(num_names + 1)).tolist()
         self._titles: dict[int, tuple[Title, ...]] = {}
+        self._num_cached = 0
+        self._own = np.full(num_names, np.nan)
         self._kinds: dict[int, tuple[tuple[str, ...], ...]] = {}
         self._words: dict[int, frozenset[str]] = {}
 
@@ -88,18 +91,26 @@ class Evidence:
         """The folded titles of a name's sampled products."""
         found = self._titles.get(name)
         if found is None:
-            if len(self._titles) >= _CACHED_NAMES:
+            if self._num_cached >= _CACHED_TITLES:
                 self._titles.clear()
+                self._num_cached = 0
             start, length = self._starts[name], self._starts[name + 1] - self._starts[name]
             spaced, compact = self._spaced.slice(start, length), self._compact.slice(start, length)
             found = tuple(Title(*pair) for pair in zip(spaced.to_list(), compact.to_list(), strict=True) if pair[0])
             self._titles[name] = found
+            self._num_cached += len(found)
         return found
 
     def named(self, name: int, *, key: str) -> float | None:
         """The share of a name's titles in which the name with `key` stands; None where there are no titles."""
         titles = self.titles(name)
-        return sum(title.names(key) for title in titles) / len(titles) if titles else None
+        return sum(key in title.compact and title.names(key) for title in titles) / len(titles) if titles else None
+
+    def named_itself(self, name: int, *, key: str) -> float:
+        """`named` with the name's own key, remembered; 0 where there are no titles."""
+        if np.isnan(self._own[name]):
+            self._own[name] = self.named(name, key=key) or 0.0
+        return float(self._own[name])
 
     def opened(self, name: int, *, key: str) -> float:
         """The share of a name's titles that begin with `key` as whole words; 0 where there are none."""

@@ -126,13 +126,17 @@ class Judge:
 
     def titles_decide(self, child: int, *, target: int) -> bool | None:
         """True where the child's titles name the target and not the child; False where they name the child alone."""
-        own = self.evidence.named(child, key=self.names.keys[child])
+        own = self.own_share(child) if self.evidence.titles(child) else None
         other = self.evidence.named(child, key=self.names.keys[target])
         if own is None or other is None:
             return None
         if other >= 0.5 and own <= 0.2:
             return True
         return False if own >= 0.5 and other < 0.5 else None
+
+    def own_share(self, name: int) -> float:
+        """The share of a name's titles in which it stands itself; 0 where there are none."""
+        return self.evidence.named_itself(name, key=self.names.keys[name])
 
     def alike(self, child: int, *, parent: int) -> float | None:
         """How far the child's products are of the parent's kinds."""
@@ -157,7 +161,7 @@ class Judge:
         if similarity < config.confirmed_similarity:
             return None
         decided = self.titles_decide(child, target=target)
-        named = self.evidence.named(target, key=names.keys[target]) or 0.0
+        named = self.own_share(target)
         if decided and named >= 0.5 and (length > config.short_name or edits == 1):
             return Link(target, "typo", round(0.9 + 0.1 * similarity, 3), accepted=True)
         if (
@@ -218,11 +222,10 @@ class Judge:
     def contained(self, child: int, *, target: int) -> Link | None:
         """Whether the child is the target behind other words, which its titles leave out ("Robert Zenith")."""
         words, key = self.names.words[child], self.names.keys[target]
-        if len(key) <= self.config.short_name or self.names.products[target] < self.config.established:
+        if key not in self.names.keys[child] or len(key) <= self.config.short_name:
             return None
         runs = {"".join(words[start:end]) for start in range(1, len(words)) for end in range(start + 1, len(words) + 1)}
-        named = self.evidence.named(target, key=key) or 0.0
-        sure = key in runs and named >= 0.5 and self.titles_decide(child, target=target)
+        sure = key in runs and self.own_share(target) >= 0.5 and self.titles_decide(child, target=target)
         return Link(target, "extra_word", 0.9, accepted=True) if sure else None
 
     def short_form(self, child: int, *, target: int) -> Link | None:

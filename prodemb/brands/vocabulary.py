@@ -284,10 +284,10 @@ GIVEN_NAMES = _words("""
     hassan
     mohammed omar fatima li wang zhang chen
     smith johnson brown jones taylor davis miller wilson moore anderson jackson white harris clark baker hall young
-    wright hill green adams nelson carter mitchell roberts turner phillips campbell parker evans edwards collins morris rogers
-    cook bell murphy bailey cooper richardson cox ward gray watson brooks bennett wood henderson jenkins powell
-    patterson hughes butler foster fisher hunter mueller muller schmidt schneider fischer weber meyer wagner becker dupont dubois
-    durand moreau rossi russo garcia fernandez gonzalez rodriguez lopez martinez sanchez perez gomez silva santos
+    wright hill green adams nelson carter mitchell roberts turner phillips campbell parker evans edwards collins morris
+    rogers cook bell murphy bailey cooper richardson cox ward gray watson brooks bennett wood henderson jenkins powell
+    patterson hughes butler foster fisher hunter mueller muller schmidt schneider fischer weber meyer wagner becker
+    dupont dubois durand moreau rossi russo garcia fernandez gonzalez rodriguez lopez martinez sanchez perez gomez silva santos
     singh sharma gupta patel khan jain shah agarwal
 """)
 """Common given names and surnames: a name that opens many brands says little about any one of them."""
