@@ -74,7 +74,7 @@ def canonicalise(
     names = strings.names()
     evidence = _evidence(counted, key_of=strings.key_of, names=names)
     undecided = [name for name, key in enumerate(names.keys) if known.name_of_key(key) is None]
-    sellers = find_sellers(names, undecided=undecided, evidence=evidence, config=config)
+    sellers = find_sellers(names, undecided=undecided, evidence=evidence)
     brands = set(undecided) - sellers
     meant = None if vectors is None else strings.vectors(names, *vectors)
     places = place_names(names, undecided=brands, evidence=evidence, config=config, vectors=meant, progress=progress)

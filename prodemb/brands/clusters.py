@@ -20,8 +20,8 @@ _LEAST_COSINE = 0.5
 _SPREAD_LEAST = 8
 _MOST_SHARING = 3
 _SELLER_TITLES = 10
-_SELLER_BRANDS = 5
-_SELLER_SHARE = 0.8
+_SELLER_SHARES = ((5, 0.6), (10, 0.4))
+_SELLER_SHORTEST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,31 +195,31 @@ def _fits(name: int, *, root: int, judge: Judge, middle: Link | None) -> bool:
     return judge.typo(name, target=root, stems=judge.stems(name)) is not None
 
 
-def find_sellers(names: Names, *, undecided: Iterable[int], evidence: Evidence, config: BrandsConfig) -> set[int]:
+def find_sellers(names: Names, *, undecided: Iterable[int], evidence: Evidence) -> set[int]:
     """The names of shops that stand where the brand should.
 
-    Their own name hardly ever stands in their titles, and most of these open with the names of several other brands,
-    which do stand in their own titles.
+    Their own name hardly ever stands in their titles, and these open with the names of several other brands, which do
+    stand in their own titles: three in five of the titles for five brands, two in five for ten.
     """
     sellers: set[int] = set()
     for name in undecided:
         titles = evidence.titles(name)
         if len(titles) < _SELLER_TITLES or sum(title.names(names.keys[name]) for title in titles) > len(titles) / 20:
             continue
-        openings = [_opening_brand(title, names=names, evidence=evidence, config=config) for title in titles]
+        openings = [_opening_brand(title, names=names, evidence=evidence) for title in titles]
         brands = [brand for brand in openings if brand is not None and brand != name]
-        if len(set(brands)) >= _SELLER_BRANDS and len(brands) >= _SELLER_SHARE * len(titles):
+        if any(len(set(brands)) >= least and len(brands) >= share * len(titles) for least, share in _SELLER_SHARES):
             sellers.add(name)
     return sellers
 
 
-def _opening_brand(title: Title, *, names: Names, evidence: Evidence, config: BrandsConfig) -> int | None:
-    """The established brand that a title begins with, the longest one; no ordinary word counts as one."""
+def _opening_brand(title: Title, *, names: Names, evidence: Evidence) -> int | None:
+    """The brand that a title begins with, the longest one that stands in its own titles; no ordinary word is one."""
     found, key = None, ""
     for word in title.words[:_OPENING_WORDS]:
         key += word
         name = names.index.get(key)
-        if name is not None and names.products[name] >= config.established and key not in PLAIN_WORDS:
+        if name is not None and len(key) >= _SELLER_SHORTEST and key not in PLAIN_WORDS:
             found = name if evidence.named_itself(name, key=key) >= 0.5 else found
     return found
 

@@ -63,8 +63,8 @@ def _hashed(keys: Sequence[str]) -> npt.NDArray[np.float32]:
 class Neighbours:
     """The vectors of some names, to find the most alike of them.
 
-    Exact search up to 5,000 names, above that an inverted file that looks at a twentieth to a fiftieth of them; it finds
-    98 of 100 misspelt names that the exact search finds.
+    Exact search up to 5,000 names, above that an inverted file that looks at a twentieth to a fiftieth of them; it
+    finds 98 of 100 misspelt names that the exact search finds.
     """
 
     def __init__(self, vectors: npt.NDArray[np.float32]) -> None:

@@ -287,7 +287,7 @@ GIVEN_NAMES = _words("""
     wright hill green adams nelson carter mitchell roberts turner phillips campbell parker evans edwards collins morris
     rogers cook bell murphy bailey cooper richardson cox ward gray watson brooks bennett wood henderson jenkins powell
     patterson hughes butler foster fisher hunter mueller muller schmidt schneider fischer weber meyer wagner becker
-    dupont dubois durand moreau rossi russo garcia fernandez gonzalez rodriguez lopez martinez sanchez perez gomez silva santos
-    singh sharma gupta patel khan jain shah agarwal
+    dupont dubois durand moreau rossi russo garcia fernandez gonzalez rodriguez lopez martinez sanchez perez gomez
+    silva santos singh sharma gupta patel khan jain shah agarwal
 """)
 """Common given names and surnames: a name that opens many brands says little about any one of them."""

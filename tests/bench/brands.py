@@ -5,8 +5,9 @@
     python tests/bench/brands.py --catalog mine.parquet --gold brand_label
 
 Speed is of `prodemb brands` without the command line: reading the catalog, counting, deciding, writing the alias file;
-in a process of its own with two threads. The catalogs are generated (tests/bench/supplied.py). Their figures of precision
-and recall are against the generator's own truth: they show that nothing is broken, not how well real feeds go.
+in a process of its own with two threads. The catalogs are generated (tests/bench/supplied.py). Their figures of
+precision and recall are against the generator's own truth: they show that nothing is broken, not how well real
+feeds go.
 
 How pairs are counted says tests/bench/pairs.py. Rules and thresholds were chosen by looking at some catalogs, so
 figures on those are not out of sample; a gold set that no one has looked at is.

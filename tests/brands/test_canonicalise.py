@@ -212,6 +212,16 @@ def test_a_shop_in_the_brand_field_is_unknown() -> None:
     assert table.lookup("Philco") == "Philco"
 
 
+def test_a_shop_that_sells_rare_makers_is_found_by_their_number() -> None:
+    makers = ["Nokira", "Samsona", "Philco", "Bravio", "Tefalo", "Movado", "Zanussa", "Kenwira", "Marantzo", "Lumaro"]
+    sold = [row for maker in makers for row in products("WS Retail", 1, title=maker)]
+    nameless = silent(products("WS Retail", 30))[10:]
+    table = decide(*[products(maker, 1) for maker in makers], sold, nameless[:12])
+    assert row_of(table, "WS Retail").rule == "seller"
+    few = [row for maker in makers[:4] for row in products("Acme", 5, title=maker)]
+    assert decide(*[products(maker, 1) for maker in makers], few).lookup("Acme") == "Acme"
+
+
 def test_tomorrow_keeps_all_decisions_and_adds_the_new() -> None:
     today = decide(NIKE, products("Nike Air", 3))
     tomorrow = decide(NIKE, NIKE, products("Nikke", 1, title="Nike"), products("Puma", 9), known=today)

@@ -66,9 +66,9 @@ def test_a_seller_has_titles_of_many_brands_and_none_of_its_own() -> None:
     sold = [f"{maker} radio {n}" for maker in makers for n in range(2)]
     every = range(len(names.keys))
     shop = evidence_of(names, {**own, "retailo": sold})
-    assert find_sellers(names, undecided=every, evidence=shop, config=CONFIG) == {names.index["retailo"]}
+    assert find_sellers(names, undecided=every, evidence=shop) == {names.index["retailo"]}
     brand = evidence_of(names, {**own, "retailo": [f"{title} by retailo" for title in sold]})
-    assert find_sellers(names, undecided=every, evidence=brand, config=CONFIG) == set()
+    assert find_sellers(names, undecided=every, evidence=brand) == set()
 
 
 CROWDED = {"fastrack": 40, "fastraks": 40, "fastra": 40, "fastrak": 2}
