@@ -144,12 +144,19 @@ def brands(
     aliases: Annotated[
         str | None, typer.Argument(help="The alias file, CSV or Parquet; it is updated.", show_default=False)
     ] = None,
+    shards: Annotated[
+        Path | None,
+        typer.Option(
+            help="A shard set of this catalog; brands with like text vectors are compared too.", show_default=False
+        ),
+    ] = None,
     pipeline: PipelineOption = None,
 ) -> None:
     """Decide the canonical brand of every supplied brand string; a person can edit the file."""
     from prodemb.catalog.reader import open_catalog
     from prodemb.job import update_aliases
     from prodemb.report import alias_lines
+    from prodemb.shards.reader import open_shard_set
 
     chosen = _pipeline(None, path=pipeline, catalog=catalog)
     chosen = chosen.replaced({"brands": {"aliases": aliases}}, source="command line")
@@ -158,7 +165,9 @@ def brands(
     if "brand" not in opened.columns:
         raise CatalogError(f"{opened.name}: has no column for the supplied brand; map one: [catalog] columns")
     columns = ["brand", "title", "cat1", "cat2", "cat3"]
-    table = update_aliases(chosen.brands, batches=opened.batches(8192, columns=columns))
+    shard_set = open_shard_set(shards) if shards is not None else None
+    batches = opened.batches(8192, columns=columns)
+    table = update_aliases(chosen.brands, batches=batches, watch=_watch, shards=shard_set)
     for line in alias_lines(table, path=Path(chosen.brands.aliases)):
         _say(line)
 
@@ -320,7 +329,7 @@ def _make_sample(pipeline: "Pipeline") -> None:
 
 
 @contextmanager
-def _watch(title: str) -> Iterator[Callable[[int, int], None]]:
+def _watch(title: str) -> Iterator[Callable[[int, int | None], None]]:
     """A progress bar on stderr: done and all, rate, time left."""
     from rich.console import Console
     from rich.progress import (
@@ -346,7 +355,7 @@ def _watch(title: str) -> Iterator[Callable[[int, int], None]]:
         task = progress.add_task(title, total=None, rate="")
         started = time.perf_counter()
 
-        def advance(done: int, total: int) -> None:
+        def advance(done: int, total: int | None) -> None:
             rate = done / max(1e-9, time.perf_counter() - started)
             progress.update(task, completed=done, total=total, rate=f"{rate:,.0f}/s")
 

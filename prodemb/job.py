@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from prodemb import __version__
-from prodemb.brands.aliases import AliasTable, read_aliases
+from prodemb.brands.alias_file import read_aliases, write_aliases
+from prodemb.brands.aliases import AliasTable
 from prodemb.brands.canonicalise import BrandsConfig, canonicalise
 from prodemb.brands.counts import count_supplied
 from prodemb.catalog.reader import CatalogConfig, open_catalog
@@ -39,8 +40,8 @@ from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.train import load_labelled, train_head
 
-Advance = Callable[[int, int], None]
-"""Called with what is done and what there is in all."""
+Advance = Callable[[int, int | None], None]
+"""Called with what is done and what there is in all; None where that is not known."""
 
 Watch = Callable[[str], AbstractContextManager[Advance]]
 """Opens a progress display with this title."""
@@ -78,16 +79,32 @@ def embed_catalog(pipeline: Pipeline, *, watch: Watch) -> EmbedReport:
         return embed(pipeline.embed, catalog=catalog, images=pipeline.images, progress=advance)
 
 
-def update_aliases(config: BrandsConfig, *, batches: Iterator[pa.Table]) -> AliasTable:
+def update_aliases(
+    config: BrandsConfig,
+    *,
+    batches: Iterator[pa.Table],
+    watch: Watch,
+    num_products: int | None = None,
+    shards: ShardSet | None = None,
+) -> AliasTable:
     """Bring the alias file at `config.aliases` up to date with a catalog's supplied brands.
 
     What the file says already stays, edited or not; only new strings are decided.
+
+    Args:
+        batches: the catalog's supplied values.
+        num_products: how many products they hold, where that is known.
+        shards: a shard set of the catalog; brands with like text vectors are looked at too.
     """
     path = Path(config.aliases)
     known = read_aliases(path) if path.exists() else None
-    table = canonicalise(count_supplied(batches, examples=config.examples), config=config, known=known)
+    with watch("Counting brands") as advance:
+        counted = count_supplied(_counted(batches, num_products, advance=advance), examples=config.examples)
+    with watch("Deciding brands") as advance:
+        vectors = None if shards is None else shards.text_vectors("brand")
+        table = canonicalise(counted, config=config, known=known, vectors=vectors, progress=advance)
     if known is None or table.rows != known.rows:
-        table.write(path)
+        write_aliases(table, path)
     return table
 
 
@@ -102,7 +119,13 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
         "settings": pipeline.model_dump(mode="json", include={"aggregate", "head", "train", "fuse"}),
     }
     if pipeline.target == "brand":
-        aliases = update_aliases(pipeline.brands, batches=_supplied(shard_set))
+        aliases = update_aliases(
+            pipeline.brands,
+            batches=_supplied(shard_set),
+            watch=watch,
+            num_products=shard_set.num_products,
+            shards=shard_set,
+        )
         made_from["aliases"] = sha256_of(Path(pipeline.brands.aliases))
     elif pipeline.train.taxonomy is not None:
         made_from["taxonomy"] = sha256_of(_existing(pipeline.train.taxonomy))
@@ -235,6 +258,15 @@ def score_shards(
             device=device,
             progress=advance,
         )
+
+
+def _counted(batches: Iterator[pa.Table], num_products: int | None, *, advance: Advance) -> Iterator[pa.Table]:
+    """The batches as they are; tells how many products have passed."""
+    done = 0
+    for batch in batches:
+        yield batch
+        done += batch.num_rows
+        advance(done, num_products)
 
 
 def _supplied(shard_set: ShardSet) -> Iterator[pa.Table]:

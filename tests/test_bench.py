@@ -78,3 +78,21 @@ def test_training_gives_every_figure() -> None:
         assert memory["peak_mb"] >= memory["before_mb"] > 0
     assert [load["rows"] for load in figures["load"]] == ["all", "four in five"]
     assert all(min(load["gb_per_s"], load["to_copy"], load["to_new_copy"]) > 0 for load in figures["load"])
+
+
+@pytest.mark.end_to_end
+def test_brands_are_timed_and_held_against_gold(tmp_path: Path) -> None:
+    figures = bench("brands.py", "--strings", "300")
+    (size,) = figures["sizes"]
+    assert min(size["num_strings"], size["num_products"], size["seconds"], size["peak_mb"]) > 0
+    assert size["steps"].keys() == {"Counting brands", "Deciding brands"}
+    assert size["scores"]["strings"]["made"] > 0
+
+    catalog = tmp_path / "gold.csv"
+    rows = [("Nike", "Nike"), ("NIKE", "Nike"), ("Nike", ""), ("nike", "Nike"), ("Puma", "Nike"), ("PUMA", "Puma")]
+    lines = [f"p{place},{brand} cap,{brand},{gold}" for place, (brand, gold) in enumerate(rows)]
+    catalog.write_text("\n".join(["product_id,title,brand,truth", *lines]) + "\n")
+    scores = bench("brands.py", "--catalog", str(catalog), "--gold", "truth")
+    whole, own = scores["all strings"], scores["without foreign strings"]
+    assert (whole["num_strings"], whole["made"], whole["wanted"], whole["right"]) == (5, 4, 6, 3)
+    assert (own["num_strings"], own["made"], own["wanted"], own["right"]) == (4, 3, 3, 3)

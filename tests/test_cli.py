@@ -94,7 +94,7 @@ def test_embed_inspect_brands_and_train_as_written(
     assert "all done before" in again.stdout
     inspected = prodemb("inspect", "shards/", cwd=tmp_path)
     assert "file not found: 9" in inspected.stdout
-    listed = prodemb("brands", catalog, "aliases.csv", cwd=tmp_path)
+    listed = prodemb("brands", catalog, "aliases.csv", "--shards", "shards", cwd=tmp_path)
     assert listed.returncode == 0, listed.stderr
     assert {"supplied", "canonical", "rule", "score", "products", "status"} <= set(
         pl.read_csv(tmp_path / "aliases.csv").columns

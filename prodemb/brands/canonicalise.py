@@ -2,16 +2,19 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from prodemb.brands.aliases import AliasRow, AliasTable, Status
-from prodemb.brands.clusters import Place, find_sellers, place_names, proposals_by_rule
+from prodemb.brands.clusters import Place, Progress, find_sellers, place_names, proposals_by_rule
 from prodemb.brands.counts import EXAMPLES
 from prodemb.brands.evidence import Evidence
 from prodemb.brands.junk import UNBRANDED, UNKNOWN, Junk, find_junk
 from prodemb.brands.links import BrandsConfig, Names
+from prodemb.brands.neighbours import TextVectors
 from prodemb.brands.normalise import (
     SPELLING_SCORES,
     brand_words,
@@ -30,7 +33,14 @@ _OPENING_TITLES = 0.6
 _OPENING_EXAMPLES = 2
 
 
-def canonicalise(supplied: pl.DataFrame, *, config: BrandsConfig, known: AliasTable | None = None) -> AliasTable:
+def canonicalise(
+    supplied: pl.DataFrame,
+    *,
+    config: BrandsConfig,
+    known: AliasTable | None = None,
+    vectors: tuple[Sequence[str], TextVectors] | None = None,
+    progress: Progress | None = None,
+) -> AliasTable:
     """Decide for every supplied string which canonical brand it stands for.
 
     Spellings with one comparison key are one name. A name may then be linked to another one, each time on the evidence
@@ -43,6 +53,9 @@ def canonicalise(supplied: pl.DataFrame, *, config: BrandsConfig, known: AliasTa
         config: the thresholds.
         known: an earlier table, edited or not. Its rows stay as they are, save for the number of products; only
             strings that it lacks are decided.
+        vectors: some of the strings with their text vectors (n, dim), as `ShardSet.text_vectors` gives them. Names
+            with like vectors are looked at beside names written alike; what is accepted needs the same evidence.
+        progress: called with the names that are decided and all there are to decide, every few thousand names.
 
     Returns:
         One row a distinct string of `supplied` and of `known`, most products first.
@@ -61,12 +74,13 @@ def canonicalise(supplied: pl.DataFrame, *, config: BrandsConfig, known: AliasTa
     names = strings.names()
     evidence = _evidence(counted, key_of=strings.key_of, names=names)
     undecided = [name for name, key in enumerate(names.keys) if known.name_of_key(key) is None]
-    sellers = find_sellers(names, undecided=undecided, evidence=evidence, config=config)
+    sellers = find_sellers(names, undecided=undecided, evidence=evidence)
     brands = set(undecided) - sellers
-    places = place_names(names, undecided=brands, evidence=evidence, config=config)
+    meant = None if vectors is None else strings.vectors(names, *vectors)
+    places = place_names(names, undecided=brands, evidence=evidence, config=config, vectors=meant, progress=progress)
     rows = strings.rows + strings.place(names, places=places, sellers=sellers, known=known)
     logger.info("%d known strings, %d new ones: %s", len(kept), len(rows), dict(proposals_by_rule(places)))
-    return AliasTable(sorted([*kept, *rows], key=lambda row: (-row.products, row.supplied)))
+    return known.with_rows(sorted([*kept, *rows], key=lambda row: (-row.products, row.supplied)))
 
 
 def _counted(supplied: pl.DataFrame) -> pl.DataFrame:
@@ -140,6 +154,18 @@ class _Strings:
         keys = sorted(self._spellings)
         products = [sum(self._spellings[key].values()) for key in keys]
         return Names(keys, [self._words[key] for key in keys], products, {key: row for row, key in enumerate(keys)})
+
+    def vectors(self, names: Names, texts: Sequence[str], vectors: TextVectors) -> TextVectors:
+        """Each name's vector: that of the one of its spellings, among `texts`, with the most products."""
+        best: dict[int, tuple[int, str, int]] = {}
+        for row, text in enumerate(texts):
+            key = self.key_of.get(text)
+            if key is not None:
+                name, told = names.index[key], (self._spellings[key][text], text, row)
+                best[name] = max(best.get(name, told), told)
+        found = np.zeros((len(names.keys), vectors.shape[1]), dtype=np.float16)
+        found[list(best)] = vectors[[row for _, _, row in best.values()]]
+        return found
 
     def place(self, names: Names, *, places: dict[int, Place], sellers: set[int], known: AliasTable) -> list[AliasRow]:
         """The rows of all strings that have none yet, each under its name's canonical brand."""

@@ -1,21 +1,27 @@
 """Clusters of brand names: which pairs to look at, which link each name takes, and where its cluster's root is."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from prodemb.brands.evidence import Evidence, Title, prefix_products, spread_words
-from prodemb.brands.links import PLAIN_WORDS, BrandsConfig, Judge, Link, Names, short_keys
-from prodemb.brands.neighbours import nearest_keys
+import numpy as np
 
+from prodemb.brands.evidence import Evidence, Title, lines_of, prefix_products, spread_words
+from prodemb.brands.links import PLAIN_WORDS, BrandsConfig, Judge, Link, Names, short_keys
+from prodemb.brands.neighbours import Neighbours, TextVectors, key_vectors
+
+Progress = Callable[[int, int], None]
+"""Called with the names that are done and all there are."""
+
+_AT_ONCE = 4096
 _TITLES_READ = 8
 _OPENING_WORDS = 6
 _LEAST_COSINE = 0.5
 _SPREAD_LEAST = 8
 _MOST_SHARING = 3
 _SELLER_TITLES = 10
-_SELLER_BRANDS = 5
-_SELLER_SHARE = 0.8
+_SELLER_SHARES = ((5, 0.6), (10, 0.4))
+_SELLER_SHORTEST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +34,39 @@ class Place:
 
 
 def place_names(
-    names: Names, *, undecided: Iterable[int], evidence: Evidence, config: BrandsConfig
+    names: Names,
+    *,
+    undecided: Iterable[int],
+    evidence: Evidence,
+    config: BrandsConfig,
+    vectors: TextVectors | None = None,
+    progress: Progress | None = None,
 ) -> dict[int, Place]:
     """Find the root of every undecided name's cluster; all other names are roots and stay so.
 
     A cluster is a star: each member is linked to its root directly. Where the best link of a name leads to a name
     that itself belongs elsewhere, the two must fit each other too, or the name stays apart and is left to a person.
+
+    Args:
+        undecided: the names to place.
+        vectors: a vector for each name, zeros where there is none; names with like vectors are looked at too.
+        progress: called every few thousand names.
     """
     masses, followers = prefix_products(names.words, products=names.products)
     common = spread_words(evidence, words=names.words, least=_SPREAD_LEAST, share=config.common_word)
-    judge = Judge(names, evidence, common, masses, followers, config)
+    lines = lines_of(names.words, products=names.products, least=config.established)
+    judge = Judge(names, evidence, common, masses, followers, lines, config)
     open_names = sorted(undecided)
-    candidates = _Candidates.of(judge, open_names=open_names)
-    links = {name: link for name in open_names if (link := _best_link(name, judge=judge, candidates=candidates))}
+    candidates = _Candidates(judge, vectors=vectors)
+    links: dict[int, Link] = {}
+    for start in range(0, len(open_names), _AT_ONCE):
+        some = open_names[start : start + _AT_ONCE]
+        for name, alike in zip(some, candidates.written_alike(some), strict=True):
+            link = _best_link(name, judge=judge, alike=alike, candidates=candidates)
+            if link is not None:
+                links[name] = link
+        if progress is not None:
+            progress(start + len(some), len(open_names))
     accepted = {name: link for name, link in links.items() if link.accepted}
     roots = {name: _root_of(name, links=accepted, names=names) for name in open_names}
     places: dict[int, Place] = {}
@@ -58,49 +84,47 @@ def place_names(
     return places
 
 
-@dataclass(frozen=True, slots=True)
 class _Candidates:
-    """For each name the names it may be linked to, by kind of link."""
+    """Which names a name may be linked to, by kind of link."""
 
-    written_alike: dict[int, tuple[int, ...]]
-    longer: dict[str, list[int]]
-    by_initials: dict[str, list[int]]
-
-    @classmethod
-    def of(cls, judge: Judge, *, open_names: list[int]) -> "_Candidates":
-        """Search all pairs worth judging."""
+    def __init__(self, judge: Judge, *, vectors: TextVectors | None) -> None:
+        self._judge = judge
         names, least = judge.names, judge.config.established
-        established = [name for name, products in enumerate(names.products) if products >= least]
-        longer: dict[str, list[int]] = defaultdict(list)
-        by_initials: dict[str, list[int]] = defaultdict(list)
-        for name in sorted(established, key=lambda name: (-names.products[name], names.keys[name])):
+        self._targets = [name for name, products in enumerate(names.products) if products >= least]
+        self._written = Neighbours(key_vectors([names.keys[name] for name in self._targets]))
+        self._vectors = vectors
+        self._told = [name for name in self._targets if vectors is not None and vectors[name].any()]
+        self._meant = None if vectors is None else Neighbours(vectors[self._told].astype(np.float32))
+        self.longer: dict[str, list[int]] = defaultdict(list)
+        self.by_initials: dict[str, list[int]] = defaultdict(list)
+        for name in sorted(self._targets, key=lambda name: (-names.products[name], names.keys[name])):
             words = names.words[name]
             for size in range(1, len(words)):
-                shorter = longer["".join(words[:size])]
+                shorter = self.longer["".join(words[:size])]
                 if len(shorter) < _MOST_SHARING:
                     shorter.append(name)
             for short in short_keys(words):
-                by_initials[short].append(name)
-        return cls(_written_alike(judge, open_names=open_names, established=established), longer, by_initials)
+                self.by_initials[short].append(name)
 
-
-def _written_alike(judge: Judge, *, open_names: list[int], established: list[int]) -> dict[int, tuple[int, ...]]:
-    """For each open name the established names that its spelling resembles or that open its titles."""
-    keys = judge.names.keys
-    queries = [(name, stem) for name in open_names for stem in judge.stems(name)]
-    answers = nearest_keys(
-        [stem for _, stem in queries],
-        targets=[keys[name] for name in established],
-        neighbours=judge.config.neighbours,
-        least=_LEAST_COSINE,
-    )
-    found: dict[int, dict[int, None]] = {name: {} for name in open_names}
-    for (name, _), rows in zip(queries, answers, strict=True):
-        found[name].update(dict.fromkeys(established[row] for row in rows))
-    for name in open_names:
-        found[name].update(dict.fromkeys(_opening_names(name, judge=judge)))
-        found[name].pop(name, None)
-    return {name: tuple(targets) for name, targets in found.items()}
+    def written_alike(self, some: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """For each name the established names whose spelling or vector is like its own, or that open its titles."""
+        config = self._judge.config
+        queries = [(name, stem) for name in some for stem in self._judge.stems(name)]
+        vectors = key_vectors([stem for _, stem in queries])
+        answers = self._written.nearest(vectors, neighbours=config.neighbours, least=_LEAST_COSINE)
+        found: dict[int, dict[int, None]] = {name: {} for name in some}
+        for (name, _), rows in zip(queries, answers, strict=True):
+            found[name].update(dict.fromkeys(self._targets[row] for row in rows))
+        if self._meant is not None and self._vectors is not None:
+            meant = self._vectors[list(some)].astype(np.float32)
+            # A name without a vector has zeros, and a cosine of 0 with all.
+            answers = self._meant.nearest(meant, neighbours=config.neighbours, least=_LEAST_COSINE)
+            for name, rows in zip(some, answers, strict=True):
+                found[name].update(dict.fromkeys(self._told[row] for row in rows))
+        for name in some:
+            found[name].update(dict.fromkeys(_opening_names(name, judge=self._judge)))
+            found[name].pop(name, None)
+            yield tuple(found[name])
 
 
 def _opening_names(name: int, *, judge: Judge) -> Iterable[int]:
@@ -114,12 +138,14 @@ def _opening_names(name: int, *, judge: Judge) -> Iterable[int]:
                 yield target
 
 
-def _best_link(name: int, *, judge: Judge, candidates: _Candidates) -> Link | None:
+def _best_link(name: int, *, judge: Judge, alike: Sequence[int], candidates: _Candidates) -> Link | None:
     """The accepted link with the highest score, or else the doubtful one."""
     names = judge.names
     stems = judge.stems(name)
-    found = [judge.typo(name, target=target, stems=stems) for target in candidates.written_alike[name]]
+    found = [judge.typo(name, target=target, stems=stems) for target in alike]
     words, key = names.words[name], names.keys[name]
+    if len(words) > 1:
+        found += [judge.contained(name, target=target) for target in alike]
     for size in range(len(words) - 1, 0, -1):
         parent = names.index.get("".join(words[:size]))
         if parent is not None and parent != name:
@@ -169,32 +195,32 @@ def _fits(name: int, *, root: int, judge: Judge, middle: Link | None) -> bool:
     return judge.typo(name, target=root, stems=judge.stems(name)) is not None
 
 
-def find_sellers(names: Names, *, undecided: Iterable[int], evidence: Evidence, config: BrandsConfig) -> set[int]:
+def find_sellers(names: Names, *, undecided: Iterable[int], evidence: Evidence) -> set[int]:
     """The names of shops that stand where the brand should.
 
-    Their own name hardly ever stands in their titles, and most of these open with the names of several other brands,
-    which do stand in their own titles.
+    Their own name hardly ever stands in their titles, and these open with the names of several other brands, which do
+    stand in their own titles: three in five of the titles for five brands, two in five for ten.
     """
     sellers: set[int] = set()
     for name in undecided:
         titles = evidence.titles(name)
         if len(titles) < _SELLER_TITLES or sum(title.names(names.keys[name]) for title in titles) > len(titles) / 20:
             continue
-        openings = [_opening_brand(title, names=names, evidence=evidence, config=config) for title in titles]
+        openings = [_opening_brand(title, names=names, evidence=evidence) for title in titles]
         brands = [brand for brand in openings if brand is not None and brand != name]
-        if len(set(brands)) >= _SELLER_BRANDS and len(brands) >= _SELLER_SHARE * len(titles):
+        if any(len(set(brands)) >= least and len(brands) >= share * len(titles) for least, share in _SELLER_SHARES):
             sellers.add(name)
     return sellers
 
 
-def _opening_brand(title: Title, *, names: Names, evidence: Evidence, config: BrandsConfig) -> int | None:
-    """The established brand that a title begins with, the longest one; no ordinary word counts as one."""
+def _opening_brand(title: Title, *, names: Names, evidence: Evidence) -> int | None:
+    """The brand that a title begins with, the longest one that stands in its own titles; no ordinary word is one."""
     found, key = None, ""
     for word in title.words[:_OPENING_WORDS]:
         key += word
         name = names.index.get(key)
-        if name is not None and names.products[name] >= config.established and key not in PLAIN_WORDS:
-            found = name if (evidence.named(name, key=key) or 0.0) >= 0.5 else found
+        if name is not None and len(key) >= _SELLER_SHORTEST and key not in PLAIN_WORDS:
+            found = name if evidence.named_itself(name, key=key) >= 0.5 else found
     return found
 
 

@@ -3,16 +3,19 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import polars as pl
+from rapidfuzz.distance import OSA
 
 from prodemb.brands.normalise import words_of
 
 _CACHED_NAMES = 20_000
+_CACHED_TITLES = 400_000
 _SPREAD_NAMES = 20_000
 _CATEGORY_DEPTH = 2
+_LINE_EDITS = 2
 _NOT_PLAIN = (
     r"[^\x00-\x7F]|[A-Za-z]\.[A-Za-z]|&.*;|\((?i:r|tm|c|sm)\)"
     r"|['`]['`]|^['`]|[^A-Za-z0-9]['`]|['`][^A-Za-z0-9]"
@@ -79,6 +82,8 @@ class Evidence:
         self._category_words = fold_titles(self._categories)
         self._starts: list[int] = np.searchsorted(examples["name"].to_numpy(), np.arange(num_names + 1)).tolist()
         self._titles: dict[int, tuple[Title, ...]] = {}
+        self._num_cached = 0
+        self._own = np.full(num_names, np.nan)
         self._kinds: dict[int, tuple[tuple[str, ...], ...]] = {}
         self._words: dict[int, frozenset[str]] = {}
 
@@ -86,23 +91,38 @@ class Evidence:
         """The folded titles of a name's sampled products."""
         found = self._titles.get(name)
         if found is None:
-            if len(self._titles) >= _CACHED_NAMES:
+            if self._num_cached >= _CACHED_TITLES:
                 self._titles.clear()
+                self._num_cached = 0
             start, length = self._starts[name], self._starts[name + 1] - self._starts[name]
             spaced, compact = self._spaced.slice(start, length), self._compact.slice(start, length)
             found = tuple(Title(*pair) for pair in zip(spaced.to_list(), compact.to_list(), strict=True) if pair[0])
             self._titles[name] = found
+            self._num_cached += len(found)
         return found
 
     def named(self, name: int, *, key: str) -> float | None:
         """The share of a name's titles in which the name with `key` stands; None where there are no titles."""
         titles = self.titles(name)
-        return sum(title.names(key) for title in titles) / len(titles) if titles else None
+        return sum(key in title.compact and title.names(key) for title in titles) / len(titles) if titles else None
+
+    def named_itself(self, name: int, *, key: str) -> float:
+        """`named` with the name's own key, remembered; 0 where there are no titles."""
+        if np.isnan(self._own[name]):
+            self._own[name] = self.named(name, key=key) or 0.0
+        return float(self._own[name])
 
     def opened(self, name: int, *, key: str) -> float:
         """The share of a name's titles that begin with `key` as whole words; 0 where there are none."""
         titles = self.titles(name)
         return sum(title.opens_with(key) for title in titles) / len(titles) if titles else 0.0
+
+    def alone(self, name: int, *, key: str, lines: frozenset[str]) -> bool:
+        """Whether most of a name's titles begin with `key` and go on with none of its lines."""
+        titles = self.titles(name)
+        bare = [title for title in titles if title.opens_with(key)]
+        lined = [title for title in bare if any(title.opens_with(key + line) for line in lines)]
+        return 2 * (len(bare) - len(lined)) > len(titles)
 
     def alike(self, child: int, *, parent: int, own_words: Iterable[str]) -> float | None:
         """How far the child's products are of kinds that the parent has too, 0 to 1; None where nothing tells.
@@ -186,3 +206,29 @@ def prefix_products(words: Sequence[tuple[str, ...]], *, products: Sequence[int]
             if place + 1 < len(told):
                 following[key].add(told[place + 1])
     return masses, Counter({key: len(nexts) for key, nexts in following.items()})
+
+
+def lines_of(words: Sequence[tuple[str, ...]], *, products: Sequence[int], least: int) -> dict[str, frozenset[str]]:
+    """For each run of first words (as a key) the established words that follow it, as lines follow a brand's name.
+
+    A word is established where names with at least `least` products begin so, and it is not nearly the same as a more
+    frequent one, which it would misspell. Keys with a single such word are left out: "Lee Cooper" is no line of "Lee".
+    """
+    following: dict[str, Counter[str]] = defaultdict(Counter)
+    for told, count in zip(words, products, strict=True):
+        key = ""
+        for word, after in pairwise(told):
+            key += word
+            following[key][after] += count
+    found: dict[str, frozenset[str]] = {}
+    for key, nexts in following.items():
+        frequent = sorted(
+            (word for word, count in nexts.items() if count >= least), key=lambda word: (-nexts[word], word)
+        )
+        different: list[str] = []
+        for word in frequent if len(frequent) > 1 else ():
+            if all(OSA.distance(word, other, score_cutoff=_LINE_EDITS) > _LINE_EDITS for other in different):
+                different.append(word)
+        if len(different) > 1:
+            found[key] = frozenset(different)
+    return found

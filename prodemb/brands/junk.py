@@ -31,6 +31,7 @@ JunkRule = Literal[
 ]
 
 _URL = re.compile(r"https?:|://|\bwww\.|^[\w.+-]+@[\w-]+\.\w+$", re.IGNORECASE)
+_JOINING = frozenset({"and", "et", "und", "y", "e", "with"})
 _NUMBER = re.compile(r"\d+")
 _MEASURE = re.compile(r"\d+(?:x\d+)*(?:cm|mm|ml|kg|gms?|gb|tb|mb|mah|x*l|pcs?|inch|in|oz|lbs?|yr?s?|ltr|watt)?")
 
@@ -74,7 +75,8 @@ def _vocabulary_rule(words: tuple[str, ...]) -> JunkRule | None:
         return "size"
     numbered = not others.issuperset(words)
     colours = COLOURS | COLOURS_OR_NAMES
-    if others & colours and others <= colours | COLOUR_SHADES | PATTERNS:
+    # What joins two colours joins nothing at the front: "And Red" is red by And.
+    if others & colours and others <= colours | COLOUR_SHADES | PATTERNS and words[0] not in _JOINING:
         return "colour"
     if others & FITS and others <= FITS | FIT_SHADES | AUDIENCES | COLOURS:
         return "fit"

@@ -34,6 +34,7 @@ PLAIN_WORDS = GIVEN_NAMES | OPENING_WORDS | COMPANY_WORDS | _EXTRA_WORDS
 
 _STOP_WORDS = frozenset({"of", "and", "the", "by", "for", "de", "du", "des", "la", "le", "les", "del", "und", "y", "e"})
 _MOST_EDITS = 3
+_LEAST_LINES = 4
 _DIGITS = re.compile(r"\d+")
 
 
@@ -54,6 +55,9 @@ class BrandsConfig(Config):
 
     short_name: int = Field(default=4, ge=1)
     """Names of at most this many letters are never taken for typos on their spelling alone."""
+
+    silent_name: int = Field(default=7, ge=1)
+    """Least letters of both names for a typo that the titles neither confirm nor deny."""
 
     typo_similarity: float = Field(default=0.8, ge=0.0, le=1.0)
     """Least similarity (1 minus edits a letter) of a typo that the titles neither confirm nor deny."""
@@ -95,7 +99,8 @@ class Link:
 class Judge:
     """Decides on pairs of names from their spelling and their products.
 
-    `masses` are the products of all names that begin with a key, `followers` the number of different words after it.
+    `masses` are the products of all names that begin with a key, `followers` the number of different words after it,
+    `lines` the established ones among them.
     """
 
     names: Names
@@ -103,6 +108,7 @@ class Judge:
     common: frozenset[str]
     masses: dict[str, int]
     followers: dict[str, int]
+    lines: dict[str, frozenset[str]]
     config: BrandsConfig
 
     def extra(self, words: tuple[str, ...]) -> bool:
@@ -120,13 +126,17 @@ class Judge:
 
     def titles_decide(self, child: int, *, target: int) -> bool | None:
         """True where the child's titles name the target and not the child; False where they name the child alone."""
-        own = self.evidence.named(child, key=self.names.keys[child])
+        own = self.own_share(child) if self.evidence.titles(child) else None
         other = self.evidence.named(child, key=self.names.keys[target])
         if own is None or other is None:
             return None
         if other >= 0.5 and own <= 0.2:
             return True
         return False if own >= 0.5 and other < 0.5 else None
+
+    def own_share(self, name: int) -> float:
+        """The share of a name's titles in which it stands itself; 0 where there are none."""
+        return self.evidence.named_itself(name, key=self.names.keys[name])
 
     def alike(self, child: int, *, parent: int) -> float | None:
         """How far the child's products are of the parent's kinds."""
@@ -151,7 +161,7 @@ class Judge:
         if similarity < config.confirmed_similarity:
             return None
         decided = self.titles_decide(child, target=target)
-        named = self.evidence.named(target, key=names.keys[target]) or 0.0
+        named = self.own_share(target)
         if decided and named >= 0.5 and (length > config.short_name or edits == 1):
             return Link(target, "typo", round(0.9 + 0.1 * similarity, 3), accepted=True)
         if (
@@ -164,15 +174,21 @@ class Judge:
         if length <= config.short_name or similarity < config.typo_similarity or ratio < config.asymmetry:
             return None
         kinds = alike is not None and alike >= config.alike
-        long_enough = length > config.short_name + 1 or ratio >= 4 * config.asymmetry
+        long_enough = length >= config.silent_name and not any(_only_ending(stem, names.keys[target]) for stem in stems)
         unseen = alike is None and length >= 2 * config.short_name and edits == 1 and ratio >= 2 * config.asymmetry
         usually_named = decided is None and alike is not None and named >= 0.8
-        accepted = decided is not False and not usually_named and ((kinds and long_enough) or unseen)
+        accepted = decided is not False and not usually_named and long_enough and (kinds or unseen)
         score = round(similarity * (0.6 + 0.4 * (alike or 0.0)), 3)
         if accepted:
             return Link(target, "typo", max(score, 0.75), accepted=True)
         doubtful = edits == 1 and (kinds or alike is None) and names.keys[child][0] == names.keys[target][0]
         return Link(target, "typo", min(score, 0.74), accepted=False) if doubtful else None
+
+    def has_lines(self, parent: int) -> bool:
+        """Whether a name is a brand with lines: several different ones, and products that bear the name alone."""
+        key = self.names.keys[parent]
+        lines = self.lines.get(key, frozenset())
+        return len(lines) >= _LEAST_LINES and self.evidence.alone(parent, key=key, lines=lines)
 
     def extension(self, child: int, *, parent: int, size: int) -> Link | None:
         """Whether the child is its first `size` words, which are the parent, and something that partners add."""
@@ -193,13 +209,24 @@ class Judge:
             sure = sure and names.products[parent] >= 3 * config.established
             unseen = ratio >= 2 * config.asymmetry and names.products[parent] >= 10 * config.established
             accepted = sure and kinds and (alike is not None or unseen)
-            return Link(parent, rule, score, accepted=accepted) if established and not plain else None
+            told = not plain and not numbered and len(key) > 3 and kinds and alike is not None
+            accepted = accepted or (told and self.has_lines(parent))
+            return Link(parent, rule, score, accepted=accepted) if accepted or (established and not plain) else None
         if any(word in COMPANY_WORDS and word not in LINE_WORDS for word in added):
             dominant = ratio >= config.asymmetry and names.products[parent] >= 10 * config.established
             accepted = established and not plain and (dominant or (alike is not None and kinds and ratio >= 1))
         else:
             accepted = established and kinds and (not plain or ratio >= config.asymmetry) and len(key) > 1
         return Link(parent, rule, score, accepted=accepted) if accepted or established else None
+
+    def contained(self, child: int, *, target: int) -> Link | None:
+        """Whether the child is the target behind other words, which its titles leave out ("Robert Zenith")."""
+        words, key = self.names.words[child], self.names.keys[target]
+        if key not in self.names.keys[child] or len(key) <= self.config.short_name:
+            return None
+        runs = {"".join(words[start:end]) for start in range(1, len(words)) for end in range(start + 1, len(words) + 1)}
+        sure = key in runs and self.own_share(target) >= 0.5 and self.titles_decide(child, target=target)
+        return Link(target, "extra_word", 0.9, accepted=True) if sure else None
 
     def short_form(self, child: int, *, target: int) -> Link | None:
         """Whether the child is the first words of the one longer name that it stands for ("US Polo")."""
@@ -248,6 +275,11 @@ def _similarity(stems: tuple[str, ...], *, wanted: str) -> tuple[float, int, int
             longer, shorter = max(len(stem), len(wanted)), min(len(stem), len(wanted))
             best = max(best, (1 - edits / longer, edits, shorter))
     return best
+
+
+def _only_ending(stem: str, wanted: str) -> bool:
+    """Whether one is the other and one letter more: "Element" and "Elements" are two names as often as one."""
+    return abs(len(stem) - len(wanted)) == 1 and (stem.startswith(wanted) or wanted.startswith(stem))
 
 
 def _digits_of(names: Names, name: int) -> list[str]:

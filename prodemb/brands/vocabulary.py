@@ -1,6 +1,6 @@
 """General words of product feeds, in several languages: legal forms, colours, fits, sizes, placeholders, shop words.
 
-All words are folded as `brand_normalise.words_of` folds them: lower-case ASCII without accents. No brand is listed.
+All words are folded as `normalise.words_of` folds them: lower-case ASCII without accents. No brand is listed.
 """
 
 
@@ -35,6 +35,13 @@ LEGAL_PHRASES = _phrases("""
 """Legal forms of several words."""
 
 LEGAL_SUFFIXES_UNSPACED = (
+    "科技股份有限公司",
+    "电子科技有限公司",
+    "科技有限公司",
+    "电子有限公司",
+    "贸易有限公司",
+    "商贸有限公司",
+    "实业有限公司",
     "股份有限公司",
     "有限责任公司",
     "有限公司",
@@ -94,11 +101,11 @@ COLOURS = _words("""
     multicolored multicoloured multicolors multicolours colour color colorful colourful colors colours rosegold
     noir noire noirs noires blanc blanche blancs blanches rouge rouges bleu bleue bleus vert verte verts jaune jaunes
     gris grise marron dore doree argente argentee ecru bordeaux multicolore couleur
-    schwarz weiss rot blau grun gruen gelb grau braun silbern bunt mehrfarbig durchsichtig hellblau dunkelblau
+    rot blau grun gruen gelb silbern bunt mehrfarbig durchsichtig hellblau dunkelblau
     hellgrau dunkelgrau farbe farblos turkis
-    negro negra blanco rojo roja azul verde amarillo amarilla naranja rosado morado morada plateado plateada
+    negro negra rojo roja azul verde amarillo amarilla naranja rosado morado morada plateado plateada
     dorado dorada crudo granate multicolor
-    nero nera bianco rosso rossa giallo gialla arancione grigio grigia marrone argento dorato trasparente
+    nero nera rosso rossa giallo gialla arancione grigio grigia marrone argento dorato trasparente
     azzurro
     preto branco vermelho amarelo laranja roxo cinza prata zwart wit rood blauw groen geel oranje paars grijs bruin
 """)
@@ -107,7 +114,7 @@ COLOURS = _words("""
 COLOURS_OR_NAMES = _words("""
     orange cream violet copper rust peach coral olive ivory aqua tan nude skin coffee wine indigo transparent
     clear rose
-    roses rosa lila blu bianca blanca celeste viola panna plata oro transparente
+    roses rosa lila blu schwarz weiss grau braun blanco bianco bianca blanca celeste viola panna plata oro transparente
 """)
 """Colours that are also names: no brand, unless titles open with them."""
 
@@ -228,6 +235,9 @@ OPENING_WORDS = _words("""
     ice fire water air earth stone rock wood iron steel metal lion tiger eagle wolf bear dragon rose flower garden art
     craft design digital cyber tech auto car bike pet dog cat toy food kitchen sai shree shri sri jai om
     royale petit petite grand grande bon belle beau maison neu neue gross klein haus casa nuevo nueva bella bello
+    french german swiss italian english british scottish irish welsh dutch spanish swedish danish finnish russian
+    turkish greek indian chinese japanese korean african nordic scandinavian oriental pacific atlantic baltic alpine
+    arctic polar north south east west northern southern eastern western central general standard united dual
     nuovo nuova san santa saint st mont val von van de la le el los il the my our your one two three
 """)
 """Ordinary words that open many brand names."""
@@ -273,5 +283,11 @@ GIVEN_NAMES = _words("""
     ravi raj ram kumar anil amit sunil rahul ajay vijay priya anita sanjay deepak arjun krishna lakshmi ali ahmed
     hassan
     mohammed omar fatima li wang zhang chen
+    smith johnson brown jones taylor davis miller wilson moore anderson jackson white harris clark baker hall young
+    wright hill green adams nelson carter mitchell roberts turner phillips campbell parker evans edwards collins morris
+    rogers cook bell murphy bailey cooper richardson cox ward gray watson brooks bennett wood henderson jenkins powell
+    patterson hughes butler foster fisher hunter mueller muller schmidt schneider fischer weber meyer wagner becker
+    dupont dubois durand moreau rossi russo garcia fernandez gonzalez rodriguez lopez martinez sanchez perez gomez
+    silva santos singh sharma gupta patel khan jain shah agarwal
 """)
-"""Common given names: a name that opens many brands says little about any one of them."""
+"""Common given names and surnames: a name that opens many brands says little about any one of them."""

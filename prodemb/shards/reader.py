@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prodemb.errors import FingerprintError, ShardError
-from prodemb.features import Feature, absent_column
+from prodemb.features import Feature, absent_column, supplied_column
 from prodemb.files import sha256_of
 from prodemb.shards.format import Manifest, ShardRecord, ShardSchema, has_manifest, read_manifest
 
@@ -128,6 +128,28 @@ class ShardSet:
     def present(self, feature: Feature) -> npt.NDArray[np.bool_]:
         """Whether each product has the feature, (n,) bool."""
         return np.concatenate([shard.present(feature) for shard in self.shards()])
+
+    def text_vectors(self, feature: Feature) -> tuple[list[str], Vectors]:
+        """The distinct supplied texts of a feature, and for each the vector of the first product that carries it.
+
+        Texts without a vector are left out, and so is everything where the shards lack the feature. Memory grows with
+        the distinct texts, not with the products.
+
+        Returns:
+            n texts in catalog order, and their vectors (n, dim) float16.
+        """
+        texts: dict[str, None] = {}
+        found: list[Vectors] = [np.empty((0, self.schema.dim), dtype="<f2")]
+        for shard in self.shards() if feature in self.schema.features else ():
+            told = shard.frame([supplied_column(feature), absent_column(feature)]).with_row_index("row")
+            told = told.filter(pl.col(absent_column(feature)).is_null()).drop_nulls(supplied_column(feature))
+            told = told.unique(supplied_column(feature), keep="first", maintain_order=True)
+            new = {
+                text: row for row, text in told.select("row", supplied_column(feature)).iter_rows() if text not in texts
+            }
+            texts.update(dict.fromkeys(new))
+            found.append(shard.vectors(feature)[list(new.values())])
+        return list(texts), np.concatenate(found)
 
     def frame(self, columns: Sequence[str]) -> pl.DataFrame:
         """Some columns of all products."""

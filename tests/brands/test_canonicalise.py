@@ -4,6 +4,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -40,6 +41,11 @@ def decide(*catalog: list[dict[str, str]], known: AliasTable | None = None) -> A
     return canonicalise(counted, config=CONFIG, known=known)
 
 
+def silent(part: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The same products, with titles that name no brand."""
+    return [row | {"title": " ".join(row["title"].split()[-2:])} for row in part]
+
+
 def bare(**counts: int) -> AliasTable:
     """Decisions on strings and numbers alone, without any evidence."""
     return canonicalise(pl.DataFrame({"supplied": list(counts), "products": list(counts.values())}), config=CONFIG)
@@ -74,11 +80,20 @@ def test_the_example_of_the_readme() -> None:
         ("Forever", "Forever 21"),
         ("Canon", "Cannon"),
         ("John", "John Galliano"),
+        ("Element", "Elements"),
+        ("Marvel", "Marvell"),
+        ("Nivea", "Nivia"),
+        ("Clarks", "Clark"),
+        ("Citizen", "Citizens of Humanity"),
+        ("Titan", "Titanic"),
+        ("Swiss Army", "Swiss Military"),
+        ("Samsung", "Samsonite"),
     ],
 )
 def test_names_that_are_close_stay_apart(frequent: str, rare: str) -> None:
     for table in (
         decide(products(frequent, 90), products(rare, 4)),
+        decide(silent(products(frequent, 90)), silent(products(rare, 4))),
         canonicalise(pl.DataFrame({"supplied": [frequent, rare], "products": [90, 4]}), config=CONFIG),
     ):
         assert (table.lookup(frequent), table.lookup(rare)) == (frequent, rare)
@@ -120,6 +135,37 @@ def test_extra_words_and_lines() -> None:
         assert table.lookup(supplied) == "Puma"
     assert table.lookup("Nike Panama") == "Nike"
     assert table.lookup("Griffin Technology") == "Griffin"
+
+
+def lines(*counts: tuple[str, int]) -> list[dict[str, str]]:
+    return [row for name, number in counts for row in products(name, number)]
+
+
+def test_a_rare_bare_name_with_several_lines_is_their_brand() -> None:
+    named = [("Corvano Enticer", 20), ("Corvano Youth", 6), ("Corvano Sheen", 5), ("Corvano Edifice", 4)]
+    table = decide(lines(("Corvano", 2), *named, ("Corvano Typhoon", 1)))
+    assert {row.effective for row in table.rows} == {"Corvano"}
+    assert row_of(table, "Corvano Enticer").rule == "line"
+    # One other name is no line of it, nor are that name's misspellings.
+    table = decide(lines(("Corvano", 2), ("Corvano Cooper", 20), ("Corvano Coopr", 4), ("Corvano Cooperr", 4)))
+    assert table.lookup("Corvano Cooper") == "Corvano Cooper"
+    # Products of the bare name that bear one line's name show that the name does not stand alone.
+    table = decide(products("Corvano", 2, title="Corvano Youth"), lines(*named))
+    assert table.lookup("Corvano Enticer") == "Corvano Enticer"
+    # Neither does an ordinary word or a people's name become a brand so.
+    swiss = [(name.replace("Corvano", "Swiss"), number) for name, number in named]
+    assert decide(lines(("Swiss", 2), *swiss)).lookup("Swiss Enticer") == "Swiss Enticer"
+
+
+def test_words_in_front_of_a_brand_go_where_titles_leave_them_out() -> None:
+    for supplied in ("Robert Zanussa GmbH", "Official Zanussa Store", "The House of Zanussa"):
+        assert decide(products("Zanussa", 20), products(supplied, 3, title="Zanussa")).lookup(supplied) == "Zanussa"
+        assert decide(products("Zanussa", 20), products(supplied, 3)).lookup(supplied) != "Zanussa"
+
+
+def test_a_colour_of_another_language_may_be_a_name() -> None:
+    assert decide(products("Schwarz", 9)).lookup("Schwarz") == "Schwarz"
+    assert decide(products("Schwarz", 9, title="Acme")).verdict("Schwarz") == UNKNOWN
 
 
 def test_a_department_of_another_trade_is_left_to_a_person() -> None:
@@ -164,6 +210,16 @@ def test_a_shop_in_the_brand_field_is_unknown() -> None:
     assert table.verdict("WS Retail") == table.verdict("WS Retail Ltd.") == UNKNOWN
     assert row_of(table, "WS Retail").rule == "seller"
     assert table.lookup("Philco") == "Philco"
+
+
+def test_a_shop_that_sells_rare_makers_is_found_by_their_number() -> None:
+    makers = ["Nokira", "Samsona", "Philco", "Bravio", "Tefalo", "Movado", "Zanussa", "Kenwira", "Marantzo", "Lumaro"]
+    sold = [row for maker in makers for row in products("WS Retail", 1, title=maker)]
+    nameless = silent(products("WS Retail", 30))[10:]
+    table = decide(*[products(maker, 1) for maker in makers], sold, nameless[:12])
+    assert row_of(table, "WS Retail").rule == "seller"
+    few = [row for maker in makers[:4] for row in products("Acme", 5, title=maker)]
+    assert decide(*[products(maker, 1) for maker in makers], few).lookup("Acme") == "Acme"
 
 
 def test_tomorrow_keeps_all_decisions_and_adds_the_new() -> None:
@@ -264,3 +320,13 @@ def test_bad_input_is_named() -> None:
 def test_repeated_rows_are_added_up() -> None:
     supplied = pl.DataFrame({"supplied": ["Nike", "Nike", None], "products": [2, 3, 9]})
     assert [(row.supplied, row.products) for row in canonicalise(supplied, config=CONFIG).rows] == [("Nike", 5)]
+
+
+def test_vectors_of_some_strings_change_no_earlier_decision() -> None:
+    rows = [*NIKE, *products("Nikke", 1, title="Nike"), *products("Puma", 9)]
+    counted = count_supplied([pa.Table.from_pylist(rows)], examples=CONFIG.examples)
+    without = canonicalise(counted, config=CONFIG)
+    vectors = (["Puma", "NIKE", "not here", "Nike"], np.eye(4, dtype=np.float16))
+    assert canonicalise(counted, config=CONFIG, vectors=vectors).rows == without.rows
+    assert canonicalise(counted, config=CONFIG, vectors=vectors, known=without).rows == without.rows
+    assert canonicalise(counted, config=CONFIG, vectors=([], np.empty((0, 4), np.float16))).rows == without.rows

@@ -1,7 +1,10 @@
 """Where names are placed: stars around a root, rings and chains undone, shops told from brands."""
 
+import numpy as np
 import polars as pl
+import pytest
 
+from prodemb.brands import clusters
 from prodemb.brands.clusters import Place, find_sellers, place_names, proposals_by_rule
 from prodemb.brands.evidence import Evidence
 from prodemb.brands.links import BrandsConfig, Link, Names
@@ -63,6 +66,54 @@ def test_a_seller_has_titles_of_many_brands_and_none_of_its_own() -> None:
     sold = [f"{maker} radio {n}" for maker in makers for n in range(2)]
     every = range(len(names.keys))
     shop = evidence_of(names, {**own, "retailo": sold})
-    assert find_sellers(names, undecided=every, evidence=shop, config=CONFIG) == {names.index["retailo"]}
+    assert find_sellers(names, undecided=every, evidence=shop) == {names.index["retailo"]}
     brand = evidence_of(names, {**own, "retailo": [f"{title} by retailo" for title in sold]})
-    assert find_sellers(names, undecided=every, evidence=brand, config=CONFIG) == set()
+    assert find_sellers(names, undecided=every, evidence=brand) == set()
+
+
+CROWDED = {"fastrack": 40, "fastraks": 40, "fastra": 40, "fastrak": 2}
+CROWDED_TITLES = {"fastrack": ["fastrack watch"], "fastrak": ["a watch by fastrack"]}
+ONE_NEIGHBOUR = BrandsConfig(neighbours=1)
+
+
+def crowded(vectors: np.ndarray | None) -> tuple[Names, Place]:
+    """Where "fastrak" goes when only its nearest neighbour by spelling, which is another brand, is looked at."""
+    names = names_of(CROWDED)
+    evidence = evidence_of(names, CROWDED_TITLES)
+    every = range(len(names.keys))
+    places = place_names(names, undecided=every, evidence=evidence, config=ONE_NEIGHBOUR, vectors=vectors)
+    return names, places[names.index["fastrak"]]
+
+
+def test_like_vectors_give_more_names_to_look_at() -> None:
+    names, alone = crowded(None)
+    assert alone.root == names.index["fastrak"]
+    vectors = np.zeros((len(names.keys), 3), dtype=np.float16)
+    vectors[[names.index["fastrak"], names.index["fastrack"]], 0] = 1
+    names, place = crowded(vectors)
+    assert (place.root, place.link and place.link.rule) == (names.index["fastrack"], "typo")
+
+
+def test_like_vectors_alone_merge_nothing() -> None:
+    names = names_of({"marantzo": 40, "kenwoodo": 2, "philco": 9})
+    vectors = np.zeros((len(names.keys), 3), dtype=np.float16)
+    vectors[:, 0] = 1
+    evidence = evidence_of(names, {key: [f"{key} radio"] for key in names.keys})
+    every = range(len(names.keys))
+    places = place_names(names, undecided=every, evidence=evidence, config=CONFIG, vectors=vectors)
+    assert places == {name: Place(name) for name in every}
+
+
+def test_progress_counts_every_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "_AT_ONCE", 2)
+    names = names_of({"nokira": 3, "samsona": 3, "philco": 3, "bravio": 3, "tefalo": 3})
+    told: list[tuple[int, int]] = []
+    evidence = evidence_of(names, {})
+    place_names(
+        names,
+        undecided=range(5),
+        evidence=evidence,
+        config=CONFIG,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert told == [(2, 5), (4, 5), (5, 5)]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.brands.evidence import Evidence, Title, fold_titles, prefix_products, spread_words
+from prodemb.brands.evidence import Evidence, Title, fold_titles, lines_of, prefix_products, spread_words
 from prodemb.brands.normalise import words_of
 
 
@@ -74,3 +74,15 @@ def test_common_words_stand_in_titles_of_many_brands() -> None:
 def test_prefix_products() -> None:
     masses, followers = prefix_products([("nike",), ("nike", "air"), ("nike", "pro", "max")], products=[5, 2, 1])
     assert (masses["nike"], masses["nikepro"], followers["nike"]) == (8, 1, 2)
+
+
+def test_lines_are_established_and_no_misspellings_of_each_other() -> None:
+    words = [("ada",), ("ada", "enticer"), ("ada", "enticr"), ("ada", "youth"), ("ada", "rare"), ("lea", "cooper")]
+    assert lines_of(words, products=[9, 9, 5, 4, 2, 90], least=3) == {"ada": frozenset({"enticer", "youth"})}
+
+
+def test_a_name_stands_alone() -> None:
+    plain, lined, other = ("ada mug", None), ("ada youth mug", None), ("a mug", None)
+    evidence = evidence_of([[plain, plain, lined], [plain, lined], [plain, other, other], []])
+    lines = frozenset({"youth"})
+    assert [evidence.alone(name, key="ada", lines=lines) for name in range(4)] == [True, False, False, False]

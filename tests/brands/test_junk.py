@@ -43,8 +43,8 @@ def test_honest_no_names_are_unbranded(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Red Tape", "3M", "109F", "F5", "612 League", "MINI", "AND", "ONE", "Slim Jim", "Nike", "W", "Blackberry",
-     "7 For All Mankind", "G&G", "Regular Show Toys", "skyandle.in", "小米"],
+    ["Red Tape", "And Red", "3M", "109F", "F5", "612 League", "MINI", "AND", "ONE", "Slim Jim", "Nike", "W",
+     "Blackberry", "7 For All Mankind", "G&G", "Regular Show Toys", "skyandle.in", "小米"],
 )  # fmt: skip
 def test_names_with_such_words_are_no_junk(text: str) -> None:
     assert find_junk(text) is None

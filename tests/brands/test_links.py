@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from prodemb.brands.evidence import Evidence, prefix_products
+from prodemb.brands.evidence import Evidence, lines_of, prefix_products
 from prodemb.brands.links import BrandsConfig, Judge, Names, short_keys
 
 EXAMPLE = tuple[str | None, str | None]
@@ -19,7 +19,8 @@ def judge_of(*names: tuple[str, int, list[EXAMPLE]], common: frozenset[str] = fr
     evidence = Evidence(pl.DataFrame(rows, schema=schema, orient="row"), num_names=len(names))
     table = Names(keys, words, products, {key: row for row, key in enumerate(keys)})
     masses, followers = prefix_products(words, products=products)
-    return Judge(table, evidence, common, masses, followers, BrandsConfig(**config))
+    lines = lines_of(words, products=products, least=BrandsConfig().established)
+    return Judge(table, evidence, common, masses, followers, lines, BrandsConfig(**config))
 
 
 def test_stems_drop_extra_words_from_the_end() -> None:

@@ -6,9 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prodemb.brands import neighbours
-from prodemb.brands.neighbours import key_vectors, nearest_keys
+from prodemb.brands.neighbours import Neighbours, key_vectors
 
 KEYS = st.text(alphabet="abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=60)
+
+
+def nearest_keys(queries: list[str], *, targets: list[str], neighbours: int, least: float) -> list[tuple[int, ...]]:
+    return Neighbours(key_vectors(targets)).nearest(key_vectors(queries), neighbours=neighbours, least=least)
 
 
 @settings(deadline=None)

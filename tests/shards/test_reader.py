@@ -176,3 +176,23 @@ def test_sets_are_found_at_the_folder_and_one_below(tmp_path: Path) -> None:
         find_shard_sets(tmp_path)
     with pytest.raises(ShardError, match="no such folder"):
         find_shard_sets(tmp_path / "nowhere")
+
+
+def test_each_text_comes_with_the_vector_of_its_first_product(tmp_path: Path) -> None:
+    schema = ShardSchema(fingerprint="f1", model="tiny", dim=4, features=FEATURES)
+    records, brands = [], [["Lumo", "Puma", None, "Lumo"], ["Puma", "lost", "Acme", "Acme"]]
+    for index, names in enumerate(brands):
+        encoded = {f: make_encoded(4, dim=4, seed=index) for f in FEATURES}
+        vectors = np.arange(16, dtype="<f2").reshape(4, 4) + 100 * index
+        absent = pa.array(["missing" if name in (None, "lost") else None for name in names], pa.string())
+        hashes = pa.array([bytes(16)] * 4, pa.binary(16))
+        encoded["brand"] = EncodedFeature(vectors=vectors, absent=absent, hashes=hashes)
+        rows = make_rows(4, start=4 * index).set_column(
+            CATALOG_COLUMNS.index("brand"), "brand", pa.array(names, pa.large_string())
+        )
+        records.append(write_shard(tmp_path, index=index, schema=schema, rows=rows, encoded=encoded, rows_hash="x"))
+    write_manifest(tmp_path, schema=schema, records=records)
+    texts, vectors = open_shard_set(tmp_path).text_vectors("brand")
+    assert texts == ["Lumo", "Puma", "Acme"]
+    assert vectors[:, 0].tolist() == [0, 4, 108]
+    assert vectors.shape == (3, 4)

@@ -1,0 +1,198 @@
+"""The alias file: the alias table as CSV or Parquet, for a person to edit in a text editor or a spreadsheet."""
+
+import codecs
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import polars as pl
+
+from prodemb.brands.aliases import COLUMNS, AliasRow, AliasTable, Layout, Status
+from prodemb.brands.junk import UNKNOWN
+from prodemb.errors import CatalogError
+from prodemb.files import replacing
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_ESCAPE = "'"
+_NEEDED = ("supplied", "canonical")
+_TEXTS = ("supplied", "canonical", "rule", "status", "proposed")
+_SEPARATORS = (",", ";", "\t")
+
+
+def write_aliases(table: AliasTable, path: Path) -> None:
+    """Write a table as Parquet or, for any other suffix, as CSV; whole or not at all.
+
+    CSV cells that a spreadsheet would run as a formula (they begin with = + - @) get an apostrophe in front, and so do
+    those that begin with an apostrophe; `read_aliases` takes it off again. A person's own columns are written as they
+    are. Columns, separator and byte order mark are those of the file that the table was read from.
+    """
+    frame = table.frame()
+    with replacing(path) as temporary:
+        if path.suffix.lower() == ".parquet":
+            frame.write_parquet(temporary)
+        else:
+            frame.with_columns(_escaped(name) for name in _TEXTS).write_csv(
+                temporary,
+                include_bom=table.layout.byte_order_mark,
+                separator=table.layout.separator,
+                quote_style="necessary",
+            )
+
+
+def read_aliases(path: Path) -> AliasTable:
+    """Read an alias file, edited or not. Needs the columns supplied and canonical; the others have defaults.
+
+    CSV may be as spreadsheets save it: with a byte order mark, CRLF, semicolons or tabs between cells, a comma in
+    numbers, blanks around cells, empty rows at the end, UTF-16. Only the supplied string is taken with its blanks.
+
+    Raises:
+        CatalogError: the file is missing or unreadable, lacks a column, repeats a string or has an unknown status.
+    """
+    if not path.is_file():
+        raise CatalogError(f"{path}: no such alias file; `prodemb brands CATALOG {path.name}` writes one")
+    try:
+        is_parquet = path.suffix.lower() == ".parquet"
+        table, layout = (pl.read_parquet(path), Layout()) if is_parquet else _read_csv(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise CatalogError(f"{path}: cannot be read as an alias file ({reason}); wanted CSV or Parquet") from None
+    for name in _NEEDED:
+        if name not in table.columns:
+            raise CatalogError(f"{path}: found columns {', '.join(table.columns)}, wanted also {name!r}")
+    rows = _rows_of(table, source=str(path))
+    own = [name for name in table.columns if name not in COLUMNS]
+    columns = (*table.columns, *(name for name in COLUMNS if name not in table.columns))
+    cells = table.select(pl.col("supplied").cast(pl.String).fill_null(""), *own) if own else pl.DataFrame()
+    # Rows without any cell are gone from `rows`, so an empty string may stand here more than once.
+    cells = cells.unique("supplied", keep="first", maintain_order=True) if own else cells
+    return AliasTable(rows, layout=replace(layout, columns=columns, own=cells))
+
+
+def _read_csv(path: Path) -> tuple[pl.DataFrame, Layout]:
+    """The cells of a CSV file as text, and how the file is laid out.
+
+    Raises:
+        CatalogError: it is not UTF-8, or a row has more cells than the header.
+    """
+    raw = path.read_bytes()
+    text = _decoded(raw, source=str(path))
+    header = text.partition("\n")[0]
+    told = {separator: _header_cells(header, separator=separator) for separator in _SEPARATORS}
+    separator = max(_SEPARATORS, key=lambda mark: sum(name in told[mark] for name in COLUMNS))
+    try:
+        table = pl.read_csv(text.encode(), infer_schema=False, separator=separator)
+    except pl.exceptions.ComputeError:
+        _check_lengths(text, separator=separator, source=str(path))
+        raise
+    names = _header_cells(header, separator=separator)
+    table = table.rename(
+        {
+            old: new
+            for old, new in zip(table.columns, names, strict=False)
+            if new in COLUMNS and new not in table.columns
+        }
+    )
+    # A spreadsheet ends rows with empty cells where a cell to the right was ever touched.
+    unnamed = [name for name, told in zip(table.columns, names, strict=False) if not told]
+    table = table.drop(name for name in unnamed if table[name].null_count() == table.height)
+    table = table.with_columns(_unescaped(name) for name in _TEXTS if name in table.columns)
+    return table, Layout(separator=separator, byte_order_mark=raw.startswith(codecs.BOM_UTF8))
+
+
+def _decoded(raw: bytes, *, source: str) -> str:
+    """The text of a CSV file: UTF-8, or UTF-16 where a byte order mark says so.
+
+    Raises:
+        CatalogError: it is neither; names the row.
+    """
+    encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        row = raw[: error.start].count(b"\n") + 1
+        raise CatalogError(
+            f"{source}: row {row}: found a character that is not UTF-8, wanted the file saved as `CSV UTF-8`"
+        ) from None
+
+
+def _header_cells(line: str, *, separator: str) -> list[str]:
+    """The column names in a CSV header, without blanks around them."""
+    return [name.strip() for name in next(csv.reader([line.rstrip("\r")], delimiter=separator), [])]
+
+
+def _check_lengths(text: str, *, separator: str, source: str) -> None:
+    """Find the row that has more cells than the header.
+
+    Raises:
+        CatalogError: there is one; names the row.
+    """
+    width = 0
+    for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), start=1):
+        width = width or len(cells)
+        if len(cells) > width:
+            raise CatalogError(
+                f"{source}: row {number}: found {len(cells)} cells, wanted {width} as in the header; "
+                f"put a cell that holds {separator!r} in double quotes"
+            )
+
+
+def _escaped(name: str) -> pl.Expr:
+    cell = pl.col(name)
+    risky = cell.str.slice(0, 1).is_in([*_FORMULA_STARTS, _ESCAPE])
+    return pl.when(risky).then(pl.lit(_ESCAPE) + cell).otherwise(cell).alias(name)
+
+
+def _unescaped(name: str) -> pl.Expr:
+    cell = pl.col(name)
+    escaped = cell.str.slice(0, 1).eq(_ESCAPE) & cell.str.slice(1, 1).is_in([*_FORMULA_STARTS, _ESCAPE])
+    return pl.when(escaped).then(cell.str.slice(1)).otherwise(cell).alias(name)
+
+
+def _rows_of(table: pl.DataFrame, *, source: str) -> list[AliasRow]:
+    """The rows of a table that was read; rows without any cell are left out.
+
+    Raises:
+        CatalogError: a string is repeated, or a cell cannot be used; names the row.
+    """
+    rows: dict[str, AliasRow] = {}
+    for number, cells in enumerate(table.iter_rows(named=True), start=2):
+        if not any(str(cell).strip() for cell in cells.values() if cell is not None):
+            continue
+        row = _row_of({name: cells.get(name) for name in COLUMNS}, where=f"{source}: row {number}")
+        if rows.setdefault(row.supplied, row) is not row:
+            raise CatalogError(f"{source}: row {number}: {row.supplied!r} stands here a second time; keep one row")
+    return list(rows.values())
+
+
+def _row_of(cells: dict[str, Any], *, where: str) -> AliasRow:
+    """One row from its cells; empty cells take the row's defaults.
+
+    Raises:
+        CatalogError: the status is none, or the score or the products are no numbers.
+    """
+    supplied = str(cells["supplied"] or "")
+    canonical, proposed, rule = (str(cells[name] or "").strip() for name in ("canonical", "proposed", "rule"))
+    status = str(cells["status"] or "").strip().lower() or "accepted"
+    if status not in get_args(Status):
+        raise CatalogError(f"{where}: status: found {status!r}, wanted one of {', '.join(get_args(Status))}")
+    try:
+        score, products = _number(cells["score"]), int(_number(cells["products"]))
+    except (ValueError, OverflowError):
+        found = f"score {cells['score']!r}, products {cells['products']!r}"
+        raise CatalogError(f"{where}: found {found}, wanted two numbers") from None
+    row = AliasRow(
+        supplied=supplied,
+        canonical=canonical or UNKNOWN,
+        score=score,
+        products=products,
+        status=status,  # type: ignore[arg-type]
+        proposed=proposed or None,
+    )
+    return replace(row, rule=rule) if rule else row
+
+
+def _number(cell: str | float | int | None) -> float:
+    """A number as a spreadsheet writes it, 0 for an empty cell; the decimal mark may be a comma."""
+    return float(str(cell).strip().replace(",", ".") or 0) if cell is not None else 0.0
