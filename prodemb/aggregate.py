@@ -8,7 +8,8 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from prodemb.config import Config
-from prodemb.features import FEATURES, Feature
+from prodemb.errors import ConfigError
+from prodemb.features import ALL_FEATURES, Feature
 
 AggregateKind = Literal["mean", "weighted", "concat", "gated"]
 
@@ -38,34 +39,43 @@ class AggregateConfig(Config):
 
 
 class Aggregate(nn.Module):
-    """Vectors (n, F, d) and presence (n, F) to one vector a product (n, `out_dim`), by one of four ways.
+    """Vectors (n, D) and presence (n, F) to one vector a product (n, `out_dim`), by one of four ways.
 
-    A product without any vector gets zeros, never NaN.
+    The vectors of the F features stand side by side in one row of D numbers. A product without any vector gets zeros,
+    never NaN.
     """
 
     mean: Tensor
     scale: Tensor
     weights: Tensor
 
-    def __init__(self, features: Sequence[Feature], *, dim: int, config: AggregateConfig) -> None:
+    def __init__(self, features: Sequence[Feature], *, dims: Sequence[int], config: AggregateConfig) -> None:
         """Before `fit`, standardising leaves vectors as they are.
 
         Args:
             features: the F features, in the order of the vectors.
-            dim: d, the numbers in one vector.
+            dims: the numbers in a vector of each.
+
+        Raises:
+            ConfigError: vectors of several lengths cannot be averaged.
         """
         super().__init__()
-        assert list(features) == sorted(features, key=FEATURES.index), features
-        num_features = len(features)
+        assert list(features) == sorted(features, key=ALL_FEATURES.index), features
+        if config.kind != "concat" and len(set(dims)) > 1:
+            lengths = ", ".join(f"{feature} {dim}" for feature, dim in zip(features, dims, strict=True))
+            raise ConfigError(
+                f"[aggregate] kind: found {config.kind!r}, which averages vectors of one length, but they have "
+                f'{lengths} numbers; wanted "concat", or [train] features without lexical'
+            )
         self.config = config
-        self.out_dim = num_features * (dim + 1) if config.kind == "concat" else dim
-        self.register_buffer("mean", torch.zeros(num_features, dim))
-        self.register_buffer("scale", torch.ones(num_features, dim))
+        self.dims = tuple(dims)
+        num_numbers = sum(dims)
+        self.out_dim = num_numbers + len(dims) if config.kind == "concat" else dims[0]
+        self.register_buffer("mean", torch.zeros(num_numbers))
+        self.register_buffer("scale", torch.ones(num_numbers))
         weights = torch.tensor([config.weights.get(feature, 1.0) for feature in features])
         self.register_buffer("weights", weights, persistent=False)
-        self.gate: nn.Linear | None = (
-            nn.Linear(num_features * (dim + 1), num_features) if config.kind == "gated" else None
-        )
+        self.gate: nn.Linear | None = nn.Linear(num_numbers + len(dims), len(dims)) if config.kind == "gated" else None
         if self.gate is not None:
             nn.init.zeros_(self.gate.weight)
             nn.init.zeros_(self.gate.bias)
@@ -77,49 +87,62 @@ class Aggregate(nn.Module):
         A number that does not vary, or a feature that no product has, is left at its scale.
 
         Args:
-            vectors: (n, F, d) of any float type.
+            vectors: (n, D) of any float type.
             present: (n, F) bool.
             rows: (m,) the training part's places in them; all of them where none are given.
         """
         if not self.config.standardise:
             return
         rows = torch.arange(len(vectors), device=vectors.device) if rows is None else rows
-        count = torch.zeros(len(self.mean), 1, dtype=torch.float64, device=vectors.device)
+        owners = self._owners(vectors.device)
+        count = torch.zeros(len(self.dims), dtype=torch.float64, device=vectors.device)
         total = torch.zeros(self.mean.shape, dtype=torch.float64, device=vectors.device)
         for some in torch.split(rows, _CHUNK):
-            count += present[some].sum(0)[:, None]
-            total += (vectors[some].float() * present[some][..., None]).sum(0)
-        mean = (total / count.clamp(min=1)).float()
+            count += present[some].sum(0)
+            total += self._masked(vectors[some].float(), present[some].float()).sum(0)
+        seen = count.clamp(min=1)[owners]
+        mean = (total / seen).float()
         total.zero_()
         for some in torch.split(rows, _CHUNK):
-            total += ((vectors[some].float() - mean).square() * present[some][..., None]).sum(0)
-        deviation = (total / count.clamp(min=1)).sqrt().float()
+            total += self._masked((vectors[some].float() - mean).square_(), present[some].float()).sum(0)
+        deviation = (total / seen).sqrt().float()
         self.mean.copy_(mean)
         self.scale.copy_(torch.where(deviation > 1e-4, 1 / deviation.clamp(min=1e-4), 1.0))
 
     def forward(self, vectors: Tensor, present: Tensor) -> Tensor:
-        """(n, F, d) of any float type and (n, F) bool to (n, out_dim) float32."""
+        """(n, D) of any float type and (n, F) bool to (n, out_dim) float32."""
         there = present.to(torch.float32)
-        num_numbers = self.mean.numel()
-        with_flags = torch.empty(len(vectors), num_numbers + len(self.mean), device=vectors.device)
+        num_numbers = len(self.mean)
+        with_flags = torch.empty(len(vectors), num_numbers + len(self.dims), device=vectors.device)
         with_flags[:, num_numbers:] = there
-        standardised = with_flags[:, :num_numbers].view(vectors.shape)
-        standardised.copy_(vectors).sub_(self.mean).mul_(self.scale).mul_(there[..., None])
+        standardised = with_flags[:, :num_numbers]
+        self._masked(standardised.copy_(vectors).sub_(self.mean).mul_(self.scale), there)
         match self.config.kind:
             case "mean":
-                return _average(standardised, weights=there)
+                return self._average(standardised, weights=there)
             case "weighted":
-                return _average(standardised, weights=there * self.weights)
+                return self._average(standardised, weights=there * self.weights)
             case "concat":
                 return with_flags
             case "gated":
                 assert self.gate is not None
                 gates = self.gate(with_flags).float()
                 open_gates = gates.masked_fill(~present, -1e4).softmax(1) * there
-                return _average(standardised, weights=open_gates)
+                return self._average(standardised, weights=open_gates)
 
+    def _masked(self, vectors: Tensor, there: Tensor) -> Tensor:
+        """Vectors (n, D), zeros where absent by `there` (n, F) float; in place."""
+        for place, block in enumerate(torch.split(vectors, list(self.dims), dim=1)):
+            block.mul_(there[:, place, None])
+        return vectors
 
-def _average(vectors: Tensor, *, weights: Tensor) -> Tensor:
-    """The weighted mean over features: (n, F, d) and (n, F) to (n, d); zeros where all weights are zero."""
-    total = weights.sum(1, keepdim=True)
-    return torch.einsum("nfd,nf->nd", vectors, weights / total.clamp(min=1e-12))
+    def _average(self, vectors: Tensor, *, weights: Tensor) -> Tensor:
+        """The weighted mean over features: (n, D) and (n, F) to (n, d); zeros where all weights are zero."""
+        total = weights.sum(1, keepdim=True)
+        apart = vectors.reshape(len(vectors), len(self.dims), self.dims[0])
+        return torch.einsum("nfd,nf->nd", apart, weights / total.clamp(min=1e-12))
+
+    def _owners(self, device: torch.device) -> Tensor:
+        """Whose each number is, (D,) int64."""
+        places = torch.arange(len(self.dims), device=device)
+        return places.repeat_interleave(torch.tensor(self.dims, device=device))

@@ -51,9 +51,10 @@ def fit_rivals(
         brands: for brands: their names, first those of the head's classes.
         canonical: and which of these the canonicaliser makes of a supplied brand.
     """
-    limits, dim = config.baselines, data.shard_set.schema.dim
+    limits = config.baselines
     train = data.train[sample_rows(len(data.train), at_most=limits.max_train, seed=config.seed)]
-    standardised = Aggregate(data.features, dim=dim, config=AggregateConfig())
+    dims = [data.shard_set.schema.dim_of(feature) for feature in data.features]
+    standardised = Aggregate(data.features, dims=dims, config=AggregateConfig())
     texts = [supplied_column(feature) for feature in TEXT_FEATURES if feature in data.features]
 
     def inputs(products: ProductSet, labels: Indices) -> Products:

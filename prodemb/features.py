@@ -1,17 +1,23 @@
-"""The seven features of a product, in their fixed order, and the column names that go with them."""
+"""The features of a product, in their fixed order, and the column names that go with them."""
 
 from typing import Literal, get_args
 
-Feature = Literal["title", "description", "brand", "cat1", "cat2", "cat3", "image"]
-"""One input of a product that becomes one vector."""
+Feature = Literal["title", "description", "brand", "cat1", "cat2", "cat3", "image", "lexical"]
+"""What becomes one vector of a product: seven inputs through CLIP, and the words of title and description."""
 
-FEATURES: tuple[Feature, ...] = get_args(Feature)
-"""All features, texts first; shards and heads keep this order."""
+ALL_FEATURES: tuple[Feature, ...] = get_args(Feature)
+"""All features; shards and heads keep this order."""
+
+FEATURES: tuple[Feature, ...] = ALL_FEATURES[:-1]
+"""The seven that go through CLIP, texts first."""
+
+LEXICAL_TEXTS: tuple[Feature, ...] = ("title", "description")
+"""What the lexical vector is made of."""
 
 TEXT_FEATURES: tuple[Feature, ...] = FEATURES[:-1]
 
 BRAND_FEATURES: tuple[Feature, ...] = ("title", "description", "brand", "image")
-"""The inputs of the brand path; the category path uses all seven."""
+"""The inputs of the brand path; the category path uses all seven. Both read the lexical vector where there is one."""
 
 GOLD_LABELS = ("google_category_id", "brand_label")
 """Columns that hold the truth, where a catalog has them."""

@@ -32,6 +32,7 @@ class FeatureDropout(Config):
     cat2: float = Field(default=0.3, ge=0, lt=1)
     cat3: float = Field(default=0.3, ge=0, lt=1)
     image: float = Field(default=0.1, ge=0, lt=1)
+    lexical: float = Field(default=0.1, ge=0, lt=1)
 
     def rates(self, features: tuple[Feature, ...]) -> Tensor:
         """(F,) float32, in the order of `features`."""
@@ -85,7 +86,7 @@ class Examples:
     """Labelled products on one device."""
 
     vectors: Tensor
-    """(n, F, dim) float16."""
+    """(n, D) float16, the features' side by side."""
     present: Tensor
     """(n, F) bool."""
     labels: Tensor
@@ -101,7 +102,7 @@ class Network(nn.Module):
         self.head = trained.head
 
     def forward(self, vectors: Tensor, present: Tensor) -> Tensor:
-        """(n, F, dim) and (n, F) to logits (n, num_classes) float32."""
+        """(n, D) and (n, F) to logits (n, num_classes) float32."""
         logits: Tensor = self.head(self.aggregate(vectors, present))
         return logits.float()
 

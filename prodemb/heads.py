@@ -22,6 +22,7 @@ from prodemb.errors import HeadError
 from prodemb.features import Feature
 from prodemb.files import read_json, replacing, write_json
 from prodemb.labels import BrandLabel, CategoryLabel, Target
+from prodemb.lexical import LexicalKind
 from prodemb.loss import last_layer_loss
 from prodemb.metrics import Condition, Metrics
 
@@ -106,10 +107,12 @@ class HeadCard(Config):
     """The model whose vectors it was trained on."""
     model: str
     """That model's name, for people."""
-    dim: int
-    """Numbers in one vector."""
     features: tuple[Feature, ...]
     """The features it reads, in order."""
+    dims: tuple[int, ...]
+    """Numbers in a vector of each."""
+    lexical: LexicalKind | None = None
+    """What makes the lexical vectors that it reads; None where it reads none."""
     aggregate: AggregateConfig
     head: HeadConfig
     num_train: int
@@ -153,7 +156,7 @@ class TrainedHead:
     @classmethod
     def untrained(cls, card: HeadCard) -> "TrainedHead":
         """The networks that a card describes, with weights not yet set."""
-        aggregate = Aggregate(card.features, dim=card.dim, config=card.aggregate)
+        aggregate = Aggregate(card.features, dims=card.dims, config=card.aggregate)
         head = Head(in_dim=aggregate.out_dim, num_classes=len(card.labels), config=card.head)
         return cls(card=card, aggregate=aggregate, head=head)
 
@@ -173,7 +176,7 @@ class TrainedHead:
         """The k most probable classes, best first.
 
         Args:
-            vectors: (n, F, dim) float16, the features of `card.features` in order, on any device.
+            vectors: (n, D) float16, those of `card.features` side by side, on any device.
             present: (n, F) bool.
             k: how many; fewer come back where there are fewer classes.
 
@@ -198,7 +201,7 @@ class TrainedHead:
         """The log probability of every class, (n, num_classes) float32, on the head's device.
 
         Args:
-            vectors: (n, F, dim) float16, no more of them than `batches` gives at a time.
+            vectors: (n, D) float16, no more of them than `batches` gives at a time.
             present: (n, F) bool.
         """
         return self._logits(vectors, present=present).log_softmax(1)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.features import TEXT_FEATURES, Feature, supplied_column
+from prodemb.features import LEXICAL_TEXTS, TEXT_FEATURES, Feature, supplied_column
 from prodemb.metrics import Indices
 from prodemb.shards.reader import ShardSet
 
@@ -23,8 +23,10 @@ class ProductSet:
 
     features: tuple[Feature, ...]
     """The F features that there are vectors of, in the fixed order."""
+    dims: tuple[int, ...]
+    """Numbers in a vector of each."""
     vectors: npt.NDArray[np.float16]
-    """(n, F, dim), zeros where absent."""
+    """(n, D), the features' vectors side by side, zeros where absent."""
     present: npt.NDArray[np.bool_]
     """(n, F)."""
     supplied: pl.DataFrame
@@ -38,12 +40,16 @@ class ProductSet:
         return replace(self, vectors=self.vectors[rows], present=self.present[rows], supplied=self.supplied[rows])
 
     def without(self, *hidden: Feature) -> "ProductSet":
-        """The same products from a partner who does not send these features."""
-        there = np.array([feature not in hidden for feature in self.features])
+        """The same products from a partner who does not send these features.
+
+        The lexical vector goes with either of its texts, for what it would be without that one is not known here.
+        """
+        gone = {*hidden, *(["lexical"] if {*hidden} & {*LEXICAL_TEXTS} else [])}
+        there = np.array([feature not in gone for feature in self.features])
         texts = [supplied_column(feature) for feature in hidden if feature in TEXT_FEATURES]
         return replace(
             self,
-            vectors=self.vectors * there[:, None].astype(np.float16),
+            vectors=self.vectors * np.repeat(there, self.dims).astype(np.float16),
             present=self.present & there,
             supplied=self.supplied.with_columns(pl.lit(None, pl.String).alias(text) for text in texts),
         )
@@ -57,12 +63,18 @@ class ProductSet:
         """
         vectors, present = self.vectors, self.present
         if feature in self.features:
-            column = self.features.index(feature)
+            column, block = self.features.index(feature), self._block(feature)
             vectors, present = vectors.copy(), present.copy()
-            vectors[:, column], present[:, column] = vectors[donors, column], present[donors, column]
+            vectors[:, block], present[:, column] = self.vectors[donors, block], self.present[donors, column]
         text = supplied_column(feature)
         given = self.supplied[text][donors]
         return replace(self, vectors=vectors, present=present, supplied=self.supplied.with_columns(given))
+
+    def _block(self, feature: Feature) -> slice:
+        """Where the feature's numbers stand."""
+        column = self.features.index(feature)
+        start = sum(self.dims[:column])
+        return slice(start, start + self.dims[column])
 
 
 def read_products(shard_set: ShardSet, *, features: tuple[Feature, ...], rows: Indices) -> ProductSet:
@@ -74,19 +86,24 @@ def read_products(shard_set: ShardSet, *, features: tuple[Feature, ...], rows: I
     vectors, present = load_vectors(shard_set, features=features, rows=rows)
     columns = [supplied_column(feature) for feature in TEXT_FEATURES]
     return ProductSet(
-        features=features, vectors=vectors, present=present, supplied=supplied_values(shard_set, columns, rows=rows)
+        features=features,
+        dims=tuple(shard_set.schema.dim_of(feature) for feature in features),
+        vectors=vectors,
+        present=present,
+        supplied=supplied_values(shard_set, columns, rows=rows),
     )
 
 
 def load_vectors(
     shard_set: ShardSet, *, features: tuple[Feature, ...], rows: Indices
 ) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_]]:
-    """Some products' vectors, (m, F, dim) float16, and presence, (m, F) bool, shard by shard, on all cores.
+    """Some products' vectors side by side, (m, D) float16, and presence, (m, F) bool, shard by shard, on all cores.
 
     Args:
         rows: (m,) places in the shard set, ascending.
     """
-    vectors = np.empty((len(rows), len(features), shard_set.schema.dim), dtype=np.float16)
+    ends = np.cumsum([shard_set.schema.dim_of(feature) for feature in features])
+    vectors = np.empty((len(rows), ends[-1]), dtype=np.float16)
     present = np.empty((len(rows), len(features)), dtype=np.bool_)
     start = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -96,9 +113,10 @@ def load_vectors(
             copies = []
             for column, feature in enumerate(features):
                 view = shard.vectors(feature)
+                out = vectors[low:high, ends[column] - view.shape[1] : ends[column]]
                 for first in range(0, len(places), _ROWS_AT_A_TIME):
                     some = slice(first, first + _ROWS_AT_A_TIME)
-                    copies.append(pool.submit(_copy_rows, view, places[some], vectors[low:high, column][some]))
+                    copies.append(pool.submit(_copy_rows, view, places[some], out[some]))
             for column, feature in enumerate(features):
                 present[low:high, column] = shard.present(feature)[places]
             for copy in copies:

@@ -37,7 +37,8 @@ def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
             f"{report.seconds:.1f} s on {report.device}{workers}; in its threads: "
             f"text tower {spent.text_tower:.1f} s ({spent.num_texts:,} distinct texts), "
             f"image tower {spent.image_tower:.1f} s ({spent.num_images:,} distinct pictures), "
-            f"decoding {spent.decoding:.1f} s, reading {spent.reading:.1f} s, writing {spent.writing:.1f} s"
+            f"decoding {spent.decoding:.1f} s, hashing words {spent.hashing:.1f} s, "
+            f"reading {spent.reading:.1f} s, writing {spent.writing:.1f} s"
         )
         lines.append(f"bottleneck: {report.bottleneck}")
     return [*lines, *absence_lines(manifest)]
@@ -101,7 +102,7 @@ def brand_tables(card: HeadCard) -> list[Table]:
     if not card.conditions:
         return []
     title = f"Brand: top-1 in percent of all {card.conditions[0].num_products:,} test products, of known brands or not"
-    table = Table(title=title, title_justify="left", caption=_CAPTION, caption_justify="left")
+    table = Table(title=title, title_justify="left", caption=_CAPTION, caption_justify="left", padding=(0, 1, 0, 0))
     table.add_column("products", no_wrap=True)
     table.add_column("count", justify="right")
     methods = [method for method in card.conditions[0].top1 if method != "most frequent class"]
@@ -170,7 +171,8 @@ def shard_set_table(shard_set: ShardSet) -> Table:
         "products": f"{manifest.num_products:,} in {len(manifest.shards):,} shards of up to {manifest.shard_size:,}",
         "catalog": manifest.catalog,
         "model": f"{schema.model} (fingerprint {schema.fingerprint})",
-        "vectors": f"{schema.dim} x float16, L2-normalised",
+        "vectors": f"{schema.dim} x float16, L2-normalised"
+        + (f"; lexical {schema.lexical.dim:,} x float16" if schema.lexical else ""),
         "features": ", ".join(schema.features),
         "left out": ", ".join(f"{count:,} rows: {reason}" for reason, count in manifest.left_out.items()) or "no row",
         "size": f"{_size(num_bytes)}, {per_product:,.0f} bytes a product",

@@ -158,22 +158,23 @@ class _Stream:
 
     def __init__(self, shard_set: ShardSet, *, features: tuple[Feature, ...]) -> None:
         self._features = features
-        self._shape = (len(features), shard_set.schema.dim)
+        self._dims = tuple(shard_set.schema.dim_of(feature) for feature in features)
         self._pieces = _pieces(shard_set, features=features)
         self._piece: _Piece | None = None
 
     def take(self, num_products: int) -> _Chunk:
         """The next products; the caller knows that there are so many."""
-        vectors = np.empty((num_products, *self._shape), dtype=np.float16)
-        present = np.empty((num_products, self._shape[0]), dtype=np.bool_)
+        vectors = np.empty((num_products, sum(self._dims)), dtype=np.float16)
+        present = np.empty((num_products, len(self._dims)), dtype=np.bool_)
+        blocks = np.split(vectors, np.cumsum(self._dims)[:-1], axis=1)
         texts: list[pl.DataFrame] = []
         filled = 0
         while filled < num_products:
             piece = self._piece or next(self._pieces)
             step = min(num_products - filled, len(piece.texts) - piece.start)
             some = slice(piece.start, piece.start + step)
-            for column, view in enumerate(piece.vectors):
-                vectors[filled : filled + step, column] = view[some]
+            for block, view in zip(blocks, piece.vectors, strict=True):
+                block[filled : filled + step] = view[some]
             present[filled : filled + step] = piece.present[some]
             texts.append(piece.texts[some])
             filled += step
@@ -181,7 +182,11 @@ class _Stream:
             self._piece = piece if piece.start < len(piece.texts) else None
         supplied = pl.concat(texts)
         products = ProductSet(
-            features=self._features, vectors=vectors, present=present, supplied=supplied.drop("product_id")
+            features=self._features,
+            dims=self._dims,
+            vectors=vectors,
+            present=present,
+            supplied=supplied.drop("product_id"),
         )
         return _Chunk(product_ids=supplied["product_id"], products=products)
 
@@ -233,6 +238,11 @@ def _match(
             raise ShardError(
                 f"{fitting[0].folder}: no vectors of {', '.join(missing)}, which the {card.target} head reads; "
                 f"found {', '.join(fitting[0].schema.features)}"
+            )
+        if card.lexical is not None and fitting[0].schema.lexical != card.lexical:
+            raise FingerprintError(
+                f"{card.target} head: reads lexical vectors of {card.lexical.dim} numbers (version "
+                f"{card.lexical.version}), {fitting[0].folder} has others; embed again, or train on these shards"
             )
         matched[card.target] = head, fitting[0]
     return matched

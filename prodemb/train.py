@@ -10,7 +10,7 @@ from pydantic import Field
 from prodemb.aggregate import AggregateConfig
 from prodemb.baselines import BaselineConfig
 from prodemb.errors import HeadError
-from prodemb.features import BRAND_FEATURES, FEATURES, Feature, supplied_column
+from prodemb.features import ALL_FEATURES, BRAND_FEATURES, FEATURES, Feature, supplied_column
 from prodemb.fit import Examples, FitConfig, Progress, fit
 from prodemb.heads import HeadCard, HeadConfig, TrainedHead
 from prodemb.labels import Labels, Target
@@ -128,8 +128,9 @@ def train_head(
         target=data.labels.target,
         fingerprint=schema.fingerprint,
         model=schema.model,
-        dim=schema.dim,
         features=data.features,
+        dims=tuple(schema.dim_of(feature) for feature in data.features),
+        lexical=schema.lexical if "lexical" in data.features else None,
         aggregate=aggregate,
         head=head,
         num_train=len(data.train),
@@ -171,8 +172,8 @@ def choose_features(shard_set: ShardSet, *, target: Target, wanted: tuple[Featur
         HeadError: a wanted one is not in the shard set, or none is left.
     """
     has = shard_set.schema.features
-    usual = BRAND_FEATURES if target == "brand" else FEATURES
-    chosen = tuple(f for f in FEATURES if (f in usual and f in has if wanted is None else f in wanted))
+    usual = (*(BRAND_FEATURES if target == "brand" else FEATURES), "lexical")
+    chosen = tuple(f for f in ALL_FEATURES if (f in usual and f in has if wanted is None else f in wanted))
     missing = [feature for feature in chosen if feature not in has]
     if missing or not chosen:
         raise HeadError(

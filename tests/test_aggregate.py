@@ -15,25 +15,26 @@ KINDS: tuple[AggregateKind, ...] = ("mean", "weighted", "concat", "gated")
 
 def make(kind: AggregateKind, *, dim: int = 4, standardise: bool = False, **weights: float) -> Aggregate:
     config = AggregateConfig(kind=kind, standardise=standardise, weights=weights)
-    return Aggregate(THREE, dim=dim, config=config)
+    return Aggregate(THREE, dims=[dim] * 3, config=config)
 
 
 def products(num: int, *, dim: int = 4, seed: int = 0, share: float = 0.7) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     present = torch.rand(num, 3, generator=generator) < share
     vectors = (torch.randn(num, 3, dim, generator=generator) * 3 + 1).half() * present[..., None]
-    return vectors, present
+    return vectors.flatten(1), present
 
 
 def test_mean_and_weighted_average_what_is_present() -> None:
     vectors, present = products(50)
     mean, weighted = make("mean")(vectors, present), make("weighted", title=2.0, image=0.5)(vectors, present)
+    apart = vectors.view(50, 3, 4)
     for row in range(50):
         there = present[row]
         if there.any():
-            assert torch.allclose(mean[row], vectors[row][there].float().mean(0), atol=1e-5)
+            assert torch.allclose(mean[row], apart[row][there].float().mean(0), atol=1e-5)
             weights = torch.tensor([2.0, 1.0, 0.5])[there]
-            wanted = (vectors[row][there].float() * weights[:, None]).sum(0) / weights.sum()
+            wanted = (apart[row][there].float() * weights[:, None]).sum(0) / weights.sum()
             assert torch.allclose(weighted[row], wanted, atol=1e-5)
 
 
@@ -41,7 +42,7 @@ def test_concat_puts_vectors_side_by_side_and_adds_flags() -> None:
     vectors, present = products(20)
     out = make("concat")(vectors, present)
     assert out.shape == (20, 15)
-    assert torch.equal(out[:, :12], vectors.float().flatten(1))
+    assert torch.equal(out[:, :12], vectors.float())
     assert torch.equal(out[:, 12:], present.float())
 
 
@@ -58,7 +59,7 @@ def test_standardised_features_have_mean_0_and_deviation_1_where_present() -> No
 
 
 def test_numbers_that_do_not_vary_stay_finite() -> None:
-    vectors, present = torch.full((5, 3, 4), 0.5).half(), torch.ones(5, 3, dtype=torch.bool)
+    vectors, present = torch.full((5, 12), 0.5).half(), torch.ones(5, 3, dtype=torch.bool)
     present[:, 1] = False
     aggregate = make("concat", standardise=True)
     aggregate.fit(vectors, present=present)
@@ -85,7 +86,7 @@ def test_what_stands_in_an_absent_place_does_not_matter(kind: AggregateKind) -> 
     vectors, present = products(30)
     aggregate = make(kind, standardise=True)
     aggregate.fit(vectors, present=present)
-    garbage = torch.where(present[..., None], vectors, torch.tensor(7.0).half())
+    garbage = torch.where(present.repeat_interleave(4, dim=1), vectors, torch.tensor(7.0).half())
     assert torch.equal(aggregate(vectors, present), aggregate(garbage, present))
 
 
@@ -101,8 +102,29 @@ def test_gates_start_as_the_mean_and_learn() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_seven_features_fit(kind: AggregateKind) -> None:
-    aggregate = Aggregate(FEATURES, dim=8, config=AggregateConfig(kind=kind))
-    assert aggregate(torch.randn(3, 7, 8), torch.ones(3, 7, dtype=torch.bool)).shape == (3, aggregate.out_dim)
+    aggregate = Aggregate(FEATURES, dims=[8] * 7, config=AggregateConfig(kind=kind))
+    assert aggregate(torch.randn(3, 56), torch.ones(3, 7, dtype=torch.bool)).shape == (3, aggregate.out_dim)
+
+
+def test_vectors_of_several_lengths_stand_side_by_side() -> None:
+    features: tuple[Feature, ...] = ("title", "image", "lexical")
+    aggregate = Aggregate(features, dims=[2, 2, 5], config=AggregateConfig())
+    vectors = torch.randn(100, 9) * 3 + 1
+    present = torch.rand(100, 3) < 0.7
+    vectors *= present.repeat_interleave(torch.tensor([2, 2, 5]), dim=1)
+    aggregate.fit(vectors, present=present)
+    out = aggregate(vectors, present)
+    assert out.shape == (100, aggregate.out_dim) == (100, 12)
+    lexical = out[present[:, 2], 4:9]
+    assert torch.allclose(lexical.mean(0), torch.zeros(5), atol=1e-4)
+    assert torch.allclose(lexical.var(0, correction=0), torch.ones(5), atol=1e-3)
+    assert not out[~present[:, 2], 4:9].any()
+
+
+@pytest.mark.parametrize("kind", ["mean", "weighted", "gated"])
+def test_vectors_of_several_lengths_cannot_be_averaged(kind: AggregateKind) -> None:
+    with pytest.raises(ConfigError, match=rf"found '{kind}', .* title 2, lexical 5 numbers; wanted \"concat\""):
+        Aggregate(("title", "lexical"), dims=[2, 5], config=AggregateConfig(kind=kind))
 
 
 @pytest.mark.parametrize(

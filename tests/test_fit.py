@@ -19,8 +19,8 @@ def test_the_loss_of_a_network_is_that_of_its_logits(kind: str, head: HeadConfig
         target="brand",
         fingerprint="f",
         model="tiny",
-        dim=6,
         features=BRAND_FEATURES,
+        dims=(6,) * 4,
         aggregate=AggregateConfig.parse({"kind": kind}, source="test"),
         head=head,
         num_train=0,
@@ -31,6 +31,7 @@ def test_the_loss_of_a_network_is_that_of_its_logits(kind: str, head: HeadConfig
     network = Network(TrainedHead.untrained(card)).eval()
     present = torch.rand(40, len(BRAND_FEATURES)) < 0.7
     vectors = torch.randn(40, len(BRAND_FEATURES), 6).half() * present[..., None]
+    vectors = vectors.flatten(1)
     labels = torch.randint(0, 11, (40,))
     parameters = list(network.parameters())
     kept = vectors.clone()

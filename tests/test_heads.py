@@ -25,8 +25,8 @@ def make_head(kind: AggregateKind = "concat", *, num_classes: int = 7, seed: int
         target="brand",
         fingerprint="abc",
         model="tiny",
-        dim=DIM,
         features=BRAND_FEATURES,
+        dims=(DIM,) * len(BRAND_FEATURES),
         aggregate=AggregateConfig(kind=kind, weights={"title": 2.0}),
         head=HeadConfig(hidden=(8, 5), normalise_logits=kind == "mean"),
         num_train=30,
@@ -44,7 +44,8 @@ def make_head(kind: AggregateKind = "concat", *, num_classes: int = 7, seed: int
 def inputs(num: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     present = torch.rand(num, len(BRAND_FEATURES), generator=generator) < 0.7
-    return torch.randn(num, len(BRAND_FEATURES), DIM, generator=generator).half() * present[..., None], present
+    vectors = torch.randn(num, len(BRAND_FEATURES), DIM, generator=generator).half() * present[..., None]
+    return vectors.flatten(1), present
 
 
 def test_each_hidden_layer_is_linear_norm_tanh() -> None:
@@ -74,7 +75,7 @@ def test_the_card_is_readable(tmp_path: Path) -> None:
     card = json.loads((tmp_path / "head.json").read_text(encoding="utf-8"))
     assert card["schema_version"] == 1
     assert card["labels"][0] == {"name": "Bränd 0"}
-    assert (card["features"], card["fingerprint"], card["dim"]) == (list(BRAND_FEATURES), "abc", DIM)
+    assert (card["features"], card["fingerprint"], card["dims"]) == (list(BRAND_FEATURES), "abc", [DIM] * 4)
     assert "Bränd" in (tmp_path / "head.json").read_text(encoding="utf-8")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["head.json", "head.safetensors"]
 
@@ -102,7 +103,7 @@ def test_many_products_and_none_are_answered_alike() -> None:
     ("change", "message"),
     [
         ({"schema_version": 9}, "found schema_version 9, wanted 1"),
-        ({"dim": 12}, "does not fit head.json"),
+        ({"dims": [12] * 4}, "does not fit head.json"),
         ({"labels": [{"name": "one"}]}, "does not fit head.json"),
         ({"labels": [{"id": "x", "path": "y"}]}, "damaged: labels"),
         ({"target": "price"}, "damaged: target"),

@@ -77,12 +77,13 @@ def make_head(target: Target, *, dim: int = 8, fingerprint: str = "clip", num_cl
     torch.manual_seed(len(target))
     categories = tuple(CategoryLabel(id=100 + i, path=f"Things > Kind {i}") for i in range(num_classes))
     brands = tuple(BrandLabel(name=f"Brand {i}") for i in range(num_classes))
+    features = FEATURES if target == "category" else BRAND_FEATURES
     card = HeadCard(
         target=target,
         fingerprint=fingerprint,
         model=f"model {fingerprint}",
-        dim=dim,
-        features=FEATURES if target == "category" else BRAND_FEATURES,
+        features=features,
+        dims=(dim,) * len(features),
         aggregate=AggregateConfig(),
         head=HeadConfig(hidden=(6,)),
         num_train=1,
@@ -122,7 +123,7 @@ def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
     assert steps == [(40, 100), (80, 100), (100, 100)]
     assert (report.num_products, report.absent, report.unanswered) == (100, (), {"category": 1, "brand": 1})
 
-    vectors = torch.from_numpy(np.stack([shards.vectors(f) for f in FEATURES], axis=1))
+    vectors = torch.from_numpy(np.concatenate([shards.vectors(f) for f in FEATURES], axis=1))
     present = torch.from_numpy(np.stack([shards.present(f) for f in FEATURES], axis=1))
     probabilities, classes = (part.numpy() for part in heads[0].top(vectors, present=present, k=5))
     for row in (0, 39, 40, 99):

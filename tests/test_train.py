@@ -102,7 +102,7 @@ def test_a_head_learns(shard_set: ShardSet) -> None:
     assert card.metrics.top1 > 0.95
     assert card.metrics.top5 is not None
     assert card.metrics.ece is not None
-    assert (card.target, card.fingerprint, card.dim, card.features) == ("category", "f1", 16, FEATURES)
+    assert (card.target, card.fingerprint, card.dims, card.features) == ("category", "f1", (16,) * 7, FEATURES)
     assert (card.num_train + card.num_validation + card.metrics.num_products, card.coverage) == (600, 1.0)
     assert len(card.labels) == 6
 

@@ -4,7 +4,8 @@ from pydantic import Field, field_validator
 
 from prodemb.config import Config
 from prodemb.device import DeviceName
-from prodemb.features import FEATURES, Feature
+from prodemb.features import ALL_FEATURES, Feature
+from prodemb.lexical import LexicalKind
 from prodemb.shards.format import MAX_PRODUCTS
 from prodemb.towers.checkpoint import BUNDLED
 from prodemb.towers.load import DtypeName
@@ -19,8 +20,11 @@ class EmbedConfig(Config):
     """A branch, tag or commit of a hub id."""
     out: str = "shards/clip"
     """The shard set's folder."""
-    features: tuple[Feature, ...] = FEATURES
-    """What is encoded. The brand path needs no cat1-3, but strings that repeat cost next to nothing."""
+    features: tuple[Feature, ...] = ALL_FEATURES
+    """What is encoded. The brand path needs no cat1-3, but strings that repeat cost next to nothing. `lexical` is no
+    feature of CLIP: it is the words of title and description, hashed."""
+    lexical_dim: int = Field(default=LexicalKind().dim, ge=64, le=8192)
+    """Numbers in a lexical vector, a power of two."""
     shard_size: int = Field(default=8192, ge=1, le=MAX_PRODUCTS)
     """Products a shard: what an interrupted run loses at most."""
     window: int = Field(default=512, ge=1)
@@ -47,4 +51,16 @@ class EmbedConfig(Config):
     def _in_order(cls, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
         if not features:
             raise ValueError("found no feature, wanted at least one")
-        return tuple(feature for feature in FEATURES if feature in features)
+        return tuple(feature for feature in ALL_FEATURES if feature in features)
+
+    @field_validator("lexical_dim")
+    @classmethod
+    def _power_of_two(cls, dim: int) -> int:
+        if dim & (dim - 1):
+            raise ValueError(f"found lexical_dim = {dim}, wanted a power of two")
+        return dim
+
+    @property
+    def lexical(self) -> LexicalKind | None:
+        """The kind of the lexical vectors, if any are made."""
+        return LexicalKind(dim=self.lexical_dim) if "lexical" in self.features else None

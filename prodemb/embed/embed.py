@@ -15,6 +15,7 @@ from prodemb.embed.worker import Job, Spent, make_shards
 from prodemb.errors import CatalogError, FingerprintError, ShardError
 from prodemb.files import writing_to
 from prodemb.hashes import rows_hashes
+from prodemb.lexical import LexicalKind
 from prodemb.shards.format import Manifest, ShardRecord, ShardSchema, has_manifest, read_manifest, shard_name
 from prodemb.shards.reader import ShardSet
 from prodemb.towers.checkpoint import BUNDLED, Checkpoint, find_checkpoint
@@ -47,6 +48,7 @@ class EmbedReport:
         spent = self.spent
         busy = {
             "decoding": spent.decoding / max(1, spent.num_decode_threads),
+            "hashing words": spent.hashing / max(1, spent.num_decode_threads),
             "reading": spent.reading / self.num_workers,
             "writing": spent.writing / self.num_workers,
             "text tower" if spent.text_tower > spent.image_tower else "image tower": (
@@ -209,7 +211,8 @@ def _old_manifest(folder: Path, *, config: EmbedConfig, checkpoint: Checkpoint, 
         return None
     old = read_manifest(folder)
     found = old.shard_schema
-    if replace and (found.fingerprint, found.features) != (checkpoint.fingerprint, config.features):
+    wanted = (checkpoint.fingerprint, config.features, config.lexical)
+    if replace and (found.fingerprint, found.features, found.lexical) != wanted:
         return None
     if found.fingerprint != checkpoint.fingerprint:
         raise FingerprintError(
@@ -220,6 +223,12 @@ def _old_manifest(folder: Path, *, config: EmbedConfig, checkpoint: Checkpoint, 
         raise ShardError(
             f"{folder}: holds the features {', '.join(found.features)}, but this run wants "
             f"{', '.join(config.features)}; give another --out, or remove the folder"
+        )
+    if found.lexical != config.lexical and found.lexical is not None:
+        raise ShardError(
+            f"{folder}: holds lexical vectors of {found.lexical.dim:,} numbers (version {found.lexical.version}), but "
+            f"this run wants {config.lexical_dim:,} (version {LexicalKind().version}); give another --out, or remove "
+            "the folder"
         )
     return old
 

@@ -1,6 +1,7 @@
 """Encoding one shard: each distinct string and picture goes through its tower once."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -8,16 +9,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prodemb.embed.feed import NO_VALUE, Feed, Window
-from prodemb.features import Feature
+from prodemb.embed.words import LexicalPool
+from prodemb.features import LEXICAL_TEXTS, TEXT_FEATURES, Feature
 from prodemb.hashes import RowsHash, content_hash
 from prodemb.shards.format import HASH_BYTES
 from prodemb.shards.writer import EncodedFeature
-from prodemb.towers.pool import Encoding, TowerPool
+from prodemb.towers.pool import TowerPool
 
 ABSENT = -1
 """The place of a content that there is not: the one behind the last."""
 
 Places = npt.NDArray[np.int64]
+
+
+class Pending(Protocol):
+    """Vectors in the making."""
+
+    def result(self) -> npt.NDArray[np.float16]:
+        """Wait for them, (n, dim)."""
 
 
 class Distinct:
@@ -26,7 +35,7 @@ class Distinct:
     def __init__(self, *, dim: int) -> None:
         self._dim = dim
         self._places: dict[bytes, int] = {}
-        self._encodings: list[Encoding] = []
+        self._encodings: list[Pending] = []
 
     def place(self, key: bytes) -> tuple[int, bool]:
         """The place of the content with this hash, and whether it is new."""
@@ -34,8 +43,8 @@ class Distinct:
         place = self._places.setdefault(key, known)
         return place, place == known
 
-    def add(self, encoding: Encoding) -> None:
-        """Take in the vectors of the next new contents, which may still be in the towers."""
+    def add(self, encoding: Pending) -> None:
+        """Take in the vectors of the next new contents, which may still be in the making."""
         self._encodings.append(encoding)
 
     def contents(self) -> tuple[npt.NDArray[np.float16], pa.Array]:
@@ -55,12 +64,14 @@ class ShardEncoder:
     before is remembered inside the shard only.
     """
 
-    def __init__(self, *, pool: TowerPool, features: Sequence[Feature], rows_hash: RowsHash) -> None:
-        self._pool = pool
+    def __init__(
+        self, *, pool: TowerPool, words: LexicalPool, features: Sequence[Feature], rows_hash: RowsHash
+    ) -> None:
+        self._pool, self._words = pool, words
         self._rows_hash = rows_hash
         self._rows: list[pa.Table] = []
         dim = pool.towers.dim
-        self._texts, self._images = Distinct(dim=dim), Distinct(dim=dim)
+        self._texts, self._images, self._lexical = Distinct(dim=dim), Distinct(dim=dim), Distinct(dim=words.dim)
         self._places: dict[Feature, list[Places]] = {feature: [] for feature in features}
         self._no_picture: list[str | None] = []
 
@@ -80,6 +91,8 @@ class ShardEncoder:
         self._take_texts(window.rows)
         if "image" in self._places:
             self._take_images(window, feed=feed)
+        if "lexical" in self._places:
+            self._take_words(window.rows)
 
     def encoded(self) -> dict[Feature, EncodedFeature]:
         """Wait for the features of all rows taken.
@@ -87,10 +100,12 @@ class ShardEncoder:
         Raises:
             ModelError: a tower failed.
         """
-        texts, images = self._texts.contents(), self._images.contents()
+        made = dict.fromkeys(TEXT_FEATURES, self._texts)
+        made |= {"image": self._images, "lexical": self._lexical}
+        contents = {distinct: distinct.contents() for distinct in {made[feature] for feature in self._places}}
         features = {}
         for feature, parts in self._places.items():
-            vectors, hashes = images if feature == "image" else texts
+            vectors, hashes = contents[made[feature]]
             places = np.concatenate(parts)
             features[feature] = EncodedFeature(
                 vectors=vectors[places],
@@ -102,7 +117,7 @@ class ShardEncoder:
     def _take_texts(self, rows: pa.Table) -> None:
         new: list[str] = []
         for feature, parts in self._places.items():
-            if feature == "image":
+            if feature not in TEXT_FEATURES:
                 continue
             column = rows[feature].combine_chunks().dictionary_encode()
             known = np.empty(len(column.dictionary) + 1, dtype=np.int64)
@@ -114,6 +129,21 @@ class ShardEncoder:
             parts.append(known[pc.fill_null(column.indices, len(known) - 1).to_numpy()])
         if new:
             self._texts.add(self._pool.texts(new))
+
+    def _take_words(self, rows: pa.Table) -> None:
+        places: list[int] = []
+        new: list[tuple[str | None, ...]] = []
+        for texts in zip(*(rows[feature].to_pylist() for feature in LEXICAL_TEXTS), strict=True):
+            if not any(texts):
+                places.append(ABSENT)
+                continue
+            place, is_new = self._lexical.place(content_hash("\0".join(text or "" for text in texts).encode()))
+            places.append(place)
+            if is_new:
+                new.append(texts)
+        if new:
+            self._lexical.add(self._words.texts(new))
+        self._places["lexical"].append(np.asarray(places, dtype=np.int64))
 
     def _take_images(self, window: Window, *, feed: Feed) -> None:
         places: list[int] = []

@@ -15,6 +15,7 @@ from prodemb.catalog.reader import Catalog
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.encode import ShardEncoder
 from prodemb.embed.feed import Feed
+from prodemb.embed.words import LexicalPool
 from prodemb.shards.format import ShardRecord, ShardSchema
 from prodemb.shards.writer import write_shard
 from prodemb.towers.checkpoint import Checkpoint
@@ -43,6 +44,8 @@ class Spent:
     decoding: float = 0.0
     text_tower: float = 0.0
     image_tower: float = 0.0
+    hashing: float = 0.0
+    """Of words, into lexical vectors."""
     writing: float = 0.0
     num_texts: int = 0
     """Distinct texts that went through the tower."""
@@ -85,7 +88,11 @@ def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listene
         torch.set_num_threads(max(1, torch.get_num_threads() // job.num_workers))
     towers = load_towers(job.checkpoint, device=config.device, index=place, dtype=config.dtype)
     schema = ShardSchema(
-        fingerprint=job.checkpoint.fingerprint, model=job.checkpoint.name, dim=towers.dim, features=config.features
+        fingerprint=job.checkpoint.fingerprint,
+        model=job.checkpoint.name,
+        dim=towers.dim,
+        lexical=config.lexical,
+        features=config.features,
     )
     listener.started(schema)
     num_decode_threads = max(1, (config.decode_workers or os.cpu_count() or 1) // job.num_workers)
@@ -102,6 +109,7 @@ def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listene
             num_shards=job.num_shards,
             is_mine=is_mine,
         ) as feed,
+        LexicalPool(config.lexical, num_threads=num_decode_threads) as words,
         _ShardWriter(Path(config.out), schema=schema, listener=listener) as writer,
     ):
         current, encoder = -1, None
@@ -110,7 +118,7 @@ def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listene
                 if encoder is not None:
                     writer.write(current, encoder)
                 current = window.shard
-                encoder = ShardEncoder(pool=pool, features=config.features, rows_hash=window.rows_hash)
+                encoder = ShardEncoder(pool=pool, words=words, features=config.features, rows_hash=window.rows_hash)
             assert encoder is not None
             encoder.take(window, feed=feed)
             writer.check()
@@ -123,6 +131,7 @@ def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listene
         decoding=feed.seconds.decoding,
         text_tower=pool.seconds.text,
         image_tower=pool.seconds.image,
+        hashing=words.seconds,
         writing=writer.seconds,
         num_texts=pool.seconds.num_texts,
         num_images=pool.seconds.num_images,

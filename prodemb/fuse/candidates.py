@@ -94,7 +94,7 @@ def ask_head(
     """Ask the head for its best classes and for the probabilities of given ones.
 
     Args:
-        vectors: (n, F, dim), the features of the head's card in order.
+        vectors: (n, D), those of the features of the head's card side by side.
         present: (n, F).
         classes: (n, A) classes to tell the probability of, -1 for none.
     """

@@ -17,12 +17,21 @@ from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from prodemb.config import Config
 from prodemb.errors import ShardError
-from prodemb.features import FEATURES, GOLD_LABELS, TEXT_FEATURES, Feature, absent_column, hash_column, supplied_column
+from prodemb.features import (
+    ALL_FEATURES,
+    GOLD_LABELS,
+    TEXT_FEATURES,
+    Feature,
+    absent_column,
+    hash_column,
+    supplied_column,
+)
 from prodemb.files import read_json, write_json
+from prodemb.lexical import LexicalKind
 
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -41,15 +50,27 @@ class ShardSchema(Config):
     model: str
     """The checkpoint's name as the user gave it, for people; the fingerprint decides."""
     dim: int
-    """Numbers in one vector."""
+    """Numbers in one vector of CLIP's."""
+    lexical: LexicalKind | None = None
+    """What made the lexical vectors; None where there are none."""
     features: tuple[Feature, ...]
-    """The features that have a vector column, in the order of `prodemb.features.FEATURES`."""
+    """The features that have a vector column, in the order of `prodemb.features.ALL_FEATURES`."""
+
+    @model_validator(mode="after")
+    def _lexical_is_told(self) -> Self:
+        if ("lexical" in self.features) != (self.lexical is not None):
+            raise ValueError("found lexical vectors or their kind without the other, wanted both or none")
+        return self
+
+    def dim_of(self, feature: Feature) -> int:
+        """Numbers in one vector of the feature."""
+        return self.lexical.dim if feature == "lexical" and self.lexical is not None else self.dim
 
     def arrow(self) -> pa.Schema:
         """The columns of a shard, with this schema as metadata."""
         fields = [pa.field("product_id", pa.string(), nullable=False)]
         for feature in self.features:
-            fields.append(pa.field(feature, pa.binary(2 * self.dim), nullable=False))
+            fields.append(pa.field(feature, pa.binary(2 * self.dim_of(feature)), nullable=False))
             fields.append(pa.field(absent_column(feature), pa.string()))
             fields.append(pa.field(hash_column(feature), pa.binary(HASH_BYTES)))
         fields += [pa.field(supplied_column(feature), pa.string()) for feature in TEXT_FEATURES]
@@ -116,7 +137,7 @@ class Manifest(Config):
                 into = total.setdefault(feature, {})
                 for reason, count in reasons.items():
                     into[reason] = into.get(reason, 0) + count
-        ordered = sorted(total, key=FEATURES.index)
+        ordered = sorted(total, key=ALL_FEATURES.index)
         return {feature: dict(sorted(total[feature].items(), key=lambda item: -item[1])) for feature in ordered}
 
     def write(self, folder: Path) -> None:

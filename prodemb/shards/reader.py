@@ -59,8 +59,9 @@ class Shard:
             return mapped
         column = self._file.read(columns=[feature]).column(0).combine_chunks()
         flat = np.frombuffer(column.buffers()[1], dtype="<f2")
-        start = column.offset * self.schema.dim
-        return flat[start : start + self.num_products * self.schema.dim].reshape(self.num_products, self.schema.dim)
+        dim = self.schema.dim_of(feature)
+        start = column.offset * dim
+        return flat[start : start + self.num_products * dim].reshape(self.num_products, dim)
 
     def present(self, feature: Feature) -> npt.NDArray[np.bool_]:
         """Whether each product has the feature, (n,) bool."""
@@ -78,7 +79,7 @@ class Shard:
             return None
         index = self._metadata.schema.names.index(feature)
         chunk = self._metadata.row_group(0).column(index)
-        num_bytes = self.num_products * 2 * self.schema.dim
+        num_bytes = self.num_products * 2 * self.schema.dim_of(feature)
         plain = chunk.compression == "UNCOMPRESSED" and not chunk.has_dictionary_page
         required = self._metadata.schema.column(index).max_definition_level == 0
         if not (plain and required and "PLAIN" in chunk.encodings):
@@ -88,7 +89,7 @@ class Shard:
             return None
         end = chunk.data_page_offset + chunk.total_compressed_size
         values = np.frombuffer(self._map, dtype="<f2", count=num_bytes // 2, offset=end - num_bytes)
-        return values.reshape(self.num_products, self.schema.dim)
+        return values.reshape(self.num_products, self.schema.dim_of(feature))
 
 
 class ShardSet:
@@ -118,7 +119,7 @@ class ShardSet:
 
     def vectors(self, feature: Feature) -> Vectors:
         """The feature's vectors of all products, (n, dim) float16, copied into one array."""
-        out = np.empty((self.num_products, self.schema.dim), dtype="<f2")
+        out = np.empty((self.num_products, self.schema.dim_of(feature)), dtype="<f2")
         start = 0
         for shard in self.shards():
             out[start : start + shard.num_products] = shard.vectors(feature)

@@ -45,7 +45,7 @@ def write_shard(
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"product_id": rows["product_id"].cast(pa.string())}
     for feature in schema.features:
         part = encoded[feature]
-        columns[feature] = _vector_column(part.vectors, num_rows=rows.num_rows, dim=schema.dim)
+        columns[feature] = _vector_column(part.vectors, num_rows=rows.num_rows, dim=schema.dim_of(feature))
         columns[absent_column(feature)] = part.absent
         columns[hash_column(feature)] = part.hashes
     for text_feature in TEXT_FEATURES:

@@ -133,9 +133,9 @@ def _copy_from_lists(path: Path, copy: Vectors) -> None:
 
 @torch.inference_mode()
 def _aggregate(shards: ShardSet) -> None:
-    aggregate = Aggregate(("title",), dim=shards.schema.dim, config=AggregateConfig())
+    aggregate = Aggregate(("title",), dims=[shards.schema.dim], config=AggregateConfig())
     for shard in shards.shards():
         view, there = shard.vectors("title"), shard.present("title")
         for start in range(0, len(view), AT_ONCE):
-            some = torch.from_numpy(view[start : start + AT_ONCE, None].copy())
+            some = torch.from_numpy(view[start : start + AT_ONCE].copy())
             aggregate(some, torch.from_numpy(there[start : start + AT_ONCE, None].copy()))

@@ -44,7 +44,7 @@ class Training:
             target="brand",
             fingerprint="bench",
             model="bench",
-            dim=DIM,
+            dims=(DIM,) * len(BRAND_FEATURES),
             features=BRAND_FEATURES,
             aggregate=AggregateConfig(),
             head=HeadConfig(),
@@ -106,7 +106,7 @@ class Training:
 
 
 def _examples(num_products: int, *, num_classes: int, device: torch.device) -> Examples:
-    block = torch.randn(min(num_products, NUM_DISTINCT), len(BRAND_FEATURES), DIM).half().to(device)
+    block = torch.randn(min(num_products, NUM_DISTINCT), len(BRAND_FEATURES) * DIM).half().to(device)
     vectors = torch.empty(num_products, *block.shape[1:], dtype=torch.float16, device=device)
     for some in torch.split(vectors, len(block)):
         some.copy_(block[: len(some)])

@@ -54,7 +54,7 @@ def test_voices_speak_for_the_names_they_name(head: TrainedHead) -> None:
     said = names.said(supplied=supplied, titles=titles)
     asked = said_classes(said, num_classes=2)
     absent = np.zeros((3, 4), bool)
-    answered = ask_head(head, vectors=np.zeros((3, 4, 8), np.float16), present=absent, classes=asked)
+    answered = ask_head(head, vectors=np.zeros((3, 32), np.float16), present=absent, classes=asked)
     odds = np.arange(4, dtype=np.float32)
     found = list_candidates(said, head=answered, num_classes=2, supplied_odds=odds, title_odds=odds)
 
