@@ -118,31 +118,39 @@ class FittedBaseline:
         return Baseline(name=self.name, metrics=metrics, seconds=seconds, note=answers.note)
 
 
-def fit_baselines(
-    train: Products, *, brands: Sequence[str] | None, canonical: Lookup | None, config: BaselineConfig
-) -> tuple[FittedBaseline, ...]:
-    """Fit every baseline.
+def fit_baselines(train: Products, *, config: BaselineConfig) -> tuple[FittedBaseline, ...]:
+    """Fit the methods that learn.
 
     Args:
         train: what they learn from.
-        brands: names to answer with, where the classes are brands: those of the classes, then others.
-        canonical: and which of these the canonicaliser makes of a supplied brand.
     """
-    methods: dict[str, Method] = {"most frequent class": most_frequent}
-    if brands is not None and canonical is not None:
-        methods |= {
-            "supplied as is": lambda _: copy_supplied(brands),
-            "supplied canonical": lambda _: lambda asked: Answers(top=canonical(asked.brands)[:, None]),
-            "first words of title": lambda _: read_title_start(brands),
-        }
-    else:
-        methods["supplied value"] = look_up
-    methods |= {
+    methods: dict[str, Method] = {
         "TF-IDF + linear SVM": lambda seen: linear_on_texts(seen, max_cost=config.max_cost),
         "kNN": lambda seen: nearest_neighbours(seen, num_neighbours=config.neighbours),
         "logistic regression": lambda seen: linear_on_vectors(seen, max_cost=config.max_cost),
     }
     return tuple(_fitted(name, method, train=train) for name, method in methods.items())
+
+
+def category_lookups(train: Products) -> tuple[FittedBaseline, ...]:
+    """The simplest ways to a category."""
+    methods: dict[str, Method] = {"most frequent class": most_frequent, "supplied value": look_up}
+    return tuple(_fitted(name, method, train=train) for name, method in methods.items())
+
+
+def brand_lookups(brands: Sequence[str], *, canonical: Lookup) -> tuple[FittedBaseline, ...]:
+    """The ways to a brand that learn nothing.
+
+    Args:
+        brands: names to answer with: those of the head's classes, then others.
+        canonical: which of these the canonicaliser makes of a supplied brand.
+    """
+    asks: dict[str, Ask] = {
+        "supplied as is": copy_supplied(brands),
+        "supplied canonical": lambda asked: Answers(top=canonical(asked.brands)[:, None]),
+        "first words of title": read_title_start(brands),
+    }
+    return tuple(FittedBaseline(name=name, ask=ask, seconds=0.0, note=None) for name, ask in asks.items())
 
 
 def _fitted(name: str, method: Method, *, train: Products) -> FittedBaseline:

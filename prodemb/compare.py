@@ -1,13 +1,13 @@
 """A head beside its baselines: fitted once on the head's own training products, asked about products as they come."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from prodemb.aggregate import Aggregate, AggregateConfig
-from prodemb.baselines import FittedBaseline, Lookup, Products, fit_baselines, join_texts, sample_rows
+from prodemb.baselines import FittedBaseline, Products, category_lookups, fit_baselines, join_texts, sample_rows
 from prodemb.features import TEXT_FEATURES, supplied_column
 from prodemb.heads import Baseline
 from prodemb.metrics import NO_ANSWER, Indices
@@ -23,6 +23,11 @@ class Rivals:
     inputs: Callable[[ProductSet, Indices], Products]
     note: str | None
     """What was made smaller for them."""
+
+    def with_lookups(self, lookups: tuple[FittedBaseline, ...]) -> "Rivals":
+        """These with other methods that learn nothing, in the place of those before."""
+        names = {lookup.name for lookup in lookups}
+        return replace(self, fitted=(*lookups, *(rival for rival in self.fitted if rival.name not in names)))
 
     def measured(self, products: ProductSet, *, labels: Indices) -> tuple[Baseline, ...]:
         """Their figures.
@@ -42,14 +47,10 @@ class Rivals:
         return {baseline.name: baseline.ask(asked).top[:, 0] for baseline in self.fitted if baseline.ask}
 
 
-def fit_rivals(
-    data: Labelled, *, brands: Sequence[str] | None, canonical: Lookup | None, config: TrainConfig
-) -> Rivals:
+def fit_rivals(data: Labelled, *, config: TrainConfig) -> Rivals:
     """Fit the baselines on the head's training products, or on as many of them as they may see.
 
-    Args:
-        brands: for brands: their names, first those of the head's classes.
-        canonical: and which of these the canonicaliser makes of a supplied brand.
+    For brands, the methods that learn nothing are not among them: see `Rivals.with_lookups`.
     """
     limits = config.baselines
     train = data.train[sample_rows(len(data.train), at_most=limits.max_train, seed=config.seed)]
@@ -70,7 +71,8 @@ def fit_rivals(
     seen = read_products(data.shard_set, features=data.features, rows=data.rows[train])
     standardised.fit(torch.from_numpy(seen.vectors), present=torch.from_numpy(seen.present))
     learned = inputs(seen, data.labels.index[data.rows[train]])
-    fitted = fit_baselines(learned, brands=brands, canonical=canonical, config=limits)
+    lookups = category_lookups(learned) if data.labels.target == "category" else ()
+    fitted = (*lookups, *fit_baselines(learned, config=limits))
     fewer = None
     if len(train) < len(data.train):
         fewer = f"learned from {len(train):,} of {len(data.train):,} products"
@@ -81,7 +83,7 @@ def measure_rivals(data: Labelled, *, config: TrainConfig) -> tuple[Baseline, ..
     """The figures of a category head's baselines on its own test products, or on as many of them as they may see."""
     if not config.baselines.run or not len(data.test):
         return ()
-    rivals = fit_rivals(data, brands=None, canonical=None, config=config)
+    rivals = fit_rivals(data, config=config)
     products, rows = judged_products(data, config=config)
     return known_only(rivals, data=data, products=products, rows=rows)
 

@@ -7,6 +7,8 @@ import pytest
 from prodemb.baselines import (
     BaselineConfig,
     Products,
+    brand_lookups,
+    category_lookups,
     copy_supplied,
     fit_baselines,
     join_texts,
@@ -52,7 +54,7 @@ def by_supplied(rows: list[tuple[str | None, str | None, str | None]], labels: l
 
 def run(train: Products, test: Products, *, max_cost: float = 5e9) -> list[Baseline]:
     config = BaselineConfig(max_cost=max_cost)
-    return [fitted.measured(test) for fitted in fit_baselines(train, brands=None, canonical=None, config=config)]
+    return [fitted.measured(test) for fitted in (*category_lookups(train), *fit_baselines(train, config=config))]
 
 
 def test_all_baselines_run_on_separable_products() -> None:
@@ -118,13 +120,14 @@ def test_brands_have_baselines_of_their_own() -> None:
     assert copy_supplied(brands)(products).top[:, 0].tolist() == [0, NO_ANSWER, NO_ANSWER, NO_ANSWER]
     assert read_title_start(brands)(products).top[:, 0].tolist() == [NO_ANSWER, 1, NO_ANSWER, NO_ANSWER]
     canonical = np.array([0, 0, NO_ANSWER, 1])
-    fitted = fit_baselines(products, brands=brands, canonical=lambda _: canonical, config=BaselineConfig())
+    fitted = brand_lookups(brands, canonical=lambda _: canonical)
     found = {baseline.name: baseline.measured(products) for baseline in fitted}
-    assert list(found)[1:4] == ["supplied as is", "supplied canonical", "first words of title"]
+    assert list(found) == ["supplied as is", "supplied canonical", "first words of title"]
     metrics = found["supplied canonical"].metrics
     assert metrics is not None
     assert metrics.top1 == pytest.approx(2 / 4)
-    assert found["TF-IDF + linear SVM"].note == "left out: the products have no words"
+    (words, *_) = fit_baselines(products, config=BaselineConfig())
+    assert (words.name, words.note) == ("TF-IDF + linear SVM", "left out: the products have no words")
 
 
 def test_neighbours_vote_by_class_not_one_by_one() -> None:

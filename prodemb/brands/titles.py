@@ -1,4 +1,4 @@
-"""Brand names that stand in titles: whole words, however they are cased, accented or punctuated, the longest first."""
+"""Brand names that stand in titles: whole words, however they are cased, accented or punctuated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +24,12 @@ class TitleMatches:
     """(n, `MAX_FOUND`) the number of each name, -1 where there are fewer; each name once."""
     places: npt.NDArray[np.int64]
     """(n, `MAX_FOUND`) how many words stand before it, -1 where there are fewer."""
+    inside: npt.NDArray[np.int64]
+    """(n, `MAX_FOUND`) the longer name that it begins ("Lee" in "Lee Cooper"), -1 where it stands alone."""
+
+    def alone(self) -> npt.NDArray[np.int64]:
+        """(n, `MAX_FOUND`) the names that begin no longer one, -1 for the others."""
+        return np.where(self.inside < 0, self.names, -1)
 
 
 class TitleNames:
@@ -45,39 +51,39 @@ class TitleNames:
                 self._lengths[first] = tuple(sorted((*known, length), reverse=True))
 
     def find(self, titles: pl.Series) -> TitleMatches:
-        """The names in each title; of two that begin at one word the longer one, and none inside another.
+        """The names in each title. At one place the longest comes first, and behind it those that it begins with.
 
         Args:
             titles: (n,) string, null where there is none.
         """
         distinct = titles.cast(pl.String).fill_null("").alias("title")
         unique = distinct.unique(maintain_order=True)
-        names = np.full((len(unique), MAX_FOUND), -1, dtype=np.int64)
-        places = np.full((len(unique), MAX_FOUND), -1, dtype=np.int64)
+        found = np.full((3, len(unique), MAX_FOUND), -1, dtype=np.int64)
         for row, folded in enumerate(fold_titles(unique)):
-            found = self._find(folded.split())
-            for column, (name, place) in enumerate(found.items()):
-                names[row, column], places[row, column] = name, place
+            matches = self._find(folded.split())[:MAX_FOUND]
+            if matches:
+                found[:, row, : len(matches)] = np.array(matches).T
         rows = distinct.replace_strict(unique, pl.Series(range(len(unique))), return_dtype=pl.Int64).to_numpy()
-        return TitleMatches(names=names[rows], places=places[rows])
+        names, places, inside = found[:, rows]
+        return TitleMatches(names=names, places=places, inside=inside)
 
-    def _find(self, words: list[str]) -> dict[int, int]:
-        """Names with their first places, at most `MAX_FOUND`."""
-        found: dict[int, int] = {}
+    def _find(self, words: list[str]) -> list[tuple[int, int, int]]:
+        """Each name once, with its place and the longer name that it begins."""
+        found: dict[int, tuple[int, int, int]] = {}
         place = 0
-        while place < len(words):
-            length = self._match(words, place)
-            if length:
-                name = self._names[" ".join(words[place : place + length])]
-                found.setdefault(name, place)
-                if len(found) == MAX_FOUND:
-                    break
+        while place < len(words) and len(found) < MAX_FOUND:
+            longest, length = -1, 0
+            for size in self._lengths.get(words[place], ()):
+                number = self._names.get(" ".join(words[place : place + size]))
+                if number is None or place + size > len(words):
+                    continue
+                if longest < 0:
+                    longest, length = number, size
+                    # A name that stands alone somewhere is no part of another.
+                    if found.get(number, (0, 0, -1))[2] >= 0:
+                        del found[number]
+                    found.setdefault(number, (number, place, -1))
+                elif number != longest:
+                    found.setdefault(number, (number, place, longest))
             place += max(1, length)
-        return found
-
-    def _match(self, words: list[str], place: int) -> int:
-        """How many words the longest name at this place has; 0 where there is none."""
-        for length in self._lengths.get(words[place], ()):
-            if place + length <= len(words) and " ".join(words[place : place + length]) in self._names:
-                return length
-        return 0
+        return list(found.values())

@@ -35,6 +35,8 @@ SPEAKERS: dict[str, float] = {
     "title: how often it is right": 1.0,
     "title: at its start": 1.0,
     "title: is no class": 0.0,
+    "title: begins a longer name": -4.0,
+    "title: begins a longer name that is no class": 2.0,
     "title: where no brand is supplied": 0.0,
     "none": -1.0,
     "none: where no brand is supplied": 0.5,
@@ -164,10 +166,13 @@ def list_candidates(
     is_supplied = (names == supplied[:, None]) & (names >= 0)
     in_title = (names[:, :, None] == titled[:, None, :]) & (names >= 0)[..., None]
     is_titled = in_title.any(axis=2)
+    is_begin = in_title & (said.titles.inside >= 0)[:, None, :]
     is_class = (names >= 0) & (names < num_classes)
     met_odds = title_odds[np.where(titled >= 0, np.minimum(titled, len(title_odds) - 1), -1)]
     own_title = np.where(in_title, met_odds[:, None, :], -np.inf).max(axis=2, initial=-np.inf)
-    other_title = np.where(in_title | (titled < 0)[:, None, :], -4.0, met_odds[:, None, :]).max(axis=2, initial=-4.0)
+    other_title = np.where(in_title | (said.titles.alone() < 0)[:, None, :], -4.0, met_odds[:, None, :]).max(
+        axis=2, initial=-4.0
+    )
     best = head.best[:, head.best.shape[1] // 2]
     sure = np.where(best >= 0, np.exp(head.best_log[:, head.best.shape[1] // 2, 1]), 0.0)
     has_supplied, has_title = supplied >= 0, np.asarray((titled >= 0).any(axis=1))
@@ -190,6 +195,10 @@ def list_candidates(
         "title: how often it is right": np.where(is_titled, own_title, 0.0),
         "title: at its start": ((said.titles.places == 0)[:, None, :] & in_title).any(axis=2),
         "title: is no class": is_titled & ~is_class,
+        "title: begins a longer name": is_begin.any(axis=2),
+        "title: begins a longer name that is no class": (
+            is_begin & (said.titles.inside >= num_classes)[:, None, :]
+        ).any(axis=2),
         "title: where no brand is supplied": is_titled & ~has_supplied[:, None],
         "none": none,
         "none: where no brand is supplied": none & ~has_supplied[:, None],

@@ -1,6 +1,6 @@
 """The fuser: one brand a product, with one confidence, from its supplied brand, its title and the head."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +72,7 @@ class Fuser:
         return Fuser(
             names=names,
             supplied=Counts.of(said.supplied, labels=true, num_names=num_names),
-            titled=Counts.of(said.titles.names, labels=true, num_names=num_names),
+            titled=Counts.of(said.titles.alone(), labels=true, num_names=num_names),
             weights=self.weights,
         )
 
@@ -94,6 +94,17 @@ class Fuser:
             strength=strength,
         )
         return Fuser(names=self.names, supplied=self.supplied, titled=self.titled, weights=weights)
+
+    def knowing(self, aliases: AliasTable) -> "Fuser":
+        """The same fuser with another alias table, whose names are all among its own."""
+        own = self.names
+        redirects = {
+            name: meant for name, meant in own.redirects.items() if name in {row.effective for row in aliases.rows}
+        }
+        names = BrandNames(own.names[: own.num_classes], aliases=aliases, redirects=redirects)
+        place = {name: number for number, name in enumerate(own.names)}
+        kept = np.array([place[name] for name in names.names])
+        return replace(self, names=names, supplied=self.supplied.take(kept), titled=self.titled.take(kept))
 
     def canonical_of(self, supplied: pl.Series) -> Ids:
         """The name that each supplied brand stands for in the alias table, (n,); -1 where it is junk or unknown."""

@@ -8,6 +8,8 @@ import numpy.typing as npt
 import polars as pl
 from rapidfuzz.fuzz import partial_ratio
 
+from prodemb.baselines import brand_lookups
+from prodemb.brands.aliases import AliasTable
 from prodemb.brands.normalise import normalise_brand
 from prodemb.compare import fit_rivals, judged_products, known_only
 from prodemb.features import supplied_column
@@ -16,8 +18,9 @@ from prodemb.fuse.fit import FuseConfig
 from prodemb.fuse.fuse import Fuser
 from prodemb.fuse.names import NO_NAME, Ids
 from prodemb.heads import TrainedHead
-from prodemb.metrics import Condition, Indices, Metrics, evaluate
+from prodemb.metrics import Condition, Indices, evaluate
 from prodemb.product_set import ProductSet
+from prodemb.split import TEST
 from prodemb.train import Labelled, TrainConfig
 
 _NOISY = 75.0
@@ -29,31 +32,32 @@ def compare_brands(
 ) -> dict[str, Any]:
     """The fused answer beside the head alone and the baselines, as entries of the head's card.
 
-    On test products whose true brand is known, whether the head has it or not: as they were supplied, without their
-    supplied brand, with a wrong one, by what is supplied, and by how many examples a brand has.
+    On test products whose true brand is known, whether the head has it or not: as they were supplied, by what is
+    supplied and by how many examples a brand has; then without their supplied brand, and with a wrong one. In the last
+    two, spellings that only test products send are unknown, for a brand that is not sent cannot be learned from there.
     """
     if not len(data.judged):
         return {}
     products, rows = judged_products(data, config=train)
-    rivals = None
-    if train.baselines.run:
-        rivals = fit_rivals(data, brands=fuser.names.names, canonical=fuser.canonical_of, config=train)
     names = true_names(data, rows=rows)
-    named = fuser.names.ids_of(names)
-    # A brand that nothing knows of cannot be answered; no answer equals it.
-    truth = np.where(named == NO_NAME, len(fuser.names.names) + len(rows), named)
+    rivals = fit_rivals(data, config=train) if train.baselines.run else None
+    blind = fuser.knowing(_without_test_strings(data, aliases=fuser.names.aliases))
     found: list[Condition] = []
-    fused: Metrics | None = None
-    for name, some in conditions(products, chosen=truth, fuser=fuser, seed=config.seed):
-        answers = rivals.answers(some) if rivals else {}
-        answered = fuser.answer(some, head=head, k=5)
-        answers |= {
-            "head alone": head.answer(some.vectors, present=some.present),
-            "prodemb": answered.top[:, 0],
-        }
+    entries: dict[str, Any] = {}
+    true_ids = fuser.names.ids_of(names)
+    for name, some in conditions(products, chosen=true_ids, fuser=fuser, seed=config.seed):
+        judge = fuser if name == AS_SUPPLIED else blind
+        truth = _truth(names, fuser=judge)
+        answers: dict[str, Indices] = {}
+        if rivals is not None:
+            rivals = rivals.with_lookups(brand_lookups(judge.names.names, canonical=judge.canonical_of))
+            answers = rivals.answers(some)
+        answered = judge.answer(some, head=head, k=5)
+        answers |= {"head alone": head.answer(some.vectors, present=some.present), "prodemb": answered.top[:, 0]}
         found.append(_condition(name, truth=truth, answers=answers))
         if name == AS_SUPPLIED:
-            fused = evaluate(truth, top=answered.top, confidences=answered.probabilities[:, 0].astype(np.float64))
+            confidences = answered.probabilities[:, 0].astype(np.float64)
+            entries["fused"] = evaluate(truth, top=answered.top, confidences=confidences)
             kinds = _kinds(data, some, names=names, truth=truth, num_classes=len(head.card.labels))
             found += [
                 _condition(kind, truth=truth[where], answers=_taken(answers, where), group=group)
@@ -61,9 +65,23 @@ def compare_brands(
                 for kind, where in parts.items()
                 if where.any()
             ]
-    assert fused is not None
-    baselines = known_only(rivals, data=data, products=products, rows=rows) if rivals and len(data.test) else ()
-    return {"conditions": tuple(found), "fused": fused, "baselines": baselines}
+            if rivals is not None and len(data.test):
+                entries["baselines"] = known_only(rivals, data=data, products=products, rows=rows)
+    return entries | {"conditions": tuple(found)}
+
+
+def _truth(names: pl.Series, *, fuser: Fuser) -> Ids:
+    """The numbers of the true brands, (n,); one that no answer equals where nothing knows of the brand."""
+    named = fuser.names.ids_of(names)
+    return np.where(named == NO_NAME, len(fuser.names.names) + len(names), named)
+
+
+def _without_test_strings(data: Labelled, *, aliases: AliasTable) -> AliasTable:
+    """The alias table without the strings that only products of the test part send."""
+    supplied = data.shard_set.frame([supplied_column("brand")]).to_series()
+    tested = set(supplied.filter(pl.Series(data.parts == TEST)).drop_nulls().to_list())
+    others = set(supplied.filter(pl.Series(data.parts != TEST)).drop_nulls().to_list())
+    return AliasTable(row for row in aliases.rows if row.supplied not in tested or row.supplied in others)
 
 
 def _kinds(

@@ -106,7 +106,9 @@ class BrandNames:
 
     def _meant_by(self, found: TitleMatches) -> TitleMatches:
         """The matches with the names that the found ones stand for."""
-        return TitleMatches(names=np.where(found.names >= 0, self._meant[found.names], NO_NAME), places=found.places)
+        names, inside = (np.where(some >= 0, self._meant[some], NO_NAME) for some in (found.names, found.inside))
+        # What a longer name stands for is not inside it ("Casio" in "Casio Edifice").
+        return TitleMatches(names=names, places=found.places, inside=np.where(inside == names, NO_NAME, inside))
 
     def _number(self, supplied: str, *, new_names: dict[str, int]) -> tuple[int, bool]:
         """The number of what a supplied string stands for, and whether that was known before."""

@@ -44,6 +44,10 @@ class Counts:
             right=np.bincount(right[right < num_names], minlength=num_names),
         )
 
+    def take(self, names: Ids) -> "Counts":
+        """Those of some names."""
+        return Counts(met=self.met[names], right=self.right[names])
+
     def log_odds(self) -> npt.NDArray[np.float32]:
         """(m + 1,) the log odds that the name is the label, drawn to the mean of all; last that of a name not met."""
         mean = (self.right.sum() + 1) / (self.met.sum() + 2)

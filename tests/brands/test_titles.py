@@ -1,4 +1,4 @@
-"""Brand names in titles: whole words, the longest first, each once, wherever they stand."""
+"""Brand names in titles: whole words, the longest first, each once, and which of them begin a longer one."""
 
 import polars as pl
 from hypothesis import given
@@ -17,16 +17,24 @@ def find(*titles: str | None) -> tuple[list[list[int]], list[list[int]]]:
     return names, places
 
 
-def test_the_longest_name_is_found_and_none_inside_it() -> None:
+def test_the_longest_name_comes_before_those_that_it_begins_with() -> None:
     names, places = find("Lee Cooper Jeans", "LEE® jeans", "Jeans by Lee  Cooper!", None, "", "Leecooper")
-    assert names == [[1], [0], [1], [], [], []]
-    assert places == [[0], [0], [2], [], [], []]
+    assert names == [[1, 0], [0], [1, 0], [], [], []]
+    assert places == [[0, 0], [0], [2, 2], [], [], []]
 
 
 def test_names_are_found_in_their_order_and_each_once() -> None:
     names, places = find("Nike for Lee, Nike and Lee Cooper", "H&M shirt")
     assert names == [[2, 0, 1], [5]]
     assert places == [[0, 2, 4], [0]]
+
+
+def test_what_begins_a_longer_name_says_which() -> None:
+    titles = pl.Series(["Lee Cooper", "Lee", "Lee and Lee Cooper", "Lee Cooper and Lee"])
+    found = NAMES.find(titles)
+    assert found.inside[:, :2].tolist() == [[-1, 1], [-1, -1], [-1, -1], [-1, -1]]
+    assert found.names[:, :2].tolist() == [[1, 0], [0, -1], [0, 1], [1, 0]]
+    assert found.alone()[:, :2].tolist() == [[1, -1], [0, -1], [0, 1], [1, 0]]
 
 
 def test_equal_titles_get_equal_answers_in_their_rows() -> None:
