@@ -125,6 +125,7 @@ def fit_baselines(train: Products, *, config: BaselineConfig) -> tuple[FittedBas
         train: what they learn from.
     """
     methods: dict[str, Method] = {
+        "most frequent class": most_frequent,
         "TF-IDF + linear SVM": lambda seen: linear_on_texts(seen, max_cost=config.max_cost),
         "kNN": lambda seen: nearest_neighbours(seen, num_neighbours=config.neighbours),
         "logistic regression": lambda seen: linear_on_vectors(seen, max_cost=config.max_cost),
@@ -133,9 +134,8 @@ def fit_baselines(train: Products, *, config: BaselineConfig) -> tuple[FittedBas
 
 
 def category_lookups(train: Products) -> tuple[FittedBaseline, ...]:
-    """The simplest ways to a category."""
-    methods: dict[str, Method] = {"most frequent class": most_frequent, "supplied value": look_up}
-    return tuple(_fitted(name, method, train=train) for name, method in methods.items())
+    """The category that most training products with the same supplied categories have."""
+    return (_fitted("supplied value", look_up, train=train),)
 
 
 def brand_lookups(brands: Sequence[str], *, canonical: Lookup) -> tuple[FittedBaseline, ...]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -39,6 +40,8 @@ from prodemb.shards.format import has_manifest, read_manifest
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.train import load_labelled, train_head
+
+logger = logging.getLogger(__name__)
 
 Advance = Callable[[int, int | None], None]
 """Called with what is done and what there is in all; None where that is not known."""
@@ -131,8 +134,8 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
         made_from["taxonomy"] = sha256_of(_existing(pipeline.train.taxonomy))
     inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
 
-    done = load_head(folder) if (folder / CARD_NAME).is_file() else None
-    if done is not None and done.card.inputs == inputs:
+    done = _trained_before(folder, inputs=inputs)
+    if done is not None:
         seconds = time.perf_counter() - started
         return TrainReport(head=done, folder=folder, shards=shards, seconds=seconds, was_done=True, aliases=aliases)
 
@@ -161,6 +164,20 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
     saved = save_head(folder, head.with_card(inputs=inputs))
     seconds = time.perf_counter() - started
     return TrainReport(head=saved, folder=folder, shards=shards, seconds=seconds, was_done=False, aliases=aliases)
+
+
+def _trained_before(folder: Path, *, inputs: str) -> TrainedHead | None:
+    """The head in the folder, if it is whole and was made from these inputs."""
+    if not (folder / CARD_NAME).is_file():
+        return None
+    try:
+        head = load_head(folder)
+        if head.card.target == "brand":
+            load_fuser(folder, card=head.card)
+    except HeadError as error:
+        logger.warning("%s", error)
+        return None
+    return head if head.card.inputs == inputs else None
 
 
 def finetune_category(pipeline: Pipeline, *, watch: Watch) -> FinetuneReport:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.fuse.conftest import make_set
+
 BENCH = Path(__file__).parent / "bench"
 
 
@@ -96,3 +98,17 @@ def test_brands_are_timed_and_held_against_gold(tmp_path: Path) -> None:
     whole, own = scores["all strings"], scores["without foreign strings"]
     assert (whole["num_strings"], whole["made"], whole["wanted"], whole["right"]) == (5, 4, 6, 3)
     assert (own["num_strings"], own["made"], own["wanted"], own["right"]) == (4, 3, 3, 3)
+
+
+@pytest.mark.end_to_end
+def test_what_each_source_adds_to_the_brand(tmp_path: Path) -> None:
+    shards, aliases, pipeline = tmp_path / "shards", tmp_path / "aliases.csv", tmp_path / "brand.toml"
+    make_set(shards)
+    aliases.write_text("supplied,canonical\nNorvik,Norvik\nNORVIK Ltd,Norvik\n")
+    tables = {"embed": f'out = "{shards}"', "brands": f'aliases = "{aliases}"', "train": "epochs = 2"}
+    pipeline.write_text('target = "brand"\n' + "".join(f"[{name}]\n{line}\n" for name, line in tables.items()))
+    figures = bench("brand_evidence.py", "--pipeline", str(pipeline), "--json")["figures"]
+    assert list(figures)[:3] == ["head on CLIP", "  and the supplied brand (CLIP)", "  and the title (CLIP)"]
+    for rates in figures.values():
+        assert list(rates) == ["as supplied", "brand withheld", "wrong brand supplied"]
+        assert all(0 <= rate <= 1 for rate in rates.values())

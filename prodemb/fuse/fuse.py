@@ -98,9 +98,8 @@ class Fuser:
     def knowing(self, aliases: AliasTable) -> "Fuser":
         """The same fuser with another alias table, whose names are all among its own."""
         own = self.names
-        redirects = {
-            name: meant for name, meant in own.redirects.items() if name in {row.effective for row in aliases.rows}
-        }
+        left = {row.effective for row in aliases.rows}
+        redirects = {name: meant for name, meant in own.redirects.items() if name in left}
         names = BrandNames(own.names[: own.num_classes], aliases=aliases, redirects=redirects)
         place = {name: number for number, name in enumerate(own.names)}
         kept = np.array([place[name] for name in names.names])

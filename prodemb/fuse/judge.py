@@ -41,7 +41,7 @@ def compare_brands(
     products, rows = judged_products(data, config=train)
     names = true_names(data, rows=rows)
     rivals = fit_rivals(data, config=train) if train.baselines.run else None
-    blind = fuser.knowing(_without_test_strings(data, aliases=fuser.names.aliases))
+    blind = fuser.knowing(without_test_strings(data, aliases=fuser.names.aliases))
     found: list[Condition] = []
     entries: dict[str, Any] = {}
     true_ids = fuser.names.ids_of(names)
@@ -76,7 +76,7 @@ def _truth(names: pl.Series, *, fuser: Fuser) -> Ids:
     return np.where(named == NO_NAME, len(fuser.names.names) + len(names), named)
 
 
-def _without_test_strings(data: Labelled, *, aliases: AliasTable) -> AliasTable:
+def without_test_strings(data: Labelled, *, aliases: AliasTable) -> AliasTable:
     """The alias table without the strings that only products of the test part send."""
     supplied = data.shard_set.frame([supplied_column("brand")]).to_series()
     tested = set(supplied.filter(pl.Series(data.parts == TEST)).drop_nulls().to_list())
