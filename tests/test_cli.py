@@ -105,4 +105,5 @@ def test_embed_inspect_brands_and_train_as_written(
     assert scored.returncode == 0, scored.stderr
     frame = pl.read_parquet(tmp_path / "out.parquet")
     assert frame["product_id"].to_list() == [f"p{i}" for i in range(60)]
-    assert set(frame["brand"].drop_nulls()) <= {"Norvik", "Lumo"}
+    assert set(frame["brand"]) <= {"Norvik", "Lumo", "UNKNOWN"}
+    assert frame["brand"].ne("UNKNOWN").mean() > 0.5

@@ -66,6 +66,7 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
         "category_top",
         "brand",
         "brand_confidence",
+        "brand_source",
         "brand_top",
     ]
     assert frame["category_path"].null_count() == 0
