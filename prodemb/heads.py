@@ -131,6 +131,8 @@ class HeadCard(Config):
     """Everything side by side on all test products whose truth is known, of these classes or not."""
     fused: Metrics | None = None
     """For brands: the figures of the fused answer on all of those."""
+    fused_known: Metrics | None = None
+    """And on those of a class that the head has, as `metrics` is."""
     epochs: int = 0
     """Passes over the training part until it stopped."""
     seconds: float = 0

@@ -28,7 +28,7 @@ from prodemb.features import TEXT_FEATURES, supplied_column
 from prodemb.files import sha256_of
 from prodemb.finetune.finetune import FinetuneReport, finetune
 from prodemb.fit import Epoch
-from prodemb.fuse.fit import fit_fuser
+from prodemb.fuse.fit import fit_fuser, knowing_all
 from prodemb.fuse.judge import compare_brands
 from prodemb.fuse.store import load_fuser, save_fuser
 from prodemb.heads import CARD_NAME, HeadCard, TrainedHead, load_head, save_head
@@ -140,7 +140,7 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
         return TrainReport(head=done, folder=folder, shards=shards, seconds=seconds, was_done=True, aliases=aliases)
 
     if aliases is not None:
-        labels = brand_labels(shard_set, canonical_of=aliases.canonical_of)
+        labels = brand_labels(shard_set, canonical_of=aliases.canonical_of, corrected=aliases.corrected)
     else:
         taxonomy, name = _taxonomy(pipeline)
         labels = category_labels(shard_set, taxonomy=taxonomy, taxonomy_name=name)
@@ -159,8 +159,16 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
     else:
         with watch("Fusing supplied brand, title and head"):
             fuser = fit_fuser(data, head=head, aliases=aliases, config=pipeline.fuse)
-        found = compare_brands(data, head=head, fuser=fuser, train=pipeline.train, config=pipeline.fuse)
-        head = head.with_card(**found, fuser_sha256=save_fuser(folder, fuser))
+        with watch("Comparing with baselines"):
+            found = compare_brands(
+                data,
+                head=head,
+                fuser=fuser,
+                train=pipeline.train,
+                config=pipeline.fuse,
+                min_confidence=pipeline.score.min_brand_confidence,
+            )
+        head = head.with_card(**found, fuser_sha256=save_fuser(folder, knowing_all(fuser, data=data)))
     saved = save_head(folder, head.with_card(inputs=inputs))
     seconds = time.perf_counter() - started
     return TrainReport(head=saved, folder=folder, shards=shards, seconds=seconds, was_done=False, aliases=aliases)

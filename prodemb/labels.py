@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from prodemb.brands.junk import UNBRANDED, find_junk
 from prodemb.brands.normalise import normalise_brand
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.config import Config
@@ -144,7 +145,7 @@ def unknown_categories(unknown: dict[str, int], *, where: str, taxonomy_name: st
     )
 
 
-def brand_labels(shard_set: ShardSet, *, canonical_of: CanonicalOf) -> Labels:
+def brand_labels(shard_set: ShardSet, *, canonical_of: CanonicalOf, corrected: CanonicalOf | None = None) -> Labels:
     """Classes from the gold column `brand_label`, and where it is empty from the supplied brand, made canonical.
 
     Names with one comparison key (`normalise_brand`) are one class, under the gold label's spelling, or else the most
@@ -152,10 +153,12 @@ def brand_labels(shard_set: ShardSet, *, canonical_of: CanonicalOf) -> Labels:
 
     Args:
         canonical_of: what makes supplied brands canonical.
+        corrected: what a person made of gold labels, if anything.
     """
     frame = shard_set.frame(["brand_label", supplied_column("brand")])
     gold = frame["brand_label"].str.strip_chars()
     gold = gold.set(gold == "", None)
+    gold = _without_junk(corrected(gold) if corrected is not None else gold)
     supplied = canonical_of(frame[supplied_column("brand")])
     names = _spellings(gold, supplied)
     gold_names, supplied_names = _respell(gold, names), _respell(supplied, names)
@@ -168,6 +171,16 @@ def brand_labels(shard_set: ShardSet, *, canonical_of: CanonicalOf) -> Labels:
         index=_indices(labels, place),
         gold=gold.is_not_null().to_numpy(),
     )
+
+
+def _without_junk(gold: pl.Series) -> pl.Series:
+    """Gold labels, null where they are a placeholder, and UNBRANDED where they say that there is no brand."""
+    distinct = gold.unique().drop_nulls()
+    rules = {name: found.rule for name in distinct if (found := find_junk(name))}
+    meant: dict[str, str | None] = {name: UNBRANDED for name, rule in rules.items() if rule == "unbranded"}
+    meant |= {name: None for name, rule in rules.items() if rule == "placeholder"}
+    kept = pl.Series([meant.get(name, name) for name in distinct], dtype=pl.String)
+    return gold.cast(pl.String).replace_strict(distinct, kept, default=None, return_dtype=pl.String)
 
 
 def _spellings(gold: pl.Series, supplied: pl.Series) -> pl.DataFrame:

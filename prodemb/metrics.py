@@ -36,6 +36,12 @@ class Condition(Config):
     num_products: int
     top1: dict[str, float]
     """By method: the share of products whose first answer is the truth."""
+    answered: float | None = None
+    """Share of products whose last method is sure enough to answer; None where it always answers."""
+    precision: float | None = None
+    """Share of those whose answer is the truth; None where it answers none."""
+    ece: float | None = None
+    """Expected calibration error of its confidence."""
 
 
 def evaluate(labels: Indices, *, top: Indices, confidences: Confidences | None = None) -> Metrics:

@@ -17,20 +17,27 @@ from prodemb.files import replacing
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _ESCAPE = "'"
 _NEEDED = ("supplied", "canonical")
-_TEXTS = ("supplied", "canonical", "rule", "status", "proposed")
+_TEXTS = ("supplied", "canonical", "rule", "status", "proposed", "decided")
+_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 _SEPARATORS = (",", ";", "\t")
 
 
 def write_aliases(table: AliasTable, path: Path) -> None:
-    """Write a table as Parquet or, for any other suffix, as CSV; whole or not at all.
+    """Write a table as Parquet or CSV, by the file's suffix; whole or not at all.
 
     CSV cells that a spreadsheet would run as a formula (they begin with = + - @) get an apostrophe in front, and so do
     those that begin with an apostrophe; `read_aliases` takes it off again. A person's own columns are written as they
     are. Columns, separator and byte order mark are those of the file that the table was read from.
+
+    Raises:
+        CatalogError: the name ends in another suffix.
     """
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise CatalogError(f"{path}: found an alias file that ends in {suffix!r}, wanted {' or '.join(_SUFFIXES)}")
     frame = table.frame()
     with replacing(path) as temporary:
-        if path.suffix.lower() == ".parquet":
+        if suffix == ".parquet":
             frame.write_parquet(temporary)
         else:
             frame.with_columns(_escaped(name) for name in _TEXTS).write_csv(

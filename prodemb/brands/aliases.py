@@ -30,6 +30,14 @@ class AliasRow:
     products: int = 0
     status: Status = "accepted"
     proposed: str | None = None
+    decided: str | None = None
+    """The canonical brand that prodemb decided on, by which a person's change is seen; None for a person's own row."""
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether a person decided, and not prodemb."""
+        answered = self.status == "rejected" or (self.status == "accepted" and self.proposed is not None)
+        return answered or self.decided != self.canonical
 
     @property
     def effective(self) -> str:
@@ -107,6 +115,26 @@ class AliasTable:
         distinct = column.unique().drop_nulls()
         labels = pl.Series([self.lookup(text) for text in distinct], dtype=pl.String)
         return column.replace_strict(distinct, labels, default=None, return_dtype=pl.String).alias("canonical")
+
+    @cached_property
+    def _edited(self) -> dict[str, str]:
+        """What a person decided for a comparison key."""
+        return {normalise_brand(row.supplied): row.effective for row in self.rows if row.is_edited}
+
+    def corrected(self, gold: pl.Series) -> pl.Series:
+        """Gold labels as a person's rows have them, (n,) string: renamed, or null where those say it is no brand."""
+        distinct = gold.unique().drop_nulls()
+        names = [self._edited.get(normalise_brand(name), name) for name in distinct]
+        meant = pl.Series([None if name in (UNKNOWN, UNBRANDED) else name for name in names], dtype=pl.String)
+        return gold.replace_strict(distinct, meant, default=None, return_dtype=pl.String)
+
+    def is_persons(self, name: str) -> bool:
+        """Whether a person said that some string stands for this brand."""
+        return name in self._persons
+
+    @cached_property
+    def _persons(self) -> set[str]:
+        return set(self._edited.values())
 
     def frame(self) -> pl.DataFrame:
         """The rows as a table with the columns of an alias file, and those that a person added to it."""

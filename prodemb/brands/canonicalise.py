@@ -79,6 +79,7 @@ def canonicalise(
     meant = None if vectors is None else strings.vectors(names, *vectors)
     places = place_names(names, undecided=brands, evidence=evidence, config=config, vectors=meant, progress=progress)
     rows = strings.rows + strings.place(names, places=places, sellers=sellers, known=known)
+    rows = [replace(row, decided=row.canonical) for row in rows]
     logger.info("%d known strings, %d new ones: %s", len(kept), len(rows), dict(proposals_by_rule(places)))
     return known.with_rows(sorted([*kept, *rows], key=lambda row: (-row.products, row.supplied)))
 

@@ -1,10 +1,12 @@
-"""Conditions: the same products as they were supplied, without their supplied brand, and with a wrong one."""
+"""Conditions: the same products as sent, in unseen spellings, without their supplied brand, and with a wrong one."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
+from prodemb.brands.aliases import AliasTable
 from prodemb.features import supplied_column
 from prodemb.fuse.fuse import Fuser
 from prodemb.fuse.names import NO_NAME, Ids
@@ -13,16 +15,23 @@ from prodemb.metrics import Indices
 from prodemb.product_set import ProductSet
 from prodemb.train import Labelled
 
-AS_SUPPLIED, WITHHELD, WRONG = "as supplied", "brand withheld", "wrong brand supplied"
+Name = Literal["as supplied", "unseen spellings", "brand withheld", "wrong brand supplied"]
+"""A condition. In all but the first, the spellings that only these products send are unknown: a new partner's."""
+
+AS_SUPPLIED: Name = "as supplied"
+UNSEEN: Name = "unseen spellings"
+WITHHELD: Name = "brand withheld"
+WRONG: Name = "wrong brand supplied"
 
 
-def conditions(products: ProductSet, *, chosen: Ids, fuser: Fuser, seed: int) -> Iterator[tuple[str, ProductSet]]:
-    """The same products as they were supplied, without their supplied brand, and with one that is wrong.
+def conditions(products: ProductSet, *, chosen: Ids, fuser: Fuser, seed: int) -> Iterator[tuple[Name, ProductSet]]:
+    """The same products in each condition.
 
     Args:
         chosen: (n,) their true brands, so that the wrong one is another.
     """
     yield AS_SUPPLIED, products
+    yield UNSEEN, products
     yield WITHHELD, products.without("brand")
     meant = fuser.names.said(
         supplied=products.supplied[supplied_column("brand")], titles=products.supplied[supplied_column("title")]
@@ -33,15 +42,17 @@ def conditions(products: ProductSet, *, chosen: Ids, fuser: Fuser, seed: int) ->
 
 
 def _donors(meant: Ids, *, chosen: Ids, senders: Indices, seed: int) -> Indices:
-    """For each product another one that is supplied with a brand which is not the product's, (n,)."""
-    random = np.random.default_rng(seed)
-    donors = random.choice(senders, len(chosen))
-    for _ in range(100):
-        same = np.flatnonzero(meant[donors] == chosen)
-        if not len(same):
-            break
-        donors[same] = random.choice(senders, len(same))
-    return np.asarray(donors)
+    """For each product another one that is supplied with a brand which is not the product's, (n,).
+
+    Args:
+        meant: (n,) what is supplied, with two different names among the senders at least.
+        chosen: (n,) the products' own brands.
+        senders: places of products that are supplied with something.
+    """
+    ordered = senders[np.argsort(meant[senders], kind="stable")]
+    low, high = (np.searchsorted(meant[ordered], chosen, side=side) for side in ("left", "right"))
+    drawn = np.random.default_rng(seed).integers(0, len(ordered) - (high - low))
+    return np.asarray(ordered[np.where(drawn < low, drawn, drawn + high - low)])
 
 
 def true_names(data: Labelled, *, rows: Indices) -> pl.Series:
@@ -57,3 +68,19 @@ def true_names(data: Labelled, *, rows: Indices) -> pl.Series:
 def brand_names(labels: tuple[object, ...]) -> list[str]:
     """The names of brand classes, in their order."""
     return [label.name for label in labels if isinstance(label, BrandLabel)]
+
+
+def rare_brands(data: Labelled, *, parts: Collection[int]) -> list[str]:
+    """Brands that products of these parts are labelled with and that the head has no class for, sorted."""
+    labels = data.all_labels
+    shown = labels.index[np.isin(data.parts, list(parts)) & (labels.index >= 0)]
+    names = brand_names(labels.classes)
+    return sorted({names[index] for index in np.unique(shown)} - set(brand_names(data.labels.classes)))
+
+
+def without_strings_of(data: Labelled, *, aliases: AliasTable, parts: Collection[int]) -> AliasTable:
+    """The alias table without the strings that only products of these parts send."""
+    supplied = data.shard_set.frame([supplied_column("brand")]).to_series()
+    inside = pl.Series(np.isin(data.parts, list(parts)))
+    gone = set(supplied.filter(inside).drop_nulls().to_list()) - set(supplied.filter(~inside).drop_nulls().to_list())
+    return AliasTable(row for row in aliases.rows if row.supplied not in gone)

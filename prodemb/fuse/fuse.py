@@ -1,5 +1,6 @@
 """The fuser: one brand a product, with one confidence, from its supplied brand, its title and the head."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +9,8 @@ import polars as pl
 
 from prodemb.brands.aliases import AliasTable
 from prodemb.features import supplied_column
-from prodemb.fuse.candidates import SPEAKERS, Candidates, ask_head, list_candidates, said_classes
+from prodemb.fuse.candidates import VOICES, Candidates, list_candidates, said_classes
+from prodemb.fuse.head_says import ask_head
 from prodemb.fuse.logit import Floats, choice_probabilities, fit_weights
 from prodemb.fuse.names import NO_NAME, BrandNames, Ids, Said
 from prodemb.fuse.trust import Counts, find_redirects
@@ -45,14 +47,14 @@ class Fuser:
     titled: Counts
     """(m,) of the names in titles."""
     weights: npt.NDArray[np.float64]
-    """(P,) in the order of `SPEAKERS`."""
+    """(P,) in the order of `VOICES`."""
 
     @classmethod
-    def untrained(cls, classes: list[str], *, aliases: AliasTable) -> "Fuser":
-        """A fuser that has seen no product: all names are trusted alike, and the weights are those of `SPEAKERS`."""
-        names = BrandNames(classes, aliases=aliases, redirects={})
+    def untrained(cls, classes: Sequence[str], *, aliases: AliasTable, rare: Sequence[str] = ()) -> "Fuser":
+        """A fuser that has seen no product: all names are trusted alike, and the weights are those of `VOICES`."""
+        names = BrandNames(classes, aliases=aliases, redirects={}, rare=rare)
         nothing = Counts.of(np.zeros(0, np.int64), labels=np.zeros(0, np.int64), num_names=len(names.names))
-        return cls(names=names, supplied=nothing, titled=nothing, weights=np.array([*SPEAKERS.values()]))
+        return cls(names=names, supplied=nothing, titled=nothing, weights=np.array([*VOICES.values()]))
 
     def with_trust(self, supplied: pl.Series, *, titles: pl.Series, labels: pl.Series, gold: bool) -> "Fuser":
         """Learn from training products which names can be trusted.
@@ -64,10 +66,12 @@ class Fuser:
             gold: whether the labels are gold, so that names may be learned to stand for others.
         """
         names, num_names = self.names, len(self.names.names)
-        said, true = names.said(supplied=supplied, titles=titles), names.ids_of(labels)
+        said, true = names.said(supplied=supplied, titles=titles), names.own_ids(labels)
         if gold:
-            redirects = find_redirects(said, labels=true, num_classes=names.num_classes, num_names=num_names)
-            names = names.redirected(redirects)
+            found = find_redirects(said, labels=true, names=names)
+            # A person's word stands against what the labels say.
+            persons = names.aliases.is_persons
+            names = names.redirected({name: to for name, to in found.items() if not persons(names.names[name])})
             said = names.said(supplied=supplied, titles=titles)
         return Fuser(
             names=names,
@@ -81,33 +85,30 @@ class Fuser:
 
         Args:
             candidates: of n products.
-            chosen: (n,) the true brands, by number.
+            chosen: (n,) the places of the true brands among them, the last where they are not.
             importance: (n,) how much each product counts.
-            strength: how firmly the weights are held to those of `SPEAKERS`.
+            strength: how firmly the weights are held to those of `VOICES`.
         """
         weights = fit_weights(
             candidates.inputs,
             valid=candidates.valid,
-            chosen=candidates.place_of(chosen),
+            chosen=chosen,
             importance=importance,
-            prior=np.array([*SPEAKERS.values()]),
+            prior=np.array([*VOICES.values()]),
             strength=strength,
         )
         return Fuser(names=self.names, supplied=self.supplied, titled=self.titled, weights=weights)
 
-    def knowing(self, aliases: AliasTable) -> "Fuser":
-        """The same fuser with another alias table, whose names are all among its own."""
+    def knowing(self, aliases: AliasTable, *, rare: Sequence[str]) -> "Fuser":
+        """The same fuser with another alias table and other rare labels; what it never met is trusted like the mean."""
         own = self.names
-        left = {row.effective for row in aliases.rows}
-        redirects = {name: meant for name, meant in own.redirects.items() if name in left}
-        names = BrandNames(own.names[: own.num_classes], aliases=aliases, redirects=redirects)
-        place = {name: number for number, name in enumerate(own.names)}
-        kept = np.array([place[name] for name in names.names])
+        names = BrandNames(own.names[: own.num_classes], aliases=aliases, redirects=own.redirects, rare=rare)
+        kept = np.array([own.own_id(name) for name in names.names])
         return replace(self, names=names, supplied=self.supplied.take(kept), titled=self.titled.take(kept))
 
     def canonical_of(self, supplied: pl.Series) -> Ids:
         """The name that each supplied brand stands for in the alias table, (n,); -1 where it is junk or unknown."""
-        return self.names.ids_of(self.names.aliases.canonical_of(supplied))
+        return self.names.own_ids(self.names.aliases.canonical_of(supplied))
 
     def candidates(self, products: ProductSet, *, head: TrainedHead) -> tuple[Candidates, Said]:
         """The candidates of n products, and what their texts name."""

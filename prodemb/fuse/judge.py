@@ -1,6 +1,7 @@
 """Judging: the fused brand beside the head alone and the baselines, by condition and by kind of product."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,16 @@ import polars as pl
 from rapidfuzz.fuzz import partial_ratio
 
 from prodemb.baselines import brand_lookups
-from prodemb.brands.aliases import AliasTable
 from prodemb.brands.normalise import normalise_brand
 from prodemb.compare import fit_rivals, judged_products, known_only
 from prodemb.features import supplied_column
-from prodemb.fuse.conditions import AS_SUPPLIED, conditions, true_names
+from prodemb.fuse.conditions import AS_SUPPLIED, conditions, true_names, without_strings_of
 from prodemb.fuse.fit import FuseConfig
-from prodemb.fuse.fuse import Fuser
+from prodemb.fuse.fuse import FusedAnswers, Fuser
+from prodemb.fuse.logit import Floats
 from prodemb.fuse.names import NO_NAME, Ids
 from prodemb.heads import TrainedHead
-from prodemb.metrics import Condition, Indices, evaluate
+from prodemb.metrics import Condition, Indices, calibration_error, evaluate
 from prodemb.product_set import ProductSet
 from prodemb.split import TEST
 from prodemb.train import Labelled, TrainConfig
@@ -28,60 +29,94 @@ _NOISY = 75.0
 
 
 def compare_brands(
-    data: Labelled, *, head: TrainedHead, fuser: Fuser, train: TrainConfig, config: FuseConfig
+    data: Labelled, *, head: TrainedHead, fuser: Fuser, train: TrainConfig, config: FuseConfig, min_confidence: float
 ) -> dict[str, Any]:
     """The fused answer beside the head alone and the baselines, as entries of the head's card.
 
-    On test products whose true brand is known, whether the head has it or not: as they were supplied, by what is
-    supplied and by how many examples a brand has; then without their supplied brand, and with a wrong one. In the last
-    two, spellings that only test products send are unknown, for a brand that is not sent cannot be learned from there.
+    On test products whose true brand is known, whether the head has it or not, in each of `prodemb.fuse.conditions`;
+    as supplied also by what is supplied and by how many examples a brand has.
+
+    Args:
+        min_confidence: from which on a brand is answered.
     """
     if not len(data.judged):
         return {}
     products, rows = judged_products(data, config=train)
     names = true_names(data, rows=rows)
     rivals = fit_rivals(data, config=train) if train.baselines.run else None
-    blind = fuser.knowing(without_test_strings(data, aliases=fuser.names.aliases))
+    known = without_strings_of(data, aliases=fuser.names.aliases, parts=[TEST])
+    blind = fuser.knowing(known, rare=fuser.names.rare)
     found: list[Condition] = []
     entries: dict[str, Any] = {}
-    true_ids = fuser.names.ids_of(names)
-    for name, some in conditions(products, chosen=true_ids, fuser=fuser, seed=config.seed):
+    chosen = fuser.names.own_ids(names)
+    for name, some in conditions(products, chosen=chosen, fuser=fuser, seed=config.seed):
         judge = fuser if name == AS_SUPPLIED else blind
-        truth = _truth(names, fuser=judge)
+        fused = judge.answer(some, head=head, k=5)
+        truth = _truth(names, fuser=judge, fused=fused)
         answers: dict[str, Indices] = {}
         if rivals is not None:
             rivals = rivals.with_lookups(brand_lookups(judge.names.names, canonical=judge.canonical_of))
             answers = rivals.answers(some)
-        answered = judge.answer(some, head=head, k=5)
-        answers |= {"head alone": head.answer(some.vectors, present=some.present), "prodemb": answered.top[:, 0]}
-        found.append(_condition(name, truth=truth, answers=answers))
+        answers |= {"head alone": head.answer(some.vectors, present=some.present), "prodemb": fused.top[:, 0]}
+        told = _Told(truth=truth, answers=answers, confidences=fused.probabilities[:, 0], least=min_confidence)
+        found.append(told.condition(name))
         if name == AS_SUPPLIED:
-            confidences = answered.probabilities[:, 0].astype(np.float64)
-            entries["fused"] = evaluate(truth, top=answered.top, confidences=confidences)
             kinds = _kinds(data, some, names=names, truth=truth, num_classes=len(head.card.labels))
             found += [
-                _condition(kind, truth=truth[where], answers=_taken(answers, where), group=group)
+                told.condition(kind, group=group, where=where)
                 for group, parts in kinds.items()
                 for kind, where in parts.items()
                 if where.any()
             ]
+            entries = _metrics(fused, truth=truth, num_classes=len(head.card.labels))
             if rivals is not None and len(data.test):
                 entries["baselines"] = known_only(rivals, data=data, products=products, rows=rows)
     return entries | {"conditions": tuple(found)}
 
 
-def _truth(names: pl.Series, *, fuser: Fuser) -> Ids:
-    """The numbers of the true brands, (n,); one that no answer equals where nothing knows of the brand."""
-    named = fuser.names.ids_of(names)
-    return np.where(named == NO_NAME, len(fuser.names.names) + len(names), named)
+def _metrics(fused: FusedAnswers, *, truth: Ids, num_classes: int) -> dict[str, Any]:
+    """The figures of the fused answer on all products, and on those of a class that the head has."""
+    confidences, known = fused.probabilities[:, 0].astype(np.float64), truth < num_classes
+    entries = {"fused": evaluate(truth, top=fused.top, confidences=confidences)}
+    if known.any():
+        entries["fused_known"] = evaluate(truth[known], top=fused.top[known], confidences=confidences[known])
+    return entries
 
 
-def without_test_strings(data: Labelled, *, aliases: AliasTable) -> AliasTable:
-    """The alias table without the strings that only products of the test part send."""
-    supplied = data.shard_set.frame([supplied_column("brand")]).to_series()
-    tested = set(supplied.filter(pl.Series(data.parts == TEST)).drop_nulls().to_list())
-    others = set(supplied.filter(pl.Series(data.parts != TEST)).drop_nulls().to_list())
-    return AliasTable(row for row in aliases.rows if row.supplied not in tested or row.supplied in others)
+def _truth(names: pl.Series, *, fuser: Fuser, fused: FusedAnswers) -> Ids:
+    """The numbers of the true brands, (n,); one that no answer equals where nothing names the brand."""
+    num_names = len(fuser.names.names)
+    ids = fuser.names.ids_with(names, new_names=fused.names[num_names:])
+    return np.where(ids == NO_NAME, len(fused.names), ids)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """What all methods said of n products in one condition."""
+
+    truth: Ids
+    answers: Mapping[str, Indices]
+    confidences: Floats
+    """(n,) of the fused answer."""
+    least: float
+
+    def condition(
+        self, name: str, *, group: str | None = None, where: npt.NDArray[np.bool_] | None = None
+    ) -> Condition:
+        """The figures, of some of the products where `where` (n,) says so."""
+        some = np.ones(len(self.truth), dtype=np.bool_) if where is None else where
+        truth, confidences = self.truth[some], self.confidences[some].astype(np.float64)
+        right = {method: answer[some] == truth for method, answer in self.answers.items()}
+        sure = (confidences >= self.least) & (self.answers["prodemb"][some] != NO_NAME)
+        return Condition(
+            group=group,
+            name=name,
+            num_products=len(truth),
+            top1={method: float(is_right.mean()) for method, is_right in right.items()},
+            answered=float(sure.mean()),
+            precision=float(right["prodemb"][sure].mean()) if sure.any() else None,
+            ece=calibration_error(confidences, correct=right["prodemb"]),
+        )
 
 
 def _kinds(
@@ -115,12 +150,3 @@ def _likeness(supplied: str, *, name: str) -> float:
     if supplied.strip().lower() == name.lower():
         return 100.0
     return min(99.0, partial_ratio(normalise_brand(supplied), normalise_brand(name)))
-
-
-def _condition(name: str, *, truth: Ids, answers: Mapping[str, Indices], group: str | None = None) -> Condition:
-    right = {method: float((answer == truth).mean()) for method, answer in answers.items()}
-    return Condition(group=group, name=name, num_products=len(truth), top1=right)
-
-
-def _taken(answers: Mapping[str, Indices], where: npt.NDArray[np.bool_]) -> dict[str, Indices]:
-    return {method: answer[where] for method, answer in answers.items()}

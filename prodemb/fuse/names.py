@@ -1,6 +1,6 @@
 """All the names that can be the brand of a product, and which of them its supplied brand and its title name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ import polars as pl
 from prodemb.brands.aliases import AliasTable
 from prodemb.brands.evidence import Title, fold_titles
 from prodemb.brands.junk import UNBRANDED, UNKNOWN
-from prodemb.brands.normalise import normalise_brand, tidy_spelling, words_of
+from prodemb.brands.normalise import normalise_brand, tidy_spelling
 from prodemb.brands.titles import TitleMatches, TitleNames
 from prodemb.brands.vocabulary import LEGAL_SUFFIXES
 
@@ -30,55 +30,84 @@ class Said:
     """(n,) whether that name was known before."""
     in_title: npt.NDArray[np.bool_]
     """(n,) whether the supplied brand stands in the title, as it is spelled or in another spelling."""
+    has_title: npt.NDArray[np.bool_]
+    """(n,)."""
     titles: TitleMatches
     """The names in the titles."""
     new_names: tuple[str, ...] = field(default=())
     """Names of supplied strings that nobody has seen before; their numbers follow those of the known names."""
 
+    def is_contradicted(self) -> npt.NDArray[np.bool_]:
+        """(n,) whether the title names other brands and not the supplied one."""
+        return (self.supplied >= 0) & ~self.in_title & np.asarray((self.titles.names >= 0).any(axis=1))
+
 
 class BrandNames:
-    """The names of brands, numbered: the head's classes first, then UNBRANDED, then the alias table's other brands."""
+    """The names of brands, numbered: the head's classes, labels too rare for it, UNBRANDED, other canonical brands."""
 
-    def __init__(self, classes: Sequence[str], *, aliases: AliasTable, redirects: Mapping[str, str]) -> None:
-        """Number the names.
+    def __init__(
+        self,
+        classes: Sequence[str],
+        *,
+        aliases: AliasTable,
+        redirects: Mapping[str, str],
+        rare: Sequence[str] = (),
+    ) -> None:
+        """Number the names; of several in spellings of one key the first.
 
         Args:
             classes: the head's, in its order.
-            aliases: what supplied strings stand for. Names that differ from a class in spelling alone are that class.
+            rare: labels of so few products that the head has no class for them.
+            aliases: what supplied strings stand for.
             redirects: names that stand for others among these, as `find_redirects` learns them.
         """
         self.aliases = aliases
-        self.redirects = dict(redirects)
+        self.rare = tuple(rare)
         self.num_classes = len(classes)
-        self.names = [*classes, UNBRANDED]
-        self._ids: dict[str, int] = {}
-        for number, name in enumerate(classes):
-            self._ids.setdefault(_key(name), number)
-        self._ids[_key(UNBRANDED)] = len(classes)
-        for name in sorted({row.effective for row in aliases.rows} - {UNKNOWN, UNBRANDED}):
-            if _key(name) not in self._ids:
-                self._ids[_key(name)] = len(self.names)
+        self.names = list(classes)
+        self._own = {_key(name): number for number, name in reversed(list(enumerate(classes)))}
+        for name in (*rare, UNBRANDED, *sorted({row.effective for row in aliases.rows} - {UNKNOWN, UNBRANDED})):
+            if self._own.setdefault(_key(name), len(self.names)) == len(self.names):
                 self.names.append(name)
+        numbers = {self.own_id(name): self.own_id(meant) for name, meant in redirects.items()}
+        self._meant = np.arange(len(self.names))
+        self._meant[[name for name in numbers if name != NO_NAME]] = [
+            name if meant == NO_NAME else meant for name, meant in numbers.items() if name != NO_NAME
+        ]
+        self.redirects = {
+            self.names[name]: self.names[meant] for name, meant in enumerate(self._meant.tolist()) if name != meant
+        }
         self._titles = TitleNames(self._spellings())
-        for name, meant in self.redirects.items():
-            self._ids[_key(name)] = self._ids[_key(meant)]
-        self._meant = np.array([self.id_of(name) for name in self.names], dtype=np.int64)
 
     def redirected(self, redirects: Mapping[int, int]) -> "BrandNames":
         """The same names, some of which stand for others; numbers to numbers."""
         named = {self.names[name]: self.names[meant] for name, meant in redirects.items()}
-        return BrandNames(self.names[: self.num_classes], aliases=self.aliases, redirects=named)
+        return BrandNames(self.names[: self.num_classes], aliases=self.aliases, redirects=named, rare=self.rare)
 
-    def id_of(self, name: str) -> int:
-        """The number of a name in any spelling; -1 where it is none of these."""
-        return self._ids.get(_key(name), NO_NAME)
+    def own_id(self, name: str) -> int:
+        """The number of a name in any spelling, itself; -1 where it is none of these."""
+        return self._own.get(_key(name), NO_NAME)
 
-    def ids_of(self, names: pl.Series) -> Ids:
-        """`id_of` for a column, (n,); -1 where it is null too."""
+    def own_ids(self, names: pl.Series) -> Ids:
+        """`own_id` for a column, (n,); -1 where it is null too. Truth is told in these: nothing learned is in them."""
         column = names.cast(pl.String)
         distinct = column.unique().drop_nulls()
-        numbers = pl.Series([self.id_of(name) for name in distinct], dtype=pl.Int64)
+        numbers = pl.Series([self.own_id(name) for name in distinct], dtype=pl.Int64)
         return column.replace_strict(distinct, numbers, default=NO_NAME, return_dtype=pl.Int64).to_numpy()
+
+    def id_of(self, name: str) -> int:
+        """The number of what a name stands for; -1 where it is none of these."""
+        number = self.own_id(name)
+        return number if number == NO_NAME else int(self._meant[number])
+
+    def ids_with(self, names: pl.Series, *, new_names: Sequence[str]) -> Ids:
+        """`own_ids` of true brands, among them those that only some supplied strings name (`Said.new_names`)."""
+        extra = {_key(name): len(self.names) + place for place, name in enumerate(new_names)}
+        found = self.own_ids(names)
+        rows = np.flatnonzero(found == NO_NAME)
+        ids = found.copy()
+        ids[rows] = [extra.get(_key(name), NO_NAME) if name else NO_NAME for name in names.gather(rows)]
+        return ids
 
     def said(self, *, supplied: pl.Series, titles: pl.Series) -> Said:
         """What the texts of n products name.
@@ -88,7 +117,7 @@ class BrandNames:
             titles: (n,) string; null where there is none.
         """
         distinct = supplied.cast(pl.String).unique(maintain_order=True).drop_nulls()
-        new_names: dict[str, int] = {}
+        new_names: dict[str, tuple[int, str]] = {}
         numbers = [self._number(text, new_names=new_names) for text in distinct]
         names = pl.Series([number for number, _ in numbers], dtype=pl.Int64)
         known = pl.Series([is_known for _, is_known in numbers], dtype=pl.Boolean)
@@ -100,17 +129,20 @@ class BrandNames:
             supplied=ids,
             is_known=column.replace_strict(distinct, known, default=False, return_dtype=pl.Boolean).to_numpy(),
             in_title=(ids >= 0) & (spelled | (found.names == ids[:, None]).any(axis=1)),
+            has_title=(titles.cast(pl.String).fill_null("").str.strip_chars() != "").to_numpy(),
             titles=found,
-            new_names=tuple(new_names),
+            new_names=tuple(name for _, name in new_names.values()),
         )
 
     def _meant_by(self, found: TitleMatches) -> TitleMatches:
         """The matches with the names that the found ones stand for."""
         names, inside = (np.where(some >= 0, self._meant[some], NO_NAME) for some in (found.names, found.inside))
+        earlier = np.tril(np.ones((names.shape[1], names.shape[1]), dtype=np.bool_), k=-1)
+        names[((names[:, :, None] == names[:, None, :]) & earlier).any(axis=2)] = NO_NAME
         # What a longer name stands for is not inside it ("Casio" in "Casio Edifice").
         return TitleMatches(names=names, places=found.places, inside=np.where(inside == names, NO_NAME, inside))
 
-    def _number(self, supplied: str, *, new_names: dict[str, int]) -> tuple[int, bool]:
+    def _number(self, supplied: str, *, new_names: dict[str, tuple[int, str]]) -> tuple[int, bool]:
         """The number of what a supplied string stands for, and whether that was known before."""
         verdict = self.aliases.verdict(supplied)
         if verdict is not None:
@@ -119,28 +151,33 @@ class BrandNames:
         number = self.id_of(name)
         if number != NO_NAME or not name:
             return number, number != NO_NAME
-        return len(self.names) + new_names.setdefault(name, len(new_names)), False
+        number, _ = new_names.setdefault(_key(name), (len(self.names) + len(new_names), name))
+        return number, False
 
     def _spellings(self) -> dict[str, int]:
-        """Folded words to numbers, for the search in titles; where two names are spelled alike, a class comes first."""
+        """Folded words to numbers, for the search in titles; where two names are spelled alike, the first."""
+        known = [(name, number) for number, name in enumerate(self.names) if name != UNBRANDED]
+        numbers = {name: self.own_id(name) for name in {row.effective for row in self.aliases.rows}}
+        known += [
+            (row.supplied, numbers[row.effective])
+            for row in self.aliases.rows
+            if row.effective not in (UNKNOWN, UNBRANDED)
+        ]
+        folded = fold_titles(pl.Series([text for text, _ in known], dtype=pl.String))
         found: dict[str, int] = {}
-        for number, name in enumerate(self.names):
-            if name != UNBRANDED:
-                _add(found, name, number=number)
-        for row in self.aliases.rows:
-            if row.effective not in (UNKNOWN, UNBRANDED):
-                _add(found, row.supplied, number=self.id_of(row.effective))
+        for words, (_, number) in zip(folded, known, strict=True):
+            for spelled in _with_and_without_legal_form(words):
+                found.setdefault(spelled, number)
         return found
 
 
-def _add(found: dict[str, int], name: str, *, number: int) -> None:
-    """Add a name's folded words, with and without a legal form at its end."""
-    words = words_of(name)
+def _with_and_without_legal_form(words: str) -> Iterator[str]:
+    """Folded words, and the same without the legal forms at their end."""
     while words:
-        found.setdefault(" ".join(words), number)
-        if len(words) == 1 or words[-1] not in LEGAL_SUFFIXES:
+        yield words
+        words, _, last = words.rpartition(" ")
+        if last not in LEGAL_SUFFIXES:
             break
-        words = words[:-1]
 
 
 def _key(name: str) -> str:

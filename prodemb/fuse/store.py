@@ -11,7 +11,7 @@ from prodemb.brands.aliases import AliasRow, AliasTable
 from prodemb.config import Config
 from prodemb.errors import HeadError
 from prodemb.files import read_json, replacing, sha256_of, write_json
-from prodemb.fuse.candidates import SPEAKERS
+from prodemb.fuse.candidates import VOICES
 from prodemb.fuse.fuse import Fuser
 from prodemb.fuse.names import BrandNames
 from prodemb.fuse.trust import Counts
@@ -39,7 +39,7 @@ def save_fuser(folder: Path, fuser: Fuser) -> str:
     with replacing(folder / NAMES_NAME) as temporary:
         _names_frame(fuser).write_parquet(temporary)
     card = FuserCard(
-        weights=dict(zip(SPEAKERS, fuser.weights.tolist(), strict=True)),
+        weights=dict(zip(VOICES, fuser.weights.tolist(), strict=True)),
         names_sha256=sha256_of(folder / NAMES_NAME),
         aliases_sha256=sha256_of(folder / ALIASES_NAME),
     )
@@ -69,14 +69,15 @@ def load_fuser(folder: Path, *, card: HeadCard) -> Fuser:
                 f"{folder / name}: found {is_hash[:12] or 'nothing'}, wanted {wanted[name][:12]}: altered, or its "
                 "training was cut short; train again"
             )
-    if list(found.weights) != list(SPEAKERS):
+    if list(found.weights) != list(VOICES):
         raise HeadError(f"{path}: was made by another version of prodemb; train again")
     frame = pl.read_parquet(folder / NAMES_NAME)
     rows = pl.read_parquet(folder / ALIASES_NAME).iter_rows()
     aliases = AliasTable(AliasRow(supplied, canonical, products=products) for supplied, canonical, products in rows)
     redirects = frame.drop_nulls("meant").select("name", "meant").iter_rows()
     classes = [label.name for label in card.labels if isinstance(label, BrandLabel)]
-    known = BrandNames(classes, aliases=aliases, redirects=dict(redirects))
+    rare = frame.filter("is_rare")["name"].to_list()
+    known = BrandNames(classes, aliases=aliases, redirects=dict(redirects), rare=rare)
     if known.names != frame["name"].to_list():
         raise HeadError(f"{folder / NAMES_NAME}: its names are not those of the head and its alias table; train again")
     return Fuser(
@@ -90,9 +91,11 @@ def load_fuser(folder: Path, *, card: HeadCard) -> Fuser:
 def _names_frame(fuser: Fuser) -> pl.DataFrame:
     """One row a name, in their order, with what it stands for where that is another, and how it fared."""
     names = fuser.names
+    rare = set(names.rare)
     return pl.DataFrame(
         {
             "name": names.names,
+            "is_rare": [name in rare for name in names.names],
             "meant": [names.redirects.get(name) for name in names.names],
             "supplied_met": fuser.supplied.met,
             "supplied_right": fuser.supplied.right,

@@ -7,7 +7,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.fuse.names import NO_NAME, Ids, Said
+from prodemb.brands.normalise import words_of
+from prodemb.fuse.names import NO_NAME, BrandNames, Ids, Said
 
 _PRIOR = 4.0
 """Products that the mean over all names counts for, beside those of one name."""
@@ -45,8 +46,9 @@ class Counts:
         )
 
     def take(self, names: Ids) -> "Counts":
-        """Those of some names."""
-        return Counts(met=self.met[names], right=self.right[names])
+        """Those of some names; none for a name of number -1."""
+        known = names >= 0
+        return Counts(met=np.where(known, self.met[names], 0), right=np.where(known, self.right[names], 0))
 
     def log_odds(self) -> npt.NDArray[np.float32]:
         """(m + 1,) the log odds that the name is the label, drawn to the mean of all; last that of a name not met."""
@@ -57,24 +59,36 @@ class Counts:
         return np.asarray(np.log(share / (1 - share)), dtype=np.float32)
 
 
-def find_redirects(said: Said, *, labels: Ids, num_classes: int, num_names: int) -> Mapping[int, int]:
-    """Names that stand for a class of another name, as the products that carry both say ("Casio Edifice": Casio).
+def find_redirects(said: Said, *, labels: Ids, names: BrandNames) -> Mapping[int, int]:
+    """Names that stand for a class which they begin with or that they begin ("Casio Edifice": Casio), by their labels.
 
-    Only names that are no class themselves; numbers to numbers.
+    Only names that no label bears; those whose products carry one and the same label, with very few exceptions.
 
     Args:
-        said: what supplied brands and titles of n training products name.
-        labels: (n,) the gold names.
+        said: what supplied brands and titles name, of n training products.
+        labels: (n,) the gold names, by number.
+
+    Returns:
+        Numbers to numbers of classes.
     """
+    first_free = names.num_classes + len(names.rare)
     ids = np.concatenate([said.supplied[:, None], said.titles.names[:, :1]], axis=1)
     # A product that names it twice is one product.
     ids[ids[:, 0] == ids[:, 1], 1] = NO_NAME
-    rows, columns = np.nonzero((ids >= num_classes) & (ids < num_names) & (labels[:, None] >= 0))
+    is_class = (labels >= 0) & (labels < names.num_classes)
+    rows, columns = np.nonzero((ids >= first_free) & (ids < len(names.names)) & is_class[:, None])
     met, meant = ids[rows, columns], labels[rows]
     pairs, counts = np.unique(np.stack([met, meant], axis=1), axis=0, return_counts=True)
-    total = np.bincount(met, minlength=num_names)
+    total = np.bincount(ids[(ids >= 0) & (ids < len(names.names))], minlength=len(names.names))
     return {
         int(name): int(label)
         for (name, label), count in zip(pairs, counts, strict=True)
-        if name != label and count >= _LEAST and count >= _SURE * total[name]
+        if count >= _LEAST and count >= _SURE * total[name] and _are_related(names.names[name], names.names[label])
     }
+
+
+def _are_related(first: str, second: str) -> bool:
+    """Whether one of two names begins with the words of the other."""
+    words, others = words_of(first), words_of(second)
+    length = min(len(words), len(others))
+    return length > 0 and words[:length] == others[:length]

@@ -20,15 +20,15 @@ from report import headline, machine, table
 from prodemb.brands.alias_file import read_aliases
 from prodemb.brands.aliases import AliasTable
 from prodemb.features import BRAND_FEATURES
-from prodemb.fuse.conditions import AS_SUPPLIED, conditions, true_names
+from prodemb.fuse.conditions import AS_SUPPLIED, conditions, true_names, without_strings_of
 from prodemb.fuse.fit import fit_fuser
-from prodemb.fuse.judge import without_test_strings
 from prodemb.fuse.names import BrandNames, Said
 from prodemb.heads import TrainedHead
 from prodemb.labels import brand_labels
 from prodemb.pipeline import Pipeline, read_pipeline
 from prodemb.product_set import read_products
 from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.split import TEST
 from prodemb.train import Labelled, load_labelled, train_head
 
 
@@ -77,7 +77,7 @@ def judge(
     products = read_products(data.shard_set, features=data.features, rows=data.judged)
     names = true_names(data, rows=data.judged)
     fuser = fit_fuser(data, head=head, aliases=aliases, config=pipeline.fuse)
-    blind = fuser.knowing(without_test_strings(data, aliases=aliases))
+    blind = fuser.knowing(without_strings_of(data, aliases=aliases, parts=[TEST]), rare=fuser.names.rare)
     rates = {}
     for name, some in conditions(products, chosen=fuser.names.ids_of(names), fuser=fuser, seed=pipeline.fuse.seed):
         answering = fuser if name == AS_SUPPLIED else blind

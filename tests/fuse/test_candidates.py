@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 
 from prodemb.brands.aliases import AliasTable
-from prodemb.fuse.candidates import SPEAKERS, Candidates, ask_head, list_candidates, said_classes
+from prodemb.fuse.candidates import VOICES, Candidates, list_candidates, said_classes
 from prodemb.fuse.fuse import Fuser
+from prodemb.fuse.head_says import ask_head
 from prodemb.fuse.names import BrandNames
 from prodemb.heads import TrainedHead
 from prodemb.product_set import ProductSet, read_products
@@ -24,11 +25,11 @@ def test_the_head_is_asked_with_and_without_the_supplied_brand(shard_set: ShardS
     for way, seen in enumerate((products, without)):
         log = head.log_probabilities(*_tensors(seen.vectors), present=_tensors(seen.present)[0]).numpy()
         there = seen.present.any(axis=1)
-        assert np.allclose(said.asked[there, 1:, way], np.log(np.exp(log[there, :4]) + 0.01), atol=1e-5)
+        assert np.allclose(said.asked_log[there, 1:, way], np.log(np.exp(log[there, :4]) + 0.01), atol=1e-5)
         best = said.best[:, way * 5]
         assert (best[there] == log[there].argmax(axis=1)).all()
         assert (best[~there] == -1).all()
-    assert (said.asked[:, 0] == 0).all()
+    assert (said.asked_log[:, 0] == 0).all()
 
 
 def test_each_name_is_listed_once_and_none_comes_last(
@@ -37,7 +38,7 @@ def test_each_name_is_listed_once_and_none_comes_last(
     products = products_of(shard_set, head)
     fuser = Fuser.untrained([label.name for label in head.card.labels], aliases=aliases)  # type: ignore[union-attr]
     candidates, said = fuser.candidates(products, head=head)
-    assert candidates.inputs.shape == (*candidates.names.shape, len(SPEAKERS))
+    assert candidates.inputs.shape == (*candidates.names.shape, len(VOICES))
     assert np.isfinite(candidates.inputs).all()
     assert candidates.valid[:, -1].all()
     for names, valid in zip(candidates.names, candidates.valid, strict=True):
@@ -59,7 +60,7 @@ def test_voices_speak_for_the_names_they_name(head: TrainedHead) -> None:
     found = list_candidates(said, head=answered, num_classes=2, supplied_odds=odds, title_odds=odds)
 
     def speak(product: int, place: int, voice: str) -> float:
-        return float(found.inputs[product, place, list(SPEAKERS).index(voice)])
+        return float(found.inputs[product, place, list(VOICES).index(voice)])
 
     assert [names.names[name] for name in found.names[0][found.valid[0]][:-1]] == ["Norvik", "Lumo"]
     assert speak(0, 0, "supplied") == speak(0, 1, "title") == speak(0, 1, "title: at its start") == 1

@@ -12,7 +12,7 @@ from prodemb.train import Labelled
 def test_wrong_brands_are_wrong(data: Labelled, fuser: Fuser) -> None:
     rows = np.flatnonzero(data.parts == VALIDATION)
     products = read_products(data.shard_set, features=data.features, rows=rows)
-    chosen = fuser.names.ids_of(true_names(data, rows=rows))
+    chosen = fuser.names.own_ids(true_names(data, rows=rows))
     seen = dict(conditions(products, chosen=chosen, fuser=fuser, seed=0))
     assert seen[WITHHELD].supplied["supplied_brand"].null_count() == len(rows)
     assert not seen[WITHHELD].present[:, data.features.index("brand")].any()

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from prodemb.brands.aliases import AliasTable
-from prodemb.fuse.candidates import SPEAKERS
+from prodemb.fuse.candidates import VOICES
 from prodemb.fuse.fit import FuseConfig, fit_fuser
 from prodemb.fuse.fuse import SOURCES, Fuser
 from prodemb.heads import TrainedHead
@@ -56,7 +56,7 @@ def test_without_gold_labels_supplied_brands_are_learned_from(
     labels = replace(data.all_labels, index=index, gold=np.zeros(len(index), bool))
     fitted = fit_fuser(replace(data, all_labels=labels), head=head, aliases=aliases, config=FuseConfig())
     assert not fitted.names.redirects
-    assert dict(zip(SPEAKERS, fitted.weights, strict=True))["supplied"] > 1
+    assert dict(zip(VOICES, fitted.weights, strict=True))["supplied"] > 1
 
 
 def test_without_validation_products_the_weights_are_those_given(
@@ -64,4 +64,4 @@ def test_without_validation_products_the_weights_are_those_given(
 ) -> None:
     few = replace(data, parts=np.zeros_like(data.parts))
     fitted = fit_fuser(few, head=head, aliases=aliases, config=FuseConfig())
-    assert fitted.weights.tolist() == list(SPEAKERS.values())
+    assert fitted.weights.tolist() == list(VOICES.values())

@@ -9,7 +9,7 @@ from prodemb.train import Labelled, TrainConfig
 
 
 def test_the_fused_brand_beats_every_voice_in_every_condition(data: Labelled, head: TrainedHead, fuser: Fuser) -> None:
-    found = compare_brands(data, head=head, fuser=fuser, train=TrainConfig(), config=FuseConfig())
+    found = compare_brands(data, head=head, fuser=fuser, train=TrainConfig(), config=FuseConfig(), min_confidence=0.5)
     by_name = {condition.name: condition for condition in found["conditions"]}
     assert next(iter(by_name)) == AS_SUPPLIED
     assert list(by_name)[-2:] == [WITHHELD, WRONG]

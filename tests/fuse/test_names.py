@@ -25,7 +25,7 @@ def say(*texts: tuple[str | None, str | None], names: BrandNames = NAMES) -> Sai
 def test_classes_come_first_and_spellings_are_one_name() -> None:
     assert NAMES.names == ["Lee", "NIKE", "UNBRANDED", "Lee Cooper"]
     assert [NAMES.id_of(name) for name in ("nike", "Nike®", "LEE", "lee cooper", "Puma", "")] == [1, 1, 0, 3, -1, -1]
-    assert NAMES.ids_of(pl.Series(["lee", None, "Puma", "Nike"])).tolist() == [0, -1, -1, 1]
+    assert NAMES.own_ids(pl.Series(["lee", None, "Puma", "Nike"])).tolist() == [0, -1, -1, 1]
 
 
 def test_supplied_strings_stand_for_names() -> None:

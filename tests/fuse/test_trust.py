@@ -32,11 +32,19 @@ def test_without_products_all_names_are_alike() -> None:
 
 
 def test_lines_that_always_carry_one_label_stand_for_it() -> None:
-    aliases = AliasTable([AliasRow(text, text) for text in ("Casio Edifice", "Casio Baby", "Once", "Both")])
+    aliases = AliasTable(
+        [AliasRow(text, text, decided=text) for text in ("Casio Edifice", "Casio Baby", "Once", "Both")]
+    )
     names = BrandNames(["Casio", "Seiko"], aliases=aliases, redirects={})
-    rows = [("Casio Edifice", 0)] * 5 + [("Casio Baby", 0)] * 3 + [("Casio Baby", 1)] * 2 + [("Once", 0), ("Seiko", 0)]
+    rows = (
+        [("Casio Edifice", 0)] * 5
+        + [("Casio Baby", 0)] * 3
+        + [("Casio Baby", 1)] * 2
+        + [("Once", 0), ("Seiko", 0)]
+        + [("Fresh", 1)] * 5
+    )
     supplied = pl.Series([text for text, _ in rows])
     said = names.said(supplied=supplied, titles=pl.Series([f"{text} watch" for text, _ in rows]))
     labels = np.array([label for _, label in rows])
-    found = find_redirects(said, labels=labels, num_classes=2, num_names=len(names.names))
+    found = find_redirects(said, labels=labels, names=names)
     assert {names.names[name]: names.names[meant] for name, meant in found.items()} == {"Casio Edifice": "Casio"}
