@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from prodemb.brands.vocabulary import COLOURS, COLOURS_OR_NAMES, SIZES
+
 TRAIN, VALIDATION, TEST = 0, 1, 2
 """The parts of a split, as `split_of` numbers them."""
 
@@ -15,24 +17,34 @@ TEST_PERCENT = 10
 
 Parts = npt.NDArray[np.uint8]
 
-_NOT_ALPHANUMERIC = r"[^\p{L}\p{M}\p{N}]+"
+_BETWEEN_WORDS = r"[^\p{L}\p{M}\p{N}]+"
+_ACCENTS = r"[\u0300-\u036f]"
+"""Of Latin, Greek and Cyrillic letters once they are taken apart; the vowel signs of other scripts stay."""
+_OF_VARIANTS = rf"\b(?:{'|'.join(sorted(COLOURS | COLOURS_OR_NAMES | SIZES, key=len, reverse=True))})\b"
+"""Words that tell variants of one product apart."""
 
 
 def split_of(titles: pl.Series, product_ids: pl.Series) -> Parts:
     """The part of each product, (n,) uint8: `TRAIN` (80 %), `VALIDATION` (10 %) or `TEST` (10 %).
 
     It is a hash of the product's group, so it stays the same when rows are added, removed or reordered, and products
-    of one title (offers of several partners, repeated rows) fall into the same part. A group is the title in NFKC,
-    lower case, letters, marks and digits only; where that leaves nothing, it is the product's id.
+    of one group (offers of several partners, repeated rows, the same shirt in another colour or size) fall into the
+    same part. A group is the set of the title's words, in whatever order, case and accents, without colours and sizes;
+    the colours too where there is nothing else, and the product's id where there is no word.
 
     Args:
         titles: (n,) string, null where there is none.
         product_ids: (n,) string, not null.
     """
-    keys = titles.cast(pl.String).str.normalize("NFKC").str.to_lowercase().str.replace_all(_NOT_ALPHANUMERIC, "")
-    # A key has no blank, so that an id behind one is a group of its own.
-    groups = pl.select(pl.when(keys.fill_null("") == "").then(" " + product_ids.cast(pl.String)).otherwise(keys))
-    percents = _hashes(groups.to_series().to_list()) % 100
+    folded = titles.cast(pl.String).fill_null("").str.to_lowercase().str.normalize("NFKD").str.replace_all(_ACCENTS, "")
+    texts = folded.str.normalize("NFC").str.replace_all(_BETWEEN_WORDS, " ").str.strip_chars()
+    own = texts.str.replace_all(_OF_VARIANTS, " ").str.strip_chars()
+    frame = pl.DataFrame({"all": texts, "own": own, "id": product_ids.cast(pl.String)})
+    words = pl.when(pl.col("own") == "").then("all").otherwise("own").str.extract_all(r"\S+").list.unique().list.sort()
+    key = words.list.join(" ")
+    # A key begins with no blank, so that an id behind one is a group of its own.
+    groups = frame.select(pl.when(key == "").then(" " + pl.col("id")).otherwise(key)).to_series()
+    percents = _hashes(groups.to_list()) % 100
     return np.select(
         [percents < TEST_PERCENT, percents < TEST_PERCENT + VALIDATION_PERCENT],
         [np.uint8(TEST), np.uint8(VALIDATION)],

@@ -17,7 +17,7 @@ def split(titles: list[str | None], ids: list[str] | None = None) -> list[int]:
 
 def test_the_parts_are_the_same_forever() -> None:
     titles = ["Nike Air Zoom", "Mug", None, "Größe 42", "कुर्ता", "12", "Mug 3", "Sari"]
-    assert split(titles) == [0, 0, 2, 0, 0, 0, 0, 0]
+    assert split(titles) == [0, 0, 2, 1, 0, 0, 0, 0]
 
 
 def test_the_shares_are_80_10_10() -> None:
@@ -31,6 +31,21 @@ def test_products_of_one_title_stay_together() -> None:
     spellings = ["Nike Air-Zoom 42!", "NIKE air zoom 42", "  nike  AIR zoom, 42", "Nike Air Zoom 42"]
     for number in range(40):
         assert len(set(split([f"{text} {number}" for text in spellings]))) == 1
+
+
+def test_variants_of_one_product_stay_together() -> None:
+    variants = ["Puma Men White T-shirt", "puma men t-shirt, black XL", "T-Shirt Puma men doré", "Puma men T-shirt"]
+    for number in range(40):
+        assert len(set(split([f"{text} {number}" for text in variants]))) == 1
+    apart = [
+        f"{whom} {kind} {number}" for whom in ("Men", "Women") for kind in ("shirt", "mug") for number in range(50)
+    ]
+    assert len(set(split(apart))) == 3
+
+
+def test_titles_of_colours_alone_are_not_one_product() -> None:
+    colours = ["red", "noir", "blue", "white", "or", "gelb", "teal", "mauve", "navy", "beige", "lilac", "gold", "XL"]
+    assert len(set(split([f"{one} {two}" for one in colours for two in colours]))) == 3
 
 
 def test_without_a_title_the_id_decides() -> None:
