@@ -242,7 +242,7 @@ labels, config, brand = brand_labels(shard_set, canonical_of=lambda column: colu
 data = load_labelled(shard_set, labels=labels, config=config, device=torch.device("cpu"))
 head = train_head(data, config=config, aggregate=AggregateConfig(), head=HeadConfig())
 fuser = fit_fuser(data, head=head, aliases=AliasTable([]), config=FuseConfig())
-found = compare_brands(data, head=head, fuser=fuser, train=config, config=FuseConfig())
+found = compare_brands(data, head=head, fuser=fuser, train=config, config=FuseConfig(), min_confidence=0.5)
 save_head(brand, head.with_card(**found, fuser_sha256=save_fuser(brand, fuser)))
 head = load_head(brand)
 report = score(

@@ -79,13 +79,13 @@ def judge(
     fuser = fit_fuser(data, head=head, aliases=aliases, config=pipeline.fuse)
     blind = fuser.knowing(without_strings_of(data, aliases=aliases, parts=[TEST]), rare=fuser.names.rare)
     rates = {}
-    for name, some in conditions(products, chosen=fuser.names.ids_of(names), fuser=fuser, seed=pipeline.fuse.seed):
+    for name, some in conditions(products, chosen=fuser.names.own_ids(names), fuser=fuser, seed=pipeline.fuse.seed):
         answering = fuser if name == AS_SUPPLIED else blind
         if fused:
             answers = answering.answer(some, head=head, k=1).top[:, 0]
         else:
             answers = head.answer(some.vectors, present=some.present)
-        truth = answering.names.ids_of(names)
+        truth = answering.names.own_ids(names)
         rates[name] = float(np.mean((answers == truth) & (truth >= 0)))
     return rates
 

@@ -202,6 +202,7 @@ def test_half_precision_gives_about_the_same_curve(
     tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog = write_catalog(tmp_path)
+    monkeypatch.setattr("prodemb.finetune.step.fastest_dtype", lambda _device: torch.float32)
     full = run(catalog, tiny_clip, tmp_path / "full", epochs=1)
     monkeypatch.setattr("prodemb.finetune.step.fastest_dtype", lambda _device: torch.bfloat16)
     half = run(catalog, tiny_clip, tmp_path / "half", epochs=1)
