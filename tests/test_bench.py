@@ -110,5 +110,5 @@ def test_what_each_source_adds_to_the_brand(tmp_path: Path) -> None:
     figures = bench("brand_evidence.py", "--pipeline", str(pipeline), "--json")["figures"]
     assert list(figures)[:3] == ["head on CLIP", "  and the supplied brand (CLIP)", "  and the title (CLIP)"]
     for rates in figures.values():
-        assert list(rates) == ["as supplied", "brand withheld", "wrong brand supplied"]
+        assert list(rates) == ["as supplied", "unseen spellings", "brand withheld", "wrong brand supplied"]
         assert all(0 <= rate <= 1 for rate in rates.values())
