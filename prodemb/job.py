@@ -15,7 +15,8 @@ import pyarrow as pa
 from prodemb import __version__
 from prodemb.brands.alias_file import read_aliases, write_aliases
 from prodemb.brands.aliases import AliasTable
-from prodemb.brands.canonicalise import BrandsConfig, canonicalise
+from prodemb.brands.canonicalise import canonicalise
+from prodemb.brands.config import BrandsConfig
 from prodemb.brands.counts import count_supplied
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.taxonomy import Taxonomy, read_taxonomy, sample_taxonomy

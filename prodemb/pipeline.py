@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from prodemb.aggregate import AggregateConfig
-from prodemb.brands.canonicalise import BrandsConfig
+from prodemb.brands.config import BrandsConfig
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig
 from prodemb.config import Config

@@ -10,10 +10,11 @@ import polars as pl
 
 from prodemb.brands.aliases import AliasRow, AliasTable, Status
 from prodemb.brands.clusters import Place, Progress, find_sellers, place_names, proposals_by_rule
+from prodemb.brands.config import BrandsConfig
 from prodemb.brands.counts import EXAMPLES
 from prodemb.brands.evidence import Evidence
 from prodemb.brands.junk import UNBRANDED, UNKNOWN, Junk, find_junk
-from prodemb.brands.links import BrandsConfig, Names
+from prodemb.brands.links import Names
 from prodemb.brands.neighbours import TextVectors
 from prodemb.brands.normalise import (
     SPELLING_SCORES,
@@ -25,7 +26,7 @@ from prodemb.brands.normalise import (
 )
 from prodemb.errors import CatalogError
 
-__all__ = ["UNBRANDED", "UNKNOWN", "BrandsConfig", "canonicalise", "normalise_brand"]
+__all__ = ["UNBRANDED", "UNKNOWN", "canonicalise", "normalise_brand"]
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from prodemb.brands.config import BrandsConfig
 from prodemb.brands.evidence import Evidence, Title, lines_of, prefix_products, spread_words
-from prodemb.brands.links import PLAIN_WORDS, BrandsConfig, Judge, Link, Names, short_keys
+from prodemb.brands.links import PLAIN_WORDS, Judge, Link, Names, short_keys
 from prodemb.brands.neighbours import Neighbours, TextVectors, key_vectors
 
 Progress = Callable[[int, int], None]

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
 from rapidfuzz.distance import OSA
 
+from prodemb.brands.config import BrandsConfig
 from prodemb.brands.evidence import Evidence
 from prodemb.brands.vocabulary import (
     AUDIENCES,
@@ -22,7 +22,6 @@ from prodemb.brands.vocabulary import (
     PATTERNS,
     SHOP_WORDS,
 )
-from prodemb.config import Config
 
 LinkRule = Literal["typo", "extra_word", "line", "short_form", "abbreviation", "article"]
 
@@ -36,43 +35,6 @@ _STOP_WORDS = frozenset({"of", "and", "the", "by", "for", "de", "du", "des", "la
 _MOST_EDITS = 3
 _LEAST_LINES = 4
 _DIGITS = re.compile(r"\d+")
-
-
-class BrandsConfig(Config):
-    """How supplied brand strings become canonical brands."""
-
-    aliases: str = "aliases.csv"
-    """The alias file: CSV, or Parquet by its suffix."""
-
-    examples: int = Field(default=32, ge=0)
-    """Products of each supplied string that are kept as evidence."""
-
-    established: int = Field(default=3, ge=1)
-    """Products that a name needs before other names may join it."""
-
-    asymmetry: float = Field(default=5.0, ge=1.0)
-    """How many times the products of a name its parent must have where the titles do not decide."""
-
-    short_name: int = Field(default=4, ge=1)
-    """Names of at most this many letters are never taken for typos on their spelling alone."""
-
-    silent_name: int = Field(default=7, ge=1)
-    """Least letters of both names for a typo that the titles neither confirm nor deny."""
-
-    typo_similarity: float = Field(default=0.8, ge=0.0, le=1.0)
-    """Least similarity (1 minus edits a letter) of a typo that the titles neither confirm nor deny."""
-
-    confirmed_similarity: float = Field(default=0.65, ge=0.0, le=1.0)
-    """Least similarity of a typo where the titles name the other brand."""
-
-    alike: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Least share of a name's products that are of kinds its parent has too."""
-
-    neighbours: int = Field(default=8, ge=1)
-    """Names written alike that are looked at for each name."""
-
-    common_word: float = Field(default=0.01, gt=0.0, le=1.0)
-    """Share of all brands in whose titles a word must stand to be a common word, which names no brand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +152,15 @@ class Judge:
         lines = self.lines.get(key, frozenset())
         return len(lines) >= _LEAST_LINES and self.evidence.alone(parent, key=key, lines=lines)
 
+    def is_line(self, child: int, *, parent: int) -> bool:
+        """Whether the parent has lines, and the child's products are of kinds that it or one of its lines has too."""
+        if not self.has_lines(parent):
+            return False
+        key = self.names.keys[parent]
+        lines = (self.names.index.get(key + line) for line in self.lines[key])
+        members = [parent, *(line for line in lines if line is not None and line != child)]
+        return any((self.alike(child, parent=member) or 0.0) >= self.config.alike for member in members)
+
     def extension(self, child: int, *, parent: int, size: int) -> Link | None:
         """Whether the child is its first `size` words, which are the parent, and something that partners add."""
         names, config = self.names, self.config
@@ -209,8 +180,7 @@ class Judge:
             sure = sure and names.products[parent] >= 3 * config.established
             unseen = ratio >= 2 * config.asymmetry and names.products[parent] >= 10 * config.established
             accepted = sure and kinds and (alike is not None or unseen)
-            told = not plain and not numbered and len(key) > 3 and kinds and alike is not None
-            accepted = accepted or (told and self.has_lines(parent))
+            accepted = accepted or (not plain and len(key) > 3 and self.is_line(child, parent=parent))
             return Link(parent, rule, score, accepted=accepted) if accepted or (established and not plain) else None
         if any(word in COMPANY_WORDS and word not in LINE_WORDS for word in added):
             dominant = ratio >= config.asymmetry and names.products[parent] >= 10 * config.established

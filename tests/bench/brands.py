@@ -32,7 +32,8 @@ from report import figure, headline, machine, table
 from supplied import write_supplied
 
 from prodemb.brands.alias_file import read_aliases
-from prodemb.brands.canonicalise import BrandsConfig, canonicalise
+from prodemb.brands.canonicalise import canonicalise
+from prodemb.brands.config import BrandsConfig
 from prodemb.brands.counts import count_supplied
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.job import update_aliases

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prodemb.brands.aliases import AliasRow, AliasTable
-from prodemb.brands.canonicalise import UNBRANDED, UNKNOWN, BrandsConfig, canonicalise, normalise_brand
+from prodemb.brands.canonicalise import UNBRANDED, UNKNOWN, canonicalise, normalise_brand
+from prodemb.brands.config import BrandsConfig
 from prodemb.brands.counts import count_supplied
 from prodemb.errors import CatalogError, ConfigError
 

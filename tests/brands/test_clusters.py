@@ -6,8 +6,9 @@ import pytest
 
 from prodemb.brands import clusters
 from prodemb.brands.clusters import Place, find_sellers, place_names, proposals_by_rule
+from prodemb.brands.config import BrandsConfig
 from prodemb.brands.evidence import Evidence
-from prodemb.brands.links import BrandsConfig, Link, Names
+from prodemb.brands.links import Link, Names
 
 CONFIG = BrandsConfig()
 

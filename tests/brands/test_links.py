@@ -5,8 +5,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from prodemb.brands.config import BrandsConfig
 from prodemb.brands.evidence import Evidence, lines_of, prefix_products
-from prodemb.brands.links import BrandsConfig, Judge, Names, short_keys
+from prodemb.brands.links import Judge, Names, short_keys
 
 EXAMPLE = tuple[str | None, str | None]
 
@@ -97,3 +98,18 @@ def test_articles() -> None:
 )
 def test_short_keys(words: tuple[str, ...], keys: tuple[str, ...]) -> None:
     assert short_keys(words) == keys
+
+
+def test_a_brand_with_lines_takes_what_is_of_the_kind_of_one_of_them() -> None:
+    wear: list[EXAMPLE] = [("corvano shirt cotton", "Wear")]
+    lines = [(f"corvano {word}", 3, [(f"corvano {word} tee", "Wear")]) for word in ("zone", "ranger", "youth", "pop")]
+    socks = ("corvano socken", 3, [("corvano socken pair", "Socks")])
+    judge = judge_of(("corvano", 3, wear), *lines, socks, ("corvano 24 x", 1, [("corvano 24 x ankle pair", "Socks")]))
+    link = judge.extension(6, parent=0, size=1)
+    assert link is not None
+    assert (link.rule, link.accepted) == ("line", True)
+    # Without the line that is of its kind it stays apart.
+    judge = judge_of(("corvano", 3, wear), *lines, ("corvano 24 x", 1, [("corvano 24 x ankle pair", "Socks")]))
+    link = judge.extension(5, parent=0, size=1)
+    assert link is not None
+    assert not link.accepted

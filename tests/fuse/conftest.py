@@ -9,7 +9,8 @@ import torch
 
 from prodemb.aggregate import AggregateConfig
 from prodemb.brands.aliases import AliasTable
-from prodemb.brands.canonicalise import BrandsConfig, canonicalise
+from prodemb.brands.canonicalise import canonicalise
+from prodemb.brands.config import BrandsConfig
 from prodemb.brands.counts import count_supplied
 from prodemb.features import BRAND_FEATURES, CATALOG_COLUMNS
 from prodemb.fuse.fit import FuseConfig, fit_fuser
