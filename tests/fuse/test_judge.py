@@ -18,7 +18,7 @@ def test_the_fused_brand_beats_every_voice_in_every_condition(data: Labelled, he
         assert rates["prodemb"] >= max(rates.values()) - 0.003, (name, rates)
     assert by_name[WITHHELD].top1["supplied canonical"] == by_name[WRONG].top1["supplied canonical"] == 0
     assert by_name[AS_SUPPLIED].top1["prodemb"] > 0.9 > by_name[AS_SUPPLIED].top1["supplied canonical"]
-    for group, num_kinds in (("supplied", 4), ("examples", 2)):
+    for group, num_kinds in (("supplied", 4), ("examples", 3)):
         counts = [condition.num_products for condition in found["conditions"] if condition.group == group]
         assert len(counts) == num_kinds
         assert sum(counts) == by_name[AS_SUPPLIED].num_products
