@@ -21,7 +21,10 @@ class FinetuneConfig(Config):
     patience: int = Field(default=2, ge=1)
     """Stop after this many passes without a better score on the validation products."""
     batch_size: int = Field(default=64, ge=2)
-    """Products a step: more of them are more negatives."""
+    """Products a step, in all processes together: more of them are more negatives."""
+    chunk_size: int | None = Field(default=None, ge=1)
+    """Texts or pictures whose activations are held at once, where memory is too small for the whole batch: the same
+    gradients for about a third more time (gradient caching, arXiv 2101.06983). By default all."""
     learning_rate: float | None = Field(default=None, gt=0.0)
     """Peak of AdamW's learning rate. By default 2,000 / the number of trained parameters, which gives the 1e-5 that is
     usual for CLIP ViT-B/32 (151 million; Wortsman et al. 2022, arXiv 2109.01903) and more for smaller models."""
@@ -33,6 +36,9 @@ class FinetuneConfig(Config):
     """Gradients are clipped to this norm."""
     loss: LossKind = "soft"
     """What pairs of one category are: positives (`soft`), left out (`masked`), or negatives (`plain`)."""
+    tree_credit: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """With `soft`: the share of each target that other categories get, the more the nearer in the taxonomy
+    (arXiv 1912.09393)."""
     max_scale: float = Field(default=100.0, gt=1.0)
     """Bound on the learned scale of the similarities, one over the temperature."""
     text_path: float = Field(default=1.0, ge=0.0)
@@ -90,4 +96,12 @@ class FinetuneConfig(Config):
     def _some_pair(self) -> Self:
         if not (self.text_path or self.feature_path or self.image_path or self.text_image):
             raise ValueError("text_path, feature_path, image_path and text_image are all 0; wanted one above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _credit_is_soft(self) -> Self:
+        if self.tree_credit and self.loss != "soft":
+            raise ValueError(
+                f"found tree_credit = {self.tree_credit:g} and loss = {self.loss!r}; wanted 'soft' with it"
+            )
         return self

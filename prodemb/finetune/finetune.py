@@ -15,6 +15,7 @@ from prodemb.files import read_json, writing_to
 from prodemb.finetune.batches import path_texts
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import Products, pick, read_pictures, read_products
+from prodemb.finetune.processes import Processes
 from prodemb.finetune.state import (
     REPORT,
     Curve,
@@ -155,7 +156,14 @@ class _Run:
         training = Training(
             config,
             towers=towers,
-            step=Step(config, towers=towers, products=products, pictures=pictures, paths=self._paths),
+            step=Step(
+                config,
+                towers=towers,
+                products=products,
+                pictures=pictures,
+                paths=self._paths,
+                processes=Processes(),
+            ),
             index=products.index,
             rows=products.train,
             measure=measure,
@@ -213,7 +221,9 @@ def _key(config: FinetuneConfig, *, products: Products, checkpoint: Checkpoint) 
             "fingerprint": checkpoint.fingerprint,
             "rows": products.rows_hash,
             "classes": [label.path for label in products.classes],
-            "config": config.model_dump(mode="json", exclude={"out", "shards", "memory_gb", "save_every"}),
+            "config": config.model_dump(
+                mode="json", exclude={"out", "shards", "memory_gb", "save_every", "chunk_size"}
+            ),
         }
     )
 

@@ -137,15 +137,13 @@ class Training:
         """One update from the products at `rows`; returns the loss."""
         for group in self._optimizer.param_groups:
             group["lr"] = self.learning_rate * rate_at(step, num_steps=self._num_steps, warmup=self._config.warmup)
-        loss = self._step.loss(self._step.vectors(rows, step=step), log_scale=self._log_scale)
-        value = float(loss.detach())
+        self._optimizer.zero_grad(set_to_none=True)
+        value = self._step.backpropagate(rows, step=step, log_scale=self._log_scale)
         if not math.isfinite(value):
             raise ConfigError(
                 f"[finetune] learning_rate: found {self.learning_rate:g}, but the loss was not finite at step "
                 f"{step + 1} of {self._num_steps}; wanted a lower one"
             )
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._trained.values(), self._config.max_grad_norm)
         self._optimizer.step()
         return value
