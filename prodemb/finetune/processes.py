@@ -82,6 +82,13 @@ class Processes:
         """Go on once all are here."""
         self.from_first(None)
 
+    def leave(self) -> None:
+        """Part from the others, for what the first does alone afterwards."""
+        if self.count > 1:
+            from accelerate import PartialState
+
+            PartialState().destroy_process_group()
+
     def _share_of(self, rank: int, *, count: int) -> slice:
         return slice(count * rank // self.count, count * (rank + 1) // self.count)
 

@@ -8,9 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from prodemb.device import fastest_dtype
 from prodemb.finetune.augment import draw_amounts
-from prodemb.finetune.batches import Fields, drop_fields, join_fields, step_classes
+from prodemb.finetune.batches import drop_fields, step_classes
 from prodemb.finetune.cached import backpropagate
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.contrastive import bounded_scale
@@ -19,7 +18,8 @@ from prodemb.finetune.inputs import ImageItems, Items, Kind, StepInputs, TextIte
 from prodemb.finetune.pairs import Pairs
 from prodemb.finetune.patches import choose_patches
 from prodemb.finetune.processes import Processes
-from prodemb.towers.load import Towers
+from prodemb.finetune.template import Fields, Template
+from prodemb.towers.load import Towers, choose_dtype
 
 
 class Step:
@@ -41,9 +41,10 @@ class Step:
         """
         self._config, self._towers, self._processes = config, towers, processes
         self._products, self._pictures = products, pictures
+        self._template = Template(config.template)
         self._path_tokens = towers.text.tokenize(paths)
         self._pairs = Pairs(config, paths=[label.path for label in products.classes])
-        self._half = fastest_dtype(towers.device) == torch.bfloat16
+        self._half = choose_dtype(config.dtype, device=towers.device) == torch.bfloat16
 
     def backpropagate(self, rows: npt.NDArray[np.int64], *, step: int, log_scale: Tensor) -> float:
         """Add the gradients of the loss on the products at `rows`; returns the loss."""
@@ -103,10 +104,10 @@ class Step:
         config = self._config
         rng = Random(f"{config.seed} {step}")
         joined, single = [], []
-        for row in self._products.texts.take(rows).select(config.text_features).to_pylist():
+        for row in self._products.texts.take(rows).select(self._template.features).to_pylist():
             fields: Fields = {feature: text for feature, text in row.items() if text}
             kept = drop_fields(fields, rng=rng, dropout=config.field_dropout, category_dropout=config.category_dropout)
-            joined.append(join_fields(kept))
+            joined.append(self._template.join(kept))
             single.append(rng.choice(list(fields.values())) if fields else "")
         return joined, single
 
