@@ -134,14 +134,17 @@ def _draw_validation(axes: Any, *, curve: Curve) -> None:
     }
     for name, shares in series.items():
         if name.startswith("nearest_path/"):
-            axes.plot(passes, shares, marker="o", markersize=3, linewidth=1, alpha=0.7, label=name.split("/")[1])
-    axes.plot(passes, series.get("head", []) or [None] * len(passes), color="#555555", linestyle="--", label="probe")
+            axes.plot(
+                passes, shares, marker="o", markersize=3, linewidth=1, alpha=0.7, label=f"path by {name.split('/')[1]}"
+            )
+    if "head" in series:
+        axes.plot(passes, series["head"], color="#555555", linestyle="--", label="linear probe")
     scores = [epoch.validation.score for epoch in measured if epoch.validation]
     axes.plot(passes, scores, color="black", marker="o", linewidth=2, label="score")
     best = curve.best_epoch.epoch + 1
     axes.axvline(best, color="#c04040", linewidth=1, linestyle=":", label="kept")
     axes.set_xticks(passes if len(passes) <= 12 else passes[:: len(passes) // 12 + 1])
-    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), title="nearest path by")
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _running_mean(losses: tuple[float, ...]) -> list[float]:
