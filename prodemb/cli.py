@@ -209,8 +209,13 @@ def finetune_category(
     pipeline: PipelineOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Fine-tune CLIP on the catalog's categories, regenerate its shards, and train the category head on them."""
+    """Fine-tune CLIP on the catalog's categories, regenerate its shards, and train the category head on them.
+
+    Several GPUs are used without being asked, one process each ([finetune] processes sets another number); over several
+    machines: `accelerate launch -m prodemb.cli finetune-category`.
+    """
     from prodemb import job
+    from prodemb.finetune.processes import is_first_process
     from prodemb.report import embed_lines, finetune_lines
 
     chosen = _pipeline("category", path=pipeline, catalog=catalog)
@@ -218,6 +223,8 @@ def finetune_category(
     chosen = chosen.replaced(settings, source="command line")
     _make_sample(chosen)
     tuned = job.finetune_category(chosen, watch=_watch)
+    if not is_first_process():
+        return
     for line in finetune_lines(tuned, folder=Path(chosen.finetune.out)):
         _say(line)
     embedded = job.regenerate_shards(chosen, watch=_watch)
@@ -381,3 +388,7 @@ def _show(item: Any) -> None:
 def _fail(message: str) -> None:
     print(f"prodemb: error: {message}", file=sys.stderr)
     sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

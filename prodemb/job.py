@@ -28,6 +28,7 @@ from prodemb.errors import HeadError, TaxonomyError
 from prodemb.features import TEXT_FEATURES, supplied_column
 from prodemb.files import sha256_of
 from prodemb.finetune.finetune import FinetuneReport, finetune
+from prodemb.finetune.processes import is_first_process
 from prodemb.fit import Epoch
 from prodemb.fuse.fit import fit_fuser, knowing_all
 from prodemb.fuse.judge import compare_brands
@@ -190,7 +191,11 @@ def _trained_before(folder: Path, *, inputs: str) -> TrainedHead | None:
 
 
 def finetune_category(pipeline: Pipeline, *, watch: Watch) -> FinetuneReport:
-    """Fine-tune the pipeline's CLIP on its catalog's categories, unless that was done on just these."""
+    """Fine-tune the pipeline's CLIP on its catalog's categories, unless that was done on just these.
+
+    In processes that a launcher has started only the first one (`is_first_process`) shows progress; what comes after
+    is its work alone.
+    """
     taxonomy, _ = _taxonomy(pipeline)
     catalog = open_catalog(pipeline.catalog)
     catalog.check_ids()
@@ -202,7 +207,7 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch) -> FinetuneReport:
             taxonomy=taxonomy,
             checkpoint=find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision),
             device=pipeline.embed.device,
-            progress=advance,
+            progress=advance if is_first_process() else None,
         )
 
 

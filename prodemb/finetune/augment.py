@@ -14,18 +14,27 @@ COLOUR = 0.2
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def augment(pixels: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Flip, zoom, shift and tint each picture by its own random amounts.
+def draw_amounts(num_pictures: int, *, generator: torch.Generator) -> Tensor:
+    """How much each picture is to be changed, (num_pictures, 7) in [0, 1).
+
+    Args:
+        generator: a generator on the CPU, so that the amounts are the same on every device.
+    """
+    return torch.rand(num_pictures, 7, generator=generator)
+
+
+def augment(pixels: Tensor, *, amounts: Tensor) -> Tensor:
+    """Flip, zoom, shift and tint each picture by its own amounts.
 
     Args:
         pixels: (n, 3, h, w) uint8, on any device.
-        generator: a generator on the CPU, so that the amounts are the same on every device.
+        amounts: (n, 7) as `draw_amounts` gives them.
 
     Returns:
         (n, 3, h, w) uint8, on the same device.
     """
     num = len(pixels)
-    amounts = torch.rand(num, 7, generator=generator).to(pixels.device)
+    amounts = amounts.to(pixels.device)
     values = pixels.float()
     moved = functional.grid_sample(
         values,

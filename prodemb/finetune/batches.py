@@ -1,5 +1,6 @@
 """What one fine-tuning step sees: class-balanced batches, product texts with fields left out, category path texts."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -7,15 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from prodemb.features import Feature
+from prodemb.finetune.template import Fields
 
 CATEGORY_FEATURES: frozenset[Feature] = frozenset({"cat1", "cat2", "cat3"})
 
-Fields = dict[Feature, str]
-"""The text features that a product has."""
-
 
 def epoch_batches(
-    index: npt.NDArray[np.int64], *, batch_size: int, balance: float, seed: int, epoch: int
+    index: npt.NDArray[np.int64],
+    *,
+    batch_size: int,
+    balance: float,
+    seed: int,
+    epoch: int,
+    near: npt.NDArray[np.int64] | None = None,
+    hard: float = 0.0,
 ) -> list[npt.NDArray[np.int64]]:
     """Batches of one epoch: as many products as there are, common categories less often and rare ones more often.
 
@@ -25,6 +31,9 @@ def epoch_batches(
 
     Args:
         index: (n,) the class of each training product.
+        near: (c, k) for each class those that are hard to tell from it, the hardest first; -1 where there are fewer.
+        hard: the share of each batch that is of classes near to those of the rest. It changes who stands together,
+            not who is drawn.
 
     Returns:
         Places in `index`, in batches of about `batch_size`, nearly equal in size.
@@ -37,7 +46,53 @@ def epoch_batches(
     by_class = np.split(np.argsort(index, kind="stable"), np.cumsum(counts)[:-1])
     drawn = [_in_turns(members, num=int(quota), rng=rng) for members, quota in zip(by_class, quotas, strict=True)]
     order = rng.permutation(np.concatenate(drawn))
-    return np.array_split(order, num_batches(len(index), batch_size=batch_size))
+    parts = np.array_split(order, num_batches(len(index), batch_size=batch_size))
+    if near is None or not hard:
+        return parts
+    return _near_together(order, index=index, near=near, sizes=[len(part) for part in parts], hard=hard)
+
+
+def _near_together(
+    order: npt.NDArray[np.int64],
+    *,
+    index: npt.NDArray[np.int64],
+    near: npt.NDArray[np.int64],
+    sizes: list[int],
+    hard: float,
+) -> list[npt.NDArray[np.int64]]:
+    """The drawn products in batches of `sizes`: some in their order, then for each of these one of a near class."""
+    waiting: dict[int, deque[int]] = {}
+    for place, product in enumerate(order):
+        waiting.setdefault(int(index[product]), deque()).append(place)
+    taken = np.zeros(len(order), dtype=bool)
+    first = 0
+    batches = []
+
+    def take(place: int, *, into: list[int]) -> None:
+        taken[place] = True
+        into.append(place)
+
+    for size in sizes:
+        chosen: list[int] = []
+        num_hard = min(size - 1, round(hard * size))
+        while len(chosen) < size - num_hard:
+            if not taken[first]:
+                take(first, into=chosen)
+            first += 1
+        for other in near[index[order[chosen]]].T.flatten().tolist():
+            if len(chosen) == size:
+                break
+            queue = waiting.get(other, deque())
+            while queue and taken[queue[0]]:
+                queue.popleft()
+            if queue:
+                take(queue.popleft(), into=chosen)
+        while len(chosen) < size:
+            if not taken[first]:
+                take(first, into=chosen)
+            first += 1
+        batches.append(order[chosen])
+    return batches
 
 
 def num_batches(num_products: int, *, batch_size: int) -> int:
@@ -49,13 +104,6 @@ def _in_turns(members: npt.NDArray[np.int64], *, num: int, rng: np.random.Genera
     """`num` of `members`, in random order, each once before any comes again."""
     rounds = [rng.permutation(members) for _ in range(-(-num // max(1, len(members))))]
     return np.concatenate([np.empty(0, dtype=np.int64), *rounds])[:num]
-
-
-def join_fields(fields: Fields) -> str:
-    """Fields as one text: `title. description. brand. cat1 > cat2 > cat3`."""
-    sentences = [text.strip().rstrip(".") for feature, text in fields.items() if feature not in CATEGORY_FEATURES]
-    levels = [text.strip() for feature, text in fields.items() if feature in CATEGORY_FEATURES]
-    return ". ".join([*sentences, " > ".join(levels)] if levels else sentences)
 
 
 def drop_fields(fields: Fields, *, rng: Random, dropout: float, category_dropout: float) -> Fields:

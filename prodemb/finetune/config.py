@@ -1,12 +1,25 @@
 """The settings of fine-tuning, the TOML table [finetune]."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from prodemb.config import Config
-from prodemb.features import TEXT_FEATURES, Feature
 from prodemb.finetune.contrastive import LossKind
+from prodemb.finetune.template import Template
+from prodemb.towers.load import DtypeName
+
+TrainedKind = Literal["all", "last_blocks", "lora"]
+"""What of the model is trained."""
+
+
+class LoraSettings(Config):
+    """The TOML table [finetune.lora]: the matrices of low rank (LoRA, arXiv 2106.09685)."""
+
+    rank: int = Field(default=16, ge=1)
+    """Rank of the change of each weight matrix."""
+    alpha: float = Field(default=32.0, gt=0.0)
+    """The change is scaled by alpha / rank."""
 
 
 class FinetuneConfig(Config):
@@ -21,10 +34,14 @@ class FinetuneConfig(Config):
     patience: int = Field(default=2, ge=1)
     """Stop after this many passes without a better score on the validation products."""
     batch_size: int = Field(default=64, ge=2)
-    """Products a step: more of them are more negatives."""
+    """Products a step, in all processes together: more of them are more negatives."""
+    chunk_size: int | None = Field(default=None, ge=1)
+    """Texts or pictures whose activations are held at once, where memory is too small for the whole batch: the same
+    gradients for about a third more time (gradient caching, arXiv 2101.06983). By default all."""
     learning_rate: float | None = Field(default=None, gt=0.0)
     """Peak of AdamW's learning rate. By default 2,000 / the number of trained parameters, which gives the 1e-5 that is
-    usual for CLIP ViT-B/32 (151 million; Wortsman et al. 2022, arXiv 2109.01903) and more for smaller models."""
+    usual for CLIP ViT-B/32 (151 million; Wortsman et al. 2022, arXiv 2109.01903) and more for smaller models; for LoRA
+    ten times what training all would have (Biderman et al. 2024, arXiv 2405.09673)."""
     weight_decay: float = Field(default=0.05, ge=0.0)
     """AdamW's, on matrices only."""
     warmup: float = Field(default=0.1, ge=0.0, lt=1.0)
@@ -33,6 +50,9 @@ class FinetuneConfig(Config):
     """Gradients are clipped to this norm."""
     loss: LossKind = "soft"
     """What pairs of one category are: positives (`soft`), left out (`masked`), or negatives (`plain`)."""
+    tree_credit: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """With `soft`: the share of each target that other categories get, the more the nearer in the taxonomy
+    (arXiv 1912.09393)."""
     max_scale: float = Field(default=100.0, gt=1.0)
     """Bound on the learned scale of the similarities, one over the temperature."""
     text_path: float = Field(default=1.0, ge=0.0)
@@ -43,14 +63,18 @@ class FinetuneConfig(Config):
     """Weight of the pairs picture and category path."""
     text_image: float = Field(default=0.5, ge=0.0)
     """Weight of the pairs product text and picture."""
-    text_features: tuple[Feature, ...] = TEXT_FEATURES
-    """The fields that go into product texts."""
+    template: tuple[str, ...] = ("{title}", "{description}", "{brand}", "{cat1} > {cat2} > {cat3}")
+    """The parts of a product's text, joined by ". "; words may stand around the fields: "Brand: {brand}". A part none
+    of whose fields is there is left out. Fields that no part names are not trained on."""
     field_dropout: float = Field(default=0.3, ge=0.0, lt=1.0)
     """How often each of title, description and brand is left out of the joined text."""
     category_dropout: float = Field(default=0.6, ge=0.0, le=1.0)
     """How often cat1-3 are left out of the joined text, so that it does not lean on what one partner calls things."""
     balance: float = Field(default=0.5, ge=0.0, le=1.0)
     """Categories are drawn in proportion to their frequency to this power: 1 as they come, 0 all alike."""
+    hard_negatives: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of each batch that is of categories near to those of the rest: near by the mean vectors that the model
+    gives their products when the pass begins. It costs an encoding of up to 16 products a category each pass."""
     paths_per_step: int = Field(default=256, ge=1)
     """Category paths encoded a step: those of the batch, filled up with others as negatives."""
     augment: bool = True
@@ -58,8 +82,13 @@ class FinetuneConfig(Config):
     seen_patches: float = Field(default=0.5, gt=0.0, le=1.0)
     """Share of each picture's patches that a step sees, at random: half of them cost half as much
     (FLIP, arXiv 2212.00794)."""
-    train_last_blocks: int | None = Field(default=None, ge=0)
-    """Train only the last so many blocks of each tower and what follows them; by default everything."""
+    trained: TrainedKind = "all"
+    """`all` weights, those of the `last_blocks` of each tower and what follows them, or `lora`: small matrices beside
+    the linear layers, merged into them at the end."""
+    last_blocks: int = Field(default=2, ge=0)
+    """How many, with trained = "last_blocks"."""
+    lora: LoraSettings = LoraSettings()
+    """With trained = "lora"."""
     interpolation: tuple[float, ...] = (1.0, 0.75, 0.5)
     """Shares of the new weights in a mix with the original ones; the validation products choose one
     (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903)."""
@@ -67,17 +96,26 @@ class FinetuneConfig(Config):
     """Validation products measured after each pass, at most."""
     memory_gb: float = Field(default=4.0, ge=0.0)
     """Decoded pictures beyond this lie in a temporary file instead of memory."""
+    dtype: DtypeName = "auto"
+    """What the towers multiply in while they train: `float32`, `bfloat16` or `auto`, bfloat16 where the hardware
+    multiplies it. Weights, vectors and losses are float32 in each case."""
+    processes: int | None = Field(default=None, ge=1)
+    """Processes that share every batch; by default one a CUDA device, and one on a CPU. `accelerate launch -m
+    prodemb.cli finetune-category` starts them itself, also on several machines with one file system."""
     save_every: int = Field(default=200, ge=1)
     """Steps between two states on disk, beside the one after each pass: what a killed run loses at most."""
+    tensorboard: str | None = None
+    """A folder for TensorBoard events, which then needs the extra `plots`. The same figures stand in log.jsonl in the
+    checkpoint folder, and as curves.png where matplotlib is installed."""
     seed: int = Field(default=0, ge=0)
     """Of everything drawn at random."""
 
-    @field_validator("text_features")
+    @field_validator("template")
     @classmethod
-    def _texts_in_order(cls, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
-        if not features or "image" in features:
-            raise ValueError(f"found {list(features)}, wanted one or more of {', '.join(TEXT_FEATURES)}")
-        return tuple(feature for feature in TEXT_FEATURES if feature in features)
+    def _is_template(cls, parts: tuple[str, ...]) -> tuple[str, ...]:
+        if not Template(parts).features:
+            raise ValueError("found no part, wanted one or more such as '{title}'")
+        return parts
 
     @field_validator("interpolation")
     @classmethod
@@ -90,4 +128,12 @@ class FinetuneConfig(Config):
     def _some_pair(self) -> Self:
         if not (self.text_path or self.feature_path or self.image_path or self.text_image):
             raise ValueError("text_path, feature_path, image_path and text_image are all 0; wanted one above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _credit_is_soft(self) -> Self:
+        if self.tree_credit and self.loss != "soft":
+            raise ValueError(
+                f"found tree_credit = {self.tree_credit:g} and loss = {self.loss!r}; wanted 'soft' with it"
+            )
         return self

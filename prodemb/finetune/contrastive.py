@@ -1,14 +1,57 @@
 """Contrastive losses that know which pairs are of one category, and the bounded temperature they share."""
 
 import math
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from prodemb.catalog.taxonomy import SEPARATOR
+
 LossKind = Literal["soft", "masked", "plain"]
 """What a pair of one category counts as: a positive (`soft`), nothing (`masked`), or a negative (`plain`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """Where the categories stand in the taxonomy, and how much of a target goes to the near ones."""
+
+    ancestors: Tensor
+    """(C, depth) int64, for each category the nodes from the root down to itself; -1 below it."""
+    credit: float
+    """The share of a query's target mass that categories near to its own get, 0 to 1."""
+
+    @classmethod
+    def from_paths(cls, paths: Sequence[str], *, credit: float) -> Self:
+        """The tree of these paths (`A > B > C`), whose places are the categories."""
+        nodes: dict[tuple[str, ...], int] = {}
+        levels = [path.split(SEPARATOR) for path in paths]
+        depth = max(map(len, levels))
+        rows = [
+            [
+                nodes.setdefault(tuple(names[: level + 1]), len(nodes)) if level < len(names) else -1
+                for level in range(depth)
+            ]
+            for names in levels
+        ]
+        return cls(ancestors=torch.tensor(rows, dtype=torch.int64), credit=credit)
+
+    def nearness(self, rows: Tensor, *, columns: Tensor) -> Tensor:
+        """2 * shared / (depth + depth), 1 for the same node and 0 without a common root; (n, m) float64.
+
+        Wu and Palmer 1994, Verb Semantics and Lexical Selection.
+
+        Args:
+            rows: (n,) int64 categories.
+            columns: (m,) int64 categories.
+        """
+        ancestors = self.ancestors.to(rows.device)
+        one, other = ancestors[rows][:, None], ancestors[columns][None]
+        shared = ((one == other) & (one >= 0)).sum(dim=2)
+        return 2 * shared.double() / ((one >= 0).sum(dim=2) + (other >= 0).sum(dim=2))
 
 
 def contrastive_loss(
@@ -19,12 +62,15 @@ def contrastive_loss(
     key_labels: Tensor,
     kind: LossKind,
     scale: Tensor | float,
+    tree: Tree | None = None,
 ) -> Tensor:
     """The symmetric contrastive loss between two sets of vectors: the mean of queries to keys and keys to queries.
 
     - `soft`: every key of the query's category shares its target mass. UniCL (Yang et al. 2022, arXiv 2204.03610),
       which carries the supervised contrastive loss (SupCon, Khosla et al. 2020, arXiv 2004.11362, its L_out) to two
-      modalities.
+      modalities. With a `tree`, part of the mass goes to the keys of other categories in proportion to how near these
+      are: the soft labels of Bertinetto et al. 2020, Making Better Mistakes (arXiv 1912.09393), by shared depth in
+      place of their exponential, so that the part does not grow with the number of keys.
     - `masked`: query i's one positive is key i, and other keys of its category are left out of the denominator.
     - `plain`: query i's one positive is key i, all others are negatives. InfoNCE as in CLIP (Radford et al. 2021,
       arXiv 2103.00020).
@@ -37,6 +83,7 @@ def contrastive_loss(
         query_labels: (n,) int64 categories.
         key_labels: (m,) int64 categories.
         scale: one over the temperature; see `bounded_scale`.
+        tree: with `soft` only.
 
     Returns:
         A float32 scalar (float64 for float64 vectors); zero where no query has a positive.
@@ -53,7 +100,12 @@ def contrastive_loss(
             positives = torch.eye(len(queries), dtype=torch.bool, device=logits.device)
     if kind == "masked":
         logits = logits.masked_fill(same & ~positives, -math.inf)
-    return (_one_way(logits, positives=positives) + _one_way(logits.T, positives=positives.T)) / 2
+    near = None
+    if tree is not None and kind == "soft":
+        near = tree.nearness(query_labels, columns=key_labels).masked_fill(same, 0)
+    targets = _targets(positives, near=near, tree=tree).to(logits.dtype)
+    back = _targets(positives.T, near=None if near is None else near.T, tree=tree).to(logits.dtype)
+    return (_one_way(logits, targets=targets) + _one_way(logits.T, targets=back)) / 2
 
 
 def bounded_scale(log_scale: Tensor, *, largest: float) -> Tensor:
@@ -65,12 +117,25 @@ def bounded_scale(log_scale: Tensor, *, largest: float) -> Tensor:
     return (log_scale - log_scale.detach() + bounded).exp()
 
 
-def _one_way(logits: Tensor, *, positives: Tensor) -> Tensor:
-    """Cross-entropy of the rows of `logits` (n, m) with targets spread evenly over each row's positives."""
-    counts = positives.sum(dim=1)
-    has_positive = counts > 0
+def _targets(positives: Tensor, *, near: Tensor | None, tree: Tree | None) -> Tensor:
+    """The target mass of each key, (n, m) float64, rows summing to one; rows without a positive are all zero.
+
+    Args:
+        positives: (n, m) bool; they share the mass, or what is left of it, evenly.
+        near: (n, m), what shares the tree's credit in proportion; zero at the positives.
+    """
+    even = positives.double() / positives.sum(dim=1, keepdim=True).clamp(min=1)
+    if near is None or tree is None:
+        return even
+    total = near.sum(dim=1, keepdim=True)
+    shared = (1 - tree.credit) * even + tree.credit * near / torch.where(total > 0, total, torch.ones_like(total))
+    return torch.where((total > 0) & positives.any(dim=1, keepdim=True), shared, even)
+
+
+def _one_way(logits: Tensor, *, targets: Tensor) -> Tensor:
+    """Cross-entropy of the rows of `logits` (n, m), the mean over those that have a target."""
+    has_target = targets.any(dim=1)
     log_shares = functional.log_softmax(logits, dim=1)
-    # Where a masked logit is -inf it is no positive, and 0 * -inf would be nan.
-    of_positives = torch.where(positives, log_shares, torch.zeros_like(log_shares)).sum(dim=1)
-    losses = -of_positives / counts.clamp(min=1)
-    return torch.where(has_positive, losses, torch.zeros_like(losses)).sum() / has_positive.sum().clamp(min=1)
+    # Where a masked logit is -inf it is no target, and 0 * -inf would be nan.
+    losses = -torch.where(targets > 0, targets * log_shares, torch.zeros_like(log_shares)).sum(dim=1)
+    return torch.where(has_target, losses, torch.zeros_like(losses)).sum() / has_target.sum().clamp(min=1)

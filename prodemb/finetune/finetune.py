@@ -4,18 +4,29 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.config import Config
-from prodemb.device import DeviceName
+from prodemb.device import DeviceName, num_devices
 from prodemb.files import read_json, writing_to
 from prodemb.finetune.batches import path_texts
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import Products, pick, read_pictures, read_products
+from prodemb.finetune.launch import Progress, launch
+from prodemb.finetune.log import draw_curves
+from prodemb.finetune.near import near_categories
+from prodemb.finetune.processes import is_launched, join_processes, local_rank
 from prodemb.finetune.state import (
+    LOG,
+    PICTURE,
     REPORT,
     Curve,
     StateStore,
@@ -24,9 +35,11 @@ from prodemb.finetune.state import (
     put_in_place,
     run_key,
     state_folder,
+    unfinished_folder,
 )
 from prodemb.finetune.step import Step
-from prodemb.finetune.train import Progress, Training, load_mixed, snapshot
+from prodemb.finetune.train import Training
+from prodemb.finetune.trained import TowerName, changed_towers, load_mixed, snapshot
 from prodemb.finetune.validate import Validation, validate
 from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
 from prodemb.towers.load import load_towers
@@ -35,7 +48,9 @@ __all__ = ["FinetuneConfig", "FinetuneReport", "finetune"]
 
 logger = logging.getLogger(__name__)
 
-RECIPE_VERSION = 1
+_NOT_IN_KEY = {"out", "shards", "memory_gb", "save_every", "chunk_size", "processes", "tensorboard"}
+"""Settings that do not decide what the weights become."""
+RECIPE_VERSION = 2
 """Raise it when the same settings would come to train something else."""
 
 
@@ -49,6 +64,8 @@ class FinetuneReport(Config):
     original_fingerprint: str
     fingerprint: str
     """The new checkpoint's."""
+    changed_towers: tuple[TowerName, ...]
+    """Those with new weights: vectors of the others' inputs are as before, though the fingerprint is another."""
     num_train: int
     num_validation: int
     num_pictures: int
@@ -65,6 +82,7 @@ class FinetuneReport(Config):
     seconds: float
     """Of the run that finished it, reading included."""
     device: str
+    num_processes: int
     config: FinetuneConfig
 
 
@@ -92,7 +110,8 @@ def finetune(
         TaxonomyError: none of its categories is in the taxonomy.
         HeadError: the training part has fewer than two categories.
         ModelError: the checkpoint cannot be loaded.
-        ConfigError: `config.out` holds something else, or the loss is not finite.
+        ConfigError: `config.out` holds something else, the loss is not finite, or LoRA is wanted without peft.
+        WorkerError: one of several processes died.
         BusyError: another run writes to the same checkpoint.
     """
     out = Path(config.out)
@@ -103,16 +122,30 @@ def finetune(
         report = _finished(out, key=key)
         if report is not None:
             return report
-        with writing_to(state_folder(out)):
+        count = config.processes or num_devices(device)
+        if count == 1 or is_launched():
             run = _Run(config, key=key, catalog=catalog, products=products, checkpoint=checkpoint, device=device)
-            report = run.train(loader=loader, progress=progress)
-            put_in_place(report.model_dump(mode="json"), out=out)
-            shutil.rmtree(state_folder(out))
+            return run.finish(loader=loader, progress=progress)
+    launch(
+        partial(
+            finetune,
+            config,
+            catalog=catalog,
+            images=images,
+            taxonomy=taxonomy,
+            checkpoint=checkpoint,
+            device=device,
+        ),
+        count=count,
+        progress=progress,
+    )
+    report = _finished(out, key=key)
+    assert report is not None, "the processes have ended without an error"
     return report
 
 
 class _Run:
-    """A run that is not done yet."""
+    """A run that is not done yet, in one of the processes that share it."""
 
     def __init__(
         self,
@@ -125,43 +158,78 @@ class _Run:
         device: DeviceName,
     ) -> None:
         self._started = time.perf_counter()
+        self._processes = join_processes(device)
         self._config, self._key, self._catalog, self._products = config, key, catalog, products
+        self._out, self._state = Path(config.out), state_folder(Path(config.out))
         self._checkpoint = checkpoint
-        self._towers = load_towers(checkpoint, device=device, for_training=True)
-        self._original = snapshot(self._towers)
+        self._towers = load_towers(checkpoint, device=device, index=local_rank(), for_training=True)
+        self._original = snapshot(self._towers.model)
         self._paths = path_texts(
             [label.path for label in products.classes],
             num_tokens=lambda text: len(self._towers.text.tokenizer(text, verbose=False)["input_ids"]),
             most_tokens=self._towers.text.max_length,
         )
 
-    def train(self, *, loader: ImageLoader, progress: Progress | None) -> FinetuneReport:
-        """Train, choose the mix of new and original weights, and write the folder under its temporary name."""
-        config, products, towers = self._config, self._products, self._towers
-        pictures = read_pictures(
-            self._catalog,
-            products=products,
-            loader=loader,
-            preprocessor=towers.image,
-            most_bytes=int(config.memory_gb * 1e9),
-            scratch=state_folder(Path(config.out)),
-        )
+    def finish(self, *, loader: ImageLoader, progress: Progress | None) -> FinetuneReport:
+        """Train, and put the new checkpoint folder in place."""
+        with writing_to(self._state) if self._processes.is_first else nullcontext():
+            self._processes.wait()
+            self._pictures = read_pictures(
+                self._catalog,
+                products=self._products,
+                loader=loader,
+                preprocessor=self._towers.image,
+                most_bytes=int(self._config.memory_gb * 1e9),
+                scratch=self._state,
+            )
+            report = self._train(progress=progress)
+            if self._processes.is_first:
+                folder = unfinished_folder(self._out)
+                shutil.copyfile(self._state / LOG, folder / LOG)
+                draw_curves(report.curve, folder / PICTURE, title=f"{report.model}, {report.num_train:,} products")
+                put_in_place(report.model_dump(mode="json"), out=self._out)
+                shutil.rmtree(self._state)
+        self._processes.leave()
+        return report
+
+    def _train(self, *, progress: Progress | None) -> FinetuneReport:
+        """Train, and let the first process choose and write what is kept."""
+        config, products, towers, processes = self._config, self._products, self._towers, self._processes
+        pictures = self._pictures
         rows = pick(products.validation, most=config.validation_products, seed=config.seed)
 
         def measure() -> Validation | None:
             return validate(towers, products=products, pictures=pictures, rows=rows, paths=self._paths)
 
-        before = measure()
+        def near(epoch: int) -> npt.NDArray[np.int64]:
+            seed = config.seed + epoch
+            return near_categories(towers, products=products, pictures=pictures, rows=products.train, seed=seed)
+
+        before = measure() if processes.is_first else None
         training = Training(
             config,
             towers=towers,
-            step=Step(config, towers=towers, products=products, pictures=pictures, paths=self._paths),
+            step=Step(
+                config, towers=towers, products=products, pictures=pictures, paths=self._paths, processes=processes
+            ),
             index=products.index,
             rows=products.train,
             measure=measure,
-            store=StateStore(state_folder(Path(config.out)), key=self._key),
+            near=near,
+            store=StateStore(self._state, key=self._key),
+            processes=processes,
         )
         training.run(progress=progress)
+        report = self._report(training, before=before, measure=measure) if processes.is_first else None
+        report = processes.from_first(report)
+        assert report is not None
+        return report
+
+    def _report(
+        self, training: Training, *, before: Validation | None, measure: Callable[[], Validation | None]
+    ) -> FinetuneReport:
+        """Choose the mix of new and original weights, and write the folder under its temporary name."""
+        products, towers = self._products, self._towers
         share, after = self._choose_mix(training, measure=measure)
         if before is not None and after is not None and after.score <= before.score:
             logger.warning(
@@ -173,10 +241,11 @@ class _Run:
             key=self._key,
             model=self._checkpoint.name,
             original_fingerprint=self._checkpoint.fingerprint,
-            fingerprint=publish(towers, out=Path(config.out)),
+            fingerprint=publish(towers, out=self._out),
+            changed_towers=changed_towers(original=self._original, new=snapshot(towers.model)),
             num_train=len(products.train),
             num_validation=len(products.validation),
-            num_pictures=int(pictures.present.sum()),
+            num_pictures=int(self._pictures.present.sum()),
             num_classes=len(products.classes),
             learning_rate=training.learning_rate,
             best_epoch=training.curve.best_epoch.epoch,
@@ -186,34 +255,36 @@ class _Run:
             curve=training.curve,
             seconds=time.perf_counter() - self._started,
             device=str(towers.device),
-            config=config,
+            num_processes=self._processes.count,
+            config=self._config,
         )
 
     def _choose_mix(
         self, training: Training, *, measure: Callable[[], Validation | None]
     ) -> tuple[float, Validation | None]:
         """Load the mix of best and original weights that validates best, the first of equals."""
+        model, original, new = self._towers.model, self._original, training.best
         measured: dict[float, Validation | None] = {}
         for share in self._config.interpolation:
             if share == 1.0:
                 measured[share] = training.curve.best_epoch.validation
                 continue
-            load_mixed(self._towers, original=self._original, new=training.best, share=share)
+            load_mixed(model, original=original, new=new, share=share)
             measured[share] = measure()
         chosen = max(measured, key=lambda share: found.score if (found := measured[share]) else 0.0)
-        load_mixed(self._towers, original=self._original, new=training.best, share=chosen)
+        load_mixed(model, original=original, new=new, share=chosen)
         return chosen, measured[chosen]
 
 
 def _key(config: FinetuneConfig, *, products: Products, checkpoint: Checkpoint) -> str:
-    """The hash of what decides the new checkpoint: not where it lies, nor how often its state is saved."""
+    """The hash of what decides the new checkpoint: not where it lies, nor how it is computed."""
     return run_key(
         {
             "recipe": RECIPE_VERSION,
             "fingerprint": checkpoint.fingerprint,
             "rows": products.rows_hash,
             "classes": [label.path for label in products.classes],
-            "config": config.model_dump(mode="json", exclude={"out", "shards", "memory_gb", "save_every"}),
+            "config": config.model_dump(mode="json", exclude=_NOT_IN_KEY),
         }
     )
 

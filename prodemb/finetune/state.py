@@ -19,6 +19,10 @@ from prodemb.finetune.validate import Validation
 from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
 from prodemb.towers.load import Towers, save_checkpoint
 
+LOG = "log.jsonl"
+"""The log's file, beside the state and then in the checkpoint folder."""
+PICTURE = "curves.png"
+"""The curves in the checkpoint folder."""
 REPORT = "finetune.json"
 """The report's file in the checkpoint folder, and the mark that the folder is done."""
 
@@ -29,6 +33,8 @@ class Epoch(Config):
     """One pass over the training products."""
 
     epoch: int
+    last_step: int
+    """Steps done after it, since the start of training."""
     loss: float
     """Mean over its steps."""
     validation: Validation | None
@@ -70,14 +76,16 @@ class StateStore:
     """The state of one run: the latest weights with their optimizer, and the best weights so far."""
 
     def __init__(self, folder: Path, *, key: str) -> None:
-        self._latest, self._best = folder / "latest.safetensors", folder / "best.safetensors"
-        self._key = key
+        self._folder, self._key = folder, key
 
     def save(self, *, weights: Weights, optimizer: Weights, curve: Curve) -> None:
-        """Write the latest state, whole or not at all."""
+        """Write the latest state, whole or not at all; best weights that are no longer the best go."""
         tensors = {f"weights.{name}": tensor for name, tensor in weights.items()}
         tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer.items()}
         _write(self._latest, tensors=tensors, metadata={"key": self._key, "curve": curve.model_dump_json()})
+        for path in self._folder.glob("best-*.safetensors"):
+            if not curve.epochs or path != self._best(curve.best_epoch.epoch):
+                path.unlink()
 
     def load(self) -> tuple[Weights, Weights, Curve] | None:
         """Weights, optimizer tensors and curve, or None where no state of this very run is there."""
@@ -90,13 +98,38 @@ class StateStore:
         return weights, optimizer, Curve.model_validate_json(metadata["curve"])
 
     def save_best(self, *, weights: Weights, epoch: int) -> None:
-        """Write the best weights so far."""
-        _write(self._best, tensors=weights, metadata={"key": self._key, "epoch": str(epoch)})
+        """Write the best weights so far; the ones before stay until `save` has written a state that knows these."""
+        _write(self._best(epoch), tensors=weights, metadata={"key": self._key})
 
     def load_best(self, *, epoch: int) -> Weights | None:
-        """The weights after `epoch`, where they are what `save_best` wrote last."""
-        found = _read(self._best, key=self._key)
-        return found[0] if found is not None and found[1]["epoch"] == str(epoch) else None
+        """The weights after `epoch`, where `save_best` wrote them."""
+        found = _read(self._best(epoch), key=self._key)
+        return found[0] if found is not None else None
+
+    def save_near(self, near: Tensor, *, epoch: int) -> None:
+        """Write which categories are near to each other in this epoch."""
+        _write(self._near, tensors={"near": near}, metadata={"key": self._key, "epoch": str(epoch)})
+
+    def load_near(self, *, epoch: int) -> Tensor | None:
+        """What `save_near` wrote for this epoch, if it did."""
+        found = _read(self._near, key=self._key)
+        return found[0]["near"] if found is not None and found[1]["epoch"] == str(epoch) else None
+
+    @property
+    def log(self) -> Path:
+        """The log's file."""
+        return self._folder / LOG
+
+    @property
+    def _latest(self) -> Path:
+        return self._folder / "latest.safetensors"
+
+    @property
+    def _near(self) -> Path:
+        return self._folder / "near.safetensors"
+
+    def _best(self, epoch: int) -> Path:
+        return self._folder / f"best-{epoch}.safetensors"
 
 
 def _write(path: Path, *, tensors: Weights, metadata: dict[str, str]) -> None:
@@ -157,7 +190,7 @@ def publish(towers: Towers, *, out: Path) -> str:
 
     `put_in_place` is what gives it its name, once the report is in it.
     """
-    temporary = _temporary(out)
+    temporary = unfinished_folder(out)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     save_checkpoint(towers, temporary)
@@ -166,7 +199,7 @@ def publish(towers: Towers, *, out: Path) -> str:
 
 def put_in_place(report: dict[str, Any], *, out: Path) -> None:
     """Add the report to what `publish` wrote, and let it take the place of `out`."""
-    temporary = _temporary(out)
+    temporary = unfinished_folder(out)
     write_json(temporary / REPORT, report)
     old = out.with_name(f"{out.name}.old{TEMPORARY_SUFFIX}")
     shutil.rmtree(old, ignore_errors=True)
@@ -176,5 +209,6 @@ def put_in_place(report: dict[str, Any], *, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _temporary(out: Path) -> Path:
+def unfinished_folder(out: Path) -> Path:
+    """Where `publish` writes what `put_in_place` renames to `out`."""
     return out.with_name(f"{out.name}.new{TEMPORARY_SUFFIX}")

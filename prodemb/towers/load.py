@@ -111,7 +111,7 @@ def load_towers(
     from transformers import AutoModel
 
     chosen_device = choose_device(device, index=index)
-    chosen_dtype = torch.float32 if for_training else _dtype(dtype, device=chosen_device)
+    chosen_dtype = torch.float32 if for_training else choose_dtype(dtype, device=chosen_device)
     folder = checkpoint.folder
     try:
         with _quiet():
@@ -164,7 +164,8 @@ def _quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _dtype(name: DtypeName, *, device: torch.device) -> torch.dtype:
+def choose_dtype(name: DtypeName, *, device: torch.device) -> torch.dtype:
+    """The number format called `name`; `auto` is the fastest that the device multiplies."""
     match name:
         case "auto":
             return fastest_dtype(device)

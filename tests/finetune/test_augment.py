@@ -2,7 +2,7 @@
 
 import torch
 
-from prodemb.finetune.augment import augment
+from prodemb.finetune.augment import augment, draw_amounts
 
 
 def pictures(num: int = 8) -> torch.Tensor:
@@ -12,7 +12,7 @@ def pictures(num: int = 8) -> torch.Tensor:
 
 
 def changed(seed: int, num: int = 8) -> torch.Tensor:
-    return augment(pictures(num), generator=torch.Generator().manual_seed(seed))
+    return augment(pictures(num), amounts=draw_amounts(num, generator=torch.Generator().manual_seed(seed)))
 
 
 def test_shape_and_type_stay_and_the_seed_decides() -> None:
@@ -30,5 +30,11 @@ def test_about_half_are_mirrored_and_all_are_light() -> None:
 
 
 def test_a_plain_grey_picture_stays_plain_and_grey() -> None:
-    made = augment(torch.full((5, 3, 16, 16), 100, dtype=torch.uint8), generator=torch.Generator().manual_seed(0))
+    amounts = draw_amounts(5, generator=torch.Generator().manual_seed(0))
+    made = augment(torch.full((5, 3, 16, 16), 100, dtype=torch.uint8), amounts=amounts)
     assert (made.flatten(1).max(dim=1).values == made.flatten(1).min(dim=1).values).all()
+
+
+def test_a_part_of_the_pictures_changes_as_in_the_whole() -> None:
+    amounts = draw_amounts(8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(augment(pictures(3), amounts=amounts[2:5]), augment(pictures(), amounts=amounts)[2:5])

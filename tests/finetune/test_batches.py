@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 
 from prodemb.features import TEXT_FEATURES
 from prodemb.finetune.batches import (
-    Fields,
     drop_fields,
     epoch_batches,
-    join_fields,
     num_batches,
     path_texts,
     step_classes,
 )
+from prodemb.finetune.template import Fields
 
 FIELDS: Fields = {
     "title": "Red mug.",
@@ -72,13 +71,6 @@ def test_batches_depend_on_seed_and_epoch_alone() -> None:
     assert order(0, 1) != order(1, 1)
 
 
-def test_fields_are_joined_as_sentences_and_a_path() -> None:
-    assert join_fields(FIELDS) == "Red mug. For coffee. Acme. Home > Kitchen > Mugs"
-    assert join_fields({"brand": "Acme"}) == "Acme"
-    assert join_fields({"cat1": "Home", "cat3": "Mugs"}) == "Home > Mugs"
-    assert join_fields({}) == ""
-
-
 @given(
     names=st.sets(st.sampled_from(TEXT_FEATURES)),
     seed=st.integers(0, 1000),
@@ -112,3 +104,29 @@ def test_a_steps_classes_hold_the_batchs_own_and_fill_up(labels: list[int], most
     assert classes == sorted(set(classes))
     assert set(labels) <= set(classes) <= set(range(10))
     assert len(classes) == max(len(set(labels)), min(most, 10))
+
+
+@given(
+    index=st.lists(st.integers(0, 7), min_size=2, max_size=60),
+    batch_size=st.integers(2, 20),
+    hard=st.floats(0.01, 0.99),
+    seed=st.integers(0, 99),
+)
+def test_near_classes_change_who_stands_together_and_not_who_is_drawn(
+    index: list[int], batch_size: int, hard: float, seed: int
+) -> None:
+    classes = np.array(index)
+    near = np.random.default_rng(seed).integers(-1, 8, (8, 3))
+    plain = epoch_batches(classes, batch_size=batch_size, balance=0.5, seed=seed, epoch=2)
+    grouped = epoch_batches(classes, batch_size=batch_size, balance=0.5, seed=seed, epoch=2, near=near, hard=hard)
+    assert [len(batch) for batch in grouped] == [len(batch) for batch in plain]
+    assert sorted(np.concatenate(grouped).tolist()) == sorted(np.concatenate(plain).tolist())
+
+
+def test_half_of_a_batch_is_of_classes_near_to_the_other_half() -> None:
+    index = np.arange(1600) % 16
+    near = (np.arange(16) ^ 1)[:, None]
+    batches = epoch_batches(index, batch_size=8, balance=1.0, seed=0, epoch=0, near=near, hard=0.5)
+    paired = [len(set((index[batch] // 2).tolist())) for batch in batches]
+    plain = epoch_batches(index, batch_size=8, balance=1.0, seed=0, epoch=0)
+    assert np.mean(paired) < 4.2 < 5 < np.mean([len(set((index[batch] // 2).tolist())) for batch in plain])

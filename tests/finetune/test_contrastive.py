@@ -7,9 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.finetune.contrastive import LossKind, bounded_scale, contrastive_loss
+from prodemb.finetune.contrastive import LossKind, Tree, bounded_scale, contrastive_loss
 
 DIM = 5
+PATHS = ("A", "A > B", "A > B > C", "D > B")
+"""The paths of the labels 0 to 3: three of one branch, and one alone."""
 
 
 @st.composite
@@ -30,6 +32,15 @@ def batches(draw: st.DrawFn, *, paired: bool) -> tuple[torch.Tensor, torch.Tenso
     return vectors(num_queries), vectors(num_keys), torch.tensor(query_labels), torch.tensor(key_labels), scale
 
 
+def nearness(one: int, other: int) -> float:
+    """Twice the number of names that two paths share from the root, over how many they have."""
+    left, right = PATHS[one].split(" > "), PATHS[other].split(" > ")
+    shared = 0
+    while shared < min(len(left), len(right)) and left[shared] == right[shared]:
+        shared += 1
+    return 2 * shared / (len(left) + len(right))
+
+
 def reference(
     queries: torch.Tensor,
     keys: torch.Tensor,
@@ -38,6 +49,7 @@ def reference(
     *,
     kind: str,
     scale: float,
+    credit: float = 0.0,
 ) -> float:
     """The loss by its definition: one query at a time, one key at a time."""
 
@@ -55,7 +67,12 @@ def reference(
             largest = max(values.values())
             total = sum(math.exp(values[j] - largest) for j in values if j not in left_out)
             log_total = largest + math.log(total)
-            losses.append(sum(log_total - values[j] for j in positives) / len(positives))
+            masses = {j: 1 / len(positives) for j in positives}
+            near = {j: nearness(a_labels[i], b_labels[j]) for j in range(len(b)) if j not in positives}
+            if credit and sum(near.values()) > 0:
+                masses = {j: (1 - credit) / len(positives) for j in positives}
+                masses |= {j: credit * value / sum(near.values()) for j, value in near.items()}
+            losses.append(sum(mass * (log_total - values[j]) for j, mass in masses.items()))
         return sum(losses) / len(losses) if losses else 0.0
 
     return (one_way(queries, keys, query_labels, key_labels) + one_way(keys, queries, key_labels, query_labels)) / 2
@@ -87,6 +104,33 @@ def test_soft_loss_is_its_definition(batch):
 @given(batch=batches(paired=True))
 def test_losses_of_pairs_are_their_definitions(kind, batch):
     assert loss_of(batch, kind=kind) == pytest.approx(reference_of(batch, kind=kind), abs=1e-9)
+
+
+@settings(deadline=None)
+@given(batch=st.booleans().flatmap(lambda paired: batches(paired=paired)), credit=st.floats(0.01, 0.99))
+def test_credit_for_near_nodes_is_its_definition(batch, credit):
+    queries, keys, query_labels, key_labels, scale = batch
+    found = contrastive_loss(
+        queries,
+        keys=keys,
+        query_labels=query_labels,
+        key_labels=key_labels,
+        kind="soft",
+        scale=scale,
+        tree=Tree.from_paths(PATHS, credit=credit),
+    )
+    wanted = reference(
+        queries, keys, query_labels.tolist(), key_labels.tolist(), kind="soft", scale=scale, credit=credit
+    )
+    assert float(found) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_nearness_is_the_shared_depth():
+    tree = Tree.from_paths(PATHS, credit=0.5)
+    labels = torch.arange(len(PATHS))
+    wanted = [[nearness(one, other) for other in range(len(PATHS))] for one in range(len(PATHS))]
+    torch.testing.assert_close(tree.nearness(labels, columns=labels), torch.tensor(wanted, dtype=torch.float64))
+    assert wanted[1] == pytest.approx([2 / 3, 1, 4 / 5, 0])
 
 
 @settings(deadline=None)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prodemb.finetune.patches import seeing_patches
+from prodemb.finetune.patches import choose_patches, seeing_patches
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers
 
@@ -22,7 +22,9 @@ def test_the_blocks_get_the_class_token_and_the_share_of_patches(towers: Towers)
         lambda _module, inputs, _output: seen.append(inputs[0])
     )
     whole = towers.image_vectors(pixels)
-    with seeing_patches(towers.model, share=0.5, generator=torch.Generator().manual_seed(0)):
+    generator = torch.Generator().manual_seed(0)
+    patches = choose_patches(towers.model, num_pictures=3, share=0.5, generator=generator)
+    with seeing_patches(towers.model, patches):
         some = towers.image_vectors(pixels)
     again = towers.image_vectors(pixels)
     handle.remove()
@@ -37,5 +39,6 @@ def test_the_blocks_get_the_class_token_and_the_share_of_patches(towers: Towers)
 
 def test_a_share_of_one_changes_nothing(towers: Towers) -> None:
     pixels = torch.randint(0, 255, (2, 3, 16, 16), dtype=torch.uint8)
-    with seeing_patches(towers.model, share=1.0, generator=torch.Generator()):
+    assert choose_patches(towers.model, num_pictures=2, share=1.0, generator=torch.Generator()) is None
+    with seeing_patches(towers.model, None):
         assert torch.equal(towers.image_vectors(pixels), towers.image_vectors(pixels))

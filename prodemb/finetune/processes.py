@@ -1,0 +1,118 @@
+"""The processes that fine-tune together, one a device: each has a share of every batch and the same weights."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from prodemb.device import DeviceName, choose_device
+
+Value = TypeVar("Value")
+
+PATIENCE = timedelta(hours=2)
+"""How long the others wait for the first process, which alone validates and saves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """This process among all of them; by default the only one."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the one that validates, writes and reports."""
+        return self.rank == 0
+
+    def share(self, count: int) -> slice:
+        """Which of `count` items are this process's own; the shares differ by one at most."""
+        return self._share_of(self.rank, count=count)
+
+    def gather(self, own: Tensor, *, count: int) -> Tensor:
+        """The vectors of all processes in the order of the items, (count, d), without a graph.
+
+        Args:
+            own: (k, d), of this process's share.
+        """
+        own = own.detach()
+        if self.count == 1:
+            return own
+        from accelerate.utils import gather
+
+        shares = [self._share_of(rank, count=count) for rank in range(self.count)]
+        lengths = [share.stop - share.start for share in shares]
+        # A collective wants the same shape of everybody.
+        padded = own.new_zeros(max(lengths), own.shape[1])
+        padded[: len(own)] = own
+        parts = gather(padded).split(max(lengths))
+        return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+
+    def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Give every parameter the sum of its gradients in all processes; none where no process has one."""
+        if self.count == 1:
+            return
+        from accelerate.utils import reduce
+
+        trained = list(parameters)
+        has = torch.tensor([parameter.grad is not None for parameter in trained], device=trained[0].device)
+        somewhere = (reduce(has.float(), reduction="sum") > 0).tolist()
+        moved = [parameter for parameter, found in zip(trained, somewhere, strict=True) if found]
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in moved]
+        # One message, for hundreds of small ones are slow.
+        total = reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduction="sum")
+        for parameter, part in zip(moved, total.split([p.numel() for p in moved]), strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    def from_first(self, value: Value) -> Value:
+        """What the first process hands in; the others' own does not matter."""
+        if self.count == 1:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        held = [value]
+        broadcast_object_list(held)
+        return held[0]
+
+    def wait(self) -> None:
+        """Go on once all are here."""
+        self.from_first(None)
+
+    def leave(self) -> None:
+        """Part from the others, for what the first does alone afterwards."""
+        if self.count > 1:
+            from accelerate import PartialState
+
+            PartialState().destroy_process_group()
+
+    def _share_of(self, rank: int, *, count: int) -> slice:
+        return slice(count * rank // self.count, count * (rank + 1) // self.count)
+
+
+def is_launched() -> bool:
+    """Whether a launcher (`accelerate launch`, torchrun) has started this process beside others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process, or the first of those that a launcher has started."""
+    return not is_launched() or int(os.environ["RANK"]) == 0
+
+
+def local_rank() -> int:
+    """This process's number among those on its machine: which of several devices is its own."""
+    return int(os.environ["LOCAL_RANK"]) if is_launched() else 0
+
+
+def join_processes(device: DeviceName) -> Processes:
+    """Meet the other processes that the launcher has started; alone there is nobody to meet."""
+    if not is_launched():
+        return Processes()
+    from accelerate import PartialState
+
+    state = PartialState(cpu=choose_device(device).type == "cpu", timeout=PATIENCE)
+    return Processes(rank=state.process_index, count=state.num_processes)
