@@ -12,6 +12,22 @@ NO_ANSWER = -1
 """The class index of a product for which there is no answer, or no known truth."""
 
 
+class TreeMetrics(Config):
+    """How near answers are to the truth in the taxonomy, where either may be an inner node."""
+
+    top1_by_level: tuple[float, ...]
+    """For each level, the top first: the share of products that have a true node there whose answer has the same."""
+    precision: float
+    """Share of the nodes from the top down to the answers that are right."""
+    recall: float
+    """Share of the nodes from the top down to the truth that are answered."""
+    f1: float
+    """Hierarchical F1: the harmonic mean of these two."""
+    lca_distance: float
+    """Mean number of steps from the truth up to the lowest common ancestor of truth and answer: 0 where the answer is
+    the truth or stands below it."""
+
+
 class Metrics(Config):
     """The quality of answers on some products whose truth is known. Shares and scores run from 0 to 1."""
 
@@ -25,6 +41,8 @@ class Metrics(Config):
     """Expected calibration error of the first answer's confidence; None where none is given."""
     num_products: int
     """How many products this was measured on."""
+    tree: TreeMetrics | None = None
+    """For categories: the first answers in the taxonomy."""
 
 
 class Condition(Config):
@@ -82,6 +100,27 @@ def macro_f1(labels: Indices, *, answers: Indices) -> float:
     num_right = np.bincount(labels[labels == answers], minlength=num_classes)
     occurs = num_true + num_answered > 0
     return float((2 * num_right[occurs] / (num_true + num_answered)[occurs]).mean())
+
+
+def by_examples(truth: Indices, *, examples: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Products by how many training products share their class: the head, middle and tail of the distribution.
+
+    Source of the bounds: Liu et al., Large-scale long-tailed recognition in an open world, CVPR 2019.
+
+    Args:
+        truth: (n,) classes.
+        examples: (num_classes,) training products of each class.
+
+    Returns:
+        Which of the products are in each part, (n,) each.
+    """
+    count = examples[truth]
+    return {
+        "over 100": count > 100,
+        "20 to 100": (count >= 20) & (count <= 100),
+        "under 20": (count > 0) & (count < 20),
+        "none": count == 0,
+    }
 
 
 def calibration_error(confidences: Confidences, *, correct: npt.NDArray[np.bool_], num_bins: int = 15) -> float:
