@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +130,9 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
             shards=shard_set,
         )
         made_from["aliases"] = sha256_of(Path(pipeline.brands.aliases))
-    elif pipeline.train.taxonomy is not None:
-        made_from["taxonomy"] = sha256_of(_existing(pipeline.train.taxonomy))
+    else:
+        files = (pipeline.train.taxonomy, pipeline.train.label_taxonomy)
+        made_from["taxonomy"] = [sha256_of(_existing(file)) for file in files if file is not None]
     inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
 
     done = _trained_before(folder, inputs=inputs)
@@ -302,10 +303,11 @@ def _supplied(shard_set: ShardSet) -> Iterator[pa.Table]:
 
 
 def _taxonomy(pipeline: Pipeline) -> tuple[Taxonomy, str]:
-    """The pipeline's taxonomy and how to call it."""
-    if pipeline.train.taxonomy is None:
-        return sample_taxonomy(), "the part of the taxonomy that prodemb carries"
-    return read_taxonomy(_existing(pipeline.train.taxonomy)), pipeline.train.taxonomy
+    """The pipeline's taxonomy, which knows the one that labels are written in, and how to call it."""
+    own, other = pipeline.train.taxonomy, pipeline.train.label_taxonomy
+    taxonomy = sample_taxonomy() if own is None else read_taxonomy(_existing(own))
+    of_labels = None if other is None else read_taxonomy(_existing(other))
+    return replace(taxonomy, of_labels=of_labels), own or "the part of the taxonomy that prodemb carries"
 
 
 def _existing(taxonomy: str) -> Path:

@@ -63,8 +63,8 @@ class Tree:
     def common_depth(self, some: Indices, others: Indices) -> npt.NDArray[np.int64]:
         """The depth of the lowest common ancestor of pairs of nodes, (n,); 0 where they have none but the root."""
         mine, theirs = self.lineage[some], self.lineage[others]
-        return ((mine == theirs) & (mine != NO_ANSWER)).sum(axis=1)
+        return np.asarray(((mine == theirs) & (mine != NO_ANSWER)).sum(axis=1))
 
     def is_above(self, some: Indices, others: Indices) -> npt.NDArray[np.bool_]:
         """Whether each of `some` is the node of `others` or above it, (n,); `NO_ANSWER` never is."""
-        return (self.common_depth(some, others) == self.depth[some]) & (self.depth[some] > 0)
+        return np.asarray((self.common_depth(some, others) == self.depth[some]) & (self.depth[some] > 0))
