@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from prodemb.config import Config
 
@@ -60,6 +61,31 @@ class Condition(Config):
     """Share of those whose answer is the truth; None where it answers none."""
     ece: float | None = None
     """Expected calibration error of its confidence."""
+    macro_f1: dict[str, float] = Field(default={})
+    """For categories, by method, as the next."""
+    tree_f1: dict[str, float] = Field(default={})
+    """The hierarchical F1 of the first answer."""
+
+
+class BackOff(Config):
+    """What comes of answering with the deepest node above the best class that is probable enough."""
+
+    threshold: float
+    """The least probability of a node that is answered."""
+    precision: float | None
+    """Share of the answers that are the truth or a node above it; None where there is no answer."""
+    answered: float
+    """Share of products for which any node is probable enough."""
+    level: float | None
+    """Mean number of names in the answers' paths."""
+
+
+class ByTau(Config):
+    """What logit adjustment with one tau gives on the test part, against the nodes that products are labelled with."""
+
+    tau: float
+    top1: float
+    macro_f1: float
 
 
 def evaluate(labels: Indices, *, top: Indices, confidences: Confidences | None = None) -> Metrics:

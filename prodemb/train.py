@@ -144,6 +144,8 @@ def train_head(
         coverage=data.coverage,
         gold=data.gold,
         labels=data.labels.classes,
+        ancestors=data.labels.ancestors,
+        examples=_examples(data) if data.labels.target == "category" else (),
     )
     start = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -155,6 +157,12 @@ def train_head(
     seconds = round(time.perf_counter() - start, 2)
     metrics = _measure(trained, data) if len(data.test) else None
     return trained.with_card(epochs=epochs, seconds=seconds, metrics=metrics)
+
+
+def _examples(data: Labelled) -> tuple[int, ...]:
+    """Training products of each class."""
+    counts = np.bincount(data.labels.index[data.rows[data.train]], minlength=len(data.labels.classes))
+    return tuple(counts.tolist())
 
 
 def _measure(trained: TrainedHead, data: Labelled) -> Metrics:
