@@ -243,19 +243,27 @@ def score(
             "--head", help="A head's folder, once for each; by default the pipelines' own.", show_default=False
         ),
     ] = None,
+    zero_shot: Annotated[
+        bool, typer.Option("--zero-shot", help="Categories without training: the taxonomy's nearest names.")
+    ] = False,
+    taxonomy: Annotated[
+        str | None, typer.Option(help="For --zero-shot: a taxonomy-with-ids file of Google's.", show_default=False)
+    ] = None,
     device: DeviceOption = None,
 ) -> None:
     """Write one category and one brand, with confidences, for every product of the shards."""
-    from prodemb.job import own_heads, score_shards
+    from prodemb.job import open_zero_shot, own_heads, score_shards, trained_heads
     from prodemb.pipeline import own_pipeline
     from prodemb.report import score_lines
     from prodemb.shards.reader import find_shard_sets
 
     found = find_shard_sets(shards)
     own = [own_pipeline("brand"), own_pipeline("category")]
-    folders = heads or own_heads(own)
-    chosen = own[0].replaced({"embed": {"device": device}}, source="--device")
-    report = score_shards(found, out=out, heads=folders, pipeline=chosen, watch=_watch)
+    brand, category = (pipeline.replaced({"embed": {"device": device}}, source="--device") for pipeline in own)
+    category = category.replaced({"train": {"taxonomy": taxonomy}}, source="--taxonomy")
+    answerer = open_zero_shot(found, pipeline=category, watch=_watch) if zero_shot else None
+    folders = heads or (trained_heads(own[:1]) if zero_shot else own_heads(own))
+    report = score_shards(found, out=out, heads=folders, pipeline=brand, watch=_watch, zero_shot=answerer)
     for line in score_lines(report):
         _say(line)
 
@@ -292,16 +300,16 @@ def _train(pipeline: "Pipeline", *, shards: Path | None, out: str | None, device
 
 def _show_head(report: "TrainReport", *, pipeline: "Pipeline") -> None:
     from prodemb.job import frozen_card
-    from prodemb.report import alias_lines, brand_tables, head_lines, head_table
+    from prodemb.report import alias_lines, brand_tables, category_lines, category_tables, head_lines, head_table
 
     if report.aliases is not None:
         for line in alias_lines(report.aliases, path=Path(pipeline.brands.aliases)):
             _say(line)
     before = frozen_card(pipeline, tuned=report.head.card)
     _show(head_table(report.head.card, title=f"{pipeline.target.capitalize()} head", before=before))
-    for table in brand_tables(report.head.card):
+    for table in (*brand_tables(report.head.card), *category_tables(report.head.card)):
         _show(table)
-    for line in head_lines(report):
+    for line in (*category_lines(report.head.card), *head_lines(report)):
         _say(line)
 
 

@@ -24,7 +24,7 @@ from prodemb.files import read_json, replacing, write_json
 from prodemb.labels import BrandLabel, CategoryLabel, Target
 from prodemb.lexical import LexicalKind
 from prodemb.loss import last_layer_loss
-from prodemb.metrics import Condition, Metrics
+from prodemb.metrics import BackOff, ByTau, Condition, Metrics
 
 SCHEMA_VERSION = 1
 WEIGHTS_NAME = "head.safetensors"
@@ -129,6 +129,16 @@ class HeadCard(Config):
     """Simple methods on the same products."""
     conditions: tuple[Condition, ...] = ()
     """Everything side by side on all test products whose truth is known, of these classes or not."""
+    nodes: Metrics | None = None
+    """For categories: the figures on all of those against the nodes that they are labelled with, rolled up or not."""
+    by_tau: tuple[ByTau, ...] = ()
+    """For categories: the same with some strengths of logit adjustment."""
+    back_off: tuple[BackOff, ...] = ()
+    """For categories: back-off on the validation part, by threshold, from which scoring chooses."""
+    back_off_test: tuple[BackOff, ...] = ()
+    """And at the same thresholds on the test part."""
+    tau: float = 0.0
+    """For categories: the strength of logit adjustment that `back_off` was measured with."""
     fused: Metrics | None = None
     """For brands: the figures of the fused answer on all of those."""
     fused_known: Metrics | None = None
@@ -145,6 +155,11 @@ class HeadCard(Config):
     """For brands: of what is fused with the head's answers, `fuser.json` and the files that it names."""
     labels: tuple[CategoryLabel, ...] | tuple[BrandLabel, ...]
     """The classes, in the order of the logits."""
+    ancestors: tuple[CategoryLabel, ...] = ()
+    """For categories: the nodes above these that are no class themselves, which a doubtful product may be answered
+    with."""
+    examples: tuple[int, ...] = ()
+    """For categories: the training products of each class, from which logit adjustment takes the priors."""
 
 
 @dataclass(frozen=True, kw_only=True)

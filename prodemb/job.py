@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from prodemb.brands.config import BrandsConfig
 from prodemb.brands.counts import count_supplied
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.taxonomy import Taxonomy, read_taxonomy, sample_taxonomy
-from prodemb.compare import measure_rivals
+from prodemb.category.judge import compare_categories
+from prodemb.category.zero_shot import ZeroShot
 from prodemb.device import choose_device
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
-from prodemb.errors import HeadError, TaxonomyError
+from prodemb.errors import FingerprintError, HeadError, TaxonomyError
 from prodemb.features import TEXT_FEATURES, supplied_column
 from prodemb.files import sha256_of
 from prodemb.finetune.finetune import FinetuneReport, finetune
@@ -39,6 +40,7 @@ from prodemb.pipeline import Pipeline
 from prodemb.sample.catalog import write_sample
 from prodemb.score import ScoreReport, score
 from prodemb.shards.format import has_manifest, read_manifest
+from prodemb.shards.paths import read_path_vectors
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.train import load_labelled, train_head
@@ -132,8 +134,10 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
             shards=shard_set,
         )
         made_from["aliases"] = sha256_of(Path(pipeline.brands.aliases))
-    elif pipeline.train.taxonomy is not None:
-        made_from["taxonomy"] = sha256_of(_existing(pipeline.train.taxonomy))
+    else:
+        files = (pipeline.train.taxonomy, pipeline.train.label_taxonomy)
+        made_from["tau"] = pipeline.score.tau
+        made_from["taxonomy"] = [sha256_of(_existing(file)) for file in files if file is not None]
     inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
 
     done = _trained_before(folder, inputs=inputs)
@@ -157,7 +161,14 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
             data, config=pipeline.train, aggregate=pipeline.aggregate, head=pipeline.head, progress=on_epoch
         )
     if aliases is None:
-        head = head.with_card(baselines=measure_rivals(data, config=pipeline.train))
+        with watch("Comparing with baselines"):
+            paths = read_path_vectors(shards)
+            known = paths is not None and paths.fingerprint == shard_set.schema.fingerprint
+            zero_shot = ZeroShot.of(paths, schema=shard_set.schema) if paths is not None and known else None
+            found = compare_categories(
+                data, head=head, train=pipeline.train, tau=pipeline.score.tau, zero_shot=zero_shot
+            )
+        head = head.with_card(**found)
     else:
         with watch("Fusing supplied brand, title and head"):
             fuser = fit_fuser(data, head=head, aliases=aliases, config=pipeline.fuse)
@@ -242,12 +253,16 @@ def own_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
     Raises:
         HeadError: none has.
     """
-    folders = [pipeline.head_folder for pipeline in pipelines]
-    trained = [folder for folder in folders if (folder / CARD_NAME).is_file()]
+    trained = trained_heads(pipelines)
     if not trained:
-        looked = ", ".join(str(folder) for folder in folders)
+        looked = ", ".join(str(pipeline.head_folder) for pipeline in pipelines)
         raise HeadError(f"no head in {looked}; run `prodemb train-brand` or `prodemb finetune-category` first")
     return trained
+
+
+def trained_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
+    """The folders of those of the pipelines' heads that have been trained, maybe none."""
+    return [pipeline.head_folder for pipeline in pipelines if (pipeline.head_folder / CARD_NAME).is_file()]
 
 
 def frozen_card(pipeline: Pipeline, *, tuned: HeadCard) -> HeadCard | None:
@@ -264,10 +279,47 @@ def has_category_labels(shards: Path) -> bool:
     return any(shard.frame(["google_category_id"]).to_series().count() for shard in open_shard_set(shards).shards())
 
 
+def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Watch) -> ZeroShot:
+    """What answers categories of the first of these shard sets without training, by the pipeline's taxonomy.
+
+    The vectors of the taxonomy's names lie beside the shards; where they do not, or are of another taxonomy, they are
+    made with the shards' own model, which takes `transformers`.
+
+    Raises:
+        FingerprintError: the model of that name is no longer the one that made the shards.
+    """
+    taxonomy, _ = _taxonomy(pipeline)
+    first = shards[0]
+    paths = read_path_vectors(first.folder)
+    if paths is None or paths.fingerprint != first.schema.fingerprint or not paths.are_of(taxonomy.paths):
+        # For everything but this, stage two works without the towers.
+        from prodemb.paths import encode_paths
+
+        checkpoint = find_checkpoint(first.schema.model, revision=pipeline.embed.revision)
+        if checkpoint.fingerprint != first.schema.fingerprint:
+            raise FingerprintError(
+                f"{first.folder}: made by {first.schema.model} ({first.schema.fingerprint}), which now is "
+                f"{checkpoint.fingerprint}; wanted the same model for the taxonomy's names: embed again"
+            )
+        with watch("Encoding the taxonomy"):
+            paths = encode_paths(taxonomy, checkpoint=checkpoint, device=pipeline.embed.device)
+        paths.write(first.folder)
+    return ZeroShot.of(paths, schema=first.schema)
+
+
 def score_shards(
-    shards: Sequence[ShardSet], *, out: Path, heads: Sequence[Path], pipeline: Pipeline, watch: Watch
+    shards: Sequence[ShardSet],
+    *,
+    out: Path,
+    heads: Sequence[Path],
+    pipeline: Pipeline,
+    watch: Watch,
+    zero_shot: ZeroShot | None = None,
 ) -> ScoreReport:
     """Score the shards with the heads in these folders.
+
+    Args:
+        zero_shot: what answers categories in the place of a head.
 
     Raises:
         HeadError: a folder holds no head.
@@ -283,7 +335,7 @@ def score_shards(
         return score(
             shards,
             out,
-            heads=found,
+            heads=found if zero_shot is None else [*found, zero_shot],
             fuser=fusers[0] if fusers else None,
             config=pipeline.score,
             device=device,
@@ -308,10 +360,11 @@ def _supplied(shard_set: ShardSet) -> Iterator[pa.Table]:
 
 
 def _taxonomy(pipeline: Pipeline) -> tuple[Taxonomy, str]:
-    """The pipeline's taxonomy and how to call it."""
-    if pipeline.train.taxonomy is None:
-        return sample_taxonomy(), "the part of the taxonomy that prodemb carries"
-    return read_taxonomy(_existing(pipeline.train.taxonomy)), pipeline.train.taxonomy
+    """The pipeline's taxonomy, which knows the one that labels are written in, and how to call it."""
+    own, other = pipeline.train.taxonomy, pipeline.train.label_taxonomy
+    taxonomy = sample_taxonomy() if own is None else read_taxonomy(_existing(own))
+    of_labels = None if other is None else read_taxonomy(_existing(other))
+    return replace(taxonomy, of_labels=of_labels), own or "the part of the taxonomy that prodemb carries"
 
 
 def _existing(taxonomy: str) -> Path:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,13 +12,15 @@ import polars as pl
 
 from prodemb.brands.junk import UNBRANDED, find_junk
 from prodemb.brands.normalise import normalise_brand
-from prodemb.catalog.taxonomy import Taxonomy
+from prodemb.catalog.taxonomy import Found, Taxonomy
 from prodemb.config import Config
 from prodemb.errors import HeadError, TaxonomyError
 from prodemb.features import supplied_column
-from prodemb.metrics import NO_ANSWER
+from prodemb.metrics import NO_ANSWER, Indices
 from prodemb.shards.reader import ShardSet
 from prodemb.split import TRAIN, Parts
+from prodemb.tree.nodes import Tree
+from prodemb.tree.roll_up import roll_up
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +31,11 @@ CanonicalOf = Callable[[pl.Series], pl.Series]
 """The canonical brand of each supplied one, null where it is unknown or junk: (n,) string to (n,) string."""
 
 _SHOWN = 5
+
+_FATES: dict[Found, str] = {
+    "renamed": "under another name (its id decides)",
+    "removed": "no more (it counts as the nearest node above)",
+}
 
 
 class CategoryLabel(Config):
@@ -58,30 +66,52 @@ class Labels:
     """(n,) the class of each product of the shard set, in its order; -1 where it has none."""
     gold: npt.NDArray[np.bool_]
     """(n,) whether its class comes from a gold label; the others' comes from the supplied brand."""
+    ancestors: tuple[CategoryLabel, ...] = ()
+    """For categories: the nodes above the classes that are no class themselves."""
     unknown: dict[str, int] = field(default_factory=dict)
     """Gold labels that are in no taxonomy, most frequent first, and how many products carry each."""
+    renamed: dict[str, int] = field(default_factory=dict)
+    """Likewise gold labels that the taxonomy has under another name: their id decides."""
+    removed: dict[str, int] = field(default_factory=dict)
+    """Likewise gold labels whose node the taxonomy no longer has: they are the nearest node above it."""
     num_rare_classes: int = 0
     """Classes left out because too few products of the training part carry them."""
     num_rare_products: int = 0
     """Products, of all parts, in those classes."""
+    num_rolled_up: int = 0
+    """Products, of all parts, whose class is a node above the one that they are labelled with."""
 
     @property
     def num_labelled(self) -> int:
         """Products that have a class."""
         return int((self.index != NO_ANSWER).sum())
 
-    def with_examples(self, parts: Parts, *, at_least: int) -> "Labels":
+    @cached_property
+    def nodes(self) -> tuple[CategoryLabel, ...]:
+        """The classes, then their ancestors; for categories."""
+        return (*(label for label in self.classes if isinstance(label, CategoryLabel)), *self.ancestors)
+
+    @cached_property
+    def tree(self) -> Tree:
+        """Where `nodes` stand, in their order; for categories."""
+        return Tree.of([node.path for node in self.nodes])
+
+    def with_examples(self, parts: Parts, *, at_least: int, rolled_up: bool = False) -> "Labels":
         """Leave out the classes that fewer than `at_least` products of the training part carry.
 
         Args:
             parts: (n,) the split.
+            rolled_up: instead, count their products as the nearest node above that then has enough; only products
+                without such a node are left out. For categories.
 
         Raises:
             HeadError: fewer than two classes remain.
         """
+        if rolled_up:
+            return self._rolled_up(parts, at_least=at_least).with_examples(parts, at_least=at_least)
         num_classes = len(self.classes)
         carried = np.bincount(self.index[self.index >= 0], minlength=num_classes)
-        examples = np.bincount(self.index[(self.index >= 0) & (parts == TRAIN)], minlength=num_classes)
+        examples = self._examples(parts, num_classes=num_classes)
         kept = np.flatnonzero(examples >= at_least)
         if len(kept) < 2:
             raise HeadError(
@@ -94,10 +124,30 @@ class Labels:
         return replace(
             self,
             classes=tuple(self.classes[old] for old in kept),  # type: ignore[arg-type]
+            ancestors=self._above(kept) if self.target == "category" else (),
             index=renumbered[self.index],
             num_rare_classes=int(np.count_nonzero(carried)) - len(kept),
             num_rare_products=int(carried.sum() - carried[kept].sum()),
         )
+
+    def _rolled_up(self, parts: Parts, *, at_least: int) -> "Labels":
+        """The same products with the nodes that they count as, of which each is a class."""
+        counts_as = roll_up(self.tree, examples=self._examples(parts, num_classes=len(self.nodes)), at_least=at_least)
+        own = np.where(counts_as == NO_ANSWER, np.arange(len(counts_as)), counts_as)
+        index = np.append(own, NO_ANSWER)[self.index]
+        return replace(
+            self, classes=self.nodes, ancestors=(), index=index, num_rolled_up=int((index != self.index).sum())
+        )
+
+    def _examples(self, parts: Parts, *, num_classes: int) -> npt.NDArray[np.int64]:
+        """Training products of each class, (num_classes,)."""
+        return np.bincount(self.index[(self.index >= 0) & (parts == TRAIN)], minlength=num_classes)
+
+    def _above(self, kept: Indices) -> tuple[CategoryLabel, ...]:
+        """The nodes above these nodes that are none of them, by id."""
+        lines = self.tree.lineage[kept]
+        above = np.setdiff1d(lines[lines != NO_ANSWER], kept)
+        return tuple(sorted((self.nodes[node] for node in above), key=lambda label: label.id))
 
 
 _WANTED: dict[Target, str] = {
@@ -109,6 +159,9 @@ _WANTED: dict[Target, str] = {
 def category_labels(shard_set: ShardSet, *, taxonomy: Taxonomy, taxonomy_name: str) -> Labels:
     """Classes from the gold column `google_category_id`, which holds ids or whole paths; a class is a taxonomy node.
 
+    Labels of another version or locale are traced to nodes of this one (`Taxonomy.trace`); what was renamed, removed
+    or is not known at all is told in one line each.
+
     Args:
         taxonomy: what resolves them.
         taxonomy_name: how to call it in messages: its file, or what it is.
@@ -118,18 +171,41 @@ def category_labels(shard_set: ShardSet, *, taxonomy: Taxonomy, taxonomy_name: s
     """
     texts = shard_set.frame(["google_category_id"]).to_series()
     counts = texts.drop_nulls().value_counts(name="count").sort("count", texts.name, descending=[True, False])
-    resolved = {text: taxonomy.resolve(text) for text in counts["google_category_id"].to_list()}
-    unknown = {text: count for text, count in counts.iter_rows() if resolved[text] is None}
+    traces = {text: taxonomy.trace(text) for text in counts["google_category_id"].to_list()}
+    found: dict[Found, dict[str, int]] = {"renamed": {}, "removed": {}, "unknown": {}, "as it is": {}}
+    for text, count in counts.iter_rows():
+        kind: Found = traces[text].found
+        found[kind][text] = count
+    unknown = found["unknown"]
+    message = unknown_categories(unknown, where=str(shard_set.folder), taxonomy_name=taxonomy_name)
+    if unknown and len(unknown) == len(traces):
+        raise TaxonomyError(f'{message}; none is, so wanted the taxonomy they are from: [train] taxonomy = "PATH"')
     if unknown:
-        message = unknown_categories(unknown, where=str(shard_set.folder), taxonomy_name=taxonomy_name)
-        if len(unknown) == len(resolved):
-            raise TaxonomyError(f'{message}; none is, so wanted the taxonomy they are from: [train] taxonomy = "PATH"')
         logger.warning('%s; they are left out: give the taxonomy they are from, [train] taxonomy = "PATH"', message)
-    ids = sorted({node for node in resolved.values() if node is not None})
+    for fate_of, fate in _FATES.items():
+        if some := found[fate_of]:
+            logger.warning(
+                "%s: %s products carry a google_category_id that %s has %s: %s",
+                shard_set.folder,
+                f"{sum(some.values()):,}",
+                taxonomy_name,
+                fate,
+                _listed(list(some)),
+            )
+    ids = sorted({trace.node for trace in traces.values() if trace.node is not None})
+    above = {node for known in ids for node in taxonomy.ancestors(known)}.difference(ids)
     place = {node: index for index, node in enumerate(ids)}
-    index = _indices(texts, {text: place[node] for text, node in resolved.items() if node is not None})
-    classes = tuple(CategoryLabel(id=node, path=taxonomy.path_of(node)) for node in ids)
-    return Labels(target="category", classes=classes, index=index, gold=index >= 0, unknown=unknown)
+    index = _indices(texts, {text: place[trace.node] for text, trace in traces.items() if trace.node is not None})
+    return Labels(
+        target="category",
+        classes=tuple(CategoryLabel(id=node, path=taxonomy.path_of(node)) for node in ids),
+        ancestors=tuple(CategoryLabel(id=node, path=taxonomy.path_of(node)) for node in sorted(above)),
+        index=index,
+        gold=index >= 0,
+        unknown=unknown,
+        renamed=found["renamed"],
+        removed=found["removed"],
+    )
 
 
 def unknown_categories(unknown: dict[str, int], *, where: str, taxonomy_name: str) -> str:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from prodemb.config import Config
 
@@ -10,6 +11,22 @@ Confidences = npt.NDArray[np.floating]
 
 NO_ANSWER = -1
 """The class index of a product for which there is no answer, or no known truth."""
+
+
+class TreeMetrics(Config):
+    """How near answers are to the truth in the taxonomy, where either may be an inner node."""
+
+    top1_by_level: tuple[float, ...]
+    """For each level, the top first: the share of products that have a true node there whose answer has the same."""
+    precision: float
+    """Share of the nodes from the top down to the answers that are right."""
+    recall: float
+    """Share of the nodes from the top down to the truth that are answered."""
+    f1: float
+    """Hierarchical F1: the harmonic mean of these two."""
+    lca_distance: float
+    """Mean number of steps from the truth up to the lowest common ancestor of truth and answer: 0 where the answer is
+    the truth or stands below it."""
 
 
 class Metrics(Config):
@@ -25,6 +42,8 @@ class Metrics(Config):
     """Expected calibration error of the first answer's confidence; None where none is given."""
     num_products: int
     """How many products this was measured on."""
+    tree: TreeMetrics | None = None
+    """For categories: the first answers in the taxonomy."""
 
 
 class Condition(Config):
@@ -42,6 +61,31 @@ class Condition(Config):
     """Share of those whose answer is the truth; None where it answers none."""
     ece: float | None = None
     """Expected calibration error of its confidence."""
+    macro_f1: dict[str, float] = Field(default={})
+    """For categories, by method, as the next."""
+    tree_f1: dict[str, float] = Field(default={})
+    """The hierarchical F1 of the first answer."""
+
+
+class BackOff(Config):
+    """What comes of answering with the deepest node above the best class that is probable enough."""
+
+    threshold: float
+    """The least probability of a node that is answered."""
+    precision: float | None
+    """Share of the answers that are the truth or a node above it; None where there is no answer."""
+    answered: float
+    """Share of products for which any node is probable enough."""
+    level: float | None
+    """Mean number of names in the answers' paths."""
+
+
+class ByTau(Config):
+    """What logit adjustment with one tau gives on the test part, against the nodes that products are labelled with."""
+
+    tau: float
+    top1: float
+    macro_f1: float
 
 
 def evaluate(labels: Indices, *, top: Indices, confidences: Confidences | None = None) -> Metrics:
@@ -82,6 +126,27 @@ def macro_f1(labels: Indices, *, answers: Indices) -> float:
     num_right = np.bincount(labels[labels == answers], minlength=num_classes)
     occurs = num_true + num_answered > 0
     return float((2 * num_right[occurs] / (num_true + num_answered)[occurs]).mean())
+
+
+def by_examples(truth: Indices, *, examples: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Products by how many training products share their class: the head, middle and tail of the distribution.
+
+    Source of the bounds: Liu et al., Large-scale long-tailed recognition in an open world, CVPR 2019.
+
+    Args:
+        truth: (n,) classes.
+        examples: (num_classes,) training products of each class.
+
+    Returns:
+        Which of the products are in each part, (n,) each.
+    """
+    count = examples[truth]
+    return {
+        "over 100": count > 100,
+        "20 to 100": (count >= 20) & (count <= 100),
+        "under 20": (count > 0) & (count < 20),
+        "none": count == 0,
+    }
 
 
 def calibration_error(confidences: Confidences, *, correct: npt.NDArray[np.bool_], num_bins: int = 15) -> float:

@@ -10,13 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from prodemb import __version__
 from prodemb.brands.junk import UNKNOWN
+from prodemb.catalog.taxonomy import SEPARATOR
+from prodemb.category.ask import CategoryHead
+from prodemb.category.nodes import NodeAnswers, Nodes
+from prodemb.category.zero_shot import ZeroShot
 from prodemb.fuse.fuse import SOURCES, Fuser
 from prodemb.heads import TrainedHead
-from prodemb.labels import CategoryLabel, Target
+from prodemb.labels import Target
+from prodemb.metrics import NO_ANSWER
 from prodemb.product_set import ProductSet
 from prodemb.shards.format import METADATA_KEY
 from prodemb.shards.reader import ShardSet
@@ -31,33 +35,95 @@ _COLUMNS: dict[Target, tuple[str, ...]] = {"category": ("category_id", "category
 """The columns of the first answer, one for each of its fields."""
 
 _SOURCE = "brand_source"
+_LEVEL = "category_level"
 
-_IN_METADATA = {"target", "fingerprint", "model", "weights_sha256"}
+_IN_METADATA = {"target", "zero_shot", "fingerprint", "model", "weights_sha256"}
 
 
 class CategoryAnswers:
     """A category head's answers as columns of the predictions."""
 
-    num_unanswered = 0
-    """Products so far without a category."""
+    def __init__(self, head: TrainedHead, *, top: int, tau: float, threshold: float | None) -> None:
+        """Answer with `head`, giving the `top` most probable classes of each product.
 
-    def __init__(self, head: TrainedHead, *, top: int) -> None:
-        """Answer with `head`, giving the `top` most probable classes of each product."""
-        labels = [label for label in head.card.labels if isinstance(label, CategoryLabel)]
-        self._head = head
+        Args:
+            tau: the strength of logit adjustment.
+            threshold: answer with the deepest node above the most probable class that is at least so probable; None
+                for that class itself, with its own probability.
+        """
+        self.num_unanswered = 0
+        """Products so far without a category."""
+        self.num_backed_off = 0
+        """Products so far that a node above their most probable class answers."""
+        self._head = CategoryHead.of(head)
         self._top = top
-        self._names = [
-            pa.array([label.id for label in labels], pa.int64()),
-            pa.array([label.path for label in labels], pa.string()),
-        ]
+        self._tau = tau
+        self._threshold = threshold
 
     def columns(self, products: ProductSet) -> dict[str, pa.Array]:
         """The category columns of n products; null for those without a vector that the head reads."""
-        vectors, present = torch.from_numpy(products.vectors), torch.from_numpy(products.present)
-        probabilities, classes = (part.numpy() for part in self._head.top(vectors, present=present, k=self._top))
-        answered = np.repeat(products.present.any(axis=1, keepdims=True), classes.shape[1], axis=1)
-        self.num_unanswered += int((~answered[:, 0]).sum())
-        return _columns("category", self._names, answers=classes, probabilities=probabilities, valid=answered)
+        said = self._head.answer(products.vectors, present=products.present, k=self._top, tau=self._tau)
+        if self._threshold is None:
+            nodes, confidences = said.top[:, 0], said.probabilities[:, 0]
+        else:
+            nodes, confidences = said.backed_off(self._threshold)
+        known = np.asarray(products.present.any(axis=1))
+        columns = category_columns(self._head.nodes, said=said, nodes=nodes, confidences=confidences, known=known)
+        self.num_unanswered += columns["category_id"].null_count
+        self.num_backed_off += int((known & (nodes != NO_ANSWER) & (nodes != said.top[:, 0])).sum())
+        return columns
+
+
+class ZeroShotAnswers:
+    """Zero-shot answers as columns of the predictions."""
+
+    num_backed_off = 0
+
+    def __init__(self, zero_shot: ZeroShot, *, top: int) -> None:
+        """Answer with the nearest node, giving the `top` nearest ones of each product."""
+        self.num_unanswered = 0
+        """Products so far without a category."""
+        self._zero_shot = zero_shot
+        self._top = top
+
+    def columns(self, products: ProductSet) -> dict[str, pa.Array]:
+        """The category columns of n products; null for those without a vector that is compared."""
+        said, known = self._zero_shot.answer(products, k=self._top), self._zero_shot.known(products)
+        self.num_unanswered += int((~known).sum())
+        first, sure = said.top[:, 0], said.probabilities[:, 0]
+        return category_columns(self._zero_shot.nodes, said=said, nodes=first, confidences=sure, known=known)
+
+
+def category_columns(
+    answerable: Nodes,
+    *,
+    said: NodeAnswers,
+    nodes: npt.NDArray[np.int64],
+    confidences: npt.NDArray[np.float32],
+    known: npt.NDArray[np.bool_],
+) -> dict[str, pa.Array]:
+    """The category columns of n products.
+
+    Args:
+        answerable: what the numbers of nodes and classes mean.
+        said: the ranked classes.
+        nodes: (n,) the answer, -1 for none.
+        confidences: (n,) its probability.
+        known: (n,) whether anything is known of the product.
+    """
+    names = [
+        pa.array([label.id for label in answerable.labels], pa.int64()),
+        pa.array([label.path for label in answerable.labels], pa.string()),
+    ]
+    ranked = np.repeat(known[:, None], said.top.shape[1], axis=1)
+    columns = _columns("category", names, answers=said.top, probabilities=said.probabilities, valid=ranked)
+    unanswered = ~known | (nodes == NO_ANSWER)
+    answers = pa.array(nodes, mask=unanswered)
+    columns |= {column: some.take(answers) for column, some in zip(_COLUMNS["category"], names, strict=True)}
+    levels = np.array([label.path.count(SEPARATOR) + 1 for label in answerable.labels], dtype=np.int8)
+    columns[_LEVEL] = pa.array(levels).take(answers)
+    columns["category_confidence"] = pa.array(confidences, mask=unanswered)
+    return columns
 
 
 class BrandAnswers:
@@ -131,6 +197,8 @@ def predictions_schema() -> pa.Schema:
     for target in get_args(Target):
         names = zip(_COLUMNS[target], _ANSWER_FIELDS[target], strict=True)
         fields += [pa.field(column, field.type) for column, field in names]
+        if target == "category":
+            fields.append(pa.field(_LEVEL, pa.int8()))
         fields.append(pa.field(f"{target}_confidence", pa.float32()))
         if target == "brand":
             fields.append(pa.field(_SOURCE, pa.string()))
@@ -139,7 +207,7 @@ def predictions_schema() -> pa.Schema:
 
 
 def predictions_metadata(
-    heads: Sequence[TrainedHead], *, shard_sets: Sequence[ShardSet], settings: dict[str, Any]
+    heads: Sequence[TrainedHead | ZeroShot], *, shard_sets: Sequence[ShardSet], settings: dict[str, Any]
 ) -> bytes:
     """What the predictions are made from, as JSON: which heads answered, on which shards, with which settings."""
     cards = [

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prodemb.features import LEXICAL_TEXTS, TEXT_FEATURES, Feature, supplied_column
+from prodemb.lexical import lexical_vectors
 from prodemb.metrics import Indices
 from prodemb.shards.reader import ShardSet
 
@@ -42,17 +43,27 @@ class ProductSet:
     def without(self, *hidden: Feature) -> "ProductSet":
         """The same products from a partner who does not send these features.
 
-        The lexical vector goes with either of its texts, for what it would be without that one is not known here.
+        The lexical vector is that of the texts that are left.
         """
-        gone = {*hidden, *(["lexical"] if {*hidden} & {*LEXICAL_TEXTS} else [])}
-        there = np.array([feature not in gone for feature in self.features])
+        there = np.array([feature not in hidden for feature in self.features])
         texts = [supplied_column(feature) for feature in hidden if feature in TEXT_FEATURES]
-        return replace(
+        left = replace(
             self,
             vectors=self.vectors * np.repeat(there, self.dims).astype(np.float16),
             present=self.present & there,
             supplied=self.supplied.with_columns(pl.lit(None, pl.String).alias(text) for text in texts),
         )
+        again = {*hidden} & {*LEXICAL_TEXTS} and "lexical" in self.features and "lexical" not in hidden
+        return left._hashed_again() if again else left
+
+    def _hashed_again(self) -> "ProductSet":
+        """The same products with the lexical vectors of their present texts."""
+        texts = [self.supplied[supplied_column(feature)] for feature in LEXICAL_TEXTS]
+        column, block = self.features.index("lexical"), self._block("lexical")
+        vectors, present = self.vectors.copy(), self.present.copy()
+        vectors[:, block] = lexical_vectors([text.to_list() for text in texts], dim=self.dims[column])
+        present[:, column] = np.any([text.fill_null("").str.len_bytes().to_numpy() > 0 for text in texts], axis=0)
+        return replace(self, vectors=vectors, present=present)
 
     def with_those_of(self, donors: Indices, *, feature: Feature) -> "ProductSet":
         """The same products, each with one feature of another product.

@@ -14,6 +14,8 @@ from prodemb.pipeline import Pipeline
 from prodemb.report import (
     alias_lines,
     brand_tables,
+    category_lines,
+    category_tables,
     embed_lines,
     finetune_lines,
     first_rows,
@@ -70,14 +72,23 @@ def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iter
             yield from _brand(pipeline, watch=watch, heads=heads, tables=tables, steps=steps)
         else:
             yield from _category(pipeline, finetuned=finetuned, watch=watch, heads=heads, tables=tables, steps=steps)
-    if not heads:
-        yield "\nno head could be trained, so there is nothing to score with"
-        return
     yield "\n== score"
     out = Path(pipelines[0].score.out)
-    sets = {report.shards: open_shard_set(report.shards) for report in heads}
-    folders = [report.folder for report in heads]
-    scored = job.score_shards(list(sets.values()), out=out, heads=folders, pipeline=pipelines[0], watch=watch)
+    folders = {report.shards for report in heads}
+    zero_shot = None
+    for pipeline in pipelines:
+        if pipeline.target == "category" and "category" not in {report.head.card.target for report in heads}:
+            base = Path(pipeline.embed.out)
+            zero_shot = job.open_zero_shot([open_shard_set(base)], pipeline=pipeline, watch=watch)
+            folders.add(base)
+    scored = job.score_shards(
+        [open_shard_set(folder) for folder in sorted(folders)],
+        out=out,
+        heads=[report.folder for report in heads],
+        pipeline=pipelines[0],
+        watch=watch,
+        zero_shot=zero_shot,
+    )
     yield from score_lines(scored)
     steps.done("score", str(out))
     yield "\n== summary"
@@ -106,11 +117,12 @@ def _category(
     base = Path(pipeline.embed.out)
     if not job.has_category_labels(base):
         yield (
-            f"\n== {pipeline.catalog.path}: no product has a google_category_id, so there is no category to learn: "
-            "label some products with Google's ids or paths; the brand path needs none"
+            f"\n== {pipeline.catalog.path}: no product has a google_category_id, so there is no category to learn and "
+            "the taxonomy's nearest names answer: label some products with Google's ids or paths"
         )
         return
     folder = pipeline.frozen_head_folder if finetuned else pipeline.head_folder
+    job.open_zero_shot([open_shard_set(base)], pipeline=pipeline, watch=watch)
     yield f"\n== train the category head on {base}"
     report = job.train(pipeline, shards=base, folder=folder, watch=watch)
     yield from head_lines(report)
@@ -129,7 +141,11 @@ def _category(
         yield from head_lines(report)
         steps.done("train the category head, CLIP fine-tuned", str(pipeline.head_folder))
     heads.append(report)
-    tables.append(head_table(report.head.card, title="Category head", before=before))
+    yield from category_lines(report.head.card)
+    tables += [
+        head_table(report.head.card, title="Category head", before=before),
+        *category_tables(report.head.card),
+    ]
 
 
 def _check(pipelines: Sequence[Pipeline]) -> None:

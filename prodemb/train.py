@@ -29,10 +29,15 @@ class TrainConfig(FitConfig):
     """The shard set to train on; the pipeline's own where none is given."""
     taxonomy: str | None = None
     """A `taxonomy-with-ids` file; the part that prodemb carries where none is given."""
+    label_taxonomy: str | None = None
+    """The `taxonomy-with-ids` file of the version or locale that the gold labels are written in, where that is another
+    one: paths are then looked up there, and ids that are gone count as the nearest node above that is left."""
     features: tuple[Feature, ...] | None = None
     """The features to read; where none are given, those of the target that the shard set has."""
     min_examples: int = Field(default=2, ge=1)
-    """Classes with fewer training products are left out."""
+    """Classes with fewer training products are left out, or rolled up."""
+    roll_up: bool = True
+    """Whether products of a category with too few of them count as the nearest node above that has enough with them."""
     baselines: BaselineConfig = BaselineConfig()
     """What runs beside the head."""
 
@@ -84,7 +89,8 @@ def load_labelled(shard_set: ShardSet, *, labels: Labels, config: TrainConfig, d
     judged = (labels.index >= 0) & (parts == TEST)
     gold = bool((judged & labels.gold).any())
     judged &= labels.gold | (not gold)
-    kept = labels.with_examples(parts, at_least=config.min_examples)
+    rolled_up = config.roll_up and labels.target == "category"
+    kept = labels.with_examples(parts, at_least=config.min_examples, rolled_up=rolled_up)
     rows = np.flatnonzero(kept.index >= 0)
     vectors, present = load_vectors(shard_set, features=features, rows=rows)
     return Labelled(
@@ -138,6 +144,8 @@ def train_head(
         coverage=data.coverage,
         gold=data.gold,
         labels=data.labels.classes,
+        ancestors=data.labels.ancestors,
+        examples=_examples(data) if data.labels.target == "category" else (),
     )
     start = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -149,6 +157,12 @@ def train_head(
     seconds = round(time.perf_counter() - start, 2)
     metrics = _measure(trained, data) if len(data.test) else None
     return trained.with_card(epochs=epochs, seconds=seconds, metrics=metrics)
+
+
+def _examples(data: Labelled) -> tuple[int, ...]:
+    """Training products of each class."""
+    counts = np.bincount(data.labels.index[data.rows[data.train]], minlength=len(data.labels.classes))
+    return tuple(counts.tolist())
 
 
 def _measure(trained: TrainedHead, data: Labelled) -> Metrics:

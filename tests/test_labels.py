@@ -1,6 +1,7 @@
 """Labels out of shards: ids, paths, spellings, gold before supplied, and what is left out is counted and named."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,37 @@ def test_unknown_categories_are_left_out_counted_and_named(tmp_path: Path, caplo
     assert labels.index.tolist() == [0, -1, -1, -1, 1]
     assert labels.unknown == {"999": 2, "Nowhere": 1}
     assert "3 products carry a google_category_id that is not in the test taxonomy: '999', 'Nowhere'" in caplog.text
+
+
+def test_labels_of_an_older_version_are_traced_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    older = Taxonomy(paths={166: "Mode", 187: "Mode > Schuhe", 9: "Mode > Korsetts"})
+    values = ["Mode > Schuhe", "9", "9", "212", "187 - Clothes > Boots", None, "77"]
+    with caplog.at_level(logging.WARNING):
+        labels = category_labels(
+            make_set(tmp_path, google_category_id=values),
+            taxonomy=replace(TAXONOMY, of_labels=older),
+            taxonomy_name="the test taxonomy",
+        )
+    assert [label.id for label in labels.classes] == [166, 187, 212]
+    assert labels.index.tolist() == [1, 0, 0, 2, 1, -1, -1]
+    assert labels.renamed == {"187 - Clothes > Boots": 1, "Mode > Schuhe": 1}
+    assert (labels.removed, labels.unknown) == ({"9": 2}, {"77": 1})
+    assert "2 products carry a google_category_id that the test taxonomy has under another name" in caplog.text
+    assert "2 products carry a google_category_id that the test taxonomy has no more (it counts as" in caplog.text
+
+
+def test_rare_classes_are_rolled_up_to_a_node_that_has_enough(tmp_path: Path) -> None:
+    labels = categories(tmp_path, ["187", "212", "212", "187", "8", "8", "8", "166"])
+    assert (labels.ancestors, [node.id for node in labels.nodes]) == ((), [8, 166, 187, 212])
+    parts = np.array([TRAIN, TRAIN, TRAIN, TEST, TRAIN, TRAIN, TEST, TEST], "u1")
+    kept = labels.with_examples(parts, at_least=2, rolled_up=True)
+    assert [label.id for label in kept.classes] == [8, 212]
+    assert kept.index.tolist() == [-1, 1, 1, -1, 0, 0, 0, -1]
+    assert [label.path for label in kept.ancestors] == ["Clothes"]
+    together = labels.with_examples(np.full(8, TRAIN), at_least=3, rolled_up=True)
+    assert [label.id for label in together.classes] == [8, 166]
+    assert together.index.tolist() == [1, 1, 1, 1, 0, 0, 0, 1]
+    assert (together.num_rolled_up, together.num_rare_products) == (4, 0)
 
 
 def test_a_wrong_taxonomy_is_an_error_that_says_what_to_set(tmp_path: Path) -> None:

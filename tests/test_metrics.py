@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, top_k_accuracy_score
 
-from prodemb.metrics import NO_ANSWER, calibration_error, evaluate, macro_f1, top_k_accuracy
+from prodemb.metrics import NO_ANSWER, by_examples, calibration_error, evaluate, macro_f1, top_k_accuracy
 
 CLASSES = st.integers(0, 6)
 
@@ -54,3 +54,13 @@ def test_a_calibrated_answerer_has_no_error() -> None:
     correct = np.concatenate([np.arange(400) % 4 == 0, np.arange(400) % 4 != 0])
     assert calibration_error(confidences, correct=correct) == pytest.approx(0)
     assert calibration_error(np.ones(10), correct=np.zeros(10, bool)) == pytest.approx(1)
+
+
+def test_products_are_told_apart_by_the_examples_of_their_class() -> None:
+    bands = by_examples(np.arange(6), examples=np.array([0, 1, 19, 20, 100, 101]))
+    assert {name: np.flatnonzero(where).tolist() for name, where in bands.items()} == {
+        "over 100": [5],
+        "20 to 100": [3, 4],
+        "under 20": [1, 2],
+        "none": [0],
+    }

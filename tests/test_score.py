@@ -29,6 +29,7 @@ COLUMNS = [
     "product_id",
     "category_id",
     "category_path",
+    "category_level",
     "category_confidence",
     "category_top",
     "brand",
@@ -135,8 +136,8 @@ def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
         assert frame["category_path"][row] == answers[0]["path"]
         assert frame["category_confidence"][row] == answers[0]["probability"]
         assert frame["brand"][row] == frame["brand_top"][row][0]["name"]
-    assert frame.row(3)[1:] == (*(None,) * 4, "UNKNOWN", 0.0, None, [])
-    assert frame.drop("product_id").null_count().row(0) == (1, 1, 1, 1, 0, 0, 1, 0)
+    assert frame.row(3)[1:] == (*(None,) * 5, "UNKNOWN", 0.0, None, [])
+    assert frame.drop("product_id").null_count().row(0) == (1, 1, 1, 1, 1, 0, 0, 1, 0)
 
 
 def test_the_file_has_a_row_group_a_shard_and_says_where_it_came_from(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Literal
 
 from prodemb.catalog.taxonomy_nodes import NODES, VERSION
 from prodemb.errors import TaxonomyError
@@ -27,6 +28,19 @@ _LOCALE = re.compile(r"[a-z]{2,3}-[A-Z]{2}")
 _FETCH_SECONDS = 30.0
 
 
+Found = Literal["as it is", "renamed", "removed", "unknown"]
+"""How a label's node was found: here; by its id, under another name; gone, so the nearest node above it that is still
+here; not at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """What a feed's category value means in a taxonomy."""
+
+    node: int | None
+    found: Found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Taxonomy:
     """Taxonomy nodes by id, in the order of their file; every parent of a node is a node too."""
@@ -37,6 +51,8 @@ class Taxonomy:
     """Google's date of the version, where the file gives it."""
     source: str = "taxonomy"
     """What to call the taxonomy in messages."""
+    of_labels: "Taxonomy | None" = None
+    """The version or locale that labels are written in, where it is another one; ids are the same in all locales."""
     _parents: dict[int, int | None] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -116,18 +132,42 @@ class Taxonomy:
         return self.path_of(node).count(SEPARATOR) + 1
 
     def resolve(self, label: str) -> int | None:
-        """The id that a feed's category value means, or None where it means no node.
+        """The id that a feed's category value means, or None where it means no node; see `trace`."""
+        return self.trace(label).node
+
+    def trace(self, label: str) -> Trace:
+        """The id that a feed's category value means, and how it was found.
 
         Feeds carry the id ("187"), the full path in any case and spacing ("apparel & accessories>Shoes", also with
-        "&amp;" and "&gt;"), or both as in Google's files ("187 - Apparel & Accessories > Shoes").
+        "&amp;" and "&gt;"), or both as in Google's files ("187 - Apparel & Accessories > Shoes"), of this version and
+        locale or of another. The id decides, for Google renames nodes and keeps their ids. A node that is gone is
+        looked for further up the path that the label, or `of_labels`, has for it.
         """
         text = html.unescape(label).strip()
+        node, path = None, text
         if found := _ID.fullmatch(text):
-            return node if (node := int(found[1])) in self.paths else None
-        if found := _NODE_LINE.fullmatch(text):
-            node = int(found[1])
-            return node if node in self.paths and _plain(self.paths[node]) == _plain(found[2]) else None
-        return self._by_plain_path.get(_plain(text))
+            node, path = int(found[1]), ""
+        elif found := _NODE_LINE.fullmatch(text):
+            node, path = int(found[1]), found[2]
+        elif (known := self._by_plain_path.get(_plain(text))) is not None:
+            return Trace(node=known, found="as it is")
+        elif self.of_labels is not None:
+            node = self.of_labels._by_plain_path.get(_plain(text))
+        if node in self.paths:
+            same = not path or _plain(self.paths[node]) == _plain(path)
+            return Trace(node=node, found="as it is" if same else "renamed")
+        above = self._above(node, path=path)
+        return Trace(node=above, found="unknown" if above is None else "removed")
+
+    def _above(self, gone: int | None, *, path: str) -> int | None:
+        """The nearest node here above one that is not here, by the ids above it in `of_labels`, or else by its path."""
+        other = self.of_labels
+        for node in reversed(other.ancestors(gone)) if other is not None and gone is not None and gone in other else ():
+            if node in self.paths:
+                return node
+        names = path.split(">")
+        above = (_plain(">".join(names[:level])) for level in range(len(names), 0, -1))
+        return next((self._by_plain_path[names] for names in above if names in self._by_plain_path), None)
 
     @cached_property
     def _children(self) -> dict[int, tuple[int, ...]]:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.catalog.taxonomy import Taxonomy, fetch_taxonomy, parse_taxonomy, read_taxonomy, sample_taxonomy
+from prodemb.catalog.taxonomy import Taxonomy, Trace, fetch_taxonomy, parse_taxonomy, read_taxonomy, sample_taxonomy
 from prodemb.errors import TaxonomyError
 
 OFFICIAL = Path(__file__).parents[3] / "shared/data/google_taxonomy/taxonomy-with-ids.en-US.txt"
@@ -62,7 +63,6 @@ def test_walks_the_tree(taxonomy: Taxonomy) -> None:
         ("apparel &  accessories>SHOES", 187),
         ("Apparel &amp; Accessories &gt; Shoes", 187),
         ("187 - Apparel & Accessories > Shoes", 187),
-        ("187 - Media", None),
         ("188", None),
         ("Shoes", None),
         ("", None),
@@ -70,6 +70,40 @@ def test_walks_the_tree(taxonomy: Taxonomy) -> None:
 )
 def test_resolves_what_feeds_carry(taxonomy: Taxonomy, label: str, node: int | None) -> None:
     assert taxonomy.resolve(label) == node
+
+
+OLDER = Taxonomy(
+    paths={166: "Mode", 187: "Mode > Schuhe", 9: "Mode > Altes", 10: "Mode > Altes > Korsetts", 99: "Weg", 5: "Weg > A"}
+)
+
+
+@pytest.mark.parametrize(
+    ("label", "node", "found"),
+    [
+        ("187", 187, "as it is"),
+        ("187 - Apparel & Accessories > Shoes", 187, "as it is"),
+        ("187 - Apparel & Accessories > Footwear", 187, "renamed"),
+        ("Mode > Schuhe", 187, "renamed"),
+        ("10", 166, "removed"),
+        ("mode>altes>korsetts", 166, "removed"),
+        ("10 - Mode > Altes > Korsetts", 166, "removed"),
+        ("8888 - Apparel & Accessories > Shoes > Clogs", 187, "removed"),
+        ("8888 - Apparel & Accessories > Shoes", 187, "removed"),
+        ("Apparel & Accessories > Spats > Left", 166, "removed"),
+        ("5", None, "unknown"),
+        ("8888", None, "unknown"),
+        ("8888 - Nowhere > Else", None, "unknown"),
+        ("Shoes", None, "unknown"),
+    ],
+)
+def test_labels_of_another_version_are_traced(taxonomy: Taxonomy, label: str, node: int | None, found: str) -> None:
+    assert replace(taxonomy, of_labels=OLDER).trace(label) == Trace(node=node, found=found)
+
+
+def test_without_the_other_version_only_what_the_label_says_helps(taxonomy: Taxonomy) -> None:
+    assert taxonomy.trace("10").found == "unknown"
+    assert taxonomy.trace("Mode > Schuhe").found == "unknown"
+    assert taxonomy.trace("10 - Apparel & Accessories > Corsets") == Trace(node=166, found="removed")
 
 
 @given(st.text())

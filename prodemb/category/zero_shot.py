@@ -1,0 +1,129 @@
+"""Zero-shot: the category whose own name is nearest to a product's vectors, with no training at all."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from prodemb.category.nodes import NodeAnswers, Nodes
+from prodemb.config import Config
+from prodemb.errors import FingerprintError
+from prodemb.features import Feature
+from prodemb.labels import CategoryLabel
+from prodemb.lexical import LexicalKind
+from prodemb.product_set import ProductSet
+from prodemb.shards.format import ShardSchema
+from prodemb.shards.paths import PathVectors
+
+ZERO_SHOT = "zero-shot"
+"""The method's name."""
+
+WEIGHTS: dict[Feature, float] = {
+    "title": 1.0,
+    "description": 0.5,
+    "cat1": 1.0,
+    "cat2": 1.0,
+    "cat3": 1.0,
+    "image": 0.5,
+}
+"""How much the likeness of each feature counts; that of the brand says nothing of the category. With the bundled CLIP,
+which has seen drawings alone, photos say next to nothing."""
+
+SCALE = 100.0
+"""What a cosine is multiplied by before the softmax: the bound of CLIP's temperature (Radford et al., ICML 2021)."""
+
+_ROWS_AT_A_TIME = 2048
+
+
+class ZeroShotCard(Config):
+    """What zero-shot answers are made from, for scoring; the counterpart of a head's card."""
+
+    target: Literal["category"] = "category"
+    zero_shot: bool = True
+    fingerprint: str
+    """The model whose vectors they compare."""
+    model: str
+    """That model's name, for people."""
+    features: tuple[Feature, ...]
+    """The features that count, in order."""
+    lexical: LexicalKind | None = None
+    """None: words are compared through CLIP alone."""
+    weights_sha256: str
+    """Of the nodes and their vectors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShot:
+    """The nodes of a taxonomy and their vectors, ready to answer.
+
+    Source: Radford et al., Learning transferable visual models from natural language supervision, ICML 2021.
+    """
+
+    card: ZeroShotCard
+    nodes: Nodes
+    vectors: torch.Tensor
+    """(num_nodes, dim) float32, L2-normalised."""
+
+    @classmethod
+    def of(cls, paths: PathVectors, *, schema: ShardSchema) -> Self:
+        """Answer products of a shard set with the nodes of `paths`.
+
+        Raises:
+            FingerprintError: the two are of different models.
+        """
+        if paths.fingerprint != schema.fingerprint:
+            raise FingerprintError(
+                f"zero-shot: the taxonomy's vectors are of model {paths.fingerprint}, the shards of {schema.model} "
+                f"({schema.fingerprint}); wanted one model"
+            )
+        vectors = torch.from_numpy(paths.vectors.astype(np.float32))
+        labels = [CategoryLabel(id=node, path=path) for node, path in zip(paths.ids, paths.paths, strict=True)]
+        digest = hashlib.sha256(paths.vectors.tobytes() + "\n".join(paths.paths).encode())
+        card = ZeroShotCard(
+            fingerprint=schema.fingerprint,
+            model=schema.model,
+            features=tuple(feature for feature in schema.features if feature in WEIGHTS),
+            weights_sha256=digest.hexdigest(),
+        )
+        return cls(card=card, nodes=Nodes(labels, ancestors=()), vectors=vectors)
+
+    def to(self, device: torch.device) -> "ZeroShot":
+        """The same with its vectors on `device`."""
+        return replace(self, vectors=self.vectors.to(device))
+
+    @torch.inference_mode()
+    def answer(self, products: ProductSet, *, k: int) -> NodeAnswers:
+        """Answer n products, at least one, by the weighted mean likeness of their present features.
+
+        Args:
+            products: with vectors of the features of the card, and maybe of others.
+            k: how many nodes to rank.
+        """
+        parts = []
+        for start in range(0, len(products), _ROWS_AT_A_TIME):
+            some = slice(start, start + _ROWS_AT_A_TIME)
+            blocks = np.split(products.vectors[some], np.cumsum(products.dims)[:-1], axis=1)
+            weights = [WEIGHTS.get(feature, 0.0) for feature in products.features]
+            total = products.present[some] @ np.array(weights, dtype=np.float32)
+            wanted = [
+                block.astype(np.float32) * weight for block, weight in zip(blocks, weights, strict=True) if weight
+            ]
+            mean = sum(wanted) / np.maximum(total, 1e-9)[:, None]
+            cosines = torch.from_numpy(mean).to(self.vectors.device) @ self.vectors.T
+            parts.append(self.nodes.answer((SCALE * cosines).log_softmax(1), k=k))
+        return NodeAnswers.joined(parts)
+
+    def known(self, products: ProductSet) -> npt.NDArray[np.bool_]:
+        """Which of n products have any of the features that count, (n,)."""
+        counts = np.array([feature in WEIGHTS for feature in products.features])
+        return np.asarray(products.present[:, counts].any(axis=1))
+
+    def nodes_of(self, products: ProductSet, *, labels: Sequence[CategoryLabel]) -> npt.NDArray[np.int64]:
+        """The answer for each of n products as its place in `labels`, which hold all nodes; -1 where there is none."""
+        place = {label.id: number for number, label in enumerate(labels)}
+        own = np.array([place[label.id] for label in self.nodes.labels])
+        return np.where(self.known(products), own[self.answer(products, k=1).top[:, 0]], -1)

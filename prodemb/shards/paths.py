@@ -1,0 +1,78 @@
+"""The vectors of the taxonomy's paths beside a shard set, so that stage two can compare products with them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prodemb.errors import ShardError
+from prodemb.files import replacing
+from prodemb.shards.format import METADATA_KEY
+
+PATHS_NAME = "taxonomy.parquet"
+"""The file in the shard set's folder."""
+
+TEXTS_VERSION = 1
+"""Raise it when a node is put into words in another way."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PathVectors:
+    """A vector for each node of a taxonomy, in the space of one model's shards."""
+
+    fingerprint: str
+    """The model that made them."""
+    ids: tuple[int, ...]
+    paths: tuple[str, ...]
+    vectors: npt.NDArray[np.float16]
+    """(num_nodes, dim), L2-normalised."""
+    texts_version: int = TEXTS_VERSION
+
+    def are_of(self, paths: Mapping[int, str]) -> bool:
+        """Whether these are the nodes with these paths by id, put into words as it is done now."""
+        return self.texts_version == TEXTS_VERSION and dict(zip(self.ids, self.paths, strict=True)) == paths
+
+    def write(self, folder: Path) -> None:
+        """Write the file of the shard set at `folder` whole."""
+        about = {"fingerprint": self.fingerprint, "texts_version": self.texts_version}
+        num_bytes = 2 * self.vectors.shape[1]
+        rows = np.ascontiguousarray(self.vectors, dtype="<f2")
+        columns = {
+            "id": pa.array(self.ids, pa.int64()),
+            "path": pa.array(self.paths, pa.string()),
+            "vector": pa.Array.from_buffers(pa.binary(num_bytes), len(rows), [None, pa.py_buffer(rows)]),
+        }
+        table = pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(about)})
+        with replacing(folder / PATHS_NAME) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
+
+def read_path_vectors(folder: Path) -> PathVectors | None:
+    """Read the file of the shard set at `folder`; None where there is none.
+
+    Raises:
+        ShardError: it cannot be read.
+    """
+    path = folder / PATHS_NAME
+    if not path.is_file():
+        return None
+    try:
+        table = pq.read_table(path)
+        about = json.loads(table.schema.metadata[METADATA_KEY])
+        column = table["vector"].combine_chunks()
+        flat = np.frombuffer(column.buffers()[1], dtype="<f2")
+        return PathVectors(
+            fingerprint=about["fingerprint"],
+            ids=tuple(table["id"].to_pylist()),
+            paths=tuple(table["path"].to_pylist()),
+            vectors=flat.reshape(len(table), -1),
+            texts_version=about["texts_version"],
+        )
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ShardError(f"{path}: damaged: {first_line}; remove it, it is made again") from None

@@ -1,0 +1,15 @@
+"""Choosing how probable a node must be to be answered."""
+
+from collections.abc import Sequence
+
+from prodemb.metrics import BackOff
+
+
+def choose_threshold(curve: Sequence[BackOff], *, precision: float) -> BackOff:
+    """The lowest threshold at which answers are so precise, or else the one at which they are most so.
+
+    The rule of selective classification with a bound on risk, without a margin for the validation part's size
+    (Geifman & El-Yaniv, Selective classification for deep neural networks, NeurIPS 2017).
+    """
+    enough = [point for point in curve if point.precision is not None and point.precision >= precision]
+    return enough[0] if enough else max(curve, key=lambda point: (point.precision or 0.0, -point.threshold))

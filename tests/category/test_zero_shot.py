@@ -1,0 +1,73 @@
+"""Zero-shot answers are the nearest names by weighted likeness, and their file is read as it was written."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from prodemb.category.zero_shot import WEIGHTS, ZeroShot
+from prodemb.errors import FingerprintError, ShardError
+from prodemb.features import TEXT_FEATURES, Feature, supplied_column
+from prodemb.product_set import ProductSet
+from prodemb.shards.format import ShardSchema
+from prodemb.shards.paths import PATHS_NAME, PathVectors, read_path_vectors
+
+FEATURES: tuple[Feature, ...] = ("title", "brand", "image")
+SCHEMA = ShardSchema(fingerprint="f", model="tiny", dim=8, features=FEATURES)
+
+
+def make_paths() -> PathVectors:
+    vectors = np.random.default_rng(0).standard_normal((5, 8))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    paths = ("A", "A > B", "A > C", "D", "D > E")
+    return PathVectors(fingerprint="f", ids=(1, 2, 3, 4, 5), paths=paths, vectors=vectors.astype("<f2"))
+
+
+def make_products(num: int) -> ProductSet:
+    random = np.random.default_rng(1)
+    present = random.random((num, 3)) < 0.7
+    vectors = random.standard_normal((num, 3, 8)) * present[:, :, None]
+    supplied = {supplied_column(feature): pl.Series([None] * num, dtype=pl.String) for feature in TEXT_FEATURES}
+    return ProductSet(
+        features=FEATURES,
+        dims=(8, 8, 8),
+        vectors=vectors.reshape(num, 24).astype(np.float16),
+        present=present,
+        supplied=pl.DataFrame(supplied),
+    )
+
+
+def test_the_nearest_node_by_weighted_likeness_answers() -> None:
+    paths, products = make_paths(), make_products(60)
+    zero_shot = ZeroShot.of(paths, schema=SCHEMA)
+    said, known = zero_shot.answer(products, k=2), zero_shot.known(products)
+    assert known.tolist() == products.present[:, [0, 2]].any(axis=1).tolist()
+    for row in np.flatnonzero(known):
+        title, _, image = products.vectors[row].astype(np.float64).reshape(3, 8)
+        likeness = paths.vectors.astype(np.float64) @ (WEIGHTS["title"] * title + WEIGHTS["image"] * image)
+        assert said.top[row, 0] == likeness.argmax()
+    places = zero_shot.nodes_of(products, labels=tuple(reversed(zero_shot.nodes.labels)))
+    assert places[known].tolist() == (4 - said.top[known, 0]).tolist()
+    assert (places[~known] == -1).all()
+
+
+def test_vectors_of_another_model_are_refused() -> None:
+    other = SCHEMA.model_copy(update={"fingerprint": "g"})
+    with pytest.raises(FingerprintError, match=r"of model f, the shards of tiny \(g\)"):
+        ZeroShot.of(make_paths(), schema=other)
+
+
+def test_the_file_beside_the_shards_is_read_as_written(tmp_path: Path) -> None:
+    paths = make_paths()
+    assert read_path_vectors(tmp_path) is None
+    paths.write(tmp_path)
+    found = read_path_vectors(tmp_path)
+    assert found is not None
+    assert (found.fingerprint, found.ids, found.paths) == (paths.fingerprint, paths.ids, paths.paths)
+    assert np.array_equal(found.vectors, paths.vectors)
+    assert found.are_of({1: "A", 2: "A > B", 3: "A > C", 4: "D", 5: "D > E"})
+    assert not found.are_of({1: "A", 2: "A > B"})
+    (tmp_path / PATHS_NAME).write_bytes(b"cut short")
+    with pytest.raises(ShardError, match=r"taxonomy\.parquet: damaged"):
+        read_path_vectors(tmp_path)
