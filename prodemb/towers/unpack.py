@@ -1,7 +1,7 @@
 """Unpacking a picture's file to red, green and blue, in memory and time that no file can choose.
 
 A header that claims too much is refused before any memory is taken, a file of endless small pieces after so many reads,
-and large pictures are unpacked one at a time. `tests/bench/hostile_pictures.py` measures what is left.
+and large pictures are unpacked one at a time. `tests/bench/picture_bounds.py` measures what is left.
 """
 
 import importlib.util

@@ -63,7 +63,7 @@ OUTCOMES = {
     "avif cut": "not a picture",
     "jpeg2000 cut": "broken picture",
 }
-"""What becomes of those that are quick; None for pixels. `tests/bench/hostile_pictures.py` measures them all."""
+"""What becomes of those that are quick; None for pixels. `tests/bench/picture_bounds.py` measures them all."""
 
 
 def outcome(data: bytes) -> str | None:

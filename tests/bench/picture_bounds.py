@@ -1,8 +1,8 @@
 """Time and peak memory of each hostile picture, in a process of its own.
 
-    python tests/bench/hostile_pictures.py                      all of them, a minute or two
-    python tests/bench/hostile_pictures.py gif "png text"       those whose name holds one of these
-    python tests/bench/hostile_pictures.py --json
+    python tests/bench/picture_bounds.py                      all of them, a minute or two
+    python tests/bench/picture_bounds.py gif "png text"       those whose name holds one of these
+    python tests/bench/picture_bounds.py --json
 
 The files are those of `tests/fuzz/hostile_pictures.py`; memory is what decoding adds to a process that is ready for it.
 """
