@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,8 @@ def main() -> None:
     logging.basicConfig(format="prodemb: %(message)s", level=logging.WARNING)
     for noisy in ("httpx", "transformers", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    # One strange picture can make Pillow warn sixty thousand times; what becomes of it is in the shard.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         app()
     except ProdembError as error:
