@@ -1,6 +1,7 @@
 """The command line: each command loads a pipeline, calls one function and prints what came out."""
 
 import logging
+import re
 import sys
 import time
 import warnings
@@ -24,6 +25,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and newline, those that turn the direction of text, and what no terminal can encode."""
 
 Device = Literal["auto", "cpu", "cuda"]
 CatalogArgument = Annotated[
@@ -366,7 +370,12 @@ def _watch(title: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 def _say(line: str) -> None:
-    typer.echo(line)
+    typer.echo(_printable(line))
+
+
+def _printable(text: str) -> str:
+    """Text without what commands a terminal: names out of a catalog may hold escape sequences."""
+    return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def _show(item: Any) -> None:
@@ -382,5 +391,5 @@ def _show(item: Any) -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"prodemb: error: {message}", file=sys.stderr)
+    print(f"prodemb: error: {_printable(message)}", file=sys.stderr)
     sys.exit(1)

@@ -1,4 +1,4 @@
-"""Time and peak memory of each hostile picture, in a process of its own.
+"""Processor time and peak memory of each hostile picture, in a process of its own.
 
     python tests/bench/picture_bounds.py                      all of them, a minute or two
     python tests/bench/picture_bounds.py gif "png text"       those whose name holds one of these
@@ -39,6 +39,7 @@ class PictureFigures:
     name: str
     file_mb: float
     seconds: float
+    """Of processors."""
     peak_mb: float
     outcome: str
     """`pixels`, the reason of the absence, or how the process died."""
@@ -63,7 +64,7 @@ def measure(name: str) -> PictureFigures:
 def _decode(data: bytes) -> tuple[float, float, str]:
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         PREPROCESSOR.decode(data)
         outcome = "pixels"
@@ -71,7 +72,7 @@ def _decode(data: bytes) -> tuple[float, float, str]:
         outcome = absent.reason
     except BaseException as error:
         outcome = f"crash: {error!r}"
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, outcome
 
 
