@@ -1,8 +1,10 @@
 """The command line: each command loads a pipeline, calls one function and prints what came out."""
 
 import logging
+import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and newline, those that turn the direction of text, and what no terminal can encode."""
 
 Device = Literal["auto", "cpu", "cuda"]
 CatalogArgument = Annotated[
@@ -51,6 +56,8 @@ def main() -> None:
     logging.basicConfig(format="prodemb: %(message)s", level=logging.WARNING)
     for noisy in ("httpx", "transformers", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    # One strange picture can make Pillow warn sixty thousand times; what becomes of it is in the shard.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         app()
     except ProdembError as error:
@@ -378,7 +385,12 @@ def _watch(title: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 def _say(line: str) -> None:
-    typer.echo(line)
+    typer.echo(_printable(line))
+
+
+def _printable(text: str) -> str:
+    """Text without what commands a terminal: names out of a catalog may hold escape sequences."""
+    return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def _show(item: Any) -> None:
@@ -394,7 +406,7 @@ def _show(item: Any) -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"prodemb: error: {message}", file=sys.stderr)
+    print(f"prodemb: error: {_printable(message)}", file=sys.stderr)
     sys.exit(1)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prodemb.catalog.guess import ColumnGuess, guess_columns, unused
 from prodemb.catalog.ids import BadIds
-from prodemb.catalog.profile import Profile, picture_root, profiles_of
+from prodemb.catalog.profile import ADDRESS, Profile, picture_root, profiles_of
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.sources import find_files, open_file
 from prodemb.errors import CatalogError
@@ -146,8 +146,10 @@ def _image_root(images: Profile | None, *, folder: Path) -> tuple[str | None, li
         return None, []
     root = picture_root(images.values, folder=folder)
     if root is None:
+        # Not an address, which may hold a password.
+        first = next((value for value in images.values if not ADDRESS.match(value)), "")
         return None, [
-            f"none of the pictures that {images.name!r} names first ({images.values[0]!r}) was found under {folder}; "
+            f"none of the pictures that {images.name!r} names first ({first!r}) was found under {folder}; "
             "say where they lie: image_root in [catalog]"
         ]
     return (None, []) if root == folder else (str(root), [f"pictures were found under {root}"])

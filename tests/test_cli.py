@@ -107,3 +107,17 @@ def test_embed_inspect_brands_and_train_as_written(
     assert frame["product_id"].to_list() == [f"p{i}" for i in range(60)]
     assert set(frame["brand"]) <= {"Norvik", "Lumo", "UNKNOWN"}
     assert frame["brand"].ne("UNKNOWN").mean() > 0.5
+
+
+def test_names_out_of_a_catalog_cannot_command_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "catalog.csv").write_bytes(b"\x1b[31mred,\xe2\x80\xaeback,\x00\nx,y,z\n")
+    result = prodemb("embed", "catalog.csv", cwd=tmp_path)
+    assert result.returncode == 1
+    assert r"columns there: \x1b[31mred, \u202eback, \x00" in result.stderr
+
+
+def test_a_name_that_no_terminal_can_show_is_escaped(tmp_path: Path) -> None:
+    (tmp_path / "catalog.jsonl").write_text('{"uniq_id": "a1", "product_name": "a red shoe", "\\ud83d": "x"}\n')
+    result = prodemb("init", "catalog.jsonl", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert r"not used: \ud83d" in result.stdout

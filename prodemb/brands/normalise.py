@@ -31,11 +31,17 @@ _MARKS = re.compile(r"[®™©℠℗Ⓡⓒ]|\((?:r|tm|c|sm)\)", re.IGNORECASE)
 _TOKEN = re.compile(r"(?:[^\W\d_]\.){2,}|(?:[^\W\d_]\.)+[^\W\d_](?![^\W_])|[^\W_]+(?:['’`´ʼ][^\W_]+)*")
 _ASCII_NOISE = re.compile(r"[^a-z0-9]+")
 _ARTICLES = frozenset({"the", "a", "an", "le", "la", "les", "el", "los", "il", "der", "die", "das"})
+LONGEST = 2_000
+"""Characters of a name or title that are read."""
 _TRAILING = " \t,;:/&(-–—|"
 
 
 def repair(text: str) -> str:
-    """Undo mojibake and HTML entities, drop ® ™ © and their ASCII forms, and fold to NFKC with single spaces."""
+    """Undo mojibake and HTML entities, drop ® ™ © and their ASCII forms, and fold to NFKC with single spaces.
+
+    Only the first `LONGEST` characters are read: a description in the brand field must not cost a minute.
+    """
+    text = text[:LONGEST]
     if "&" in text and ";" in text:
         text = html.unescape(text)
     if not text.isascii():

@@ -19,6 +19,7 @@ import httpx
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from prodemb import __version__
+from prodemb.catalog.hosts import Hosts
 from prodemb.catalog.network import Deadline, GuardedBackend, PrivateHost, UnknownHost
 from prodemb.config import Config
 
@@ -44,6 +45,10 @@ class ImagesConfig(Config):
     """Seconds for one picture, with all its attempts and the pauses between them."""
     retries: NonNegativeInt = 3
     """New attempts after a time-out, a broken connection, or an answer that says to come back later."""
+    host_failures: PositiveInt = 20
+    """Pictures in a row that a host may fail to give, with all attempts, before it is left alone for a while."""
+    host_rest_s: PositiveFloat = 60.0
+    """Seconds for which it then is not asked, and its pictures are absent at once; after that one picture tries it."""
     max_redirects: NonNegativeInt = 5
     """Redirects to follow for one picture."""
     max_bytes: PositiveInt = 20_000_000
@@ -79,6 +84,7 @@ class ImageLoader:
         self._config = config
         self._root = root.resolve()
         self._deadline = Deadline()
+        self._hosts = Hosts(max_failures=config.host_failures, rest_s=config.host_rest_s)
         self._opening = threading.Lock()
         self._pool: httpcore.ConnectionPool | None = None
 
@@ -176,6 +182,21 @@ class ImageLoader:
             url = httpx.URL(address)
         except (httpx.InvalidURL, ValueError) as error:
             raise AbsentImage("invalid address") from error
+        if not self._hosts.may_ask(url.host):
+            raise AbsentImage("host does not answer", detail=url.host)
+        try:
+            data = self._fetch_patiently(url)
+        except _TemporaryFailure:
+            self._hosts.failed(url.host)
+            raise
+        except AbsentImage:
+            self._hosts.answered(url.host)
+            raise
+        self._hosts.answered(url.host)
+        return data
+
+    def _fetch_patiently(self, url: httpx.URL) -> bytes:
+        """As many attempts as it takes, within the deadline."""
         until = time.monotonic() + self._config.deadline_s
         with self._deadline.until(until):
             for attempt in range(self._config.retries + 1):

@@ -23,6 +23,8 @@ MAX_ROW_LINES = 5_000
 """A quoted value that runs over more lines than this was opened by a stray quote."""
 MAX_ROW_CHARS = 64_000_000
 """A longer row is skipped, so that no file can fill the memory."""
+MAX_DEPTH = 50
+"""A JSON row with more lists and objects inside each other is skipped."""
 NUM_REMEMBERED = 1_000
 """Skipped rows kept by number; the rest are counted."""
 UNDECODED = re.compile("[\udc80-\udcff]")
@@ -70,7 +72,7 @@ class Row:
 
 @contextmanager
 def opened(path: Path) -> Iterator[TextIO]:
-    """Open a text file, unpacking .gz: UTF-8 with or without a mark, or UTF-16 with one.
+    """Open a text file, unpacking .gz: UTF-8, UTF-16 or UTF-32, with or without a mark.
 
     Bytes that are not UTF-8 come as lone surrogates, which `repaired` turns into text.
 
@@ -79,11 +81,29 @@ def opened(path: Path) -> Iterator[TextIO]:
     """
     try:
         with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as binary:
-            start = binary.peek(4)[:4]
-            encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-            yield io.TextIOWrapper(binary, encoding=encoding, errors="surrogateescape", newline="")
+            encoding = _encoding(binary.peek(4)[:4])
+            errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
+            yield io.TextIOWrapper(binary, encoding=encoding, errors=errors, newline="")
     except (OSError, EOFError, UnicodeError, zlib.error) as error:
         raise CatalogError(f"{path}: cannot be read: {error or type(error).__name__}") from error
+
+
+def _encoding(start: bytes) -> str:
+    """The encoding of a text whose first four bytes these are; where there is no mark, zeros in ASCII tell."""
+    if start in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf-32"
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    match [bool(byte) for byte in start]:
+        case [True, False, False, False]:
+            return "utf-32-le"
+        case [False, False, False, True]:
+            return "utf-32-be"
+        case [True, False, True, False]:
+            return "utf-16-le"
+        case [False, True, False, True]:
+            return "utf-16-be"
+    return "utf-8-sig"
 
 
 def repaired(text: str) -> str:
@@ -249,7 +269,22 @@ def json_rows(path: Path) -> Iterator[Row]:
                 yield Row(number, {}, "not valid JSON")
                 continue
             fault = None if isinstance(values, dict) else f"found {type(values).__name__}, wanted a JSON object"
+            if line.count("[") + line.count("{") > MAX_DEPTH and _is_deep(values):
+                fault = f"nested more than {MAX_DEPTH} deep"
             yield Row(number, values, fault)
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether lists and objects stand in each other more than `MAX_DEPTH` deep."""
+    inside = [value]
+    for _ in range(MAX_DEPTH):
+        inside = [
+            part
+            for outer in inside
+            if isinstance(outer, list | dict)
+            for part in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return any(isinstance(part, list | dict) for part in inside)
 
 
 def kept(rows: Iterator[Row], *, path: Path, skip: Callable[[SkippedRow], None]) -> Iterator[Row]:

@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -131,7 +132,10 @@ def open_file(path: Path) -> CatalogFile:
             distinct = _distinct(header, path)
             return CatalogFile(path=path, format=format, names=distinct, image_kinds={}, delimiter=delimiter)
         case "jsonl":
-            return CatalogFile(path=path, format="jsonl", names=_keys(path, NUM_SAMPLED), image_kinds={})
+            keys = _keys(path, NUM_SAMPLED)
+            if not keys:
+                raise CatalogError(f"{path}: found no JSON object on a line of its own, wanted one a product")
+            return CatalogFile(path=path, format="jsonl", names=keys, image_kinds={})
         case None:
             raise CatalogError(f"{path}: found the suffix {path.suffix!r}, {WANTED_SUFFIXES}")
         case never:
@@ -249,7 +253,7 @@ def _keys(path: Path, num_rows: int | None) -> tuple[str, ...]:
 
 
 def _distinct(names: Sequence[str], path: Path) -> tuple[str, ...]:
-    twice = sorted({name for name in names if name and list(names).count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if name and count > 1)
     if twice:
         raise CatalogError(f"{path}: found the column {twice[0]!r} twice, wanted each column name once")
     return tuple(names)

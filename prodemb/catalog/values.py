@@ -49,7 +49,7 @@ def image_path_of(value: Any) -> str | None:
         value = value.get("path") or value.get("url") or value.get("src")
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
-            value = json.loads(value)
+            return image_path_of(json.loads(value))
         except (ValueError, RecursionError):
             return text_of(value)
     if isinstance(value, list):
@@ -82,7 +82,7 @@ def as_text(column: pa.Array) -> pa.LargeStringArray:
     if pa.types.is_integer(kind):
         return column.cast(pa.large_string())
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
-        return texts(column.to_pylist())
+        return texts(python_values(column))
     if not is_valid_text(column):
         return texts(as_bytes(column).to_pylist())
     text = column.cast(pa.large_string())
@@ -90,11 +90,30 @@ def as_text(column: pa.Array) -> pa.LargeStringArray:
     return pc.if_else(is_blank, pa.scalar(None, pa.large_string()), text)
 
 
+def python_values(column: pa.Array) -> list[Any]:
+    """A column as Python values; a moment that Python cannot hold (nanoseconds, the year 10000) as Arrow writes it."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError):
+        return [_python_value(scalar) for scalar in column]
+
+
+def _python_value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return scalar.cast(pa.string()).as_py()
+    except pa.ArrowException:  # a time zone that nobody knows, or a moment inside a list or struct
+        return getattr(scalar, "value", None)
+
+
 def image_kind(kind: pa.DataType) -> ImageKind:
     """Whether an Arrow type of an image column holds bytes; a struct of Hugging Face (bytes, path) does."""
     if pa.types.is_dictionary(kind):
         return image_kind(kind.value_type)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if _is_list(kind):
         return image_kind(kind.value_type)
     if pa.types.is_struct(kind):
         return "bytes" if kind.get_field_index("bytes") >= 0 else "path"
@@ -102,17 +121,21 @@ def image_kind(kind: pa.DataType) -> ImageKind:
     return "bytes" if binary or pa.types.is_fixed_size_binary(kind) else "path"
 
 
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
 def as_images(column: pa.Array, *, kind: ImageKind) -> pa.Array:
     """An Arrow image column as large_string (paths, addresses) or large_binary; empty values become null."""
     if pa.types.is_dictionary(column.type):
         return as_images(column.dictionary_decode(), kind=kind)
     if kind == "path":
-        if pa.types.is_struct(column.type) or pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-            return texts(column.to_pylist(), of=image_path_of)
+        if pa.types.is_struct(column.type) or _is_list(column.type):
+            return texts(python_values(column), of=image_path_of)
         text = as_text(column)
         several = pc.match_substring_regex(text, r"^\s*\[|^\s|\s$|http.*[,;| ]\s*http")
         return texts(text.to_pylist(), of=image_path_of) if pc.any(several).as_py() else text
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+    if _is_list(column.type):
         column = pa.array([(each or [None])[0] for each in column.to_pylist()], column.type.value_type)
     if pa.types.is_struct(column.type):
         column = pc.struct_field(column, "bytes")

@@ -7,45 +7,19 @@ bicubic kernel resizes 600 to 224 pixels in 0.5 ms where Pillow takes 4, with th
 grey levels); its result is channels-first, as the towers take it, so nothing is turned around.
 """
 
-import importlib.util
-import io
-import struct
-import threading
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from prodemb.catalog.images import AbsentImage
 from prodemb.errors import ModelError
 from prodemb.files import read_json
+from prodemb.towers.unpack import Pixels, unpacked
 
-Pixels = npt.NDArray[np.uint8]
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
-"""What is decoded. Others are left out on purpose: some of Pillow's decoders start other programs."""
-MAX_PIXELS = 64_000_000
-"""Larger pictures are refused by their header, before any memory is taken for them."""
-USUAL_SCANS = 32
-"""Passes a progressive JPEG may make over `MAX_PIXELS`; encoders make about ten, a bomb makes thousands."""
-OVERSAMPLE = 1.3
-"""A JPEG is decoded smaller only while it stays this many times the size wanted ..."""
-LEAST_EDGE = 224
-"""... and its shorter side this long. Against the reference's pixels the vectors of 40 photos of 600 to 1200 pixels
-then have a mean cosine above 0.9998 at 64 pixels (trained weights) and at 224 (random ones). With the first rule alone
-it is 0.9990 to 0.9994 at 64 pixels, and with 1.0 in place of 1.3 it falls to 0.9987."""
-SCRATCH_BYTES = 12_000_000
-"""A decoded picture of at most this size (2,000 x 2,000 pixels) lies in its thread's buffer."""
 MAX_ASPECT = 4
 """Of a longer picture only the middle is resized; the centre crop takes no more than that anyway."""
-ORIENTATION_TAG = 0x0112
-SIDEWAYS = (5, 6, 7, 8)
-"""EXIF orientations in which height and width change places."""
-HAS_SIMPLEJPEG = importlib.util.find_spec("simplejpeg") is not None
 BICUBIC = Image.Resampling.BICUBIC
 
 
@@ -124,21 +98,8 @@ class ImagePreprocessor:
         Raises:
             AbsentImage: the bytes are not a picture, are cut off, or are too large when unpacked.
         """
-        try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _refuse_bombs(image, data)
-                full = image.size
-                orientation = _orientation(image)
-                factor = _factor(image, wanted=max(OVERSAMPLE * max(self.shape), LEAST_EDGE))
-                pixels = _upright(_decoded(image, data, factor=factor), orientation)
-                height, width = full if orientation in SIDEWAYS else full[::-1]
-                return self._fitted(pixels, full=(height, width) if factor > 1 else pixels.shape[:2])
-        except AbsentImage:
-            raise
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-            raise AbsentImage("too many pixels", detail=str(error)) from error
-        except Exception as error:  # Pillow's decoders raise anything on hostile input
-            raise AbsentImage(_reason(error), detail=f"{type(error).__name__}: {error}") from error
+        with unpacked(data, wanted=max(self.shape)) as (pixels, full):
+            return self._fitted(pixels, full=full)
 
     def _fitted(self, pixels: Pixels, *, full: tuple[int, int]) -> Pixels:
         """Resize and crop (h, w, 3) to a fresh array of `shape`; `full` is (height, width) before JPEG's scaling."""
@@ -178,103 +139,6 @@ def _channels(values: Any) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _refuse_bombs(image: Image.Image, data: bytes) -> None:
-    num_pixels = image.width * image.height
-    if num_pixels > MAX_PIXELS:
-        raise AbsentImage("too many pixels", detail=f"{image.width} x {image.height}")
-    if "progressive" in image.info and num_pixels * data.count(b"\xff\xda") > USUAL_SCANS * MAX_PIXELS:
-        raise AbsentImage("too many pixels", detail=f"{image.width} x {image.height} in too many passes")
-
-
-def _factor(image: Image.Image, *, wanted: float) -> int:
-    """How many times smaller to decode: only a JPEG can be, and its shorter side stays at least `wanted`."""
-    if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
-        return 1
-    return next((factor for factor in (8, 4, 2) if min(image.size) // factor >= wanted), 1)
-
-
-def _decoded(image: Image.Image, data: bytes, *, factor: int) -> Pixels:
-    """(h / factor, w / factor, 3), rounded up."""
-    if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
-        if HAS_SIMPLEJPEG and (pixels := _turbo(data, image.size, factor=factor)) is not None:
-            return pixels
-        image.draft(image.mode, (image.width // factor, image.height // factor))
-    return _flat(image)
-
-
-_scratch = threading.local()
-
-
-def _turbo(data: bytes, size: tuple[int, int], *, factor: int) -> Pixels | None:
-    """Decode by libjpeg-turbo into this thread's buffer; None for a file with faults, on which Pillow may judge."""
-    import simplejpeg
-
-    width, height = (-(-edge // factor) for edge in size)
-    buffer = None
-    if 3 * width * height <= SCRATCH_BYTES:
-        if not hasattr(_scratch, "buffer"):
-            _scratch.buffer = np.empty(SCRATCH_BYTES, dtype=np.uint8)
-        buffer = _scratch.buffer
-    try:
-        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=height, min_width=width, buffer=buffer)
-    except ValueError:
-        return None
-    return pixels
-
-
-def _flat(image: Image.Image) -> Pixels:
-    """Load any Pillow mode as (h, w, 3) uint8: deep greys scaled, transparency laid on white."""
-    image.load()
-    if image.mode == "F" or image.mode.startswith("I"):
-        return np.repeat(_eight_bit(np.asarray(image))[:, :, None], 3, axis=2)
-    if "A" in image.getbands() or "a" in image.getbands() or image.info.get("transparency") is not None:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.array(image.convert("RGB"))
-
-
-def _eight_bit(grey: npt.NDArray[Any]) -> Pixels:
-    """Grey levels of 16 or 32 bits, or floats, as 8 bits; (h, w)."""
-    highest = float(np.nanmax(grey, initial=0))
-    if np.issubdtype(grey.dtype, np.floating):
-        scale = 255.0 if highest <= 1 else 1.0 if highest <= 255 else 255 / 65_535
-    else:
-        scale = 255 / 65_535 if grey.dtype.itemsize == 2 or highest > 255 else 1.0
-    return np.clip(np.nan_to_num(grey * scale), 0, 255).astype(np.uint8)
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF's number for how the camera was held; 1 is upright, also where EXIF cannot be read."""
-    if "exif" not in image.info or image.format == "TIFF":  # Pillow turns TIFF itself
-        return 1
-    try:
-        return int(image.getexif().get(ORIENTATION_TAG, 1))
-    except (ValueError, TypeError, SyntaxError, KeyError, IndexError, OSError, struct.error):
-        return 1
-
-
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Undo what EXIF 2.3, table 6 says of the camera."""
-    match orientation:
-        case 2:
-            turned = pixels[:, ::-1]
-        case 3:
-            turned = pixels[::-1, ::-1]
-        case 4:
-            turned = pixels[::-1]
-        case 5:
-            turned = pixels.transpose(1, 0, 2)
-        case 6:
-            turned = pixels[::-1].transpose(1, 0, 2)
-        case 7:
-            turned = pixels[::-1, ::-1].transpose(1, 0, 2)
-        case 8:
-            turned = pixels[:, ::-1].transpose(1, 0, 2)
-        case _:
-            return pixels
-    return np.ascontiguousarray(turned)
-
-
 def _middle(pixels: Pixels, *, share: tuple[float, float]) -> Pixels:
     """The middle of a picture, `share` of its height and width."""
     if share == (1.0, 1.0):
@@ -303,10 +167,3 @@ def _resized(pixels: Pixels, size: tuple[int, int], *, resample: int) -> Pixels:
 
     channels_first = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     return torch.nn.functional.interpolate(channels_first, size=size, mode=mode, antialias=True)[0].numpy()
-
-
-def _reason(error: Exception) -> str:
-    said = str(error).lower()
-    if isinstance(error, zlib.error | EOFError) or "truncated" in said or "not enough" in said:
-        return "truncated"
-    return "not a picture" if isinstance(error, UnidentifiedImageError) else "broken picture"

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prodemb.brands.normalise import (
+    LONGEST,
     choose_spelling,
     normalise_brand,
     repair,
@@ -105,3 +106,9 @@ def test_the_canonical_spelling_is_frequent_and_well_formed(spellings: dict[str,
 @given(st.dictionaries(st.text(min_size=1), st.integers(1, 100), min_size=1))
 def test_the_chosen_spelling_does_not_depend_on_order(spellings: dict[str, int]) -> None:
     assert choose_spelling(spellings) == choose_spelling(dict(reversed(spellings.items())))
+
+
+def test_a_description_in_the_brand_field_costs_no_more_than_its_beginning() -> None:
+    name = "Nike " + "ﷺ " * 5_000_000
+    assert normalise_brand(name) == normalise_brand(name[: 10 * LONGEST])
+    assert len(tidy_spelling(name)) < 20 * LONGEST

@@ -1,15 +1,11 @@
 """Pictures are found, or absent for a stated reason, against real files and a real server."""
 
 import os
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -18,90 +14,13 @@ from hypothesis import strategies as st
 from prodemb.catalog import images
 from prodemb.catalog.images import AbsentImage, ImageLoader, ImagesConfig
 from prodemb.catalog.network import is_public
-
-PICTURE = b"\xff\xd8 the bytes of a picture"
-
-
-class PictureServer(BaseHTTPRequestHandler):
-    """Answers by path, as good and bad picture servers do."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    asked: ClassVar[Counter[str]] = Counter()
-
-    def do_GET(self) -> None:
-        PictureServer.asked[self.path] += 1
-        match self.path.split("?")[0].strip("/").split("/"):
-            case ["ok.jpg"]:
-                self.answer(200, PICTURE)
-            case ["busy", status, *_] if PictureServer.asked[self.path] == 1:
-                self.answer(int(status), b"", {"Retry-After": "1"} if status == "429" else {})
-            case ["busy", *_]:
-                self.answer(200, PICTURE)
-            case ["down"]:
-                self.answer(503, b"")
-            case ["moved"]:
-                self.answer(302, b"", {"Location": "/ok.jpg"})
-            case ["to-private"]:
-                port = self.server.server_address[1]
-                self.answer(302, b"", {"Location": f"http://127.0.0.2:{port}/ok.jpg"})
-            case ["circle"]:
-                self.answer(302, b"", {"Location": "/circle"})
-            case ["to-file"]:
-                self.answer(302, b"", {"Location": "file:///etc/passwd"})
-            case ["large"]:
-                self.answer(200, b"x" * 5000)
-            case ["void"]:
-                self.answer(200, b"")
-            case ["slow"]:
-                time.sleep(1)
-                self.answer(200, PICTURE)
-            case ["drip"]:
-                self.send_response(200)
-                for _ in range(20):
-                    self.wfile.write(b"X")
-                    self.wfile.flush()
-                    time.sleep(0.1)
-            case ["cut"]:
-                self.send_response(200)
-                self.send_header("Content-Length", "1000")
-                self.end_headers()
-                self.wfile.write(PICTURE)
-                self.close_connection = True
-            case ["secret"]:
-                self.answer(200 if self.headers.get("Authorization") == "Basic dTpw" else 401, PICTURE)
-            case _:
-                self.answer(404, b"<html>no such page</html>")
-
-    def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Keep the test's output clean."""
-
-
-class QuietServer(ThreadingHTTPServer):
-    """A server that does not print when a client hangs up on it."""
-
-    daemon_threads = True
-    request_queue_size = 64
-
-    def handle_error(self, *_: object) -> None:
-        """The client ended a slow answer, as it should."""
+from tests.picture_server import PICTURE, PictureServer, running_server
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with QuietServer(("127.0.0.1", 0), PictureServer) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
+    with running_server() as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)
@@ -219,14 +138,52 @@ def test_retry_after_is_obeyed(server: str, tmp_path: Path) -> None:
         ("to-file", "unsupported address", 1),
         ("large", "too large", 1),
         ("void", "empty file", 1),
+        ("hang", "timed out", 3),
+        ("endless", "too large", 1),
+        ("headers", "connection broken off", 3),
+        ("wait", "timed out", 1),
+        ("noise", "connection broken off", 3),
+        ("tomorrow", "HTTP 429", 1),
+        ("there", "too many redirects", 3),
+        ("nowhere", "invalid address", 1),
     ],
 )
 def test_why_a_served_picture_is_absent(
     server: str, tmp_path: Path, path: str, expected: str, times_asked: int
 ) -> None:
     before = PictureServer.asked[f"/{path}"]
-    assert reason(tmp_path, f"{server}/{path}", retries=2, timeout_s=0.2, max_bytes=1000) == expected
+    assert reason(tmp_path, f"{server}/{path}", retries=2, timeout_s=0.2, deadline_s=1, max_bytes=1000) == expected
     assert PictureServer.asked[f"/{path}"] - before == times_asked
+
+
+def test_a_retry_after_date_is_obeyed(server: str, tmp_path: Path) -> None:
+    with loader(tmp_path) as opened:
+        assert opened.load(f"{server}/date/1") == PICTURE
+    assert PictureServer.asked["/date/1"] == 2
+
+
+def test_what_is_not_a_picture_is_handed_on_as_it_came(server: str, tmp_path: Path) -> None:
+    """Whether bytes are a picture is for the decoder to say; a wrong length or packing must not hang or fail here."""
+    with loader(tmp_path) as opened:
+        assert opened.load(f"{server}/html").startswith(b"<!doctype")
+        assert opened.load(f"{server}/short") == PICTURE[:-5]
+        assert opened.load(f"{server}/packed") != PICTURE
+        assert opened.load(f"{server}/ok.jpg") == PICTURE
+
+
+def test_a_host_that_does_not_answer_is_left_alone(server: str, tmp_path: Path) -> None:
+    before = PictureServer.asked["/down"]
+    with loader(tmp_path, retries=0, host_failures=3, host_rest_s=0.3) as opened:
+        reasons = []
+        for _ in range(6):
+            with pytest.raises(AbsentImage) as caught:
+                opened.load(f"{server}/down")
+            reasons.append(caught.value.reason)
+        assert reasons == ["HTTP 503"] * 3 + ["host does not answer"] * 3
+        assert PictureServer.asked["/down"] - before == 3
+        time.sleep(0.4)
+        assert opened.load(f"{server}/ok.jpg") == PICTURE
+        assert opened.load(f"{server}/ok.jpg") == PICTURE
 
 
 def test_a_dripping_server_cannot_outlast_the_deadline(server: str, tmp_path: Path) -> None:

@@ -172,3 +172,28 @@ def test_a_truncated_gz_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(packed[: len(packed) // 2])
     with pytest.raises(CatalogError, match=r"a\.csv\.gz: cannot be read"):
         list(delimited_rows(path, delimiter=","))
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
+def test_unicode_in_any_form_is_read_with_or_without_a_mark(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "catalog.csv"
+    path.write_bytes("product_id,title\na,été 👟\nb,x\n".encode(encoding))
+    assert header_of(path, delimiter=None) == (["product_id", "title"], ",")
+    rows = [row.values for row in delimited_rows(path, delimiter=",")]
+    assert rows == [["a", "été 👟"], ["b", "x"]]
+
+
+def test_what_is_broken_in_utf_16_costs_one_character(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.csv"
+    path.write_bytes("product_id,title\na,".encode("utf-16") + b"\0\xd8" + "x\nb,y\n".encode("utf-16-le") + b"\0")
+    assert [row.values for row in delimited_rows(path, delimiter=",")][:2] == [["a", "�x"], ["b", "y"]]
+
+
+def test_json_that_is_nested_too_deep_costs_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.jsonl"
+    deep = '{"title": ' + "[" * 900 + "]" * 900 + "}"
+    flat = json.dumps({"title": [{"a": number} for number in range(200)]})
+    path.write_text(f'{deep}\n{flat}\n{{"title": "x"}}\n')
+    assert [row.fault for row in json_rows(path)] == ["nested more than 50 deep", None, None]

@@ -213,7 +213,7 @@ def test_a_missing_file_is_named_with_its_likes(tmp_path: Path) -> None:
         ({"c.parquet": b"PAR1 and so on"}, "c.parquet", "not a Parquet file"),
         ({"c.csv.gz": b"not gz"}, "c.csv.gz", "cannot be read"),
         ({"c.csv": b""}, "c.csv", "no column 'product_id'; it has no columns"),
-        ({"c.jsonl": b"\n"}, "c.jsonl", "no column 'product_id'"),
+        ({"c.jsonl": b"\n"}, "c.jsonl", "found no JSON object on a line of its own"),
         ({"c.csv": b"sku,title\n1,Mug\n"}, "c.csv", "no column 'product_id'; columns there: sku, title"),
         ({"c.csv": b"product_id,title\n"}, "c.csv", "found no product"),
         ({"c.csv": b"product_id,title\n1\n2\n"}, "c.csv", "found no product"),

@@ -103,3 +103,21 @@ def test_category_paths_are_split() -> None:
         (None, None, None),
         (None, None, None),
     ]
+
+
+def test_moments_that_python_cannot_hold_are_written_as_arrow_does() -> None:
+    fine = pa.array([1, 2_000, None], pa.timestamp("ns"))
+    assert as_text(fine).to_pylist() == ["1970-01-01 00:00:00.000000001", "1970-01-01 00:00:00.000002", None]
+    assert as_text(pa.array([2**61], pa.timestamp("us"))).to_pylist() == [f"<value out of range: {2**61}>"]
+    assert as_text(pa.array([2**61, 0], pa.timestamp("us", "Mars/Phobos"))).to_pylist() == [str(2**61), "0"]
+
+
+def test_a_list_of_fixed_size_may_hold_pictures() -> None:
+    column = pa.array([["a.jpg", "b.jpg"]], pa.list_(pa.string(), 2))
+    assert image_kind(column.type) == "path"
+    assert as_images(column, kind="path").to_pylist() == ["a.jpg"]
+
+
+def test_a_path_in_deep_brackets_is_text() -> None:
+    deep = "[" * 990 + "]" * 990
+    assert image_path_of(deep) in (deep, None)

@@ -19,7 +19,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from prodemb.catalog.images import AbsentImage
 from prodemb.errors import ModelError
-from prodemb.towers import image as image_module
+from prodemb.towers import unpack
 from prodemb.towers.image import ImagePreprocessor
 
 PROCESSORS = {
@@ -89,9 +89,9 @@ def test_simplejpeg_and_pillow_decode_alike(tmp_path: Path, monkeypatch: pytest.
     ours = preprocessor("clip", tmp_path)
     for image in (scene(1203, 901), scene(1203, 901).convert("L"), scene(77, 33)):
         data = encoded(image, "JPEG", progressive=True)
-        monkeypatch.setattr(image_module, "HAS_SIMPLEJPEG", True)
+        monkeypatch.setattr(unpack, "HAS_SIMPLEJPEG", True)
         fast = ours.decode(data)
-        monkeypatch.setattr(image_module, "HAS_SIMPLEJPEG", False)
+        monkeypatch.setattr(unpack, "HAS_SIMPLEJPEG", False)
         assert difference(fast, ours.decode(data)) < 0.5
 
 
@@ -129,7 +129,7 @@ def test_the_camera_may_be_held_in_any_way(square: ImagePreprocessor, orientatio
     }
     held = scene().transpose(undo[orientation]) if orientation in undo else scene()
     exif = Image.Exif()
-    exif[image_module.ORIENTATION_TAG] = orientation
+    exif[unpack.ORIENTATION_TAG] = orientation
     upright = square.decode(encoded(held, kind, exif=exif))
     assert difference(upright, square.decode(encoded(scene(), "PNG"))) < 2
 
@@ -186,7 +186,7 @@ def test_a_jpeg_of_too_many_passes_is_refused(square: ImagePreprocessor, monkeyp
     square.decode(data)
     last_scan = data.rindex(b"\xff\xda")
     bomb = data[:last_scan] + data[last_scan:-2] * 5000 + data[-2:]
-    monkeypatch.setattr(image_module, "MAX_PIXELS", 1_000_000)
+    monkeypatch.setattr(unpack, "MAX_PIXELS", 1_000_000)
     assert reason(square, bomb) == "too many pixels"
 
 

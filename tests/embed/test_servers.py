@@ -1,0 +1,100 @@
+"""A run over pictures from hostile servers ends, with a reason for each; and no secret of an address is written."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from prodemb.init import guess
+from tests.conftest import make_clip
+from tests.picture_server import running_server
+
+OUTCOMES = {
+    "jpeg": None,
+    "moved-jpeg": "HTTP 404",
+    "absent.jpg": "HTTP 404",
+    "secret": "HTTP 401",
+    "down": "HTTP 503",
+    "tomorrow": "HTTP 429",
+    "hang": "timed out",
+    "slow": "timed out",
+    "wait": "timed out",
+    "cut": "connection broken off",
+    "noise": "connection broken off",
+    "headers": "connection broken off",
+    "endless": "too large",
+    "circle": "too many redirects",
+    "there": "too many redirects",
+    "to-file": "unsupported address",
+    "nowhere": "invalid address",
+    "void": "empty file",
+    "html": "not a picture",
+    "packed": "not a picture",
+}
+USER, PASSWORD, TOKEN, SIGNATURE = "secretuser", "secretpassword", "secrettoken", "secretsignature"
+ELSEWHERE = {
+    f"ftp://{USER}:{PASSWORD}@127.0.0.1/a.jpg": "unsupported address",
+    f"http://{USER}:{PASSWORD}@127.0.0.1:1/a.jpg?token={TOKEN}": "no connection",
+    f"http://{USER}:{PASSWORD}@no-such-host.invalid/a.jpg?sig={SIGNATURE}": "no such host",
+    f"http://{USER}:{PASSWORD}@[::1/a.jpg?sig={SIGNATURE}": "invalid address",
+    f"http://{USER}:{PASSWORD}@127.0.0.1:99999/a.jpg?sig={SIGNATURE}": "invalid address",
+    f"https:/{USER}:{PASSWORD}@127.0.0.1/a.jpg?sig={SIGNATURE}": "file not found",
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with running_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def other_server() -> Iterator[str]:
+    """For an answer that is longer than it says: the rest spoils the next one on its connection."""
+    with running_server() as address:
+        yield address
+
+
+def prodemb(*arguments: str, folder: Path) -> str:
+    """Run the command line; gives all that it prints."""
+    command = [sys.executable, "-c", "from prodemb.cli import main; main()", *arguments]
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.end_to_end
+def test_a_run_survives_all_servers_and_writes_no_secret(server: str, other_server: str, tmp_path: Path) -> None:
+    address = server.replace("http://", f"http://{USER}:{PASSWORD}@")
+    images = {f"{address}/{path}?token={TOKEN}&X-Amz-Signature={SIGNATURE}": why for path, why in OUTCOMES.items()}
+    images |= ELSEWHERE | {f"{other_server}/short": "not a picture"}
+    titles = [f"red shoe {number}" for number in range(len(images))]
+    pl.DataFrame(
+        {"product_id": [f"p{n}" for n in range(len(images))], "title": titles, "brand": "Norvik", "image": [*images]}
+    ).write_csv(tmp_path / "catalog.csv")
+    make_clip(tmp_path / "clip")
+    (tmp_path / "own.toml").write_text(
+        'target = "brand"\n[catalog]\npath = "catalog.csv"\n[embed]\nmodel = "./clip"\nout = "shards/clip"\n'
+        "[images]\nallow_private_hosts = true\nretries = 1\ntimeout_s = 0.4\ndeadline_s = 3\nmax_bytes = 100_000\n"
+        "host_failures = 1000\n"
+    )
+    printed = prodemb("embed", "--pipeline", "own.toml", folder=tmp_path)
+    printed += prodemb("inspect", "shards", folder=tmp_path)
+    printed += "\n".join(guess(tmp_path / "catalog.csv").lines())
+
+    shard = pl.read_parquet(tmp_path / "shards" / "clip" / "part-00000.parquet")
+    found = dict(zip(images, shard["image_absent"].to_list(), strict=True))
+    assert found == images
+    for reason, count in Counter(why for why in images.values() if why).items():
+        assert any(reason in line and str(count) in line for line in printed.splitlines()), (reason, printed)
+    assert "Traceback" not in printed
+
+    secrets = [secret.encode() for secret in (USER, PASSWORD, TOKEN, SIGNATURE)]
+    written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "catalog.csv"}
+    for where, content in {"screen": printed.encode(), **written}.items():
+        assert not [secret for secret in secrets if secret in content], (where, content[-2000:])
