@@ -6,7 +6,8 @@ ProdembError
 ├── TaxonomyError       a taxonomy file or category id
 ├── ModelError          a checkpoint
 ├── ShardError          a shard or manifest
-│   └── FingerprintError    vectors of two models would mix
+│   ├── FingerprintError    vectors of two models would mix
+│   └── VersionError        a shard set of another schema version
 ├── HeadError           a head folder, or too little to train one from
 ├── BusyError           another run is writing to the same folder or file
 ├── OutputError         a file cannot be written
@@ -43,6 +44,10 @@ class ShardError(ProdembError):
 
 class FingerprintError(ShardError):
     """Vectors of two models would mix."""
+
+
+class VersionError(ShardError):
+    """A shard set is of another schema version."""
 
 
 class HeadError(ProdembError):

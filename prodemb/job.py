@@ -23,6 +23,7 @@ from prodemb.compare import measure_rivals
 from prodemb.device import choose_device
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
+from prodemb.embed.reuse import PicturesAgain
 from prodemb.errors import HeadError, TaxonomyError
 from prodemb.features import TEXT_FEATURES, supplied_column
 from prodemb.files import sha256_of
@@ -75,11 +76,11 @@ def ensure_sample(pipeline: Pipeline) -> bool:
     return True
 
 
-def embed_catalog(pipeline: Pipeline, *, watch: Watch) -> EmbedReport:
-    """Stage one of a pipeline."""
+def embed_catalog(pipeline: Pipeline, *, watch: Watch, again: PicturesAgain = "none") -> EmbedReport:
+    """Stage one of a pipeline; `again` says which pictures are fetched again though nothing says that they changed."""
     with watch("Embedding") as advance:
         catalog = open_catalog(pipeline.catalog)
-        return embed(pipeline.embed, catalog=catalog, images=pipeline.images, progress=advance)
+        return embed(pipeline.embed, catalog=catalog, images=pipeline.images, progress=advance, again=again)
 
 
 def update_aliases(
@@ -259,9 +260,15 @@ def has_category_labels(shards: Path) -> bool:
 
 
 def score_shards(
-    shards: Sequence[ShardSet], *, out: Path, heads: Sequence[Path], pipeline: Pipeline, watch: Watch
+    shards: Sequence[ShardSet],
+    *,
+    out: Path,
+    heads: Sequence[Path],
+    pipeline: Pipeline,
+    watch: Watch,
+    since: Path | None = None,
 ) -> ScoreReport:
-    """Score the shards with the heads in these folders.
+    """Score the shards with the heads in these folders; with `since`, write only what is other than there.
 
     Raises:
         HeadError: a folder holds no head.
@@ -281,6 +288,7 @@ def score_shards(
             fuser=fusers[0] if fusers else None,
             config=pipeline.score,
             device=device,
+            since=since,
             progress=advance,
         )
 

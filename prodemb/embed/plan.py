@@ -15,7 +15,7 @@ from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.reuse import INDEX_FOLDER, PicturesAgain, Reuse, ReusePlan, Source, write_index
-from prodemb.errors import FingerprintError, ShardError
+from prodemb.errors import FingerprintError, ShardError, VersionError
 from prodemb.hashes import content_hash, rows_hashes
 from prodemb.lexical import LexicalKind
 from prodemb.shards.format import (
@@ -30,6 +30,7 @@ from prodemb.shards.format import (
     read_manifest,
     shard_place,
 )
+from prodemb.shards.rebuild import rebuilt_manifest
 from prodemb.shards.verify import damaged_shards
 from prodemb.towers.checkpoint import Checkpoint
 
@@ -77,12 +78,12 @@ def make_plan(
 
     Raises:
         FingerprintError: the set in place was made by another model.
-        ShardError: it lacks nothing but has features that this run does not want, or is damaged beyond use.
+        ShardError: it has features that this run does not want, or is of another schema version.
     """
     folder = Path(config.out)
-    if not has_manifest(folder):
+    old = _in_place(folder)
+    if old is None:
         return Plan(done={})
-    old = read_manifest(folder)
     if not anew:
         _check_like(old, config=config, checkpoint=checkpoint, folder=folder)
     hashes = _rows_hashes(config, catalog=catalog, images=images)
@@ -136,6 +137,23 @@ def indexed(plan: Plan, *, catalog: Catalog, folder: Path, anew: bool) -> Iterat
         yield
     finally:
         shutil.rmtree(folder / INDEX_FOLDER, ignore_errors=True)
+
+
+def _in_place(folder: Path) -> Manifest | None:
+    """The manifest of the set in place; where it is damaged, one made anew from the shards."""
+    if not has_manifest(folder):
+        return None
+    try:
+        return read_manifest(folder)
+    except ShardError as error:
+        if isinstance(error, VersionError):
+            raise
+        rebuilt = rebuilt_manifest(folder)
+        num_found = 0 if rebuilt is None else len(rebuilt.shards)
+        logger.warning("%s; made anew from %d shards that are whole", error, num_found)
+        if rebuilt is not None:
+            rebuilt.write(folder)
+        return rebuilt
 
 
 def _rows_hashes(config: EmbedConfig, *, catalog: Catalog, images: ImagesConfig) -> list[str]:

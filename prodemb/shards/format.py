@@ -25,7 +25,7 @@ import pyarrow as pa
 from pydantic import Field, ValidationError, model_validator
 
 from prodemb.config import Config
-from prodemb.errors import ShardError
+from prodemb.errors import ShardError, VersionError
 from prodemb.features import (
     ALL_FEATURES,
     GOLD_LABELS,
@@ -116,7 +116,7 @@ class ShardSchema(Config):
         except (ValueError, AttributeError):
             raise ShardError(f"{path}: the {METADATA_KEY.decode()!r} entry of its metadata is not JSON") from None
         if version != SCHEMA_VERSION:
-            raise ShardError(f"{path}: found shard schema version {version}, wanted {SCHEMA_VERSION}; embed again")
+            raise VersionError(f"{path}: found shard schema version {version}, wanted {SCHEMA_VERSION}; embed again")
         return cls.parse(values, source=str(path))
 
 
@@ -242,7 +242,8 @@ def read_manifest(folder: Path, *, name: str = MANIFEST_NAME) -> Manifest:
     """Read a shard set's manifest.
 
     Raises:
-        ShardError: there is none, it is damaged or altered, or of another schema version.
+        ShardError: there is none, or it is damaged or altered.
+        VersionError: it is of another schema version.
     """
     path = folder / name
     if not folder.is_dir():
@@ -261,7 +262,7 @@ def _parsed(values: Any, *, path: Path) -> Manifest:
         raise ShardError(f"{path}: damaged: no manifest of a shard set; embed again to redo it")
     version = values["shard_schema"].get("schema_version")
     if version != SCHEMA_VERSION:
-        raise ShardError(
+        raise VersionError(
             f"{path}: found shard schema version {version}, wanted {SCHEMA_VERSION}; remove the folder and embed again"
         )
     found = values.pop(CHECKSUM_KEY, None)

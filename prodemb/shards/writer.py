@@ -72,13 +72,13 @@ def write_shard(
         num_bytes=num_bytes,
         sha256=sha256,
         rows_hash=rows_hash,
-        absences={feature: _counts(encoded[feature].absent) for feature in schema.features},
+        absences={feature: reason_counts(encoded[feature].absent) for feature in schema.features},
         changes=changes,
     )
 
 
-def _counts(reasons: pa.Array) -> dict[str, int]:
-    """How often each reason stands there, in order of appearance."""
+def reason_counts(reasons: pa.Array | pa.ChunkedArray) -> dict[str, int]:
+    """How often each reason stands in a column, in order of appearance."""
     counts = reasons.drop_null().value_counts()
     return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
 

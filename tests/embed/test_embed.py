@@ -109,6 +109,21 @@ def test_a_damaged_shard_is_made_again(make_catalog: MakeCatalog, tiny_clip: Pat
     assert contents(out) == before
 
 
+@pytest.mark.parametrize("content", ["{", '{"shards": 3}', None])
+def test_a_damaged_manifest_is_made_again_and_no_shard(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, content: str | None
+) -> None:
+    catalog, out = make_catalog(40), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    before = contents(out)
+    path = out / "manifest.json"
+    path.write_text(
+        path.read_text().replace('"num_products": 16', '"num_products": 17') if content is None else content
+    )
+    assert run(catalog, out, tiny_clip).num_new == 0
+    assert contents(out) == before
+
+
 def test_unreadable_pictures_have_a_reason_and_the_run_goes_on(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:
