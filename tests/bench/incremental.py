@@ -118,6 +118,7 @@ def lay_out(arguments: argparse.Namespace, folder: Path) -> Path:
     """A catalog that may be changed; pictures as files only where it is the generated one."""
     if arguments.catalog is None:
         return write_sample(folder, num_products=arguments.products, seed=5)
+    folder.mkdir(parents=True)
     frame = pl.read_parquet(arguments.catalog, n_rows=arguments.limit)
     frame = frame if "image" in frame.columns else frame.with_columns(image=pl.lit(None, pl.String))
     if frame["image"].dtype != pl.Binary:
