@@ -131,8 +131,15 @@ def embed(
     revision: Annotated[str | None, typer.Option(help="Of a hub id.", show_default=False)] = None,
     pipeline: PipelineOption = None,
     device: DeviceOption = None,
+    retry_absent: Annotated[
+        bool, typer.Option("--retry-absent", help="Try the pictures again that failed before.")
+    ] = False,
+    refresh: Annotated[
+        bool,
+        typer.Option("--refresh", help="Fetch every picture again, also where its address has not changed."),
+    ] = False,
 ) -> None:
-    """Stage one: run CLIP over a catalog and write its vectors to shards."""
+    """Stage one: bring shards of CLIP vectors to the state of a catalog; only what is new is encoded."""
     from prodemb.job import embed_catalog
     from prodemb.report import embed_lines
 
@@ -140,7 +147,8 @@ def embed(
     settings = {"out": out, "model": model, "revision": revision, "device": device}
     chosen = chosen.replaced({"embed": settings}, source="command line")
     _make_sample(chosen)
-    report = embed_catalog(chosen, watch=_watch)
+    again: Literal["none", "absent", "all"] = "all" if refresh else "absent" if retry_absent else "none"
+    report = embed_catalog(chosen, watch=_watch, again=again)
     for line in embed_lines(report, folder=Path(chosen.embed.out)):
         _say(line)
 
@@ -256,6 +264,13 @@ def score(
     taxonomy: Annotated[
         str | None, typer.Option(help="For --zero-shot: a taxonomy-with-ids file of Google's.", show_default=False)
     ] = None,
+    changed_since: Annotated[
+        Path | None,
+        typer.Option(
+            help="Earlier predictions of all products: write only products that are new, answered otherwise or gone.",
+            show_default=False,
+        ),
+    ] = None,
     device: DeviceOption = None,
 ) -> None:
     """Write one category and one brand, with confidences, for every product of the shards."""
@@ -270,7 +285,9 @@ def score(
     category = category.replaced({"train": {"taxonomy": taxonomy}}, source="--taxonomy")
     answerer = open_zero_shot(found, pipeline=category, watch=_watch) if zero_shot else None
     folders = heads or (trained_heads(own[:1]) if zero_shot else own_heads(own))
-    report = score_shards(found, out=out, heads=folders, pipeline=brand, watch=_watch, zero_shot=answerer)
+    report = score_shards(
+        found, out=out, heads=folders, pipeline=brand, watch=_watch, zero_shot=answerer, since=changed_since
+    )
     for line in score_lines(report):
         _say(line)
 
@@ -284,6 +301,21 @@ def inspect(shards: Annotated[Path, typer.Argument(help="A shard set, or a folde
     for shard_set in find_shard_sets(shards, unfinished=True):
         _show(shard_set_table(shard_set))
         _show(absence_table(shard_set))
+
+
+@app.command()
+def verify(shards: Annotated[Path, typer.Argument(help="A shard set, or a folder of shard sets.")]) -> None:
+    """Check every byte of shards and manifests; `prodemb embed` makes again just what is wrong."""
+    from prodemb.shards.reader import find_shard_folders
+    from prodemb.shards.verify import verify as trouble_in
+
+    lines = trouble_in(shards)
+    for line in lines:
+        _say(line)
+    if lines:
+        raise typer.Exit(1)
+    for folder in find_shard_folders(shards):
+        _say(f"{folder}: all is right")
 
 
 @app.command()

@@ -6,9 +6,12 @@ ProdembError
 ├── TaxonomyError       a taxonomy file or category id
 ├── ModelError          a checkpoint
 ├── ShardError          a shard or manifest
-│   └── FingerprintError    vectors of two models would mix
+│   ├── FingerprintError    vectors of two models would mix
+│   └── VersionError        a shard set of another schema version
 ├── HeadError           a head folder, or too little to train one from
-├── BusyError           another run is writing to the same folder
+├── BusyError           another run is writing to the same folder or file
+├── OutputError         a file cannot be written
+├── ImagesError         too many of a catalog's pictures cannot be had
 └── WorkerError         a process of the run died
 
 Every message names the thing (file, key, row), what was found and what is wanted, in one line.
@@ -43,12 +46,24 @@ class FingerprintError(ShardError):
     """Vectors of two models would mix."""
 
 
+class VersionError(ShardError):
+    """A shard set is of another schema version."""
+
+
 class HeadError(ProdembError):
     """A head folder cannot be used, or there is too little to train one from."""
 
 
 class BusyError(ProdembError):
-    """Another run is writing to the same folder."""
+    """Another run is writing to the same folder or file."""
+
+
+class OutputError(ProdembError):
+    """A file cannot be written: the disk is full, or the folder read-only."""
+
+
+class ImagesError(ProdembError):
+    """Too many of a catalog's pictures cannot be had, so the run stopped."""
 
 
 class WorkerError(ProdembError):

@@ -1,5 +1,6 @@
 """Writing files so that a name, once it exists, is whole: temporary name, flush, rename."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -9,23 +10,41 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prodemb.errors import BusyError
+from prodemb.errors import BusyError, OutputError
 
 TEMPORARY_SUFFIX = ".tmp"
+
+_DISK_TROUBLE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
+)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success flush it to disk and rename it, on failure remove it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    """Yield a temporary path beside `path`; on success flush it to disk and rename it, on failure remove it.
+
+    The temporary file is locked, by the kernel (flock), so two runs cannot make the same file at once; one that a
+    killed run left is taken over.
+
+    Raises:
+        BusyError: another run is making this file.
+        OutputError: it cannot be written: the disk is full, the folder read-only.
+    """
+    temporary = path.with_name(f"{path.name}{TEMPORARY_SUFFIX}")
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _locked(temporary)
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
+        with _named(path):
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(lock)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -58,9 +77,12 @@ def writing_to(folder: Path) -> Iterator[None]:
 
     Raises:
         BusyError: another run holds the folder.
+        OutputError: nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    with _named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -68,3 +90,33 @@ def writing_to(folder: Path) -> Iterator[None]:
         for leftover in folder.glob(f"*{TEMPORARY_SUFFIX}"):
             leftover.unlink()
         yield
+
+
+def _locked(temporary: Path) -> int:
+    """The descriptor of a temporary file that this process alone holds; closing it lets go."""
+    while True:
+        descriptor = os.open(temporary, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), temporary.stat()):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            final = temporary.with_name(temporary.name.removesuffix(TEMPORARY_SUFFIX))
+            raise BusyError(f"{final}: another run is writing it; wait for it or choose another name") from None
+        except FileNotFoundError:
+            pass
+        # The run that held it has just put it in place.
+        os.close(descriptor)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say of which output a failure of the disk is; an error that names another file passes as it is."""
+    try:
+        yield
+    except OSError as error:
+        named = None if error.filename is None else Path(os.fsdecode(error.filename)).parent
+        if error.errno not in _DISK_TROUBLE or not (named is None or named == path or path.is_relative_to(named)):
+            raise
+        raise OutputError(f"{path}: cannot be written: {os.strerror(error.errno)}; what was finished stays") from error

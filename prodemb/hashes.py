@@ -1,8 +1,10 @@
 """Hashes that say what a vector was made from: one content, and all catalog rows of a shard."""
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,33 +13,53 @@ from prodemb.catalog.reader import Catalog
 from prodemb.features import CATALOG_COLUMNS
 from prodemb.shards.format import HASH_BYTES
 
+_ANY_TEXT = ("utf-8", "surrogatepass")
 
-def content_hash(data: bytes) -> bytes:
+
+def content_hash(data: bytes, *more: bytes) -> bytes:
     """16 bytes of BLAKE2b: what a vector was made from."""
-    return hashlib.blake2b(data, digest_size=HASH_BYTES).digest()
+    digest = hashlib.blake2b(data, digest_size=HASH_BYTES)
+    for part in more:
+        digest.update(part)
+    return digest.digest()
+
+
+def image_sources(cells: Sequence[str | bytes | None], *, loader: ImageLoader) -> npt.NDArray[np.uint8]:
+    """Where the pictures of n rows come from, (n, 16): equal while nothing says that the picture has changed.
+
+    Of a local picture that is its path, size and time, of one on a server its address alone, and of one that stands in
+    the catalog its bytes; and, of each, the rules that let it in. Zeros where the catalog names no picture.
+    """
+    hashes = np.zeros((len(cells), HASH_BYTES), dtype=np.uint8)
+    rules = loader.rules.encode()
+    for row, value in enumerate(cells):
+        if value is not None:
+            content = value if isinstance(value, bytes) else f"{value}\n{loader.stamp(value)}".encode(*_ANY_TEXT)
+            hashes[row] = np.frombuffer(content_hash(content, rules), dtype=np.uint8)
+    return hashes
 
 
 class RowsHash:
-    """A running hash of catalog rows: every column's values, and size and time of local picture files."""
+    """A running hash of catalog rows: every column's values, pictures by their sources."""
 
-    def __init__(self, loader: ImageLoader | None) -> None:
-        self._loader = loader
-        parts = [*((name, part) for name in CATALOG_COLUMNS for part in ("lengths", "values")), ("image", "stamps")]
+    def __init__(self) -> None:
+        parts = [(name, part) for name in CATALOG_COLUMNS for part in ("lengths", "values")]
         self._digests = {part: hashlib.blake2b(digest_size=HASH_BYTES) for part in parts}
-        if loader is not None:
-            self._digests["image", "stamps"].update(loader.rules.encode())
 
-    def update(self, rows: pa.Table) -> None:
-        """Take in some rows; in how many pieces they come makes no difference."""
+    def update(self, rows: pa.Table, *, sources: npt.NDArray[np.uint8] | None) -> None:
+        """Take in some rows; in how many pieces they come makes no difference.
+
+        Args:
+            sources: `image_sources` of the rows; None where pictures do not matter.
+        """
         for name in CATALOG_COLUMNS:
+            if name == "image":
+                self._digests[name, "values"].update(b"" if sources is None else sources.tobytes())
+                continue
             column = rows[name].combine_chunks()
-            empty = b"" if pa.types.is_large_binary(column.type) else ""
             lengths = np.asarray(pc.fill_null(pc.binary_length(column), -1), dtype="<i8")
             self._digests[name, "lengths"].update(lengths.tobytes())
-            self._digests[name, "values"].update(_value_bytes(pc.fill_null(column, empty)))
-        if self._loader is not None and not pa.types.is_large_binary(rows["image"].type):
-            stamps = [self._loader.stamp(value) for value in rows["image"].to_pylist() if value is not None]
-            self._digests["image", "stamps"].update("".join(f"{stamp}\n" for stamp in stamps).encode())
+            self._digests[name, "values"].update(_value_bytes(pc.fill_null(column, "")))
 
     def hexdigest(self) -> str:
         """The hash so far, 32 hexadecimal digits."""
@@ -45,7 +67,7 @@ class RowsHash:
 
 
 def _value_bytes(column: pa.Array) -> memoryview:
-    """The concatenated bytes of a large string or large binary array without nulls."""
+    """The concatenated bytes of a large string array without nulls."""
     _, offsets_buffer, values = column.buffers()
     if len(column) == 0 or values is None:
         return memoryview(b"")
@@ -59,7 +81,9 @@ def rows_hashes(catalog: Catalog, *, loader: ImageLoader | None, shard_size: int
     place = 0
     for rows in catalog.batches(window):
         if place % shard_size == 0:
-            hashes.append(RowsHash(loader))
-        hashes[-1].update(rows)
+            hashes.append(RowsHash())
+        hashes[-1].update(
+            rows, sources=None if loader is None else image_sources(rows["image"].to_pylist(), loader=loader)
+        )
         place += rows.num_rows
     return [h.hexdigest() for h in hashes]

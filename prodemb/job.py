@@ -25,6 +25,7 @@ from prodemb.category.zero_shot import ZeroShot
 from prodemb.device import choose_device
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
+from prodemb.embed.reuse import PicturesAgain
 from prodemb.errors import FingerprintError, HeadError, TaxonomyError
 from prodemb.features import TEXT_FEATURES, supplied_column
 from prodemb.files import sha256_of
@@ -79,11 +80,11 @@ def ensure_sample(pipeline: Pipeline) -> bool:
     return True
 
 
-def embed_catalog(pipeline: Pipeline, *, watch: Watch) -> EmbedReport:
-    """Stage one of a pipeline."""
+def embed_catalog(pipeline: Pipeline, *, watch: Watch, again: PicturesAgain = "none") -> EmbedReport:
+    """Stage one of a pipeline; `again` says which pictures are fetched again though nothing says that they changed."""
     with watch("Embedding") as advance:
         catalog = open_catalog(pipeline.catalog)
-        return embed(pipeline.embed, catalog=catalog, images=pipeline.images, progress=advance)
+        return embed(pipeline.embed, catalog=catalog, images=pipeline.images, progress=advance, again=again)
 
 
 def update_aliases(
@@ -315,8 +316,9 @@ def score_shards(
     pipeline: Pipeline,
     watch: Watch,
     zero_shot: ZeroShot | None = None,
+    since: Path | None = None,
 ) -> ScoreReport:
-    """Score the shards with the heads in these folders.
+    """Score the shards with the heads in these folders; with `since`, write only what is other than there.
 
     Args:
         zero_shot: what answers categories in the place of a head.
@@ -339,6 +341,7 @@ def score_shards(
             fuser=fusers[0] if fusers else None,
             config=pipeline.score,
             device=device,
+            since=since,
             progress=advance,
         )
 

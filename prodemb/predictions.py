@@ -228,9 +228,9 @@ def is_made_from(path: Path, metadata: bytes) -> bool:
     return found.get(METADATA_KEY) == metadata
 
 
-def open_predictions(path: Path, *, metadata: bytes) -> pq.ParquetWriter:
+def open_predictions(path: Path, *, schema: pa.Schema, metadata: bytes) -> pq.ParquetWriter:
     """A Parquet writer whose repeating columns are dictionaries, with `predictions_metadata`."""
-    schema = predictions_schema().with_metadata({METADATA_KEY: metadata})
+    schema = schema.with_metadata({METADATA_KEY: metadata})
     repeating = [_SOURCE, *(column for target in get_args(Target) for column in _COLUMNS[target])]
     repeating += [f"{t}_top.list.element.{field.name}" for t in get_args(Target) for field in _ANSWER_FIELDS[t]]
     return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating)

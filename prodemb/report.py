@@ -42,7 +42,28 @@ def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
             f"reading {spent.reading:.1f} s, writing {spent.writing:.1f} s"
         )
         lines.append(f"bottleneck: {report.bottleneck}")
-    return [*lines, *absence_lines(manifest)]
+    return [*lines, *change_lines(manifest) * bool(report.num_new), audit_line(manifest), *absence_lines(manifest)]
+
+
+def change_lines(manifest: Manifest) -> list[str]:
+    """What an update found against the set before it."""
+    found = manifest.changes
+    if found is None:
+        return []
+    features = ", ".join(f"{feature} {count:,}" for feature, count in found.changed_features.items())
+    return [
+        f"against the set before: {found.added:,} products added, {found.changed:,} changed"
+        f"{f' ({features})' if features else ''}, {found.removed:,} removed, {found.unchanged:,} unchanged",
+        f"vectors: {found.vectors_encoded:,} encoded, {found.vectors_reused:,} reused",
+    ]
+
+
+def audit_line(manifest: Manifest) -> str:
+    """Rows in and rows out: each is in one shard, or left out for a reason."""
+    left_out = sum(manifest.left_out.values())
+    return (
+        f"audit: {manifest.num_rows:,} rows in = {manifest.num_products:,} products in shards + {left_out:,} left out"
+    )
 
 
 def absence_lines(manifest: Manifest) -> list[str]:
@@ -217,6 +238,9 @@ def score_lines(report: ScoreReport) -> list[str]:
     read = ", ".join(f"{target} from {folder}" for target, folder in report.shards.items())
     took = "scored before" if report.was_done else f"in {report.seconds:.1f} s ({rate:,.0f}/s)"
     lines = [f"{report.num_products:,} products {took}: {report.out}; {read}"]
+    if report.changes is not None:
+        found = ", ".join(f"{count:,} {what}" for what, count in report.changes.items())
+        lines.append(f"against the earlier predictions: {found}; only what is other was written")
     lines += [f"no {target} head, so the {target} columns are null" for target in report.absent]
     lines += [
         f"{count:,} products have no {target}: no vector that its head reads, or no node that is sure enough"

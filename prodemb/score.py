@@ -17,7 +17,7 @@ from prodemb.category.zero_shot import ZeroShot
 from prodemb.config import Config
 from prodemb.errors import ConfigError, FingerprintError, HeadError, ShardError
 from prodemb.features import Feature, supplied_column
-from prodemb.files import replacing
+from prodemb.files import replacing, sha256_of
 from prodemb.fuse.fuse import Fuser
 from prodemb.heads import HeadCard, TrainedHead
 from prodemb.labels import Target
@@ -33,6 +33,7 @@ from prodemb.predictions import (
 from prodemb.product_set import ProductSet
 from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import ShardSet
+from prodemb.since import Earlier, changes_schema
 from prodemb.tree.threshold import choose_threshold
 
 Progress = Callable[[int, int], None]
@@ -78,6 +79,8 @@ class ScoreReport:
     """Whether the categories come from no training, but from the likeness of products to the taxonomy's names."""
     backed_off: int
     """Products whose category is a node above the most probable one."""
+    changes: dict[str, int] | None = None
+    """Against earlier predictions, if any: how many products are added, changed, removed and unchanged."""
     was_done: bool
     """Whether `out` had been made from just these shards and heads before, and so was left as it is."""
 
@@ -90,6 +93,7 @@ def score(
     fuser: Fuser | None,
     config: ScoreConfig,
     device: torch.device,
+    since: Path | None = None,
     progress: Progress | None = None,
 ) -> ScoreReport:
     """Write every product's category and brand to `out`, in catalog order, one row group a shard.
@@ -104,9 +108,11 @@ def score(
         out: a `.parquet` file.
         heads: one a target at most; for categories also what answers without training.
         fuser: of the brand head, where there is one.
+        since: earlier predictions of all products; only what is other than there is written, as `prodemb.since` says.
 
     Raises:
-        ConfigError: `out` is no `.parquet` file.
+        ConfigError: `out` is no `.parquet` file, or `since` no earlier predictions.
+        BusyError: another run writes to `out`.
         HeadError: there is no head, two for one target, or a brand head without its fuser.
         FingerprintError: no shard set is of a head's model.
         ShardError: two shard sets could be meant, lack a feature, or hold other products.
@@ -131,13 +137,18 @@ def score(
         was_done=True,
     )
     settings = config.model_dump(mode="json", exclude={"out"})
+    schema = predictions_schema()
+    earlier = None if since is None else _earlier(since, out=out)
+    if since is not None:
+        settings["changed_since"] = sha256_of(since)
     metadata = predictions_metadata(heads, shard_sets=sources, settings=settings)
     if all(head.card.weights_sha256 for head in heads) and is_made_from(out, metadata):
         return report
     answers = {target: _answers(head.to(device), fuser=fuser, config=config) for target, (head, _) in matched.items()}
     streams = {target: _Stream(source, features=head.card.features) for target, (head, source) in matched.items()}
-    num_done, schema = 0, predictions_schema()
-    with replacing(out) as temporary, open_predictions(temporary, metadata=metadata) as writer:
+    num_done = 0
+    written = schema if earlier is None else changes_schema(schema)
+    with replacing(out) as temporary, open_predictions(temporary, schema=written, metadata=metadata) as writer:
         for num_products in (record.num_products for record in sources[0].manifest.shards):
             chunks = {target: stream.take(num_products) for target, stream in streams.items()}
             product_ids = _same_ids(list(chunks.values()), sources=sources, start=num_done)
@@ -145,17 +156,27 @@ def score(
             for target, chunk in chunks.items():
                 columns |= answers[target].columns(chunk.products)
             missing = {field.name: pa.nulls(num_products, field.type) for field in schema if field.name not in columns}
-            writer.write_table(pa.table(columns | missing).select(schema.names).cast(writer.schema))
+            table = pa.table(columns | missing).select(schema.names)
+            writer.write_table((table if earlier is None else earlier.changed(table)).cast(writer.schema))
             num_done += num_products
             if progress:
                 progress(num_done, sources[0].num_products)
+        for table in () if earlier is None else earlier.removed():
+            writer.write_table(table.cast(writer.schema))
     return replace(
         report,
         seconds=time.perf_counter() - start,
         unanswered={target: part.num_unanswered for target, part in answers.items()},
         backed_off=sum(part.num_backed_off for part in answers.values() if not isinstance(part, BrandAnswers)),
+        changes=None if earlier is None else earlier.counts,
         was_done=False,
     )
+
+
+def _earlier(since: Path, *, out: Path) -> Earlier:
+    if since.resolve() == out.resolve():
+        raise ConfigError(f"{out}: the earlier predictions are this very file; wanted another one to write to")
+    return Earlier(since, schema=predictions_schema())
 
 
 def _answers(

@@ -22,6 +22,7 @@ from prodemb.labels import BrandLabel, CategoryLabel, Target
 from prodemb.score import ScoreConfig, ScoreReport, score
 from prodemb.shards.format import Manifest, ShardSchema
 from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.shards.verify import verify
 from prodemb.shards.writer import EncodedFeature, write_shard
 
 CPU = torch.device("cpu")
@@ -100,9 +101,11 @@ def fuser_of(heads: Sequence[TrainedHead]) -> Fuser | None:
     return Fuser.untrained(names, aliases=AliasTable([])) if names else None
 
 
-def run(sets: Sequence[ShardSet], out: Path, *heads: TrainedHead, top: int = 5) -> ScoreReport:
+def run(
+    sets: Sequence[ShardSet], out: Path, *heads: TrainedHead, top: int = 5, since: Path | None = None
+) -> ScoreReport:
     config = ScoreConfig(top=top, min_brand_confidence=0.0)
-    return score(sets, out, heads=heads, fuser=fuser_of(heads), config=config, device=CPU)
+    return score(sets, out, heads=heads, fuser=fuser_of(heads), config=config, device=CPU, since=since)
 
 
 def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
@@ -276,7 +279,7 @@ def test_a_shard_is_not_overwritten(tmp_path: Path) -> None:
     shards = make_set(tmp_path / "shards")
     with pytest.raises(ConfigError, match="its folder is a shard set"):
         run([shards], tmp_path / "shards" / "part-00000.parquet", make_head("brand"))
-    assert not shards.verify()
+    assert not verify(shards.folder)
 
 
 def test_a_head_whose_labels_changed_is_not_the_same(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from prodemb.errors import HeadError
 from prodemb.features import CATALOG_COLUMNS, FEATURES, Feature
 from prodemb.fit import Epoch, FeatureDropout, hide_features
 from prodemb.heads import HeadConfig, TrainedHead
-from prodemb.labels import Labels, brand_labels, category_labels
+from prodemb.labels import CategoryLabel, Labels, brand_labels, category_labels
 from prodemb.shards.format import Manifest, ShardSchema
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.writer import EncodedFeature, write_shard
@@ -145,12 +145,15 @@ def test_rare_classes_lower_the_coverage(shard_set: ShardSet) -> None:
     parts, index = split_of_shards(shard_set), labels_of(shard_set).index
     examples = np.bincount(index[parts == TRAIN])
     at_least = int(np.sort(examples)[2]) + 1
-    card = train(shard_set, QUICK.model_copy(update={"min_examples": at_least})).card
+    card = train(shard_set, QUICK.model_copy(update={"min_examples": at_least, "roll_up": False})).card
     kept = np.flatnonzero(examples >= at_least)
     assert 2 <= len(kept) == len(card.labels) < 6
     assert card.coverage == pytest.approx(np.isin(index[parts == TEST], kept).mean())
     assert card.metrics is not None
     assert card.metrics.num_products == np.isin(index[parts == TEST], kept).sum()
+    rolled_up = train(shard_set, QUICK.model_copy(update={"min_examples": at_least})).card
+    assert [label.path for label in rolled_up.labels if isinstance(label, CategoryLabel)][len(kept) :] == ["Things"]
+    assert rolled_up.coverage == 1.0
 
 
 def test_only_gold_labels_judge_where_there_are_any(shard_set: ShardSet) -> None:
@@ -242,7 +245,9 @@ labels, config, brand = brand_labels(shard_set, canonical_of=lambda column: colu
 data = load_labelled(shard_set, labels=labels, config=config, device=torch.device("cpu"))
 head = train_head(data, config=config, aggregate=AggregateConfig(), head=HeadConfig())
 fuser = fit_fuser(data, head=head, aliases=AliasTable([]), config=FuseConfig())
-found = compare_brands(data, head=head, fuser=fuser, train=config, config=FuseConfig(), min_confidence=0.5)
+found = compare_brands(
+    data, head=head, fuser=fuser, train=config, config=FuseConfig(), min_confidence=0.5
+)
 save_head(brand, head.with_card(**found, fuser_sha256=save_fuser(brand, fuser)))
 head = load_head(brand)
 report = score(

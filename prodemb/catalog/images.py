@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 import httpcore
 import httpx
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from prodemb import __version__
 from prodemb.catalog.hosts import Hosts
@@ -53,6 +53,10 @@ class ImagesConfig(Config):
     """Redirects to follow for one picture."""
     max_bytes: PositiveInt = 20_000_000
     """Size limit of one picture."""
+    max_absent_rate: float | None = Field(default=None, ge=0, le=1)
+    """The error budget: a run stops once a larger part of the pictures that it tried has failed; None never stops."""
+    max_absent_after: PositiveInt = 200
+    """Pictures tried before the budget counts."""
 
 
 class AbsentImage(Exception):  # noqa: N818 - names what the product has, as shards and reports do

@@ -1,4 +1,9 @@
-"""Stage one: a catalog in, a shard set out, one shard after another, going on where an earlier run stopped."""
+"""Stage one: a catalog in, a shard set out, one shard after another, going on where an earlier run stopped.
+
+A set that is whole is not touched while a changed catalog is embedded: changed shards go to files of other names beside
+it, `update.json` lists those that are done, and when all are, `manifest.json` is replaced. That is the moment of the
+change: whoever opens the set has either the old or the new one, and a killed run loses neither.
+"""
 
 import logging
 import time
@@ -6,18 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from prodemb.catalog.images import ImageLoader, ImagesConfig
+from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.device import choose_device, num_devices
+from prodemb.embed.budget import PictureCounts, check_budget
 from prodemb.embed.config import EmbedConfig
+from prodemb.embed.plan import Plan, indexed, make_plan
 from prodemb.embed.processes import make_shards_in_processes
-from prodemb.embed.worker import Job, Spent, make_shards
-from prodemb.errors import CatalogError, FingerprintError, ShardError
+from prodemb.embed.reuse import PicturesAgain
+from prodemb.embed.worker import Job, Listener, Spent, make_shards
+from prodemb.errors import CatalogError
 from prodemb.files import writing_to
-from prodemb.hashes import rows_hashes
-from prodemb.lexical import LexicalKind
-from prodemb.shards.format import Manifest, ShardRecord, ShardSchema, has_manifest, read_manifest, shard_name
-from prodemb.shards.reader import ShardSet
+from prodemb.shards.checked import remember
+from prodemb.shards.format import UPDATE_NAME, Changes, Manifest, ShardRecord, ShardSchema
 from prodemb.towers.checkpoint import BUNDLED, Checkpoint, find_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -35,7 +41,7 @@ class EmbedReport:
 
     manifest: Manifest
     num_new: int
-    """Products embedded by this run; the others' shards were done."""
+    """Products in the shards that this run made; the others' were done."""
     seconds: float
     spent: Spent
     """Of all workers and threads together."""
@@ -65,21 +71,28 @@ def embed(
     images: ImagesConfig,
     progress: Progress | None = None,
     replace: bool = False,
+    again: PicturesAgain = "none",
 ) -> EmbedReport:
-    """Bring the shard set at `config.out` to the state of the catalog, making only the shards that are not done.
+    """Bring the shard set at `config.out` to the state of the catalog, encoding only contents that it has not.
 
-    A shard is done when the manifest lists it, its file has the recorded checksum, and it was made from the same rows.
+    A shard stays as it is when its file has the recorded checksum and was made from the same rows. One whose rows
+    changed takes the vectors of all contents that the set holds anywhere, and only the others go through the towers. A
+    shard that is damaged is made again as at first.
 
     Args:
         replace: make the set anew if it holds vectors of another model or other features, in place of refusing; for
             the set of a checkpoint that was fine-tuned again.
+        again: which pictures are fetched again though nothing says that they changed. A picture on a server counts as
+            unchanged while its address is the same; "all" asks the server.
 
     Raises:
         CatalogError: the catalog cannot be read, or its product ids are not unique.
         ModelError: the checkpoint cannot be loaded.
         FingerprintError: the folder holds vectors of another model.
         ShardError: the folder holds other features, or another catalog's products.
+        ImagesError: more pictures failed than `[images] max_absent_rate` allows.
         BusyError: another run writes to the folder.
+        OutputError: the folder cannot be written to.
         WorkerError: one of several worker processes died.
     """
     started = time.perf_counter()
@@ -89,20 +102,12 @@ def embed(
         raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
     checkpoint = find_checkpoint(config.model, revision=config.revision)
     with writing_to(folder):
-        old = _old_manifest(folder, config=config, checkpoint=checkpoint, replace=replace)
-        done: dict[int, ShardRecord] = {}
-        if old is not None:
-            done = _done_shards(old, config=config, catalog=catalog, images=images)
-            if old.shards and not done and old.catalog != catalog.name and not replace:
-                raise ShardError(
-                    f"{folder}: holds {old.num_products:,} products of {old.catalog}, and none of {catalog.name}; "
-                    "give another --out, or remove the folder"
-                )
-        run = _Run(config, catalog=catalog, num_products=num_products, done=done, progress=progress)
-        num_missing = run.num_shards - len(done)
+        plan = make_plan(config, catalog=catalog, images=images, checkpoint=checkpoint, anew=replace, again=again)
+        run = _Run(config, catalog=catalog, images=images, num_products=num_products, plan=plan, progress=progress)
+        num_missing = run.num_shards - len(plan.done)
         num_workers = min(config.workers or num_devices(config.device), num_missing)
-        if old is not None and not num_missing:
-            run.started(old.shard_schema)
+        if plan.old is not None and not num_missing:
+            run.started(plan.old.shard_schema)
             spent = Spent()
         else:
             _warn_if_slow(config, checkpoint=checkpoint, num_products=num_products)
@@ -113,12 +118,12 @@ def embed(
                 checkpoint=checkpoint,
                 num_workers=num_workers,
                 num_shards=run.num_shards,
+                taken=plan.taken,
+                reuse=plan.reuse,
+                reusing=plan.reusing,
             )
-            is_done = [index in done for index in range(run.num_shards)]
-            if num_workers == 1:
-                spent = make_shards(job, place=0, is_mine=lambda index: not is_done[index], listener=run)
-            else:
-                spent = make_shards_in_processes(job, is_done=is_done, listener=run)
+            with indexed(plan, catalog=catalog, folder=folder, anew=replace):
+                spent = _make(job, plan=plan, listener=run)
         return EmbedReport(
             manifest=run.finish(),
             num_new=run.num_new,
@@ -129,6 +134,14 @@ def embed(
         )
 
 
+def _make(job: Job, *, plan: Plan, listener: Listener) -> Spent:
+    """Make the shards that are not done, by one or several workers."""
+    is_done = [index in plan.done for index in range(job.num_shards)]
+    if job.num_workers == 1:
+        return make_shards(job, place=0, is_mine=lambda index: not is_done[index], listener=listener)
+    return make_shards_in_processes(job, is_done=is_done, listener=listener)
+
+
 class _Run:
     """The shards of one run: those that were done before, and those its workers make."""
 
@@ -137,38 +150,43 @@ class _Run:
         config: EmbedConfig,
         *,
         catalog: Catalog,
+        images: ImagesConfig,
         num_products: int,
-        done: dict[int, ShardRecord],
+        plan: Plan,
         progress: Progress | None,
     ) -> None:
         self.num_shards = -(-num_products // config.shard_size)
         self.num_new = 0
-        self._config, self._catalog, self._num_products = config, catalog, num_products
+        self._config, self._catalog, self._images, self._num_products = config, catalog, images, num_products
         self._folder = Path(config.out)
         self._left_out = catalog.left_out()
-        self._records = dict(done)
-        self._num_old = sum(record.num_products for record in done.values())
+        self._plan = plan
+        self._records = dict(plan.done)
+        self._num_old = sum(record.num_products for record in plan.done.values())
+        self._pictures = PictureCounts()
         self._progress = progress
 
     def started(self, schema: ShardSchema) -> None:
         """From here on the set is one of this schema."""
         self._schema = schema
         if len(self._records) < self.num_shards:
-            self._write_manifest(complete=False)
+            self._write_journal()
 
-    def encoded(self, num_products: int) -> None:
-        """Show how far the run is."""
+    def encoded(self, num_products: int, pictures: PictureCounts) -> None:
+        """Show how far the run is, and end it once too many pictures failed."""
         self.num_new += num_products
+        self._pictures += pictures
+        check_budget(self._pictures, images=self._images)
         if self._progress is not None:
             self._progress(self._num_old + self.num_new, self._num_products)
 
     def written(self, index: int, record: ShardRecord) -> None:
         """Record a shard: from now on it exists."""
         self._records[index] = record
-        self._write_manifest(complete=False)
+        self._write_journal()
 
     def finish(self) -> Manifest:
-        """Mark the set complete, and remove shards that the catalog no longer reaches.
+        """Put the set in place, and remove shards that it does not hold.
 
         Raises:
             CatalogError: the shards do not hold as many products as the catalog had.
@@ -179,78 +197,59 @@ class _Run:
                 f"{self._catalog.name}: changed while it was read: found {num_made:,} products, {self._num_products:,} "
                 "when the run began; run again"
             )
-        manifest = self._write_manifest(complete=True)
+        manifest = self._manifest(complete=True)
+        if self._plan.old != manifest:
+            manifest.write(self._folder)
+        (self._folder / UPDATE_NAME).unlink(missing_ok=True)
         recorded = {record.name for record in manifest.shards}
         for path in self._folder.glob("part-*.parquet"):
             if path.name not in recorded:
                 path.unlink()
+        remember(self._folder, manifest.shards)
         return manifest
 
-    def _write_manifest(self, *, complete: bool) -> Manifest:
-        manifest = Manifest(
+    def _write_journal(self) -> None:
+        self._manifest(complete=False).write(self._folder, name=self._plan.journal)
+
+    def _manifest(self, *, complete: bool) -> Manifest:
+        records = [self._records[index] for index in sorted(self._records)]
+        old, is_update = self._plan.old, self._plan.journal == UPDATE_NAME
+        if complete:
+            records = [record.model_copy(update={"changes": None}) for record in records]
+        return Manifest(
             shard_schema=self._schema,
             catalog=self._catalog.name,
             left_out=self._left_out,
             shard_size=self._config.shard_size,
             complete=complete,
-            shards=tuple(self._records[index] for index in sorted(self._records)),
+            shards=tuple(records),
+            changes=self._changes() if complete else None,
+            updates=old.checksum() if old is not None and is_update and not complete else None,
         )
-        if not (complete and has_manifest(self._folder) and read_manifest(self._folder) == manifest):
-            manifest.write(self._folder)
-        return manifest
+
+    def _changes(self) -> Changes | None:
+        """What is other than in the set before; what that set says itself where nothing is."""
+        old = self._plan.old
+        if old is not None and old.complete and list(old.shards) == [self._records[i] for i in sorted(self._records)]:
+            return old.changes
+        if old is None or self._plan.reuse is None:
+            return None
+        before = {record.name for record in old.shards}
+        total = Changes()
+        for record in self._records.values():
+            if record.changes is not None:
+                total += record.changes
+                continue
+            there = _num_vectors(record)
+            is_kept = record.name in before
+            made = {"vectors_reused": there} if is_kept else {"vectors_encoded": there}
+            total += Changes(unchanged=record.num_products, **made)
+        return total.model_copy(update={"removed": max(0, old.num_products - total.changed - total.unchanged)})
 
 
-def _old_manifest(folder: Path, *, config: EmbedConfig, checkpoint: Checkpoint, replace: bool) -> Manifest | None:
-    """The manifest of an earlier run, held against this one; None where there is none, or it may be replaced.
-
-    Raises:
-        FingerprintError: it was made by another model.
-        ShardError: it has other features, or is damaged.
-    """
-    if not has_manifest(folder):
-        return None
-    old = read_manifest(folder)
-    found = old.shard_schema
-    wanted = (checkpoint.fingerprint, config.features, config.lexical)
-    if replace and (found.fingerprint, found.features, found.lexical) != wanted:
-        return None
-    if found.fingerprint != checkpoint.fingerprint:
-        raise FingerprintError(
-            f"{folder}: holds vectors of {found.model} ({found.fingerprint}), but this run's model is "
-            f"{checkpoint.name} ({checkpoint.fingerprint}); give another --out, or remove the folder"
-        )
-    if found.features != config.features:
-        raise ShardError(
-            f"{folder}: holds the features {', '.join(found.features)}, but this run wants "
-            f"{', '.join(config.features)}; give another --out, or remove the folder"
-        )
-    if found.lexical != config.lexical and found.lexical is not None:
-        raise ShardError(
-            f"{folder}: holds lexical vectors of {found.lexical.dim:,} numbers (version {found.lexical.version}), but "
-            f"this run wants {config.lexical_dim:,} (version {LexicalKind().version}); give another --out, or remove "
-            "the folder"
-        )
-    return old
-
-
-def _done_shards(
-    old: Manifest, *, config: EmbedConfig, catalog: Catalog, images: ImagesConfig
-) -> dict[int, ShardRecord]:
-    """The recorded shards that need not be made again, by their place."""
-    folder = Path(config.out)
-    with ImageLoader(images, root=catalog.image_root) as loader:
-        hashes = rows_hashes(
-            catalog,
-            loader=loader if "image" in config.features else None,
-            shard_size=config.shard_size,
-            window=config.window_size(),
-        )
-    damaged = set(ShardSet(folder, manifest=old).verify())
-    if damaged:
-        logger.warning("%s: %d shards differ from their checksum and are made again", folder, len(damaged))
-    by_name = {record.name: record for record in old.shards if record.name not in damaged}
-    places = {place: by_name.get(shard_name(place)) for place in range(len(hashes))}
-    return {p: record for p, record in places.items() if record is not None and record.rows_hash == hashes[p]}
+def _num_vectors(record: ShardRecord) -> int:
+    """Vectors in a shard that are not absent."""
+    return sum(record.num_products - sum(reasons.values()) for reasons in record.absences.values())
 
 
 def _warn_if_slow(config: EmbedConfig, *, checkpoint: Checkpoint, num_products: int) -> None:

@@ -15,8 +15,11 @@ import pyarrow as pa
 
 from prodemb.catalog.images import AbsentImage, ImageLoader
 from prodemb.catalog.reader import Catalog
+from prodemb.embed.budget import PictureCounts
+from prodemb.embed.reuse import Reuse
 from prodemb.errors import CatalogError
-from prodemb.hashes import RowsHash, content_hash
+from prodemb.hashes import RowsHash, content_hash, image_sources
+from prodemb.shards.format import HASH_BYTES, NO_VALUE
 from prodemb.towers.image import ImagePreprocessor
 
 WINDOWS_AHEAD = 4
@@ -26,17 +29,15 @@ PICTURES_A_TASK = 4
 PATIENCE_SECONDS = 600.0
 """A reader that has not got on for so long ends the run with an error, and so do pictures, or where their deadline is
 long, twice the deadlines of a task: nothing waits for ever."""
-NO_VALUE = "no value"
-"""The reason of a vector that is absent because the catalog's cell is empty."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture and the hash of the bytes it came from."""
+    """A picture and the hash of the bytes it came from."""
 
     content_hash: bytes
-    pixels: npt.NDArray[np.uint8]
-    """(3, height, width)"""
+    pixels: npt.NDArray[np.uint8] | None
+    """(3, height, width); None where an earlier set has its vector."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,14 @@ class Window:
     rows: pa.Table
     rows_hash: RowsHash
     """The shard's; whole once the shard's last window has come."""
-    pictures: "list[Future[list[Picture | str]]]"
-    """Of some rows each, in order: the picture, or the reason why there is none. Empty if none were asked for."""
+    cells: list[str | bytes | None]
+    """Where each row's picture is, as the catalog says. Empty if no pictures were asked for."""
+    sources: npt.NDArray[np.uint8]
+    """`image_sources` of the rows."""
+    known: list[Picture | str | None]
+    """The picture of each row, or the reason why there is none; None where it has to be loaded."""
+    loading: "list[Future[list[Picture | str]]]"
+    """Those that have to be loaded, some at a time, in order."""
 
 
 @dataclass
@@ -79,6 +86,7 @@ class Feed:
         num_workers: int,
         num_shards: int,
         is_mine: Callable[[int], bool],
+        reuse_for: Callable[[int], Reuse | None],
     ) -> None:
         """
         Args:
@@ -87,12 +95,15 @@ class Feed:
             num_workers: pictures that are decoded at a time; as many more as the loader allows are fetched.
             num_shards: how many the catalog had when the run began.
             is_mine: whether the shard at this place is to be made; asked once for each, in their order.
+            reuse_for: the earlier set from which the shard at this place may take vectors, if any.
         """
         self.seconds = FeedSeconds()
+        self.counts = PictureCounts()
+        """Of the pictures that were given out so far."""
         self._catalog = catalog
         self._loader, self._preprocessor = loader, preprocessor
         self._shard_size, self._window = shard_size, window
-        self._num_shards, self._is_mine = num_shards, is_mine
+        self._num_shards, self._is_mine, self._reuse_for = num_shards, is_mine, reuse_for
         self._queue: queue.Queue[Window | BaseException | None] = queue.Queue(maxsize=WINDOWS_AHEAD)
         self._stop = threading.Event()
         num_threads = max(num_workers, 0 if loader is None else loader.concurrency)
@@ -129,12 +140,23 @@ class Feed:
             yield item
 
     def pictures(self, window: Window) -> Iterator[Picture | str]:
-        """The window's decoded pictures, one a row, or the reason why there is none.
+        """The window's pictures, one a row, or the reason why there is none.
 
         Raises:
             CatalogError: the decoders have not answered within `PATIENCE_SECONDS`.
         """
-        for task in window.pictures:
+        loaded = self._loaded(window)
+        for cell, known in zip(window.cells, window.known, strict=True):
+            if known is not None:
+                yield known
+                continue
+            picture = next(loaded)
+            assert cell is not None
+            self.counts.add(cell, reason=picture if isinstance(picture, str) else None)
+            yield picture
+
+    def _loaded(self, window: Window) -> Iterator[Picture | str]:
+        for task in window.loading:
             try:
                 yield from task.result(timeout=self._patience_s)
             except TimeoutError:
@@ -159,20 +181,38 @@ class Feed:
                     if shard >= self._num_shards:
                         raise CatalogError(f"{self._catalog.name}: grew while it was read; run again")
                     is_mine = self._is_mine(shard)
-                    rows_hash = RowsHash(self._loader)
+                    rows_hash = RowsHash()
                 place += rows.num_rows
                 if is_mine:
-                    rows_hash.update(rows)
-                    self._put(Window(shard=shard, rows=rows, rows_hash=rows_hash, pictures=self._submit(rows)))
+                    self._put(self._window_of(rows, shard=shard, rows_hash=rows_hash))
         except BaseException as error:
             self._put(error)
 
-    def _submit(self, rows: pa.Table) -> "list[Future[list[Picture | str]]]":
+    def _window_of(self, rows: pa.Table, *, shard: int, rows_hash: RowsHash) -> Window:
+        """Take in the rows, and start loading those of their pictures that nobody knows."""
         if self._loader is None:
-            return []
+            rows_hash.update(rows, sources=None)
+            nothing = np.zeros((0, HASH_BYTES), dtype=np.uint8)
+            return Window(shard=shard, rows=rows, rows_hash=rows_hash, cells=[], sources=nothing, known=[], loading=[])
         cells = rows["image"].to_pylist()
-        starts = range(0, len(cells), PICTURES_A_TASK)
-        return [self._workers.submit(self._decode, cells[start : start + PICTURES_A_TASK]) for start in starts]
+        sources = image_sources(cells, loader=self._loader)
+        rows_hash.update(rows, sources=sources)
+        reuse = self._reuse_for(shard)
+        known: list[Picture | str | None] = [None] * len(cells)
+        if reuse is not None:
+            known = [
+                None if found is None else found.absent or Picture(content_hash=found.content_hash, pixels=None)
+                for found in reuse.pictures(sources)
+            ]
+        known = [NO_VALUE if cell is None else found for cell, found in zip(cells, known, strict=True)]
+        unknown = [cell for cell, found in zip(cells, known, strict=True) if found is None]
+        starts = range(0, len(unknown), PICTURES_A_TASK)
+        loading = [
+            self._workers.submit(self._load, unknown[start : start + PICTURES_A_TASK], reuse) for start in starts
+        ]
+        return Window(
+            shard=shard, rows=rows, rows_hash=rows_hash, cells=cells, sources=sources, known=known, loading=loading
+        )
 
     def _put(self, item: Window | BaseException | None) -> None:
         while not self._stop.is_set():
@@ -182,17 +222,19 @@ class Feed:
             except queue.Full:
                 continue
 
-    def _decode(self, cells: list[str | bytes | None]) -> list[Picture | str]:
-        return [NO_VALUE if cell is None or self._stop.is_set() else self._picture(cell) for cell in cells]
+    def _load(self, cells: list[str | bytes], reuse: Reuse | None) -> list[Picture | str]:
+        return ["stopped" if self._stop.is_set() else self._picture(cell, reuse) for cell in cells]
 
-    def _picture(self, value: str | bytes) -> Picture | str:
+    def _picture(self, value: str | bytes, reuse: Reuse | None) -> Picture | str:
         assert self._loader is not None
         assert self._preprocessor is not None
         try:
             data = self._loader.load(value)
             with self._decoding:
                 started = time.perf_counter()
-                picture = Picture(content_hash=content_hash(data), pixels=self._preprocessor.decode(data))
+                hashed = content_hash(data)
+                is_known = reuse is not None and reuse.has_picture(hashed)
+                picture = Picture(content_hash=hashed, pixels=None if is_known else self._preprocessor.decode(data))
                 self.seconds.add_decoding(time.perf_counter() - started)
         except AbsentImage as absent:
             return absent.reason

@@ -12,6 +12,7 @@ from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from prodemb.embed.budget import PictureCounts
 from prodemb.embed.worker import Job, Listener, Spent, make_shards
 from prodemb.errors import ProdembError, WorkerError
 from prodemb.shards.format import ShardRecord, ShardSchema
@@ -63,7 +64,7 @@ def make_shards_in_processes(job: Job, *, is_done: list[bool], listener: Listene
                     listener.started(value)
                 started = True
             elif name == "encoded":
-                listener.encoded(value)
+                listener.encoded(*value)
             elif name == "written":
                 listener.written(*value)
             elif name == "finished":
@@ -113,8 +114,8 @@ class _Messages:
     def started(self, schema: ShardSchema) -> None:
         self._messages.put(("started", schema))
 
-    def encoded(self, num_products: int) -> None:
-        self._messages.put(("encoded", num_products))
+    def encoded(self, num_products: int, pictures: PictureCounts) -> None:
+        self._messages.put(("encoded", (num_products, pictures)))
 
     def written(self, index: int, record: ShardRecord) -> None:
         self._messages.put(("written", (index, record)))

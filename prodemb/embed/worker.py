@@ -12,9 +12,11 @@ import torch
 
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
+from prodemb.embed.budget import PictureCounts
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.encode import ShardEncoder
 from prodemb.embed.feed import Feed
+from prodemb.embed.reuse import Reuse, ReusePlan
 from prodemb.embed.words import LexicalPool
 from prodemb.shards.format import ShardRecord, ShardSchema
 from prodemb.shards.writer import write_shard
@@ -34,6 +36,12 @@ class Job:
     num_workers: int
     num_shards: int
     """Of the whole catalog."""
+    taken: frozenset[str] = frozenset()
+    """Files that must stay as they are until the run is done."""
+    reuse: ReusePlan | None = None
+    """The earlier set whose vectors may be taken."""
+    reusing: tuple[bool, ...] = ()
+    """Whether they may, for each shard of the catalog."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,8 @@ class Listener(Protocol):
     def started(self, schema: ShardSchema) -> None:
         """The towers are loaded; no shard is written yet."""
 
-    def encoded(self, num_products: int) -> None:
-        """So many more products went to the towers."""
+    def encoded(self, num_products: int, pictures: PictureCounts) -> None:
+        """So many more products went to the towers, and so many pictures were tried for them."""
 
     def written(self, index: int, record: ShardRecord) -> None:
         """A shard's file is whole. Called from another thread than the others."""
@@ -73,8 +81,8 @@ class Listener(Protocol):
 def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listener: Listener) -> Spent:
     """Make those shards of the catalog for which `is_mine` says so; it is asked once a shard, in their order.
 
-    A shard's file is a function of its rows, the checkpoint, the number format and `batch_tokens`: on a CPU any worker
-    makes the same.
+    A shard's file is a function of its rows, the checkpoint, the number format, `batch_tokens` and the earlier set, if
+    any: on a CPU any worker makes the same.
 
     Args:
         place: this worker's number, which decides its device.
@@ -95,6 +103,11 @@ def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listene
         features=config.features,
     )
     listener.started(schema)
+    reuse = Reuse(job.reuse) if job.reuse is not None else None
+
+    def reuse_for(shard: int) -> Reuse | None:
+        return reuse if reuse is not None and job.reusing[shard] else None
+
     num_decode_threads = max(1, (config.decode_workers or os.cpu_count() or 1) // job.num_workers)
     with (
         ImageLoader(_share(job.images, num_workers=job.num_workers), root=job.catalog.image_root) as loader,
@@ -108,9 +121,10 @@ def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listene
             num_workers=num_decode_threads,
             num_shards=job.num_shards,
             is_mine=is_mine,
+            reuse_for=reuse_for,
         ) as feed,
         LexicalPool(config.lexical, num_threads=num_decode_threads) as words,
-        _ShardWriter(Path(config.out), schema=schema, listener=listener) as writer,
+        _ShardWriter(Path(config.out), schema=schema, taken=job.taken, listener=listener) as writer,
     ):
         current, encoder = -1, None
         for window in feed:
@@ -118,11 +132,18 @@ def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listene
                 if encoder is not None:
                     writer.write(current, encoder)
                 current = window.shard
-                encoder = ShardEncoder(pool=pool, words=words, features=config.features, rows_hash=window.rows_hash)
+                encoder = ShardEncoder(
+                    pool=pool,
+                    words=words,
+                    features=config.features,
+                    rows_hash=window.rows_hash,
+                    reuse=reuse_for(current),
+                )
             assert encoder is not None
             encoder.take(window, feed=feed)
             writer.check()
-            listener.encoded(window.rows.num_rows)
+            counts, feed.counts = feed.counts, PictureCounts()
+            listener.encoded(window.rows.num_rows, counts)
         if encoder is not None:
             writer.write(current, encoder)
         writer.wait()
@@ -148,9 +169,9 @@ def _share(images: ImagesConfig, *, num_workers: int) -> ImagesConfig:
 class _ShardWriter:
     """Writes each finished shard in a thread of its own while the next one is being encoded."""
 
-    def __init__(self, folder: Path, *, schema: ShardSchema, listener: Listener) -> None:
+    def __init__(self, folder: Path, *, schema: ShardSchema, taken: frozenset[str], listener: Listener) -> None:
         self.seconds = 0.0
-        self._folder, self._schema, self._listener = folder, schema, listener
+        self._folder, self._schema, self._taken, self._listener = folder, schema, taken, listener
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._writing: Future[None] | None = None
 
@@ -185,6 +206,9 @@ class _ShardWriter:
             rows=encoder.rows,
             encoded=encoded,
             rows_hash=encoder.rows_hash,
+            image_sources=encoder.image_sources,
+            taken=self._taken,
+            changes=encoder.changes(encoded),
         )
         self._listener.written(index, record)
         self.seconds += time.perf_counter() - begun

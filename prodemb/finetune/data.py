@@ -20,7 +20,7 @@ from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.errors import CatalogError, HeadError, TaxonomyError
 from prodemb.features import TEXT_FEATURES
-from prodemb.hashes import RowsHash
+from prodemb.hashes import RowsHash, image_sources
 from prodemb.labels import CategoryLabel, unknown_categories
 from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
 from prodemb.towers.image import ImagePreprocessor
@@ -77,7 +77,7 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         TaxonomyError: none of them is in the taxonomy.
         HeadError: the training part holds fewer than two categories.
     """
-    rows_hash = RowsHash(loader)
+    rows_hash = RowsHash()
     resolved: dict[str, int | None] = {}
     unknown: Counter[str] = Counter()
     kept: list[pa.Table] = []
@@ -86,7 +86,7 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
     places: list[npt.NDArray[np.int64]] = []
     start = 0
     for rows in catalog.batches(READ_ROWS):
-        rows_hash.update(rows)
+        rows_hash.update(rows, sources=image_sources(rows["image"].to_pylist(), loader=loader))
         labels = rows["google_category_id"].to_pylist()
         for label in set(labels) - resolved.keys() - {None}:
             resolved[label] = taxonomy.resolve(label)

@@ -8,11 +8,16 @@ bytes of the column chunk and `prodemb.shards.reader` maps them without a copy. 
     <feature>                      the vector, one column a feature
     <feature>_absent               string, null where the vector is present, else the reason why it is not
     <feature>_hash                 16 bytes, BLAKE2b of what was encoded, null where absent
+    image_source                   16 bytes, hash of where the picture came from (address, or path, size and time),
+                                   null where the catalog names none; only where there is the feature
     supplied_<text feature>        string, what the partner sent
     google_category_id, brand_label    string, gold labels, null where the catalog has none
 """
 
+import hashlib
 import json
+import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +25,7 @@ import pyarrow as pa
 from pydantic import Field, ValidationError, model_validator
 
 from prodemb.config import Config
-from prodemb.errors import ShardError
+from prodemb.errors import ShardError, VersionError
 from prodemb.features import (
     ALL_FEATURES,
     GOLD_LABELS,
@@ -33,12 +38,20 @@ from prodemb.features import (
 from prodemb.files import read_json, write_json
 from prodemb.lexical import LexicalKind
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST_NAME = "manifest.json"
+UPDATE_NAME = "update.json"
+"""The manifest of the set that an update is making, while the one in place still stands."""
+CHECKSUM_KEY = "sha256"
+"""The manifest's checksum, over its other entries."""
 METADATA_KEY = b"prodemb"
+ROWS_HASH_KEY = b"prodemb_rows_hash"
 MAX_PRODUCTS = 16_384
 """Products a shard at most: pyarrow 26 then writes each vector column as one page, which is what can be mapped."""
 HASH_BYTES = 16
+IMAGE_SOURCE = "image_source"
+NO_VALUE = "no value"
+"""The reason of a vector that is absent because the catalog's cell is empty."""
 
 
 class ShardSchema(Config):
@@ -66,16 +79,26 @@ class ShardSchema(Config):
         """Numbers in one vector of the feature."""
         return self.lexical.dim if feature == "lexical" and self.lexical is not None else self.dim
 
-    def arrow(self) -> pa.Schema:
-        """The columns of a shard, with this schema as metadata."""
+    def encoder_of(self, feature: Feature) -> str:
+        """What made the feature's vectors: those of two sets may stand in one where this is the same."""
+        return encoder(feature, fingerprint=self.fingerprint, lexical=self.lexical)
+
+    def like(self, other: "ShardSchema") -> bool:
+        """Whether shards of both can stand in one set: all is the same but how the user called the model."""
+        return self == other.model_copy(update={"model": self.model})
+
+    def arrow(self, *, rows_hash: str) -> pa.Schema:
+        """The columns of a shard, with this schema and the hash of its catalog rows as metadata."""
         fields = [pa.field("product_id", pa.string(), nullable=False)]
         for feature in self.features:
             fields.append(pa.field(feature, pa.binary(2 * self.dim_of(feature)), nullable=False))
             fields.append(pa.field(absent_column(feature), pa.string()))
             fields.append(pa.field(hash_column(feature), pa.binary(HASH_BYTES)))
+        if "image" in self.features:
+            fields.append(pa.field(IMAGE_SOURCE, pa.binary(HASH_BYTES)))
         fields += [pa.field(supplied_column(feature), pa.string()) for feature in TEXT_FEATURES]
         fields += [pa.field(label, pa.string()) for label in GOLD_LABELS]
-        return pa.schema(fields, metadata={METADATA_KEY: self.model_dump_json()})
+        return pa.schema(fields, metadata={METADATA_KEY: self.model_dump_json(), ROWS_HASH_KEY: rows_hash})
 
     @classmethod
     def from_metadata(cls, metadata: dict[bytes, bytes] | None, *, path: Path) -> Self:
@@ -93,8 +116,41 @@ class ShardSchema(Config):
         except (ValueError, AttributeError):
             raise ShardError(f"{path}: the {METADATA_KEY.decode()!r} entry of its metadata is not JSON") from None
         if version != SCHEMA_VERSION:
-            raise ShardError(f"{path}: found shard schema version {version}, wanted {SCHEMA_VERSION}; embed again")
+            raise VersionError(f"{path}: found shard schema version {version}, wanted {SCHEMA_VERSION}; embed again")
         return cls.parse(values, source=str(path))
+
+
+def encoder(feature: Feature, *, fingerprint: str, lexical: LexicalKind | None) -> str:
+    """The name of what makes a feature's vectors under these settings."""
+    return fingerprint if feature != "lexical" else f"lexical {lexical.model_dump_json() if lexical else None}"
+
+
+class Changes(Config):
+    """What an update found against the set before it."""
+
+    added: int = 0
+    """Products that were not there."""
+    changed: int = 0
+    """Products with other contents in any feature."""
+    changed_features: dict[Feature, int] = Field(default={})
+    """How many of them in which feature."""
+    unchanged: int = 0
+    """Products with the same contents in all features, wherever they stand."""
+    removed: int = 0
+    """Products that are no more."""
+    vectors_reused: int = 0
+    vectors_encoded: int = 0
+
+    def __add__(self, other: "Changes") -> "Changes":
+        features = {
+            feature: self.changed_features.get(feature, 0) + other.changed_features.get(feature, 0)
+            for feature in ALL_FEATURES
+            if feature in self.changed_features or feature in other.changed_features
+        }
+        numbers = self.model_dump(exclude={"changed_features"})
+        return Changes(
+            **{name: number + getattr(other, name) for name, number in numbers.items()}, changed_features=features
+        )
 
 
 class ShardRecord(Config):
@@ -108,6 +164,8 @@ class ShardRecord(Config):
     """Hash of the catalog rows it was made from: when they change, the shard is made again."""
     absences: dict[Feature, dict[str, int]]
     """How many vectors are absent, by feature and reason."""
+    changes: Changes | None = None
+    """Against the set before; only while an update is under way."""
 
 
 class Manifest(Config):
@@ -123,6 +181,15 @@ class Manifest(Config):
     complete: bool
     """Whether every row of the catalog is in a recorded shard."""
     shards: tuple[ShardRecord, ...]
+    changes: Changes | None = None
+    """What the last update found against the set before it; None where all was made at once."""
+    updates: str | None = None
+    """The checksum of the manifest that this one is to replace; only while an update is under way."""
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the catalog: those in a shard, and those left out."""
+        return self.num_products + sum(self.left_out.values())
 
     @property
     def num_products(self) -> int:
@@ -140,14 +207,30 @@ class Manifest(Config):
         ordered = sorted(total, key=ALL_FEATURES.index)
         return {feature: dict(sorted(total[feature].items(), key=lambda item: -item[1])) for feature in ordered}
 
-    def write(self, folder: Path) -> None:
-        """Write `folder/manifest.json` whole."""
-        write_json(folder / MANIFEST_NAME, self.model_dump(mode="json"))
+    def checksum(self) -> str:
+        """The SHA-256 over all entries, in hexadecimal."""
+        return _checksum(self.model_dump(mode="json"))
+
+    def write(self, folder: Path, *, name: str = MANIFEST_NAME) -> None:
+        """Write `folder/manifest.json` whole, with its checksum."""
+        values = self.model_dump(mode="json")
+        write_json(folder / name, values | {CHECKSUM_KEY: _checksum(values)})
 
 
-def shard_name(index: int) -> str:
-    """The file name of the shard with this place in the set."""
-    return f"part-{index:05d}.parquet"
+def _checksum(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def shard_name(index: int, *, taken: Container[str] = ()) -> str:
+    """The file name of the shard with this place in the set; another one where that is taken by the set before."""
+    name = f"part-{index:05d}.parquet"
+    return name if name not in taken else f"part-{index:05d}-b.parquet"
+
+
+def shard_place(name: str) -> int | None:
+    """The place in the set that a shard's file name says, or None if it is no such name."""
+    found = re.fullmatch(r"part-(\d{5,})(-b)?\.parquet", name)
+    return int(found[1]) if found else None
 
 
 def has_manifest(folder: Path) -> bool:
@@ -155,22 +238,40 @@ def has_manifest(folder: Path) -> bool:
     return (folder / MANIFEST_NAME).is_file()
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, *, name: str = MANIFEST_NAME) -> Manifest:
     """Read a shard set's manifest.
 
     Raises:
-        ShardError: there is none, or it is damaged.
+        ShardError: there is none, or it is damaged or altered.
+        VersionError: it is of another schema version.
     """
-    path = folder / MANIFEST_NAME
+    path = folder / name
     if not folder.is_dir():
         raise ShardError(f"{folder}: no such folder; wanted a shard set, as `prodemb embed` writes it")
     try:
-        return Manifest.model_validate(read_json(path))
+        values = read_json(path)
     except FileNotFoundError:
-        raise ShardError(f"{folder}: no {MANIFEST_NAME} here, so this is no shard set; run `prodemb embed`") from None
+        raise ShardError(f"{folder}: no {name} here, so this is no shard set; run `prodemb embed`") from None
+    except (ValueError, RecursionError) as error:
+        raise ShardError(f"{path}: damaged: not JSON ({error}); embed again to redo it") from None
+    return _parsed(values, path=path)
+
+
+def _parsed(values: Any, *, path: Path) -> Manifest:
+    if not isinstance(values, dict) or not isinstance(values.get("shard_schema"), dict):
+        raise ShardError(f"{path}: damaged: no manifest of a shard set; embed again to redo it")
+    version = values["shard_schema"].get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise VersionError(
+            f"{path}: found shard schema version {version}, wanted {SCHEMA_VERSION}; remove the folder and embed again"
+        )
+    found = values.pop(CHECKSUM_KEY, None)
+    try:
+        manifest = Manifest.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ShardError(f"{path}: damaged: {where}: {first['msg']}; remove it and embed again") from None
-    except ValueError as error:
-        raise ShardError(f"{path}: damaged: not JSON ({error}); remove it and embed again") from None
+        raise ShardError(f"{path}: damaged: {where}: {first['msg']}; embed again to redo it") from None
+    if found != _checksum(values):
+        raise ShardError(f"{path}: altered: its content has not the checksum it had; embed again to redo it")
+    return manifest

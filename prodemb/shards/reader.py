@@ -13,8 +13,16 @@ import pyarrow.parquet as pq
 
 from prodemb.errors import FingerprintError, ShardError
 from prodemb.features import Feature, absent_column, supplied_column
-from prodemb.files import sha256_of
-from prodemb.shards.format import Manifest, ShardRecord, ShardSchema, has_manifest, read_manifest
+from prodemb.shards.checked import Checked
+from prodemb.shards.format import (
+    HASH_BYTES,
+    ROWS_HASH_KEY,
+    Manifest,
+    ShardRecord,
+    ShardSchema,
+    has_manifest,
+    read_manifest,
+)
 
 Vectors = npt.NDArray[np.float16]
 
@@ -42,13 +50,15 @@ class Shard:
             raise ShardError(f"{path}: missing, though the manifest lists it; embed again to redo it") from None
         try:
             self._file = pq.ParquetFile(pa.BufferReader(self._map))
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise ShardError(f"{path}: not readable as Parquet ({error}); embed again to redo it") from None
         self._metadata = self._file.metadata
         self.schema = ShardSchema.from_metadata(self._metadata.metadata, path=path)
         if self._metadata.num_rows != record.num_products:
             found_rows = self._metadata.num_rows
             raise ShardError(f"{path}: found {found_rows:,} products, wanted {record.num_products:,}; embed again")
+        if self._metadata.metadata.get(ROWS_HASH_KEY) != record.rows_hash.encode():
+            raise ShardError(f"{path}: made of other catalog rows than the manifest says; embed again to redo it")
 
     def vectors(self, feature: Feature) -> Vectors:
         """The feature's vectors, (n, dim) float16, read-only: a view of the mapped file where its layout allows it."""
@@ -63,9 +73,20 @@ class Shard:
         start = column.offset * dim
         return flat[start : start + self.num_products * dim].reshape(self.num_products, dim)
 
+    def has_columns(self) -> bool:
+        """Whether the columns are those that the schema says, in their order and types."""
+        return bool(self._file.schema_arrow.equals(self.schema.arrow(rows_hash="")))
+
     def present(self, feature: Feature) -> npt.NDArray[np.bool_]:
         """Whether each product has the feature, (n,) bool."""
         return self.frame([absent_column(feature)]).to_series().is_null().to_numpy()
+
+    def hashes(self, column: str) -> npt.NDArray[np.uint8]:
+        """A column of 16-byte hashes, (n, 16) uint8; zeros where there is none."""
+        values = self._file.read(columns=[column]).column(0).combine_chunks().fill_null(bytes(HASH_BYTES))
+        flat = np.frombuffer(values.buffers()[1], dtype=np.uint8)
+        start = values.offset * HASH_BYTES
+        return flat[start : start + self.num_products * HASH_BYTES].reshape(self.num_products, HASH_BYTES)
 
     def frame(self, columns: Sequence[str]) -> pl.DataFrame:
         """Some columns as a polars frame of n rows."""
@@ -100,12 +121,15 @@ class ShardSet:
         self.manifest = manifest
         self.schema = manifest.shard_schema
         self.num_products = manifest.num_products
+        self._checked = Checked.read(folder)
 
     def shards(self) -> Iterator[Shard]:
         """Open the shards one after another.
 
+        A file that is not just as it was when its checksum was last found right is hashed first.
+
         Raises:
-            ShardError: a file is missing, truncated or not a shard.
+            ShardError: a file is missing, truncated, altered or not a shard.
             FingerprintError: a file was made by another model than the manifest says.
         """
         for record in self.manifest.shards:
@@ -115,6 +139,9 @@ class ShardSet:
                     f"{shard.path}: made by {shard.schema.model} ({shard.schema.fingerprint}), but its set by "
                     f"{self.schema.model} ({self.schema.fingerprint}); embed again"
                 )
+            if not shard.schema.like(self.schema):
+                raise ShardError(f"{shard.path}: has other columns than its set; embed again to redo it")
+            self._checked.hold(record)
             yield shard
 
     def vectors(self, feature: Feature) -> Vectors:
@@ -156,14 +183,6 @@ class ShardSet:
         """Some columns of all products."""
         return pl.concat([shard.frame(columns) for shard in self.shards()])
 
-    def verify(self) -> list[str]:
-        """Compare every file's SHA-256 with the manifest; return the names of those that differ or are missing."""
-        return [
-            record.name
-            for record in self.manifest.shards
-            if not (self.folder / record.name).is_file() or sha256_of(self.folder / record.name) != record.sha256
-        ]
-
 
 def open_shard_set(folder: Path) -> ShardSet:
     """Open a finished shard set.
@@ -189,16 +208,26 @@ def find_shard_sets(folder: Path, *, unfinished: bool = False) -> list[ShardSet]
     Raises:
         ShardError: there is none, or none is finished.
     """
-    if not folder.is_dir():
-        raise ShardError(f"{folder}: no such folder; wanted shards, as `prodemb embed` writes them")
-    folders = [f for f in [folder, *sorted(p for p in folder.iterdir() if p.is_dir())] if has_manifest(f)]
-    if not folders:
-        raise ShardError(f"{folder}: no shard set here or one folder below; run `prodemb embed`")
+    folders = find_shard_folders(folder)
     found = [ShardSet(f, manifest=read_manifest(f)) for f in folders]
     finished = [shard_set for shard_set in found if shard_set.manifest.complete]
     if unfinished:
         return found
     return finished or [open_shard_set(folders[0])]
+
+
+def find_shard_folders(folder: Path) -> list[Path]:
+    """The folders of the shard sets at `folder`: itself, and its direct subfolders.
+
+    Raises:
+        ShardError: there is none.
+    """
+    if not folder.is_dir():
+        raise ShardError(f"{folder}: no such folder; wanted shards, as `prodemb embed` writes them")
+    folders = [f for f in [folder, *sorted(p for p in folder.iterdir() if p.is_dir())] if has_manifest(f)]
+    if not folders:
+        raise ShardError(f"{folder}: no shard set here or one folder below; run `prodemb embed`")
+    return folders
 
 
 def first_page_bytes(header: bytes) -> int | None:

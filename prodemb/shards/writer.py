@@ -1,6 +1,6 @@
 """Writing one shard: vectors and supplied values of some products, in the layout that can be mapped."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from prodemb.features import GOLD_LABELS, TEXT_FEATURES, Feature, absent_column, hash_column, supplied_column
 from prodemb.files import replacing, sha256_of
-from prodemb.shards.format import MAX_PRODUCTS, ShardRecord, ShardSchema, shard_name
+from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, MAX_PRODUCTS, Changes, ShardRecord, ShardSchema, shard_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +34,18 @@ def write_shard(
     rows: pa.Table,
     encoded: Mapping[Feature, EncodedFeature],
     rows_hash: str,
+    image_sources: pa.Array | None = None,
+    taken: Container[str] = (),
+    changes: Changes | None = None,
 ) -> ShardRecord:
     """Write `folder/part-<index>.parquet` under a temporary name, flush and rename it; return its manifest record.
 
     Args:
         rows: the products' catalog rows under the standard column names, at most `MAX_PRODUCTS` of them.
         encoded: one entry for each of `schema.features`, rows as in `rows`.
+        image_sources: 16 bytes a row, null where the catalog names no picture; None where nobody will ask.
+        taken: file names that are not to be touched.
+        changes: for the record.
     """
     assert 0 < rows.num_rows <= MAX_PRODUCTS, rows.num_rows
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"product_id": rows["product_id"].cast(pa.string())}
@@ -48,14 +54,17 @@ def write_shard(
         columns[feature] = _vector_column(part.vectors, num_rows=rows.num_rows, dim=schema.dim_of(feature))
         columns[absent_column(feature)] = part.absent
         columns[hash_column(feature)] = part.hashes
+    if "image" in schema.features:
+        unknown = pa.nulls(rows.num_rows, pa.binary(HASH_BYTES))
+        columns[IMAGE_SOURCE] = unknown if image_sources is None else image_sources
     for text_feature in TEXT_FEATURES:
         columns[supplied_column(text_feature)] = rows[text_feature].cast(pa.string())
     for label in GOLD_LABELS:
         columns[label] = rows[label].cast(pa.string())
 
-    path = folder / shard_name(index)
+    path = folder / shard_name(index, taken=taken)
     with replacing(path) as temporary:
-        _write_parquet(temporary, pa.table(columns, schema=schema.arrow()), features=schema.features)
+        _write_parquet(temporary, pa.table(columns, schema=schema.arrow(rows_hash=rows_hash)), features=schema.features)
         num_bytes, sha256 = temporary.stat().st_size, sha256_of(temporary)
     return ShardRecord(
         name=path.name,
@@ -63,12 +72,13 @@ def write_shard(
         num_bytes=num_bytes,
         sha256=sha256,
         rows_hash=rows_hash,
-        absences={feature: _counts(encoded[feature].absent) for feature in schema.features},
+        absences={feature: reason_counts(encoded[feature].absent) for feature in schema.features},
+        changes=changes,
     )
 
 
-def _counts(reasons: pa.Array) -> dict[str, int]:
-    """How often each reason stands there, in order of appearance."""
+def reason_counts(reasons: pa.Array | pa.ChunkedArray) -> dict[str, int]:
+    """How often each reason stands in a column, in order of appearance."""
     counts = reasons.drop_null().value_counts()
     return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
 
@@ -93,5 +103,6 @@ def _write_parquet(path: Path, table: pa.Table, *, features: tuple[Feature, ...]
         compression={name: "none" if name in features else "zstd" for name in table.column_names},
         write_statistics=["product_id"],
         data_page_size=1 << 30,
+        write_page_checksum=True,
         write_batch_size=MAX_PRODUCTS,
     )

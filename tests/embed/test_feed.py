@@ -30,6 +30,7 @@ def feed(
         num_workers=2,
         num_shards=num_shards,
         is_mine=is_mine,
+        reuse_for=lambda _: None,
     )
 
 

@@ -290,8 +290,7 @@ def test_the_other_losses_learn_too(tiny_clip: Path, tmp_path: Path, settings: d
 
 def test_half_precision_gives_about_the_same_curve(tiny_clip: Path, tmp_path: Path) -> None:
     catalog = write_catalog(tmp_path)
-    monkeypatch.setattr("prodemb.finetune.step.fastest_dtype", lambda _device: torch.float32)
-    full = run(catalog, tiny_clip, tmp_path / "full", epochs=1)
+    full = run(catalog, tiny_clip, tmp_path / "full", epochs=1, dtype="float32")
     half = run(catalog, tiny_clip, tmp_path / "half", epochs=1, dtype="bfloat16")
     assert half.curve.step_losses == pytest.approx(full.curve.step_losses, rel=0.05)
     assert half.curve.step_losses != full.curve.step_losses

@@ -1,0 +1,83 @@
+"""Looking up millions of 16-byte keys: sorted arrays that can lie in a file, in place of a dictionary."""
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Keys = npt.NDArray[np.uint64]
+"""(n, 2): a 16-byte key each."""
+Half = npt.NDArray[np.uint64]
+Values = npt.NDArray[np.int64]
+
+NOT_FOUND = -1
+KEY_BYTES = 16
+_PARTS = ("first", "second", "values")
+
+
+class SortedKeys:
+    """Distinct keys in order, each with a number of its own; 24 bytes a key."""
+
+    def __init__(self, halves: tuple[Half, Half], values: Values) -> None:
+        """Take arrays that are sorted, as `build` and `load` give them."""
+        # One array a half: `searchsorted` would copy every second number of a common one.
+        self._halves, self._values = halves, values
+
+    @classmethod
+    def build(cls, keys: Keys, values: Values) -> Self:
+        """Sort keys with their values; of equal keys the first stays."""
+        order = np.argsort(keys[:, 0], kind="stable")
+        keys, values = keys[order], values[order]
+        is_first = np.ones(len(keys), dtype=bool)
+        is_first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+        keys = keys[is_first]
+        return cls((keys[:, 0].copy(), keys[:, 1].copy()), values[is_first])
+
+    @classmethod
+    def load(cls, folder: Path, name: str) -> Self:
+        """Map what `save` wrote; the memory is the kernel's, which all processes share."""
+        first, second, values = (np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in _PARTS)
+        return cls((first, second), values)
+
+    def save(self, folder: Path, name: str) -> None:
+        """Write the arrays into a folder."""
+        for part, array in zip(_PARTS, (*self._halves, self._values), strict=True):
+            np.save(folder / f"{name}.{part}.npy", array)
+
+    @property
+    def keys(self) -> Keys:
+        """The distinct keys, sorted."""
+        return np.stack(self._halves, axis=1)
+
+    @property
+    def values(self) -> Values:
+        """Their values."""
+        return self._values
+
+    def find(self, keys: Keys) -> Values:
+        """The value of each key, (n,); `NOT_FOUND` where it is not here."""
+        first, second = self._halves
+        found = np.full(len(keys), NOT_FOUND, dtype=np.int64)
+        places = np.searchsorted(first, np.ascontiguousarray(keys[:, 0]))
+        left = np.flatnonzero(places < len(first))
+        while len(left):  # a second time round only where two keys share their first half
+            at = places[left]
+            half = first[at] == keys[left, 0]
+            whole = half & (second[at] == keys[left, 1])
+            found[left[whole]] = self._values[at[whole]]
+            left = left[half & ~whole]
+            places[left] += 1
+            left = left[places[left] < len(first)]
+        return found
+
+
+def as_keys(data: bytes | npt.NDArray[np.uint8]) -> Keys:
+    """16-byte hashes, one behind another, as keys."""
+    return np.frombuffer(data, dtype=">u8").reshape(-1, 2).astype(np.uint64)
+
+
+def keys_of(column: pl.Series) -> Keys:
+    """A key for each value of a column, by two hash functions; the same values have the same key in one process."""
+    return np.stack([column.hash(seed).to_numpy() for seed in (1, 2)], axis=1)

@@ -1,0 +1,53 @@
+"""A manifest made anew from the shards themselves, where the one that was written is damaged."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prodemb.errors import ShardError
+from prodemb.features import absent_column
+from prodemb.files import sha256_of
+from prodemb.shards.format import ROWS_HASH_KEY, Manifest, ShardRecord, ShardSchema, shard_place
+from prodemb.shards.writer import reason_counts
+
+
+def rebuilt_manifest(folder: Path) -> Manifest | None:
+    """The manifest of all shards in `folder` that can be read and whose pages have their checksums; None without any.
+
+    It is an unfinished one: which catalog the shards are of, and whether they are all, shards do not say. Where a
+    killed update left two shards for one place, the younger counts.
+    """
+    found: dict[int, tuple[ShardSchema, ShardRecord]] = {}
+    for path in sorted(folder.glob("part-*.parquet"), key=lambda path: path.stat().st_mtime_ns):
+        place, made = shard_place(path.name), _read(path)
+        if place is not None and made is not None:
+            found[place] = made
+    if not found:
+        return None
+    schema, _ = found[min(found)]
+    records = tuple(found[place][1] for place in sorted(found) if found[place][0].like(schema))
+    largest = max(record.num_products for record in records)
+    return Manifest(shard_schema=schema, catalog="", shard_size=largest, complete=False, shards=records)
+
+
+def _read(path: Path) -> tuple[ShardSchema, ShardRecord] | None:
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            schema = ShardSchema.from_metadata(file.metadata.metadata, path=path)
+            rows_hash = file.metadata.metadata[ROWS_HASH_KEY].decode()
+            if not file.schema_arrow.equals(schema.arrow(rows_hash=rows_hash)):
+                return None
+            table = file.read()
+    except (pa.ArrowException, OSError, ValueError, KeyError, ShardError):
+        return None
+    absences = {feature: reason_counts(table[absent_column(feature)]) for feature in schema.features}
+    record = ShardRecord(
+        name=path.name,
+        num_products=table.num_rows,
+        num_bytes=path.stat().st_size,
+        sha256=sha256_of(path),
+        rows_hash=rows_hash,
+        absences=absences,
+    )
+    return schema, record

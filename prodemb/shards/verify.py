@@ -1,0 +1,55 @@
+"""Checking a shard set: every file against the manifest, byte by byte."""
+
+from pathlib import Path
+
+from prodemb.errors import ShardError
+from prodemb.files import sha256_of
+from prodemb.shards.checked import remember
+from prodemb.shards.format import Manifest, ShardRecord, read_manifest
+from prodemb.shards.reader import Shard, find_shard_folders
+
+
+def damaged_shards(folder: Path, *, manifest: Manifest) -> dict[str, str]:
+    """The recorded shards that cannot be used, by file name, and what is wrong with each. Hashes every file."""
+    found = {
+        record.name: _trouble(folder / record.name, record=record, manifest=manifest) for record in manifest.shards
+    }
+    return {name: trouble for name, trouble in found.items() if trouble is not None}
+
+
+def verify(folder: Path) -> list[str]:
+    """Check the shard sets at `folder` and one folder below; what is wrong, one line each, nothing where all is right.
+
+    Sets that are whole are remembered as such, so that `train` and `score` need not hash them.
+
+    Raises:
+        ShardError: there is no shard set.
+    """
+    return [line for shard_set in find_shard_folders(folder) for line in _verify_one(shard_set)]
+
+
+def _verify_one(folder: Path) -> list[str]:
+    try:
+        manifest = read_manifest(folder)
+    except ShardError as error:
+        return [str(error)]
+    lines = list(damaged_shards(folder, manifest=manifest).values())
+    if not manifest.complete:
+        lines.append(f"{folder}: unfinished: {manifest.num_products:,} products so far; embed again to go on")
+    if not lines:
+        remember(folder, manifest.shards)
+    return lines
+
+
+def _trouble(path: Path, *, record: ShardRecord, manifest: Manifest) -> str | None:
+    try:
+        shard = Shard(path, record=record)
+        if not shard.schema.like(manifest.shard_schema):
+            return f"{path}: made by {shard.schema.model} or with other features than its set; embed again to redo it"
+        if not shard.has_columns():
+            return f"{path}: lacks columns of a shard; embed again to redo it"
+        if sha256_of(path) != record.sha256:
+            return f"{path}: altered: its checksum is not the recorded one; embed again to redo it"
+    except ShardError as error:
+        return str(error)
+    return None

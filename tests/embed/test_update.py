@@ -1,0 +1,292 @@
+"""Tomorrow's catalog: only contents that are new go through the towers, and what comes out is as of a full run."""
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from prodemb.catalog.images import ImagesConfig
+from prodemb.catalog.reader import CatalogConfig, open_catalog
+from prodemb.embed.config import EmbedConfig
+from prodemb.embed.embed import EmbedReport, embed
+from prodemb.embed.reuse import PicturesAgain
+from prodemb.errors import ImagesError
+from prodemb.features import ALL_FEATURES, absent_column, hash_column, supplied_column
+from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, Changes, read_manifest
+from prodemb.shards.reader import open_shard_set
+from tests.conftest import jpeg, make_clip
+from tests.embed.test_embed import contents, run
+
+MakeCatalog = Callable[[int], Path]
+
+
+def edit(catalog: Path, *, product: str, **values: object) -> None:
+    """Give one product other values."""
+    frame = pl.read_parquet(catalog)
+    columns = [
+        pl.when(product_id=product).then(pl.lit(value)).otherwise(name).alias(name) for name, value in values.items()
+    ]
+    frame.with_columns(columns).write_parquet(catalog)
+
+
+def changes(report: EmbedReport) -> Changes:
+    assert report.manifest.changes is not None
+    return report.manifest.changes
+
+
+def check_like_a_full_run(out: Path, *, catalog: Path, model: Path, fresh: Path, **settings: object) -> None:
+    """Rows, presence, reasons and hashes are those of a full run, and so are all vectors to a cosine of 0.9999."""
+    run(catalog, fresh, model, **settings)
+    updated, full = open_shard_set(out), open_shard_set(fresh)
+    columns = ["product_id", "supplied_title", "google_category_id", "image_source"]
+    columns += [column(feature) for feature in ALL_FEATURES for column in (absent_column, hash_column)]
+    columns += [supplied_column("brand")]
+    assert updated.frame(columns).equals(full.frame(columns))
+    for feature in ALL_FEATURES:
+        mine, theirs = (shards.vectors(feature).astype(np.float64) for shards in (updated, full))
+        lengths = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)
+        assert ((mine * theirs).sum(axis=1) >= 0.9999 * lengths - 1e-12).all()
+        assert ((lengths == 0) == ~full.present(feature)).all()
+
+
+def test_an_edited_text_alone_is_encoded(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, out = make_catalog(48), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    before = open_shard_set(out)
+    vectors = {feature: before.vectors(feature) for feature in ALL_FEATURES}
+    edit(catalog, product="p20", title="green lamp")
+    report = run(catalog, out, tiny_clip)
+    assert report.num_new == 16
+    assert (report.spent.num_texts, report.spent.num_images) == (1, 0)
+    found = changes(report)
+    assert (found.added, found.changed, found.unchanged, found.removed) == (0, 1, 47, 0)
+    assert found.changed_features == {"title": 1, "lexical": 1}
+    assert found.vectors_encoded == 2
+    after = open_shard_set(out)
+    others = np.arange(48) != 20
+    for feature in ALL_FEATURES:
+        assert np.array_equal(after.vectors(feature)[others], vectors[feature][others])
+    check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
+
+
+def test_an_edited_picture_alone_is_decoded(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, out = make_catalog(48), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    (tmp_path / "images" / "40.jpg").write_bytes(jpeg(99))
+    report = run(catalog, out, tiny_clip)
+    assert (report.spent.num_texts, report.spent.num_images) == (0, 1)
+    assert changes(report).changed_features == {"image": 1}
+    check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
+
+
+def test_a_picture_with_a_new_time_is_read_and_no_more(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(48), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    (tmp_path / "images" / "40.jpg").write_bytes(jpeg(40 % 11))
+    report = run(catalog, out, tiny_clip)
+    assert report.num_new == 16
+    assert (report.spent.num_texts, report.spent.num_images, changes(report).changed) == (0, 0, 0)
+
+
+def test_new_removed_and_moved_products(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, out = make_catalog(60), tmp_path / "shards"
+    everything = pl.read_parquet(catalog)
+    everything.filter(pl.col("product_id") != "p33").write_parquet(catalog)
+    run(catalog, out, tiny_clip)
+    moved = everything.filter(pl.col("product_id") != "p50").sample(fraction=1, shuffle=True, seed=1)
+    moved.write_parquet(catalog)
+    report = run(catalog, out, tiny_clip)
+    found = changes(report)
+    assert (found.added, found.changed, found.unchanged, found.removed) == (1, 0, 58, 1)
+    assert report.spent.num_texts <= 2
+    assert report.spent.num_images <= 1
+    check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
+
+
+def test_pictures_in_the_catalog_are_known_by_their_bytes(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(48), tmp_path / "shards"
+    data = [None if i % 5 == 0 else b"no picture" if i % 5 == 1 else jpeg(i) for i in range(48)]
+    pl.read_parquet(catalog).with_columns(image=pl.Series(data)).write_parquet(catalog)
+    run(catalog, out, tiny_clip)
+    data[2] = jpeg(1000)
+    frame = pl.read_parquet(catalog).with_columns(image=pl.Series(data))
+    frame.reverse().write_parquet(catalog)
+    report = run(catalog, out, tiny_clip)
+    assert (report.spent.num_images, report.spent.num_texts) == (1, 0)
+    check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
+
+
+def test_a_column_that_is_not_encoded_costs_no_tower(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(40), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    before = contents(out)
+    frame = pl.read_parquet(catalog)
+    frame.with_columns(price=pl.lit(9.99)).write_parquet(catalog)
+    assert run(catalog, out, tiny_clip).num_new == 0
+    assert contents(out) == before
+    frame.with_columns(brand_label=pl.lit("Lumo")).write_parquet(catalog)
+    report = run(catalog, out, tiny_clip)
+    assert (report.spent.num_texts, report.spent.num_images, changes(report).unchanged) == (0, 0, 40)
+    assert open_shard_set(out).frame(["brand_label"])["brand_label"].unique().to_list() == ["Lumo"]
+
+
+def test_another_shard_size_or_one_feature_more_takes_what_is_there(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(40), tmp_path / "shards"
+    run(catalog, out, tiny_clip, features=["title", "description"])
+    report = run(catalog, out, tiny_clip, features=["title", "description"], shard_size=24)
+    assert (report.num_new, report.spent.num_texts) == (40, 0)
+    report = run(catalog, out, tiny_clip, features=["title", "description", "image"], shard_size=24)
+    assert (report.spent.num_texts, report.spent.num_images) == (0, 11 + 10)
+    check = ("title", "description", "image")
+    run(catalog, tmp_path / "fresh", tiny_clip, features=check, shard_size=24)
+    assert np.array_equal(open_shard_set(out).present("image"), open_shard_set(tmp_path / "fresh").present("image"))
+
+
+def test_another_model_takes_the_lexical_vectors_alone(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(20), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    other = make_clip(tmp_path / "other", seed=1)
+    config = EmbedConfig(model=str(other), out=str(out), shard_size=16, window=8, dtype="float32")
+    opened = open_catalog(CatalogConfig(path=str(catalog)))
+    report = embed(config, catalog=opened, images=ImagesConfig(), replace=True)
+    assert changes(report).vectors_reused == 20
+    run(catalog, tmp_path / "fresh", other)
+    assert np.array_equal(open_shard_set(out).vectors("title"), open_shard_set(tmp_path / "fresh").vectors("title"))
+
+
+def test_the_old_set_stands_until_the_new_one_is_whole(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, out = make_catalog(64), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    before, titles = contents(out), open_shard_set(out).vectors("title")
+    edit(catalog, product="p3", title="green lamp")
+    edit(catalog, product="p60", title="blue lamp")
+
+    def no_manifest(self: object, folder: Path, *, name: str = MANIFEST_NAME) -> None:
+        if name == MANIFEST_NAME:
+            raise KeyboardInterrupt
+        write(self, folder, name=name)
+
+    manifest_class = type(read_manifest(out))
+    write = manifest_class.write
+    monkeypatch.setattr(manifest_class, "write", no_manifest)
+    with pytest.raises(KeyboardInterrupt):
+        run(catalog, out, tiny_clip)
+    monkeypatch.undo()
+    during = contents(out)
+    assert before.items() <= during.items()
+    assert during.keys() - before.keys() == {UPDATE_NAME, "part-00000-b.parquet", "part-00003-b.parquet"}
+    assert np.array_equal(open_shard_set(out).vectors("title"), titles)
+    report = run(catalog, out, tiny_clip)
+    assert report.num_new == 0
+    assert (changes(report).changed, changes(report).unchanged) == (2, 62)
+    names = {MANIFEST_NAME, "part-00000-b.parquet", "part-00001.parquet", "part-00002.parquet", "part-00003-b.parquet"}
+    assert contents(out).keys() == names
+    check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
+
+
+def test_an_update_by_two_workers_is_that_of_one(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, one, two = make_catalog(64), tmp_path / "one", tmp_path / "two"
+    for out in (one, two):
+        run(catalog, out, tiny_clip)
+    edit(catalog, product="p3", title="green lamp")
+    edit(catalog, product="p40", brand="Acme")
+    run(catalog, one, tiny_clip)
+    run(catalog, two, tiny_clip, workers=2)
+    assert contents(one) == contents(two)
+
+
+def test_tomorrow_s_file_may_have_another_name(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, out = make_catalog(20), tmp_path / "shards"
+    run(catalog, out, tiny_clip, shard_size=10, window=5)
+    edit(catalog, product="p0", title="green lamp")
+    edit(catalog, product="p19", title="green lamp")
+    report = run(catalog.rename(tmp_path / "tomorrow.parquet"), out, tiny_clip, shard_size=10, window=5)
+    assert (report.num_new, report.spent.num_texts) == (20, 2)
+
+
+def again(catalog: Path, out: Path, model: Path, *, pictures: PicturesAgain) -> EmbedReport:
+    config = EmbedConfig(model=str(model), out=str(out), shard_size=16, window=8, dtype="float32")
+    opened = open_catalog(CatalogConfig(path=str(catalog)))
+    return embed(config, catalog=opened, images=ImagesConfig(retries=0), again=pictures)
+
+
+def test_absent_pictures_are_tried_again_and_nothing_else(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(48), tmp_path / "shards"
+    dead = "http://127.0.0.1:9/"
+    columns = {"image": pl.when(pl.col("product_id").is_in(["p1", "p2"])).then(pl.lit(dead)).otherwise("image")}
+    pl.read_parquet(catalog).filter(pl.int_range(48) % 7 != 3).with_columns(**columns).write_parquet(catalog)
+    again(catalog, out, tiny_clip, pictures="none")
+    assert read_manifest(out).absences()["image"] == {"private address": 2}
+    assert again(catalog, out, tiny_clip, pictures="none").num_new == 0
+    report = again(catalog, out, tiny_clip, pictures="absent")
+    assert (report.num_new, report.spent.num_images, report.spent.num_texts) == (16, 0, 0)
+    assert changes(report).unchanged == report.manifest.num_products
+    refreshed = again(catalog, out, tiny_clip, pictures="all")
+    assert (refreshed.num_new, refreshed.spent.num_images) == (refreshed.manifest.num_products, 0)
+
+
+def test_a_run_stops_where_the_error_budget_is_spent(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(64), tmp_path / "shards"
+    for i in range(20, 64):
+        (tmp_path / "images" / f"{i}.jpg").unlink(missing_ok=True)
+    config = EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=16, window=8, dtype="float32")
+    budget = ImagesConfig(max_absent_rate=0.3, max_absent_after=20)
+    with pytest.raises(ImagesError, match=r"of 32 pictures failed.*most at folder images: .* file not found") as error:
+        embed(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=budget)
+    assert "--retry-absent" in str(error.value)
+    assert read_manifest(out).num_products == 16
+    assert run(catalog, out, tiny_clip).num_new == 48
+
+
+COMMAND = """
+import sys
+from pathlib import Path
+from tests.embed.test_embed import run
+run(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
+@pytest.mark.end_to_end
+def test_a_killed_update_goes_on_and_ends_with_the_same_bytes(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, killed, whole = make_catalog(400), tmp_path / "killed", tmp_path / "whole"
+    for out in (killed, whole):
+        run(catalog, out, tiny_clip)
+    for i in range(0, 400, 11):
+        edit(catalog, product=f"p{i}", title=f"green lamp {i}")
+    before = open_shard_set(killed).frame(["product_id", "supplied_title"])
+    run(catalog, whole, tiny_clip)
+    moments = random.Random(1)
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", COMMAND, str(catalog), str(killed), str(tiny_clip)])
+        try:
+            process.wait(moments.uniform(3, 7))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        seen = open_shard_set(killed).frame(["product_id", "supplied_title"])
+        assert seen.equals(before) or seen.equals(open_shard_set(whole).frame(["product_id", "supplied_title"]))
+    run(catalog, killed, tiny_clip)
+    assert contents(killed) == contents(whole)

@@ -1,0 +1,125 @@
+"""What is wrong with a shard set is named, whatever it is, and what is right is not."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from prodemb.errors import ProdembError, ShardError
+from prodemb.shards.checked import CHECKED_NAME
+from prodemb.shards.format import read_manifest
+from prodemb.shards.reader import open_shard_set
+from prodemb.shards.rebuild import rebuilt_manifest
+from prodemb.shards.verify import verify
+from tests.shards.test_reader import make_set
+
+Damage = Callable[[Path], object]
+
+
+def flip(path: Path, place: int, *, bit: int = 1) -> None:
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= bit
+    path.write_bytes(content)
+
+
+def test_a_whole_set_is_right(tmp_path: Path) -> None:
+    make_set(tmp_path, sizes=[30, 30])
+    assert verify(tmp_path) == []
+    assert verify(tmp_path.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: flip(path, 700), r"part-00001\.parquet: "),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), r"part-00001\.parquet: found .* bytes"),
+        (lambda path: path.unlink(), r"part-00001\.parquet: missing"),
+        (lambda path: path.write_bytes(b"x" * path.stat().st_size), r"part-00001\.parquet: not readable"),
+    ],
+)
+def test_a_damaged_shard_is_named_and_not_read(tmp_path: Path, damage: Damage, message: str) -> None:
+    make_set(tmp_path, sizes=[30, 30, 30])
+    assert verify(tmp_path) == []
+    damage(tmp_path / "part-00001.parquet")
+    (line,) = verify(tmp_path)
+    with pytest.raises(ShardError, match=message):
+        open_shard_set(tmp_path).vectors("image")
+    assert "part-00001.parquet" in line
+
+
+def test_shards_of_two_sets_that_changed_places_are_named(tmp_path: Path) -> None:
+    make_set(tmp_path, sizes=[30, 30])
+    first, second = tmp_path / "part-00000.parquet", tmp_path / "part-00001.parquet"
+    one, two = first.read_bytes(), second.read_bytes()
+    first.write_bytes(two)
+    second.write_bytes(one)
+    assert len(verify(tmp_path)) == 2
+
+
+def test_an_altered_manifest_is_named_and_not_used(tmp_path: Path) -> None:
+    make_set(tmp_path, sizes=[30, 30])
+    path = tmp_path / "manifest.json"
+    values = json.loads(path.read_text())
+    values["shards"].pop()
+    path.write_text(json.dumps(values))
+    (line,) = verify(tmp_path)
+    assert "manifest.json: altered" in line
+    with pytest.raises(ShardError, match="altered"):
+        open_shard_set(tmp_path)
+
+
+def test_a_set_that_is_remembered_is_not_hashed_again(tmp_path: Path) -> None:
+    make_set(tmp_path, sizes=[30])
+    assert not (tmp_path / CHECKED_NAME).exists()
+    verify(tmp_path)
+    assert list(json.loads((tmp_path / CHECKED_NAME).read_text())) == ["part-00000.parquet"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"part-00000.parquet": 3}'])
+def test_what_is_remembered_may_be_nonsense(tmp_path: Path, content: str) -> None:
+    make_set(tmp_path, sizes=[30])
+    (tmp_path / CHECKED_NAME).write_text(content)
+    assert open_shard_set(tmp_path).vectors("image").shape == (30, 8)
+
+
+@pytest.fixture(scope="module")
+def a_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("set")
+    make_set(folder, sizes=[20])
+    return folder
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(["part-00000.parquet", "manifest.json"]), place=st.integers(0), bit=st.integers(0, 7))
+def test_no_flipped_bit_passes(a_set: Path, name: str, place: int, bit: int) -> None:
+    flip(a_set / name, place, bit=1 << bit)
+    try:
+        lines = verify(a_set)
+        with pytest.raises(ProdembError):
+            open_shard_set(a_set).frame(["product_id"])
+    finally:
+        flip(a_set / name, place, bit=1 << bit)
+    assert lines
+    assert not verify(a_set)
+
+
+def test_a_manifest_is_made_anew_from_whole_shards(tmp_path: Path) -> None:
+    make_set(tmp_path, sizes=[30, 30, 10])
+    whole = read_manifest(tmp_path)
+    rebuilt = rebuilt_manifest(tmp_path)
+    assert rebuilt is not None
+    assert not rebuilt.complete
+    assert rebuilt.shards == whole.shards
+    assert rebuilt.shard_schema == whole.shard_schema
+    flip(tmp_path / "part-00001.parquet", 500)
+    rebuilt = rebuilt_manifest(tmp_path)
+    assert rebuilt is not None
+    assert rebuilt.shards == (whole.shards[0], whole.shards[2])
+
+
+def test_there_is_no_manifest_without_shards(tmp_path: Path) -> None:
+    (tmp_path / "part-00000.parquet").write_bytes(b"PAR1")
+    assert rebuilt_manifest(tmp_path) is None

@@ -1,0 +1,69 @@
+"""What is other than in earlier predictions is written, once each, and nothing else."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from prodemb.errors import ConfigError
+from prodemb.predictions import predictions_schema
+from prodemb.since import CHANGE
+from tests.test_score import make_head, make_set, run
+
+
+def test_new_changed_and_removed_products(tmp_path: Path) -> None:
+    heads = make_head("category"), make_head("brand")
+    shards = make_set(tmp_path / "shards")
+    run([shards], tmp_path / "today.parquet", *heads)
+    today = pl.read_parquet(tmp_path / "today.parquet")
+    earlier = today.filter(pl.col("product_id") != "p7").with_columns(
+        brand=pl.when(product_id="p9").then(pl.lit("Another")).otherwise("brand"),
+        category_confidence=pl.col("category_confidence") * 0.9,
+        product_id=pl.when(product_id="p20").then(pl.lit("gone")).otherwise("product_id"),
+    )
+    earlier.sample(fraction=1, shuffle=True, seed=1).write_parquet(tmp_path / "earlier.parquet")
+    out = tmp_path / "changes.parquet"
+    report = run([shards], out, *heads, since=tmp_path / "earlier.parquet")
+    assert report.changes == {"added": 2, "changed": 1, "removed": 1, "unchanged": 97}
+    found = pl.read_parquet(out)
+    assert found.select("product_id", CHANGE).rows() == [
+        ("p7", "added"),
+        ("p9", "changed"),
+        ("p20", "added"),
+        ("gone", "removed"),
+    ]
+    assert found.columns == [*predictions_schema().names, CHANGE]
+    assert found.head(3).drop(CHANGE).equals(today.filter(pl.col("product_id").is_in(["p7", "p9", "p20"])))
+    assert found.tail(1)["brand"].to_list() == [None]
+
+
+def test_nothing_new_writes_an_empty_file(tmp_path: Path) -> None:
+    shards, head = make_set(tmp_path / "shards"), make_head("brand")
+    run([shards], tmp_path / "today.parquet", head)
+    report = run([shards], tmp_path / "changes.parquet", head, since=tmp_path / "today.parquet")
+    assert report.changes == {"added": 0, "changed": 0, "removed": 0, "unchanged": 100}
+    assert pl.read_parquet(tmp_path / "changes.parquet").is_empty()
+
+
+def test_a_column_that_earlier_predictions_lack_makes_a_change(tmp_path: Path) -> None:
+    shards, head = make_set(tmp_path / "shards"), make_head("brand")
+    run([shards], tmp_path / "today.parquet", head)
+    pl.read_parquet(tmp_path / "today.parquet").drop("brand").write_parquet(tmp_path / "earlier.parquet")
+    report = run([shards], tmp_path / "changes.parquet", head, since=tmp_path / "earlier.parquet")
+    assert report.changes == {"added": 0, "changed": 100, "removed": 0, "unchanged": 0}
+
+
+def test_what_is_no_earlier_predictions_is_refused(tmp_path: Path) -> None:
+    shards, head = make_set(tmp_path / "shards"), make_head("brand")
+    today, changes, third = (tmp_path / f"{name}.parquet" for name in ("today", "changes", "third"))
+    run([shards], today, head)
+    run([shards], changes, head, since=today)
+    for since, message in [
+        (changes, "only what had changed"),
+        (tmp_path / "nothing.parquet", "nothing.parquet"),
+        (tmp_path / "shards" / "manifest.json", "cannot be read as predictions"),
+        (third, "this very file"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            run([shards], third, head, since=since)
+    assert not third.exists()
