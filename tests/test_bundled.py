@@ -14,6 +14,7 @@ from prodemb.bundled import CLIP_FOLDER
 from prodemb.bundled.pretrain import PretrainConfig, pretrain
 from prodemb.bundled.tokenizer import END, MAX_TOKENS, PAD, START
 from prodemb.sample.catalog import product
+from prodemb.towers.image import ImagePreprocessor
 
 FILES = {
     "README.md",
@@ -121,9 +122,21 @@ def test_titles_find_their_pictures(tokenizer: Any, model: CLIPModel) -> None:
     assert found > 0.4
 
 
+def test_a_tall_picture_is_seen_whole() -> None:
+    """Its head too, which a centre crop would cut off."""
+    picture = Image.new("RGB", (60, 120), "white")
+    picture.paste("black", (0, 0, 60, 24))
+    file = BytesIO()
+    picture.save(file, "PNG")
+    pixels = ImagePreprocessor.from_folder(CLIP_FOLDER).decode(file.getvalue())
+    assert pixels[:, :8].max() < 64
+    assert pixels[:, -8:].min() > 192
+
+
 def test_the_script_makes_such_a_folder(tmp_path: Path) -> None:
     pretrain(PretrainConfig(num_products=60, passes=1, batch_size=16), out=tmp_path / "clip")
     assert {path.name for path in (tmp_path / "clip").iterdir()} == FILES
+    assert ImagePreprocessor.from_folder(tmp_path / "clip") == ImagePreprocessor.from_folder(CLIP_FOLDER)
     assert AutoModel.from_pretrained(tmp_path / "clip").config.text_config.eos_token_id != 2
     assert len(AutoTokenizer.from_pretrained(tmp_path / "clip")("mug")["input_ids"]) >= 3
 

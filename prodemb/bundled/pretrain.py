@@ -169,9 +169,9 @@ def save(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, *, config: Pretra
     # safetensors leaves the file readable to its owner alone.
     (folder / "model.safetensors").chmod(0o644)
     tokenizer.save_pretrained(folder)
-    processor = CLIPImageProcessorPil(
-        size={"shortest_edge": IMAGE_SIZE}, crop_size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}
-    )
+    # Whole pictures, as `training_set` shows them: a centre crop would cut head and feet off a tall one.
+    size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
+    processor = CLIPImageProcessorPil(size=size, crop_size=size, do_center_crop=False)
     processor.save_pretrained(folder)
     write_card(folder, num_products=config.num_products, passes=config.passes, seed=config.seed)
 
