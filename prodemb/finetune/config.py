@@ -95,7 +95,7 @@ class FinetuneConfig(Config):
     validation_products: int = Field(default=500, ge=1)
     """Validation products measured after each pass, at most."""
     memory_gb: float = Field(default=4.0, ge=0.0)
-    """Decoded pictures beyond this lie in a temporary file instead of memory."""
+    """Decoded pictures beyond this lie in a temporary file instead of memory; each process holds them all."""
     dtype: DtypeName = "auto"
     """What the towers multiply in while they train: `float32`, `bfloat16` or `auto`, bfloat16 where the hardware
     multiplies it. Weights, vectors and losses are float32 in each case."""
