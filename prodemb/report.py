@@ -229,6 +229,10 @@ def finetune_lines(report: FinetuneReport, *, folder: Path) -> list[str]:
         changes = [f"{feature} {before[feature]:.3f} -> {after[feature]:.3f}" for feature in before if feature in after]
         lines.append(f"right by nearest category path on {report.after.num_products:,} validation products: ")
         lines[-1] += ", ".join(changes)
+        if report.before.head is not None and report.after.head is not None:
+            lines.append(
+                f"right by a linear probe of all features: {report.before.head:.3f} -> {report.after.head:.3f}"
+            )
     return lines
 
 

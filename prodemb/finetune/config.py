@@ -95,13 +95,14 @@ class FinetuneConfig(Config):
     validation_products: int = Field(default=500, ge=1)
     """Validation products measured after each pass, at most."""
     memory_gb: float = Field(default=4.0, ge=0.0)
-    """Decoded pictures beyond this lie in a temporary file instead of memory."""
+    """Decoded pictures beyond this lie in a temporary file instead of memory; each process holds them all."""
     dtype: DtypeName = "auto"
     """What the towers multiply in while they train: `float32`, `bfloat16` or `auto`, bfloat16 where the hardware
     multiplies it. Weights, vectors and losses are float32 in each case."""
     processes: int | None = Field(default=None, ge=1)
-    """Processes that share every batch; by default one a CUDA device, and one on a CPU. `accelerate launch -m
-    prodemb.cli finetune-category` starts them itself, also on several machines with one file system."""
+    """Processes that share every batch; by default one a CUDA device, and one on a CPU. The command starts them itself.
+    Where `accelerate launch -m prodemb.cli finetune-category` (or torchrun, which also starts several on a CPU) has
+    started some, also on several machines with one file system, these are used and none are added."""
     save_every: int = Field(default=200, ge=1)
     """Steps between two states on disk, beside the one after each pass: what a killed run loses at most."""
     tensorboard: str | None = None

@@ -97,12 +97,11 @@ def contrastive_loss(
             positives = same
         case "masked" | "plain":
             assert len(queries) == len(keys), "key i belongs to query i"
+            assert tree is None, "the one positive has all of the mass"
             positives = torch.eye(len(queries), dtype=torch.bool, device=logits.device)
-    if kind == "masked":
-        logits = logits.masked_fill(same & ~positives, -math.inf)
-    near = None
-    if tree is not None and kind == "soft":
-        near = tree.nearness(query_labels, columns=key_labels).masked_fill(same, 0)
+            if kind == "masked":
+                logits = logits.masked_fill(same & ~positives, -math.inf)
+    near = tree.nearness(query_labels, columns=key_labels).masked_fill(same, 0) if tree is not None else None
     targets = _targets(positives, near=near, tree=tree).to(logits.dtype)
     back = _targets(positives.T, near=None if near is None else near.T, tree=tree).to(logits.dtype)
     return (_one_way(logits, targets=targets) + _one_way(logits.T, targets=back)) / 2

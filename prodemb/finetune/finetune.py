@@ -101,6 +101,9 @@ def finetune(
     A run that was killed goes on from its last state; one that is done is not repeated while checkpoint, catalog,
     categories and settings stay as they were. Making the new checkpoint's shard set is `embed`'s work.
 
+    On several CUDA devices it starts a process for each, which share every batch: the gradients are those of one
+    process with the whole batch. Processes that a launcher has started all call this, and the first one writes.
+
     Args:
         taxonomy: what resolves the catalog's categories.
         device: where to train.
@@ -126,19 +129,8 @@ def finetune(
         if count == 1 or is_launched():
             run = _Run(config, key=key, catalog=catalog, products=products, checkpoint=checkpoint, device=device)
             return run.finish(loader=loader, progress=progress)
-    launch(
-        partial(
-            finetune,
-            config,
-            catalog=catalog,
-            images=images,
-            taxonomy=taxonomy,
-            checkpoint=checkpoint,
-            device=device,
-        ),
-        count=count,
-        progress=progress,
-    )
+    work = partial(finetune, config, catalog=catalog, images=images, taxonomy=taxonomy)
+    launch(partial(work, checkpoint=checkpoint, device=device), count=count, progress=progress)
     report = _finished(out, key=key)
     assert report is not None, "the processes have ended without an error"
     return report

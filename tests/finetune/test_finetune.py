@@ -1,21 +1,17 @@
 """Fine-tuning end to end on a random CLIP: it helps, resumes with the same curve, redoes nothing, names mistakes."""
 
-import io
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
-from PIL import Image
 from transformers import SiglipConfig, SiglipModel
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.errors import CatalogError, ConfigError, HeadError, TaxonomyError
 from prodemb.finetune.finetune import FinetuneConfig, FinetuneReport, finetune
 from prodemb.finetune.state import state_folder
@@ -24,39 +20,7 @@ from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
 from tests.conftest import make_clip
-
-WORDS = (("shoe", "sport"), ("mug", "kitchen"), ("lamp", "home"), ("watch", "steel"))
-COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200), (200, 200, 40))
-PATHS = {1: "sport", 2: "sport > shoe", 3: "home", 4: "home > mug", 5: "home > lamp", 6: "steel", 7: "steel > watch"}
-TAXONOMY = Taxonomy(paths=PATHS, source="the test's taxonomy")
-CATEGORIES = ("2", "4", "5", "7")
-NUM_PRODUCTS = 120
-
-
-def picture(kind: int, *, seed: int) -> bytes:
-    """A picture in the colour of its kind, a little off."""
-    noise = np.random.default_rng(seed).integers(-30, 30, (20, 20, 3))
-    pixels = np.clip(np.array(COLOURS[kind]) + noise, 0, 255).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def write_catalog(folder: Path, **replaced: list[object]) -> Path:
-    """A catalog of four kinds of product, told by a word in the title and by the colour of the picture."""
-    kinds = [i % 4 for i in range(NUM_PRODUCTS)]
-    columns: dict[str, list[object]] = {
-        "product_id": [f"p{i}" for i in range(NUM_PRODUCTS)],
-        "title": [f"red {WORDS[kind][0]} {i % 10} {i // 10 % 10}" for i, kind in enumerate(kinds)],
-        "description": [None if i % 3 else f"for the {WORDS[kind][1]}" for i, kind in enumerate(kinds)],
-        "brand": [["Norvik", "Lumo", None][i % 3] for i in range(NUM_PRODUCTS)],
-        "cat1": [WORDS[kind][1] if i % 2 else "" for i, kind in enumerate(kinds)],
-        "image": [None if i % 9 == 4 else picture(kind, seed=i) for i, kind in enumerate(kinds)],
-        "google_category_id": [CATEGORIES[kind] for kind in kinds],
-    }
-    path = folder / "catalog.parquet"
-    pl.DataFrame(columns | replaced).write_parquet(path)
-    return path
+from tests.finetune.shop import CATEGORIES, NUM_PRODUCTS, TAXONOMY, write_catalog
 
 
 def run(
@@ -240,6 +204,23 @@ def test_a_killed_run_with_all_options_goes_on_with_the_same_curve(
     logged = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in logged if "epoch" not in line] == [*range(1, len(report.curve.step_losses) + 1)]
     assert [line["epoch"] for line in logged if "epoch" in line] == [1, 2]
+
+
+def test_two_processes_with_all_options_give_the_same_curve(
+    tiny_clip: Path, tmp_path: Path, whole_of_all: tuple[FinetuneReport, Path]
+) -> None:
+    catalog = write_catalog(tmp_path)
+
+    def kill(done: int, _total: int) -> None:
+        if done == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(catalog, tiny_clip, tmp_path / "out", progress=kill, **ALL_AT_ONCE)
+    shared = run(catalog, tiny_clip, tmp_path / "out", processes=2, **ALL_AT_ONCE)
+    report, _ = whole_of_all
+    assert shared.key == report.key
+    assert shared.curve.step_losses == pytest.approx(report.curve.step_losses, rel=1e-3)
 
 
 def test_what_is_trained_and_what_comes_out_is_an_ordinary_checkpoint(
