@@ -15,6 +15,10 @@ from prodemb.heads import TrainedHead
 from prodemb.loss import ROWS_AT_A_TIME
 from prodemb.metrics import Indices
 
+_FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30
+_SHOWN, _SHOWN_A_CLASS = 240_000, 1_000
+"""Products that training shows, repeated ones too, and how many a class, where that is not more than 30 epochs."""
+
 _MIN_STEPS = 32
 """Steps an epoch that a small training part is cut into, by smaller batches."""
 
@@ -42,8 +46,9 @@ class FeatureDropout(Config):
 class FitConfig(Config):
     """How a network is fitted; part of `[train]`."""
 
-    epochs: int = Field(default=30, ge=1)
-    """Passes over the training part at most."""
+    epochs: int | None = Field(default=None, ge=1)
+    """Passes over the training part at most; by default as many as show 240,000 products and 1,000 a class, from 3 to
+    30: many products need few passes."""
     batch_size: int = Field(default=1024, ge=1)
     """Products a step at most; fewer where a pass would have less than 32 steps."""
     learning_rate: float = Field(default=6e-3, gt=0)
@@ -62,6 +67,13 @@ class FitConfig(Config):
     """How often each feature is hidden."""
     seed: int = 0
     """Of everything random; on a CPU the same seed gives the same head."""
+
+    def num_epochs(self, num_train: int, *, num_classes: int) -> int:
+        """Passes over `num_train` products at most."""
+        if self.epochs is not None:
+            return self.epochs
+        wanted = max(_SHOWN, _SHOWN_A_CLASS * num_classes)
+        return min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, math.ceil(wanted / max(1, num_train))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,14 +147,15 @@ def fit(
     network = Network(trained)
     batch_size = max(1, min(config.batch_size, len(train) // _MIN_STEPS))
     optimizer = adamw(network, learning_rate=config.learning_rate * math.sqrt(batch_size / 1024), config=config)
-    num_steps = config.epochs * math.ceil(len(train) / batch_size)
+    num_epochs = config.num_epochs(len(train), num_classes=len(trained.card.labels))
+    num_steps = num_epochs * math.ceil(len(train) / batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, num_steps=num_steps, config=config)
     )
     rates = config.feature_dropout.rates(trained.card.features).to(device)
     best, best_weights = (-1.0, -math.inf), {name: value.clone() for name, value in network.state_dict().items()}
     best_loss, epoch, improved = math.inf, 0, 0
-    while epoch < config.epochs and epoch - improved < config.patience:
+    while epoch < num_epochs and epoch - improved < config.patience:
         epoch += 1
         network.train()
         loss = torch.zeros((), device=device)
@@ -165,7 +178,7 @@ def fit(
             best_loss, improved = validation_loss, epoch
         if progress:
             shown = top1 if len(validation) else None
-            progress(Epoch(index=epoch, num_epochs=config.epochs, loss=float(loss) / len(train), validation_top1=shown))
+            progress(Epoch(index=epoch, num_epochs=num_epochs, loss=float(loss) / len(train), validation_top1=shown))
     network.load_state_dict(best_weights)
     return epoch
 
