@@ -37,6 +37,9 @@ class FeatureDropout(Config):
     cat3: float = Field(default=0.3, ge=0, lt=1)
     image: float = Field(default=0.1, ge=0, lt=1)
     lexical: float = Field(default=0.1, ge=0, lt=1)
+    alone: float = Field(default=0.2, ge=0, lt=1)
+    """How often a product shows one feature alone, any of those it has, so that a head of categories can do with a
+    picture or a title. Of no use for brands, which few features name."""
 
     def rates(self, features: tuple[Feature, ...]) -> Tensor:
         """(F,) float32, in the order of `features`."""
@@ -153,6 +156,7 @@ def fit(
         optimizer, lambda step: _rate(step, num_steps=num_steps, config=config)
     )
     rates = config.feature_dropout.rates(trained.card.features).to(device)
+    alone = config.feature_dropout.alone if trained.card.target == "category" else 0.0
     best, best_weights = (-1.0, -math.inf), {name: value.clone() for name, value in network.state_dict().items()}
     best_loss, epoch, improved = math.inf, 0, 0
     while epoch < num_epochs and epoch - improved < config.patience:
@@ -165,6 +169,7 @@ def fit(
                 examples,
                 batch=batch,
                 rates=rates,
+                alone=alone,
                 optimizer=optimizer,
                 label_smoothing=config.label_smoothing,
             )
@@ -183,15 +188,21 @@ def fit(
     return epoch
 
 
-def hide_features(present: Tensor, *, rates: Tensor) -> Tensor:
+def hide_features(present: Tensor, *, rates: Tensor, alone: float) -> Tensor:
     """Hide whole features at random, (n, F) bool, but never all that a product has.
 
     Args:
         present: (n, F) bool.
         rates: (F,) how often each feature is hidden.
+        alone: how often all but one are.
     """
     left = present & (torch.rand(present.shape, device=present.device) >= rates)
-    return torch.where(left.any(1, keepdim=True), left, present)
+    left = torch.where(left.any(1, keepdim=True), left, present)
+    if not alone:
+        return left
+    drawn = torch.rand(present.shape, device=present.device) * present
+    one = present & (drawn == drawn.amax(1, keepdim=True))
+    return torch.where(torch.rand(len(present), 1, device=present.device) < alone, one, left)
 
 
 def train_step(
@@ -200,6 +211,7 @@ def train_step(
     *,
     batch: Tensor,
     rates: Tensor,
+    alone: float,
     optimizer: torch.optim.Optimizer,
     label_smoothing: float,
 ) -> Tensor:
@@ -208,10 +220,11 @@ def train_step(
     Args:
         batch: (b,) int64.
         rates: (F,) how often each feature is hidden.
+        alone: how often all but one are.
     """
     dtype = fastest_dtype(batch.device)
     optimizer.zero_grad(set_to_none=True)  # first, for the loss makes the new gradients
-    present = hide_features(examples.present[batch], rates=rates)
+    present = hide_features(examples.present[batch], rates=rates, alone=alone)
     vectors, labels = examples.vectors.index_select(0, batch), examples.labels[batch]
     with torch.autocast(batch.device.type, dtype=dtype, enabled=dtype != torch.float32):
         loss = network.loss(vectors, present, labels=labels, label_smoothing=label_smoothing)
