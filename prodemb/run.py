@@ -8,14 +8,13 @@ import polars as pl
 from rich.table import Table
 
 from prodemb import job
+from prodemb.category.tables import category_lines, category_tables
 from prodemb.errors import ConfigError
 from prodemb.job import TrainReport, Watch
 from prodemb.pipeline import Pipeline
 from prodemb.report import (
     alias_lines,
     brand_tables,
-    category_lines,
-    category_tables,
     embed_lines,
     finetune_lines,
     first_rows,
