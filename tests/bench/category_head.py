@@ -146,8 +146,8 @@ def measure_scoring(head: TrainedHead, examples: Examples) -> float:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--products", type=int, default=100_000)
-    parser.add_argument("--classes", type=int, default=200)
+    parser.add_argument("--products", type=int, help="[100000; with --full 1000000]")
+    parser.add_argument("--classes", type=int, help="[200; with --full 5595]")
     parser.add_argument("--dim", type=int, default=64, help="numbers a feature [64]")
     parser.add_argument("--noise", type=float, default=4.0, help="deviation of a number from its category's [4]")
     parser.add_argument("--epochs", type=int, help="of the head [the default]")
@@ -155,10 +155,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON object in place of tables")
     parser.add_argument("--quick", action="store_true", help="a smoke test")
     options = parser.parse_args()
-    if options.full:
-        options.products, options.classes = FULL_PRODUCTS, FULL_CLASSES
     if options.quick:
         options.products, options.classes, options.dim = 2_000, 10, 8
+    options.products = options.products or (FULL_PRODUCTS if options.full else 100_000)
+    options.classes = options.classes or (FULL_CLASSES if options.full else 200)
     return options
 
 
