@@ -338,8 +338,9 @@ def _train(pipeline: "Pipeline", *, shards: Path | None, out: str | None, device
 
 
 def _show_head(report: "TrainReport", *, pipeline: "Pipeline") -> None:
+    from prodemb.category.tables import category_lines, category_tables
     from prodemb.job import frozen_card
-    from prodemb.report import alias_lines, brand_tables, category_lines, category_tables, head_lines, head_table
+    from prodemb.report import alias_lines, brand_tables, head_lines, head_table
 
     if report.aliases is not None:
         for line in alias_lines(report.aliases, path=Path(pipeline.brands.aliases)):

@@ -79,15 +79,6 @@ def fit_rivals(data: Labelled, *, config: TrainConfig) -> Rivals:
     return Rivals(fitted=fitted, inputs=inputs, note=fewer)
 
 
-def measure_rivals(data: Labelled, *, config: TrainConfig) -> tuple[Baseline, ...]:
-    """The figures of a category head's baselines on its own test products, or on as many of them as they may see."""
-    if not config.baselines.run or not len(data.test):
-        return ()
-    rivals = fit_rivals(data, config=config)
-    products, rows = judged_products(data, config=config)
-    return known_only(rivals, data=data, products=products, rows=rows)
-
-
 def known_only(rivals: Rivals, *, data: Labelled, products: ProductSet, rows: Indices) -> tuple[Baseline, ...]:
     """The figures of all baselines on those of the products whose class the head has."""
     labels = data.labels.index[rows]

@@ -15,6 +15,10 @@ from prodemb.heads import TrainedHead
 from prodemb.loss import ROWS_AT_A_TIME
 from prodemb.metrics import Indices
 
+_FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30
+_SHOWN, _SHOWN_A_CLASS = 240_000, 1_000
+"""Products that training shows, repeated ones too, and how many a class, where that is not more than 30 epochs."""
+
 _MIN_STEPS = 32
 """Steps an epoch that a small training part is cut into, by smaller batches."""
 
@@ -33,6 +37,9 @@ class FeatureDropout(Config):
     cat3: float = Field(default=0.3, ge=0, lt=1)
     image: float = Field(default=0.1, ge=0, lt=1)
     lexical: float = Field(default=0.1, ge=0, lt=1)
+    alone: float = Field(default=0.2, ge=0, lt=1)
+    """How often a product shows one feature alone, any of those it has, so that a head of categories can do with a
+    picture or a title. Of no use for brands, which few features name."""
 
     def rates(self, features: tuple[Feature, ...]) -> Tensor:
         """(F,) float32, in the order of `features`."""
@@ -42,8 +49,9 @@ class FeatureDropout(Config):
 class FitConfig(Config):
     """How a network is fitted; part of `[train]`."""
 
-    epochs: int = Field(default=30, ge=1)
-    """Passes over the training part at most."""
+    epochs: int | None = Field(default=None, ge=1)
+    """Passes over the training part at most; by default as many as show 240,000 products and 1,000 a class, from 3 to
+    30: many products need few passes."""
     batch_size: int = Field(default=1024, ge=1)
     """Products a step at most; fewer where a pass would have less than 32 steps."""
     learning_rate: float = Field(default=6e-3, gt=0)
@@ -62,6 +70,13 @@ class FitConfig(Config):
     """How often each feature is hidden."""
     seed: int = 0
     """Of everything random; on a CPU the same seed gives the same head."""
+
+    def num_epochs(self, num_train: int, *, num_classes: int) -> int:
+        """Passes over `num_train` products at most."""
+        if self.epochs is not None:
+            return self.epochs
+        wanted = max(_SHOWN, _SHOWN_A_CLASS * num_classes)
+        return min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, math.ceil(wanted / max(1, num_train))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,14 +150,16 @@ def fit(
     network = Network(trained)
     batch_size = max(1, min(config.batch_size, len(train) // _MIN_STEPS))
     optimizer = adamw(network, learning_rate=config.learning_rate * math.sqrt(batch_size / 1024), config=config)
-    num_steps = config.epochs * math.ceil(len(train) / batch_size)
+    num_epochs = config.num_epochs(len(train), num_classes=len(trained.card.labels))
+    num_steps = num_epochs * math.ceil(len(train) / batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, num_steps=num_steps, config=config)
     )
     rates = config.feature_dropout.rates(trained.card.features).to(device)
+    alone = config.feature_dropout.alone if trained.card.target == "category" else 0.0
     best, best_weights = (-1.0, -math.inf), {name: value.clone() for name, value in network.state_dict().items()}
     best_loss, epoch, improved = math.inf, 0, 0
-    while epoch < config.epochs and epoch - improved < config.patience:
+    while epoch < num_epochs and epoch - improved < config.patience:
         epoch += 1
         network.train()
         loss = torch.zeros((), device=device)
@@ -152,6 +169,7 @@ def fit(
                 examples,
                 batch=batch,
                 rates=rates,
+                alone=alone,
                 optimizer=optimizer,
                 label_smoothing=config.label_smoothing,
             )
@@ -165,20 +183,26 @@ def fit(
             best_loss, improved = validation_loss, epoch
         if progress:
             shown = top1 if len(validation) else None
-            progress(Epoch(index=epoch, num_epochs=config.epochs, loss=float(loss) / len(train), validation_top1=shown))
+            progress(Epoch(index=epoch, num_epochs=num_epochs, loss=float(loss) / len(train), validation_top1=shown))
     network.load_state_dict(best_weights)
     return epoch
 
 
-def hide_features(present: Tensor, *, rates: Tensor) -> Tensor:
+def hide_features(present: Tensor, *, rates: Tensor, alone: float) -> Tensor:
     """Hide whole features at random, (n, F) bool, but never all that a product has.
 
     Args:
         present: (n, F) bool.
         rates: (F,) how often each feature is hidden.
+        alone: how often all but one are.
     """
     left = present & (torch.rand(present.shape, device=present.device) >= rates)
-    return torch.where(left.any(1, keepdim=True), left, present)
+    left = torch.where(left.any(1, keepdim=True), left, present)
+    if not alone:
+        return left
+    drawn = torch.rand(present.shape, device=present.device) * present
+    one = present & (drawn == drawn.amax(1, keepdim=True))
+    return torch.where(torch.rand(len(present), 1, device=present.device) < alone, one, left)
 
 
 def train_step(
@@ -187,6 +211,7 @@ def train_step(
     *,
     batch: Tensor,
     rates: Tensor,
+    alone: float,
     optimizer: torch.optim.Optimizer,
     label_smoothing: float,
 ) -> Tensor:
@@ -195,10 +220,11 @@ def train_step(
     Args:
         batch: (b,) int64.
         rates: (F,) how often each feature is hidden.
+        alone: how often all but one are.
     """
     dtype = fastest_dtype(batch.device)
     optimizer.zero_grad(set_to_none=True)  # first, for the loss makes the new gradients
-    present = hide_features(examples.present[batch], rates=rates)
+    present = hide_features(examples.present[batch], rates=rates, alone=alone)
     vectors, labels = examples.vectors.index_select(0, batch), examples.labels[batch]
     with torch.autocast(batch.device.type, dtype=dtype, enabled=dtype != torch.float32):
         loss = network.loss(vectors, present, labels=labels, label_smoothing=label_smoothing)

@@ -8,14 +8,13 @@ import polars as pl
 from rich.table import Table
 
 from prodemb import job
+from prodemb.category.tables import category_lines, category_tables
 from prodemb.errors import ConfigError
 from prodemb.job import TrainReport, Watch
 from prodemb.pipeline import Pipeline
 from prodemb.report import (
     alias_lines,
     brand_tables,
-    category_lines,
-    category_tables,
     embed_lines,
     finetune_lines,
     first_rows,
@@ -136,6 +135,7 @@ def _category(
         embedded = job.regenerate_shards(pipeline, watch=watch)
         yield from embed_lines(embedded, folder=Path(pipeline.finetune.shards))
         steps.done("regenerate the shards", pipeline.finetune.shards)
+        job.open_zero_shot([open_shard_set(Path(pipeline.finetune.shards))], pipeline=pipeline, watch=watch)
         before = report.head.card
         report = job.train(pipeline, shards=Path(pipeline.finetune.shards), folder=pipeline.head_folder, watch=watch)
         yield from head_lines(report)

@@ -58,8 +58,8 @@ class ScoreConfig(Config):
     or with none, by a threshold chosen on the validation part; `category_top` keeps the categories. None to answer all
     products with their most probable category."""
     tau: float = Field(default=0.0, ge=0)
-    """The strength of logit adjustment, which favours rare categories (Menon et al., ICLR 2021); 0 for none. On balance
-    it raises macro-F1 at the cost of top-1."""
+    """The strength of logit adjustment, which favours rare categories (Menon et al., ICLR 2021); 0 for none. The card
+    tells what others would give: on two real catalogs 0.25 and 0.5 changed top-1 by 0.1 points and macro-F1 hardly."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,3 +112,12 @@ def test_what_each_source_adds_to_the_brand(tmp_path: Path) -> None:
     for rates in figures.values():
         assert list(rates) == ["as supplied", "unseen spellings", "brand withheld", "wrong brand supplied"]
         assert all(0 <= rate <= 1 for rate in rates.values())
+
+
+@pytest.mark.end_to_end
+def test_the_category_head_is_set_against_logistic_regression() -> None:
+    figures = bench("category_head.py", "--quick")
+    assert [method["method"] for method in figures["methods"]] == ["prodemb head", "logistic regression"]
+    assert all(method["seconds"] > 0 and 0.1 < method["top1"] <= 1 for method in figures["methods"])
+    assert figures["scoring_s"] > 0
+    assert figures["peak_mb"] > 0

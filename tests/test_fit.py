@@ -6,7 +6,7 @@ from torch import nn
 
 from prodemb.aggregate import AggregateConfig
 from prodemb.features import BRAND_FEATURES
-from prodemb.fit import Network
+from prodemb.fit import FitConfig, Network
 from prodemb.heads import HeadCard, HeadConfig, TrainedHead
 from prodemb.labels import BrandLabel
 
@@ -44,3 +44,12 @@ def test_the_loss_of_a_network_is_that_of_its_logits(kind: str, head: HeadConfig
     gradients = [torch.autograd.grad(loss, parameters) for loss in (ours, plain)]
     for one, other in zip(*gradients, strict=True):
         assert torch.allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("num_train", "num_classes", "epochs"),
+    [(0, 2, 30), (600, 60, 30), (9_600, 68, 25), (80_000, 200, 3), (16_000, 3_000, 30), (800_000, 5_595, 7)],
+)
+def test_many_products_take_few_passes(num_train: int, num_classes: int, epochs: int) -> None:
+    assert FitConfig().num_epochs(num_train, num_classes=num_classes) == epochs
+    assert FitConfig(epochs=11).num_epochs(num_train, num_classes=num_classes) == 11

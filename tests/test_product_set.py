@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
+from prodemb.features import TEXT_FEATURES, supplied_column
+from prodemb.lexical import lexical_vectors
 from prodemb.metrics import Indices
 from prodemb.product_set import ProductSet, load_vectors, read_products, supplied_values
 from prodemb.shards.reader import ShardSet
@@ -42,6 +45,27 @@ def test_a_withheld_feature_is_gone_from_vectors_and_texts(shards: ShardSet) -> 
     assert without.supplied["supplied_brand"].null_count() == len(ROWS)
     assert without.supplied["supplied_title"].equals(products.supplied["supplied_title"])
     assert products.supplied["supplied_brand"].null_count() < len(ROWS)
+
+
+def test_the_lexical_vector_is_that_of_the_texts_that_are_left() -> None:
+    texts = {feature: ["red shoe", None, "a mug", ""] for feature in TEXT_FEATURES}
+    texts["description"] = ["of leather", "a lamp", None, None]
+    supplied = pl.DataFrame({supplied_column(feature): pl.Series(column) for feature, column in texts.items()})
+    both = lexical_vectors([texts["title"], texts["description"]], dim=64)
+    products = ProductSet(
+        features=("title", "lexical"),
+        dims=(2, 64),
+        vectors=np.concatenate([np.ones((4, 2), np.float16), both], axis=1),
+        present=np.array([[True, True]] * 3 + [[True, False]]),
+        supplied=supplied,
+    )
+    without = products.without("description", "cat1")
+    assert np.array_equal(without.vectors[:, 2:], lexical_vectors([texts["title"], [None] * 4], dim=64))
+    assert without.present[:, 1].tolist() == [True, False, True, False]
+    assert np.array_equal(without.vectors[:, :2], products.vectors[:, :2])
+    assert np.array_equal(products.without("cat1").vectors, products.vectors)
+    assert not products.without("title", "lexical").present.any()
+    assert not products.without("title", "description").present.any()
 
 
 def test_another_products_feature_comes_with_its_vector_and_text(shards: ShardSet) -> None:

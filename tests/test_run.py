@@ -81,3 +81,21 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
     scored = prodemb("score", shards, "again.parquet", "--head", head, cwd=tmp_path, program=BLOCKED)
     assert "no category head" in scored
     assert pl.read_parquet(tmp_path / "again.parquet")["brand"].to_list() == frame["brand"].to_list()
+
+
+@pytest.mark.end_to_end
+def test_a_catalog_without_gold_labels_gets_zero_shot_categories(tmp_path: Path) -> None:
+    prodemb("sample", "sample", "--products", "120", cwd=tmp_path)
+    catalog = tmp_path / "sample" / "catalog.parquet"
+    pl.read_parquet(catalog).drop("google_category_id", "brand_label").write_parquet(catalog)
+    (tmp_path / "category.toml").write_text('target = "category"\n')
+    shown = prodemb("run", "category.toml", cwd=tmp_path)
+    assert "no product has a google_category_id" in shown
+    assert "categories are zero-shot" in shown
+    frame = pl.read_parquet(tmp_path / "out.parquet")
+    assert frame["category_id"].null_count() < 5
+    assert frame["brand"].null_count() == 120
+
+    answers = prodemb("score", "shards", "again.parquet", "--zero-shot", cwd=tmp_path, program=BLOCKED)
+    assert "categories are zero-shot" in answers
+    assert pl.read_parquet(tmp_path / "again.parquet").equals(frame)

@@ -14,13 +14,16 @@ import torch
 
 from prodemb.aggregate import AggregateConfig
 from prodemb.brands.aliases import AliasTable
+from prodemb.category.zero_shot import ZeroShot
 from prodemb.errors import ConfigError, FingerprintError, HeadError, ProdembError, ShardError
 from prodemb.features import BRAND_FEATURES, CATALOG_COLUMNS, FEATURES, Feature
 from prodemb.fuse.fuse import Fuser
 from prodemb.heads import HeadCard, HeadConfig, TrainedHead, save_head
 from prodemb.labels import BrandLabel, CategoryLabel, Target
+from prodemb.metrics import BackOff
 from prodemb.score import ScoreConfig, ScoreReport, score
 from prodemb.shards.format import Manifest, ShardSchema
+from prodemb.shards.paths import PathVectors
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.verify import verify
 from prodemb.shards.writer import EncodedFeature, write_shard
@@ -306,3 +309,80 @@ def test_predictions_of_the_same_heads_and_shards_are_left_as_they_are(tmp_path:
     assert not run([shards], out, other).was_done
     out.write_bytes(out.read_bytes()[:-9])
     assert not run([shards], out, other).was_done
+
+
+def backed_off_head(tau: float = 0.0) -> TrainedHead:
+    """A head of two groups of kinds, which backs off at 0.6 for a precision of 0.9."""
+    head = make_head("category")
+    labels = tuple(CategoryLabel(id=100 + i, path=f"Group {i % 2} > Kind {i}") for i in range(9))
+    points = [
+        BackOff(threshold=threshold, precision=precision, answered=0.9, level=1.5)
+        for threshold, precision in ((0.0, 0.7), (0.6, 0.92), (0.99, 0.95))
+    ]
+    return head.with_card(
+        labels=labels,
+        ancestors=(CategoryLabel(id=7, path="Group 0"), CategoryLabel(id=8, path="Group 1")),
+        examples=(1000, 1, 1, 1, 1, 1, 1, 1, 1),
+        back_off=tuple(points),
+        tau=tau,
+    )
+
+
+def test_a_doubtful_product_is_answered_with_a_node_above(tmp_path: Path) -> None:
+    shards = make_set(tmp_path / "shards")
+    config = ScoreConfig(category_precision=0.9, top=9)
+    report = score([shards], tmp_path / "out.parquet", heads=[backed_off_head()], fuser=None, config=config, device=CPU)
+    frame = pl.read_parquet(tmp_path / "out.parquet")
+    assert report.backed_off == frame["category_level"].eq(1).sum() > 10
+    for level, node, path, confidence, top in frame.select(COLUMNS[3:4] + COLUMNS[1:3] + COLUMNS[4:6]).iter_rows():
+        if top is None:
+            assert (level, node, path, confidence) == (None,) * 4
+            continue
+        group = top[0]["path"].partition(" > ")[0]
+        of_group = sum(answer["probability"] for answer in top if answer["path"].startswith(group))
+        if top[0]["probability"] >= 0.6:
+            assert (level, node, path) == (2, top[0]["id"], top[0]["path"])
+        elif of_group >= 0.6:
+            assert (level, node, path) == (1, {"Group 0": 7, "Group 1": 8}[group], group)
+            assert confidence == pytest.approx(of_group, abs=1e-5)
+        else:
+            assert (level, node, path, confidence) == (None,) * 4
+    assert report.unanswered["category"] == frame["category_id"].null_count()
+
+
+def test_backing_off_takes_thresholds_that_were_measured(tmp_path: Path) -> None:
+    shards = make_set(tmp_path / "shards")
+    for head, config in (
+        (make_head("category"), ScoreConfig(category_precision=0.9)),
+        (backed_off_head(), ScoreConfig(category_precision=0.9, tau=0.5)),
+    ):
+        with pytest.raises(HeadError, match=r"\[score\] category_precision: .* found .*; train again"):
+            score([shards], tmp_path / "out.parquet", heads=[head], fuser=None, config=config, device=CPU)
+
+
+def test_logit_adjustment_takes_from_the_frequent_categories(tmp_path: Path) -> None:
+    shards, head = make_set(tmp_path / "shards"), backed_off_head()
+    counts = {}
+    for tau in (0.0, 1.0):
+        out = tmp_path / f"{tau}.parquet"
+        score([shards], out, heads=[head], fuser=None, config=ScoreConfig(tau=tau), device=CPU)
+        counts[tau] = pl.read_parquet(out)["category_id"].eq(100).sum()
+    assert counts[1.0] < counts[0.0]
+
+
+def test_zero_shot_answers_and_says_so(tmp_path: Path) -> None:
+    shards, out = make_set(tmp_path / "shards"), tmp_path / "out.parquet"
+    vectors = np.random.default_rng(5).standard_normal((4, 8))
+    paths = PathVectors(fingerprint="clip", ids=(1, 2, 3, 4), paths=("A", "A > B", "C", "C > D"), vectors=vectors)
+    zero_shot = ZeroShot.of(paths, schema=shards.schema)
+    brand = make_head("brand")
+    report = score([shards], out, heads=[brand, zero_shot], fuser=fuser_of([brand]), config=ScoreConfig(), device=CPU)
+    assert report.zero_shot
+    assert report.unanswered["category"] == 1
+    frame = pl.read_parquet(out)
+    assert set(frame["category_id"].drop_nulls()) <= {1, 2, 3, 4}
+    assert frame["category_level"].drop_nulls().is_in([1, 2]).all()
+    told = json.loads(pq.read_metadata(out).metadata[b"prodemb"])["heads"]
+    assert [head.get("zero_shot", False) for head in told] == [False, True]
+    with pytest.raises(ConfigError, match="zero-shot has no validation part"):
+        score([shards], out, heads=[zero_shot], fuser=None, config=ScoreConfig(category_precision=0.9), device=CPU)

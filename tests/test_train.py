@@ -210,11 +210,25 @@ def test_hidden_features_are_whole_and_never_all() -> None:
     torch.manual_seed(0)
     present = torch.rand(5000, 7) < 0.6
     rates = FeatureDropout(title=0.0, brand=0.9).rates(FEATURES)
-    left = hide_features(present, rates=rates)
+    left = hide_features(present, rates=rates, alone=0.0)
     assert not (left & ~present).any()
     assert torch.equal(left.any(1), present.any(1))
     assert torch.equal(left[:, 0], present[:, 0])
     assert left[:, 2].sum() < 0.2 * present[:, 2].sum()
+
+
+def test_some_products_show_one_feature_alone() -> None:
+    torch.manual_seed(0)
+    present = torch.rand(5000, 7) < 0.6
+    left = hide_features(present, rates=torch.zeros(7), alone=0.5)
+    assert not (left & ~present).any()
+    assert torch.equal(left.any(1), present.any(1))
+    alone = left.sum(1) == 1
+    many = present.sum(1) > 1
+    assert 0.45 < alone[many].float().mean() < 0.55
+    assert torch.equal(left[~alone], present[~alone])
+    shares = left[alone & many].float().mean(0)
+    assert ((shares > 0.1) & (shares < 0.19)).all()
 
 
 WITHOUT_TRANSFORMERS = """

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from prodemb.baselines import sample_rows
 from prodemb.category.ask import CategoryHead
 from prodemb.category.conditions import ALL, conditions
 from prodemb.category.nodes import NodeAnswers, back_off_curve
@@ -147,7 +148,7 @@ def _back_off(data: Labelled, *, asked: CategoryHead, tau: float, train: TrainCo
     entries: dict[str, Any] = {}
     parts = {"back_off": np.flatnonzero((labels >= 0) & (data.parts == VALIDATION)), "back_off_test": data.judged}
     for entry, rows in parts.items():
-        some = rows[: train.baselines.max_test]
+        some = rows[sample_rows(len(rows), at_most=train.baselines.max_test, seed=train.seed)]
         if len(some):
             products = read_products(data.shard_set, features=data.features, rows=some)
             said = asked.answer(products.vectors, present=products.present, k=1, tau=tau)

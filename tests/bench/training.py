@@ -70,6 +70,7 @@ class Training:
             self.examples,
             batch=batch,
             rates=self._rates,
+            alone=0.0,
             optimizer=self._optimizer,
             label_smoothing=self._config.label_smoothing,
         )

@@ -1,0 +1,84 @@
+"""What the commands show of a category head on the screen: its figures by condition and in the taxonomy, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from prodemb.tree.threshold import choose_threshold
+
+if TYPE_CHECKING:
+    from prodemb.heads import HeadCard
+
+_SHORT = {
+    "most frequent class": "frequent",
+    "supplied value": "supplied",
+    "TF-IDF + linear SVM": "TF-IDF",
+    "logistic regression": "LR",
+    "prodemb head": "head",
+}
+"""Names of methods that fit above a column of figures."""
+
+
+def category_tables(card: HeadCard) -> list[Table]:
+    """The category head beside everything else, by condition; nothing where no truth is known."""
+    if card.target != "category" or not card.conditions:
+        return []
+    count = card.conditions[0].num_products
+    table = Table(
+        title=f"Category: figures in percent on all {count:,} test products",
+        title_justify="left",
+        caption=_CAPTION,
+        caption_justify="left",
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("products", no_wrap=True)
+    table.add_column("count", justify="right")
+    table.add_column("")
+    methods = list(card.conditions[0].top1)
+    for method in methods:
+        table.add_column(_SHORT.get(method, method), justify="right", style="bold" if method == methods[-1] else None)
+    for condition in card.conditions:
+        name = condition.name if condition.group is None else f"  {condition.group}: {condition.name}"
+        figures = (condition.top1, condition.macro_f1, condition.tree_f1)
+        cells = ["\n".join(f"{100 * figure[method]:.1f}" for figure in figures) for method in methods]
+        table.add_row(name, f"{condition.num_products:,}", "top-1\nmacro-F1\nh-F1", *cells)
+    return [table]
+
+
+_CAPTION = (
+    "Against the nodes that products are labelled with, whether the head has a class for them or not. h-F1: "
+    "hierarchical F1; frequent: the most frequent class; supplied: looked up by cat1-3; LR: logistic regression on the "
+    "same vectors; head: prodemb's. All learned once, from all features, and are asked about what is left, TF-IDF "
+    "about the texts that are."
+)
+
+
+def category_lines(card: HeadCard) -> list[str]:
+    """How near a category head comes in the taxonomy, and what logit adjustment and backing off would give."""
+    lines = []
+    if card.nodes is not None and card.nodes.tree is not None:
+        tree = card.nodes.tree
+        levels = ", ".join(f"{share:.3f}" for share in tree.top1_by_level)
+        lines.append(
+            f"in the taxonomy: top-1 by level {levels}; hierarchical precision {tree.precision:.3f}, recall "
+            f"{tree.recall:.3f}, F1 {tree.f1:.3f}; {tree.lca_distance:.2f} steps from the truth to the common ancestor"
+        )
+    if card.by_tau:
+        figures = ", ".join(f"{point.tau:g}: {point.top1:.3f} / {point.macro_f1:.3f}" for point in card.by_tau)
+        lines.append(f"top-1 / macro-F1 with logit adjustment, [score] tau {figures}")
+    test = {point.threshold: point for point in card.back_off_test}
+    for precision in _PRECISIONS if card.back_off and test else ():
+        point = test[choose_threshold(card.back_off, precision=precision).threshold]
+        if point.precision is not None:
+            lines.append(
+                f"backing off for [score] category_precision = {precision:g} (threshold {point.threshold:g}): "
+                f"{point.answered:.1%} of test products answered, {point.level:.1f} levels deep, "
+                f"{point.precision:.1%} of them right"
+            )
+    return lines
+
+
+_PRECISIONS = (0.9, 0.95, 0.99)
+"""Target precisions that are shown as examples."""

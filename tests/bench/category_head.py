@@ -1,0 +1,199 @@
+"""The category head against scikit-learn's logistic regression, and on the whole taxonomy.
+
+    python tests/bench/category_head.py                     200 categories x 100,000 products, both methods
+    python tests/bench/category_head.py --full              5,595 categories x 1,000,000 products, the head alone
+    python tests/bench/category_head.py --quick --json
+
+All vectors are synthetic: 8 features of `--dim` numbers, a quarter of them absent; a product's vectors lie around its
+category's, and categories with one parent are alike; their numbers go together, with a spectrum that falls as that of
+CLIP's vectors does. Both methods learn from the same standardised vectors in float32,
+on all cores, and are asked about the same held-out products. Seconds of logistic regression are those of `fit` alone
+(lbfgs, at most 100 iterations, as the baseline runs it); those of the head are all of `prodemb.fit.fit`: standardising,
+validation and early stop too. Memory is the peak of the process.
+"""
+
+import argparse
+import json
+import time
+import warnings
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from report import figure, headline, machine, table
+from rows import peak_mb
+from sklearn.linear_model import LogisticRegression
+
+from prodemb.aggregate import AggregateConfig
+from prodemb.category.ask import CategoryHead
+from prodemb.features import ALL_FEATURES
+from prodemb.fit import Examples, FitConfig, fit
+from prodemb.heads import HeadCard, HeadConfig, TrainedHead
+from prodemb.labels import CategoryLabel
+
+FULL_CLASSES, FULL_PRODUCTS = 5_595, 1_000_000
+A_PARENT = 8
+"""Categories below one parent."""
+NUM_TEST = 10_000
+SHARE_PRESENT = 0.75
+CHUNK = 16_384
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """One method on one problem."""
+
+    method: str
+    seconds: float
+    top1: float
+    note: str
+
+
+def make_examples(num_products: int, *, num_classes: int, dim: int, noise: float) -> Examples:
+    """Products around the centre of their category, which lies around that of its parent."""
+    random = np.random.default_rng(0)
+    num_features = len(ALL_FEATURES)
+    parents = random.standard_normal((-(-num_classes // A_PARENT), num_features * dim), dtype=np.float32)
+    centres = parents[np.arange(num_classes) // A_PARENT]
+    centres = centres + random.standard_normal(centres.shape, dtype=np.float32)
+    labels = random.integers(0, num_classes, num_products)
+    present = random.random((num_products, num_features)) < SHARE_PRESENT
+    falling = (1 + np.arange(dim, dtype=np.float32)) ** -0.5
+    turned, _ = np.linalg.qr(random.standard_normal((dim, dim)))
+    mixed = (falling[:, None] * turned).astype(np.float32)
+    vectors = np.empty((num_products, num_features * dim), dtype=np.float16)
+    for start in range(0, num_products, CHUNK):
+        rows = slice(start, start + CHUNK)
+        some = noise * random.standard_normal((len(labels[rows]), num_features * dim), dtype=np.float32)
+        some += centres[labels[rows]]
+        some = (some.reshape(-1, num_features, dim) @ mixed).reshape(len(some), -1)
+        vectors[rows] = some * np.repeat(present[rows], dim, axis=1)
+    return Examples(
+        vectors=torch.from_numpy(vectors), present=torch.from_numpy(present), labels=torch.from_numpy(labels)
+    )
+
+
+def make_head(*, num_classes: int, dim: int) -> TrainedHead:
+    """The default head, untrained, on a tree of two levels."""
+    labels = [CategoryLabel(id=place, path=f"Group {place // A_PARENT} > Kind {place}") for place in range(num_classes)]
+    groups = range(-(-num_classes // A_PARENT))
+    card = HeadCard(
+        target="category",
+        fingerprint="bench",
+        model="bench",
+        features=ALL_FEATURES,
+        dims=(dim,) * len(ALL_FEATURES),
+        aggregate=AggregateConfig(),
+        head=HeadConfig(),
+        num_train=0,
+        num_validation=0,
+        coverage=None,
+        labels=tuple(labels),
+        ancestors=tuple(CategoryLabel(id=num_classes + group, path=f"Group {group}") for group in groups),
+    )
+    torch.manual_seed(0)
+    return TrainedHead.untrained(card).to(torch.device("cpu"))
+
+
+def measure_head(
+    examples: Examples, *, num_classes: int, dim: int, config: FitConfig, num_test: int
+) -> tuple[TrainedHead, Figures]:
+    """Train on all but the last products, and measure on those."""
+    head = make_head(num_classes=num_classes, dim=dim)
+    num_train = len(examples.labels) - num_test
+    num_validation = min(num_train // 10, 10_000)
+    started = time.perf_counter()
+    epochs = fit(
+        head,
+        examples,
+        train=np.arange(num_train - num_validation),
+        validation=np.arange(num_train - num_validation, num_train),
+        config=config,
+    )
+    seconds = time.perf_counter() - started
+    answers = head.answer(examples.vectors[num_train:].numpy(), present=examples.present[num_train:].numpy())
+    top1 = float((answers == examples.labels[num_train:].numpy()).mean())
+    return head, Figures(method="prodemb head", seconds=seconds, top1=top1, note=f"{epochs} epochs")
+
+
+def measure_regression(examples: Examples, *, head: TrainedHead, num_test: int) -> Figures:
+    """The baseline's logistic regression on the head's aggregate."""
+    num_train = len(examples.labels) - num_test
+    with torch.inference_mode():
+        aggregates = head.aggregate(examples.vectors, examples.present).numpy()
+    labels = examples.labels.numpy()
+    model = LogisticRegression(C=0.1, max_iter=100)
+    started = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(aggregates[:num_train], labels[:num_train])
+    seconds = time.perf_counter() - started
+    top1 = float((model.predict(aggregates[num_train:]) == labels[num_train:]).mean())
+    note = f"{int(model.n_iter_[0])} iterations"
+    return Figures(method="logistic regression", seconds=seconds, top1=top1, note=note)
+
+
+def measure_scoring(head: TrainedHead, examples: Examples) -> float:
+    """Seconds to rank the categories of all products and to sum the probabilities of the nodes above the first."""
+    asked = CategoryHead.of(head)
+    started = time.perf_counter()
+    for start in range(0, len(examples.labels), CHUNK):
+        rows = slice(start, start + CHUNK)
+        asked.answer(examples.vectors[rows].numpy(), present=examples.present[rows].numpy(), k=5, tau=0.0)
+    return time.perf_counter() - started
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--products", type=int, help="[100000; with --full 1000000]")
+    parser.add_argument("--classes", type=int, help="[200; with --full 5595]")
+    parser.add_argument("--dim", type=int, default=64, help="numbers a feature [64]")
+    parser.add_argument("--noise", type=float, default=4.0, help="deviation of a number from its category's [4]")
+    parser.add_argument("--epochs", type=int, help="of the head [the default]")
+    parser.add_argument("--full", action="store_true", help="the whole taxonomy at 1,000,000 products, the head alone")
+    parser.add_argument("--json", action="store_true", help="one JSON object in place of tables")
+    parser.add_argument("--quick", action="store_true", help="a smoke test")
+    options = parser.parse_args()
+    if options.quick:
+        options.products, options.classes, options.dim = 2_000, 10, 8
+    options.products = options.products or (FULL_PRODUCTS if options.full else 100_000)
+    options.classes = options.classes or (FULL_CLASSES if options.full else 200)
+    return options
+
+
+def main() -> None:
+    options = arguments()
+    num_test = min(NUM_TEST, options.products // 5)
+    examples = make_examples(options.products, num_classes=options.classes, dim=options.dim, noise=options.noise)
+    config = FitConfig() if options.epochs is None else FitConfig(epochs=options.epochs)
+    head, of_head = measure_head(
+        examples, num_classes=options.classes, dim=options.dim, config=config, num_test=num_test
+    )
+    scoring = measure_scoring(head, examples)
+    memory = peak_mb()
+    rows = [of_head]
+    if not options.full:
+        rows.append(measure_regression(examples, head=head, num_test=num_test))
+    if options.json:
+        told = {"machine": machine(), "methods": [asdict(row) for row in rows], "scoring_s": scoring}
+        print(json.dumps(told | {"peak_mb": memory}, indent=2))
+        return
+    print(headline(machine()), end="\n\n")
+    print(
+        f"{options.products:,} products x {options.classes:,} categories, {len(ALL_FEATURES)} x {options.dim} numbers"
+    )
+    cells = [
+        [row.method, figure(row.seconds, digits=1), figure(row.seconds / of_head.seconds), figure(row.top1, digits=4)]
+        for row in rows
+    ]
+    print(table(["method", "seconds", "to head", "top-1"], rows=cells))
+    print("; ".join(f"{row.method}: {row.note}" for row in rows))
+    rate = options.products / scoring
+    print(
+        f"scoring, with node probabilities: {scoring:.1f} s, {rate:,.0f} products/s; the head's peak {memory:,.0f} MB"
+    )
+
+
+if __name__ == "__main__":
+    main()
