@@ -1,7 +1,6 @@
 """The command line: each command loads a pipeline, calls one function and prints what came out."""
 
 import logging
-import re
 import sys
 import time
 import warnings
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from prodemb.errors import CatalogError, ProdembError
+from prodemb.screen import printable
 
 if TYPE_CHECKING:
     from prodemb.job import TrainReport
@@ -25,9 +25,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters but tab and newline, those that turn the direction of text, and what no terminal can encode."""
 
 Device = Literal["auto", "cpu", "cuda"]
 CatalogArgument = Annotated[
@@ -418,12 +415,7 @@ def _watch(title: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 def _say(line: str) -> None:
-    typer.echo(_printable(line))
-
-
-def _printable(text: str) -> str:
-    """Text without what commands a terminal: names out of a catalog may hold escape sequences."""
-    return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
+    typer.echo(printable(line))
 
 
 def _show(item: Any) -> None:
@@ -433,13 +425,14 @@ def _show(item: Any) -> None:
     if isinstance(item, str):
         _say(item)
         return
-    console = Console()
+    # A name in brackets is a name, not markup.
+    console = Console(markup=False, emoji=False)
     console.width = max(console.width, 100)
     console.print(item)
 
 
 def _fail(message: str) -> None:
-    print(f"prodemb: error: {_printable(message)}", file=sys.stderr)
+    print(f"prodemb: error: {printable(message)}", file=sys.stderr)
     sys.exit(1)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from prodemb.brands.junk import UNBRANDED, UNKNOWN
+from prodemb.screen import printable
 
 if TYPE_CHECKING:
     # For annotations alone: at run time they would load torch for `prodemb inspect`.
@@ -268,7 +269,7 @@ _SHOWN = ("product_id", "category_path", "category_confidence", "brand", "brand_
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else printable(str(value))
 
 
 def _size(num_bytes: float) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from prodemb.bundled import CLIP_FOLDER
 from prodemb.errors import ModelError
-from prodemb.files import sha256_of
+from prodemb.files import read_json, sha256_of
 
 BUNDLED = "bundled"
 """The name of the tiny CLIP that ships with prodemb."""
@@ -17,7 +18,14 @@ BUNDLED = "bundled"
 PREPROCESSING_VERSION = 2
 """Raise it when prodemb's own cleaning, tokenising or picture decoding changes what a vector is."""
 
-_WEIGHTS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+MAX_LAYERS = 1_000
+MAX_NUMBER = 10_000_000
+"""More than this is in no config.json of a dual encoder."""
+
+_INDEX = "model.safetensors.index.json"
+_WEIGHTS = ("model.safetensors", "model-*.safetensors", _INDEX)
+_WEIGHTS_FILE = re.compile(r"[\w.-]+\.safetensors")
+_TOWERS = ("text_config", "vision_config")
 _SETTINGS = ("*.json", "*.txt", "*.model")
 _NOT_SETTINGS = ("*.index.json", "trainer_state.json", "finetune*.json", "README*")
 
@@ -99,9 +107,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{folder}: no config.json; wanted a checkpoint folder in Hugging Face's format") from None
-    except ValueError as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ModelError(f"{path}: not JSON ({error})") from None
-    if not isinstance(config, dict) or "text_config" not in config or "vision_config" not in config:
+    if not isinstance(config, dict) or not all(isinstance(config.get(tower), dict) for tower in _TOWERS):
         kind = config.get("model_type", "unknown") if isinstance(config, dict) else "unknown"
         raise ModelError(
             f"{folder}: found a model of type {kind!r}, which is not a dual encoder; "
@@ -112,4 +120,33 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{folder}: no model.safetensors; only safetensors weights are read (for a hub id, try a revision that "
             "has them, such as 'refs/pr/1', or save the model once with save_pretrained)"
         )
+    _refuse_absurd(config, path=path)
+    _check_index(folder / _INDEX)
     return config
+
+
+def _refuse_absurd(config: dict[str, Any], *, path: Path) -> None:
+    """Refuse code that would be fetched, and numbers of which a model would be built before the weights are seen."""
+    for tower in ("", *_TOWERS):
+        for key, value in (config[tower] if tower else config).items():
+            if key.endswith("attn_implementation") and "/" in str(value):
+                raise ModelError(f"{path}: {key}: found {value!r}, which is code to be fetched; wanted none")
+            limit = MAX_LAYERS if key == "num_hidden_layers" else MAX_NUMBER
+            if isinstance(value, int) and value > limit:
+                raise ModelError(f"{path}: {tower} {key}: found {value:,}, wanted at most {limit:,}")
+
+
+def _check_index(path: Path) -> None:
+    """Hold an index of several weight files to names of safetensors files in its own folder.
+
+    transformers opens whatever it names, and unpickles what does not end in .safetensors.
+    """
+    if not path.is_file():
+        return
+    try:
+        names = set(read_json(path)["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ModelError(f"{path}: not an index of weights: no table 'weight_map' of file names") from None
+    for name in names:
+        if not (isinstance(name, str) and _WEIGHTS_FILE.fullmatch(name)):
+            raise ModelError(f"{path}: found the weights {name!r}, wanted safetensors files of this folder")

@@ -20,6 +20,8 @@ from prodemb.towers.unpack import Pixels, unpacked
 
 MAX_ASPECT = 4
 """Of a longer picture only the middle is resized; the centre crop takes no more than that anyway."""
+MAX_EDGE = 4_096
+"""Pixels that no vision tower takes more of."""
 BICUBIC = Image.Resampling.BICUBIC
 
 
@@ -56,7 +58,7 @@ class ImagePreprocessor:
                 values = values.get("image_processor") if name == "processor_config.json" else values
                 if values is not None:
                     return cls._parse(values)
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 raise ModelError(f"{path}: not a usable picture preprocessing: {error}") from error
         raise ModelError(f"{folder}: no preprocessor_config.json, so how to prepare pictures is unknown")
 
@@ -74,11 +76,13 @@ class ImagePreprocessor:
         shorter = size if isinstance(size, int) else min(size)
         if crop and max(crop) > shorter:
             raise ValueError(f"crop_size {crop} is more than size {size} leaves")
+        if not 0 < shorter <= MAX_EDGE or not all(0 < edge <= MAX_EDGE for edge in crop or ()):
+            raise ValueError(f"found size {size} and crop {crop}, wanted 1 to {MAX_EDGE:,} pixels")
         normalises = values.get("do_normalize", True)
         return cls(
             size=size,
             crop=crop,
-            resample=int(values.get("resample", BICUBIC)),
+            resample=Image.Resampling(int(values.get("resample", BICUBIC))),
             mean=_channels(values["image_mean"]) if normalises else (0.0, 0.0, 0.0),
             std=_channels(values["image_std"]) if normalises else (1.0, 1.0, 1.0),
             rescale=float(values.get("rescale_factor", 1 / 255)) if values.get("do_rescale", True) else 1.0,

@@ -12,7 +12,7 @@ from prodemb.device import DeviceName, choose_device, fastest_dtype
 from prodemb.errors import ConfigError, ModelError
 from prodemb.towers.checkpoint import Checkpoint
 from prodemb.towers.image import ImagePreprocessor
-from prodemb.towers.text import TextPreprocessor
+from prodemb.towers.text import TextPreprocessor, first_line_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -79,9 +79,9 @@ class Towers:
             token_ids, mask = self.text.pad(self.text.tokenize(["a product"]))
             text = self.text_vectors(token_ids.to(self.device), None if mask is None else mask.to(self.device))
             image = self.image_vectors(torch.full((1, *self.image.shape), 127, dtype=torch.uint8))
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            first_line = str(error).strip().splitlines()[0]
-            raise ModelError(f"{name}: its towers do not run on one text and one picture: {first_line}") from error
+        except Exception as error:
+            said = first_line_of(error)
+            raise ModelError(f"{name}: its towers do not run on one text and one picture: {said}") from error
         if text.shape != image.shape:
             raise ModelError(f"{name}: text vectors have {text.shape[1]} numbers, picture vectors {image.shape[1]}")
         if not (torch.isfinite(text).all() and torch.isfinite(image).all()):
@@ -107,7 +107,6 @@ def load_towers(
         ModelError: the weights, tokenizer or preprocessor cannot be loaded, or it is not a dual encoder.
         ConfigError: the device is not there.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModel
 
     chosen_device = choose_device(device, index=index)
@@ -124,9 +123,8 @@ def load_towers(
                 attn_implementation="sdpa",
                 output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ModelError(f"{checkpoint.name}: cannot be loaded: {first_line}") from None
+    except Exception as error:  # transformers raises anything on settings that do not fit
+        raise ModelError(f"{checkpoint.name}: cannot be loaded: {first_line_of(error)}") from None
     _check_dual_encoder(model, checkpoint=checkpoint, info=info)
     model.requires_grad_(for_training)
     return Towers(

@@ -42,16 +42,16 @@ class TextPreprocessor:
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
-            first_line = str(error).strip().splitlines()[0]
-            raise ModelError(f"{folder}: its tokenizer cannot be loaded: {first_line}") from None
+            longest = int(tokenizer.model_max_length)
+        except Exception as error:  # transformers raises anything on settings that do not fit
+            raise ModelError(f"{folder}: its tokenizer cannot be loaded: {first_line_of(error)}") from None
         positions = int(config["text_config"].get("max_position_embeddings") or (64 if _is_siglip(config) else 77))
         pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         if pad_id is None:
             raise ModelError(f"{folder}: its tokenizer has neither a padding nor an end token")
         return cls(
             tokenizer=tokenizer,
-            max_length=min(positions, int(tokenizer.model_max_length)),
+            max_length=min(positions, longest),
             pad_id=int(pad_id),
             pad_to_max=_is_siglip(config),
             masked=config.get("model_type") not in ("clip", "siglip"),
@@ -94,6 +94,11 @@ def token_batches(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]
     if batch:
         batches.append(batch)
     return batches
+
+
+def first_line_of(error: Exception) -> str:
+    """What an error of another library says, in one line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _is_siglip(config: dict[str, Any]) -> bool:

@@ -54,3 +54,49 @@ def test_damaged_config(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ModelError, match="not JSON"):
         find_checkpoint(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        (
+            '{"weight_map": {"a": "../../../etc/passwd"}}',
+            "'../../../etc/passwd', wanted safetensors files of this folder",
+        ),
+        ('{"weight_map": {"a": "../other/model.safetensors"}}', "wanted safetensors files of this folder"),
+        ('{"weight_map": {"a": "pytorch_model.bin"}}', "'pytorch_model.bin', wanted safetensors files"),
+        ('{"weight_map": {"a": 5}}', "found the weights 5"),
+        ('{"weight_map": []}', "not an index of weights"),
+        ("[]", "not an index of weights"),
+        ("[" * 100_000, "not an index of weights"),
+    ],
+)
+def test_an_index_names_safetensors_files_of_its_folder_alone(
+    tiny_clip: Path, tmp_path: Path, index: str, said: str
+) -> None:
+    """transformers would unpickle any other file, wherever it lies."""
+    folder = shutil.copytree(tiny_clip, tmp_path / "copy")
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    (folder / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(ModelError) as caught:
+        find_checkpoint(str(folder))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers: found 1,000,000,000, wanted at most 1,000"),
+        ({"vocab_size": 10**12}, "vocab_size: found 1,000,000,000,000"),
+        ({"_attn_implementation": "someone/kernel"}, "'someone/kernel', which is code to be fetched"),
+    ],
+)
+def test_settings_that_cost_or_fetch_something_before_the_weights_are_seen(
+    tiny_clip: Path, tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    shutil.copy(tiny_clip / "model.safetensors", tmp_path)
+    config = json.loads((tiny_clip / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"text_config": config["text_config"] | change}))
+    with pytest.raises(ModelError) as caught:
+        find_checkpoint(str(tmp_path))
+    assert said in str(caught.value)

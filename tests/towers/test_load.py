@@ -111,3 +111,47 @@ def test_damaged_weights_are_refused(tiny_clip: Path, tmp_path: Path) -> None:
 def test_the_end_token_is_what_is_pooled(tiny_clip: Path) -> None:
     config = json.loads((tiny_clip / "config.json").read_text())
     assert config["text_config"]["eos_token_id"] != 2
+
+
+def test_code_that_comes_with_a_checkpoint_never_runs(tiny_clip: Path, tmp_path: Path) -> None:
+    folder, witness = shutil.copytree(tiny_clip, tmp_path / "copy"), tmp_path / "witness"
+    (folder / "own.py").write_text(f"open({str(witness)!r}, 'w')\nclass Own: pass\n")
+    for name, kind in (("config.json", "AutoModel"), ("tokenizer_config.json", "AutoTokenizer")):
+        settings = json.loads((folder / name).read_text())
+        own: dict[str, object] = {kind: "own.Own", "AutoConfig": "own.Own"}
+        (folder / name).write_text(json.dumps(settings | {"auto_map": own}))
+    load_towers(find_checkpoint(str(folder)), device="cpu")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "own"}))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_towers(find_checkpoint(str(folder)), device="cpu")
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.safetensors", b""),
+        ("model.safetensors", b"\xff" * 8 + b"{}"),
+        ("model.safetensors", b"\x80\x04cos\nsystem\n."),
+        ("tokenizer.json", b"{}"),
+        ("tokenizer.json", b"[" * 100_000),
+        ("tokenizer_config.json", b"[]"),
+        ("tokenizer_config.json", b'{"model_max_length": "x"}'),
+        ("preprocessor_config.json", b"[" * 100_000),
+    ],
+)
+def test_any_file_that_is_damaged_is_named(tiny_clip: Path, tmp_path: Path, name: str, content: bytes) -> None:
+    folder = shutil.copytree(tiny_clip, tmp_path / "copy")
+    (folder / name).write_bytes(content)
+    with pytest.raises(ModelError, match=str(folder)):
+        load_towers(find_checkpoint(str(folder)), device="cpu")
+
+
+@pytest.mark.parametrize("change", [{"num_attention_heads": 0}, {"hidden_size": -1}, {"max_position_embeddings": "x"}])
+def test_settings_that_do_not_fit_are_no_traceback(tiny_clip: Path, tmp_path: Path, change: dict[str, object]) -> None:
+    folder = shutil.copytree(tiny_clip, tmp_path / "copy")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"text_config": config["text_config"] | change}))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_towers(find_checkpoint(str(folder)), device="cpu")

@@ -1,0 +1,11 @@
+"""Text out of a catalog as a terminal may show it."""
+
+import re
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and newline, those that turn the direction of text, and what no terminal can encode."""
+
+
+def printable(text: str) -> str:
+    """Text without what commands a terminal: names out of a catalog may hold escape sequences."""
+    return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)

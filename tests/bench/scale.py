@@ -1,0 +1,213 @@
+"""Seconds and peak memory of each step as catalogs grow; each step is the command line in a process of its own.
+
+    python tests/bench/scale.py                                     synthetic shards of 100,000 and 1,000,000 products
+    python tests/bench/scale.py --sizes 1000000 10000000            10,000,000 take 3 GB of disk
+    python tests/bench/scale.py --embed --sizes 100000 1000000      the shards are made by `prodemb embed`
+
+Synthetic shards hold two features of 32 numbers, in a cloud around each category's and brand's own point. The catalog
+is text alone, for the bundled CLIP. Brands and categories follow Zipf's law. Baselines are left out.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from report import figure, headline, machine, table
+
+from prodemb.catalog.taxonomy import sample_taxonomy
+from prodemb.features import CATALOG_COLUMNS, Feature
+from prodemb.shards.format import MAX_PRODUCTS, Manifest, ShardSchema
+from prodemb.shards.writer import EncodedFeature, write_shard
+
+SIZES = (100_000, 1_000_000)
+DIM = 32
+FEATURES: tuple[Feature, ...] = ("title", "brand")
+NUM_BRANDS = 2_000
+PIPELINE = """target = "{target}"
+[catalog]
+path = "catalog.parquet"
+[embed]
+features = ["title", "brand", "cat1"]
+out = "shards"
+[brands]
+aliases = "aliases.csv"
+[train]
+out = "heads/{target}"
+epochs = {epochs}
+[train.baselines]
+run = false
+"""
+PROGRAM = "from prodemb.cli import main; main()"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFigures:
+    """One step on one number of products."""
+
+    num_products: int
+    step: str
+    seconds: float
+    peak_mb: float
+
+
+def products(num_products: int) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Catalog rows, at most a shard's at a time, with the numbers of their categories and brands."""
+    rng = np.random.default_rng(0)
+    nodes = sample_taxonomy().leaves
+    for start in range(0, num_products, MAX_PRODUCTS):
+        numbers = range(start, min(num_products, start + MAX_PRODUCTS))
+        category = _zipf(rng, len(nodes), count=len(numbers))
+        brand = _zipf(rng, NUM_BRANDS, count=len(numbers))
+        columns = {name: pa.nulls(len(numbers), pa.string()) for name in CATALOG_COLUMNS}
+        columns["product_id"] = pa.array([f"p{number:09d}" for number in numbers])
+        columns["title"] = pa.array(
+            [
+                f"{_name(b)} {_name(5000 + c)} {_name(int(n))} {number % 97}"
+                for b, c, n, number in zip(
+                    brand, category, rng.integers(9000, 99_000, len(numbers)), numbers, strict=True
+                )
+            ]
+        )
+        columns["brand"] = pa.array(
+            [None if number % 5 == 0 else _name(b) for b, number in zip(brand, numbers, strict=True)]
+        )
+        columns["cat1"] = pa.array([f"kind {c}" for c in category])
+        columns["google_category_id"] = pa.array([str(nodes[c]) for c in category])
+        columns["brand_label"] = pa.array([_name(b) for b in brand])
+        yield pa.table(columns), category, brand
+
+
+def write_shards(folder: Path, *, num_products: int) -> None:
+    """A shard set of synthetic vectors."""
+    rng = np.random.default_rng(1)
+    schema = ShardSchema(fingerprint="synthetic", model="synthetic", dim=DIM, features=FEATURES)
+    points = {"title": rng.standard_normal((1000, DIM)), "brand": rng.standard_normal((NUM_BRANDS, DIM))}
+    records = []
+    for index, (rows, category, brand) in enumerate(products(num_products)):
+        encoded = {}
+        for feature, own in (("title", category), ("brand", brand)):
+            absent = rows[feature].is_null().to_numpy()
+            vectors = points[feature][own] + rng.standard_normal((rows.num_rows, DIM))
+            if feature == "title":
+                vectors += points["brand"][brand] / 2
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors[absent] = 0
+            encoded[feature] = EncodedFeature(
+                vectors=vectors.astype("<f2"),
+                absent=pa.array(["no value" if gone else None for gone in absent], pa.string()),
+                hashes=pa.nulls(rows.num_rows, pa.binary(16)),
+            )
+        records.append(write_shard(folder, index=index, schema=schema, rows=rows, encoded=encoded, rows_hash="-"))
+    Manifest(
+        shard_schema=schema, catalog="synthetic", shard_size=MAX_PRODUCTS, complete=True, shards=tuple(records)
+    ).write(folder)
+
+
+def write_catalog(path: Path, *, num_products: int) -> None:
+    """The same products as a catalog of texts."""
+    writer = None
+    for rows, _, _ in products(num_products):
+        writer = writer or pq.ParquetWriter(path, rows.schema)
+        writer.write_table(rows)
+    assert writer is not None
+    writer.close()
+
+
+def _zipf(rng: np.random.Generator, num_values: int, *, count: int) -> npt.NDArray[np.int64]:
+    """Numbers below `num_values`, the k-th with a probability in proportion to 1 / k."""
+    shares = np.cumsum(1 / np.arange(1, num_values + 1))
+    numbers: npt.NDArray[np.int64] = np.searchsorted(shares, rng.random(count) * shares[-1])
+    return numbers
+
+
+def _name(number: int) -> str:
+    """A word of its own for each number."""
+    syllables = "ba ce di fo gu ka le mi no pu ra se ti vo xu".split()
+    number += len(syllables) ** 2
+    word = ""
+    while number:
+        number, place = divmod(number, len(syllables))
+        word += syllables[place]
+    return word.title()
+
+
+def measure(num_products: int, *, folder: Path, with_embed: bool, epochs: int) -> Iterator[StepFigures]:
+    """Every step on a catalog of this size.
+
+    Raises:
+        RuntimeError: a step failed.
+    """
+    for target in ("category", "brand"):
+        (folder / f"{target}.toml").write_text(PIPELINE.format(target=target, epochs=epochs))
+    steps = {
+        "train-category": ("train-category", "--shards", "shards", "--pipeline", "category.toml"),
+        "train-brand": ("train-brand", "--shards", "shards", "--pipeline", "brand.toml"),
+        "score": ("score", "shards", "out.parquet", "--head", "heads/category", "--head", "heads/brand"),
+    }
+    if with_embed:
+        write_catalog(folder / "catalog.parquet", num_products=num_products)
+        steps = {"embed": ("embed", "--pipeline", "brand.toml")} | steps
+    else:
+        write_shards(folder / "shards", num_products=num_products)
+    for step, arguments in steps.items():
+        seconds, peak_mb = _run(arguments, folder=folder)
+        yield StepFigures(num_products=num_products, step=step, seconds=seconds, peak_mb=peak_mb)
+    assert pq.ParquetFile(folder / "out.parquet").metadata.num_rows == num_products
+
+
+def _run(arguments: tuple[str, ...], *, folder: Path) -> tuple[float, float]:
+    """Seconds and peak memory in MB of one command."""
+    started = time.perf_counter()
+    with (folder / "said.txt").open("w") as said:
+        process = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], cwd=folder, stdout=said, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{arguments[0]}: {(folder / 'said.txt').read_text()[-1000:]}")
+    return time.perf_counter() - started, usage.ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="products [100000 1000000]")
+    parser.add_argument("--embed", action="store_true", help="make the shards with `prodemb embed`")
+    parser.add_argument("--epochs", type=int, default=3, help="passes over the training part [3]")
+    parser.add_argument("--json", action="store_true", help="one JSON object in place of a table")
+    options = parser.parse_args()
+    figures = []
+    for size in options.sizes:
+        with tempfile.TemporaryDirectory(prefix="prodemb-bench-") as folder:
+            for found in measure(size, folder=Path(folder), with_embed=options.embed, epochs=options.epochs):
+                figures.append(found)
+                print(f"{size:,} {found.step}: {found.seconds:.0f} s, {found.peak_mb:,.0f} MB", file=sys.stderr)
+    about = machine()
+    if options.json:
+        print(json.dumps({"machine": about, "steps": [asdict(f) for f in figures]}, indent=2))
+        return
+    rows = [
+        [
+            f.step,
+            figure(f.num_products, digits=0),
+            figure(f.seconds, digits=1),
+            figure(f.num_products / f.seconds, digits=0),
+            figure(f.peak_mb, digits=0),
+        ]
+        for f in sorted(figures, key=lambda f: [each.step for each in figures].index(f.step))
+    ]
+    print(headline(about), end="\n\n")
+    print(table(["step", "products", "seconds", "products/s", "peak MB"], rows=rows))
+
+
+if __name__ == "__main__":
+    main()
