@@ -160,6 +160,7 @@ class _Run:
         self._config, self._catalog, self._images, self._num_products = config, catalog, images, num_products
         self._folder = Path(config.out)
         self._left_out = catalog.left_out()
+        self._num_rows = num_products + sum(self._left_out.values())
         self._plan = plan
         self._records = dict(plan.done)
         self._num_old = sum(record.num_products for record in plan.done.values())
@@ -192,7 +193,7 @@ class _Run:
             CatalogError: the shards do not hold as many products as the catalog had.
         """
         num_made = sum(record.num_products for record in self._records.values())
-        if num_made != self._num_products:
+        if num_made + sum(self._left_out.values()) != self._num_rows:
             raise CatalogError(
                 f"{self._catalog.name}: changed while it was read: found {num_made:,} products, {self._num_products:,} "
                 "when the run began; run again"
@@ -219,6 +220,7 @@ class _Run:
         return Manifest(
             shard_schema=self._schema,
             catalog=self._catalog.name,
+            num_rows=self._num_rows,
             left_out=self._left_out,
             shard_size=self._config.shard_size,
             complete=complete,

@@ -7,10 +7,10 @@ of the shard set, which every worker maps; the vectors stay in the old shards, m
 import json
 import shutil
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -69,40 +69,92 @@ def space_of(feature: Feature) -> Space:
 
 
 def write_index(plan: ReusePlan) -> None:
-    """Index earlier shards by their contents, for any number of `Reuse`."""
-    folder, features = plan.folder, plan.features
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    starts = np.cumsum([0, *(source.record.num_products for source in plan.sources)])
-    parts: dict[str, list[SortedKeys]] = {"texts": [], "image": [], "lexical": [], "source": [], "ids": []}
-    marks = np.zeros((starts[-1], len(features)), dtype=np.uint32)
-    reasons: dict[str, int] = {}
-    picture_hashes = np.zeros((starts[-1] if "image" in features else 0, KEY_BYTES), dtype=np.uint8)
-    picture_reasons = np.zeros(len(picture_hashes), dtype=np.uint32)
-    for source, start in zip(plan.sources, starts.tolist(), strict=False):
-        shard = Shard(source.folder / source.record.name, record=source.record)
-        rows = np.arange(start, start + shard.num_products)
-        some = slice(start, start + shard.num_products)
-        parts["ids"].append(SortedKeys.build(keys_of(shard.frame(["product_id"]).to_series()), rows))
-        for column, feature in enumerate(features):
+    """Index earlier shards by their contents, for any number of `Reuse`; one space after another is in memory."""
+    shutil.rmtree(plan.folder, ignore_errors=True)
+    plan.folder.mkdir(parents=True)
+    texts = tuple(feature for feature in plan.features if feature in TEXT_FEATURES)
+    _write_keys(plan, "texts", _content_keys(texts))
+    _write_keys(plan, "image", _content_keys(("image",) if "image" in plan.features else ()))
+    _write_keys(plan, "lexical", _content_keys(("lexical",) if "lexical" in plan.features else ()))
+    _write_keys(plan, "source", _source_keys if "image" in plan.features else _content_keys(()))
+    _write_keys(plan, "ids", _id_keys)
+    _write_marks(plan)
+    _write_pictures(plan)
+
+
+ReadKeys = Callable[[Shard, npt.NDArray[np.int64]], SortedKeys]
+"""Reads the keys of a shard whose products stand in the given rows of the earlier set."""
+
+
+def _write_keys(plan: ReusePlan, name: str, read: ReadKeys) -> None:
+    parts = [read(shard, rows) for shard, rows in _shards(plan)]
+    keys = np.concatenate([np.zeros((0, 2), np.uint64), *(part.keys for part in parts)])
+    values = np.concatenate([np.zeros(0, np.int64), *(part.values for part in parts)])
+    del parts
+    SortedKeys.build(keys, values).save(plan.folder, name)
+
+
+def _content_keys(features: Sequence[Feature]) -> ReadKeys:
+    """Contents, with the row and feature that hold the vector of each."""
+
+    def read(shard: Shard, rows: npt.NDArray[np.int64]) -> SortedKeys:
+        keys, pointers = [np.zeros((0, 2), np.uint64)], [np.zeros(0, np.int64)]
+        for feature in features:
             hashes = shard.hashes(hash_column(feature))
-            marks[some, column] = _marks(hashes)
             there = hashes.any(axis=1)
-            pointers = (rows[there] << 3) | ALL_FEATURES.index(feature)
-            parts[space_of(feature)].append(SortedKeys.build(as_keys(hashes[there]), pointers))
-        if "image" in features:
-            origin = shard.hashes(IMAGE_SOURCE)
-            there = origin.any(axis=1)
-            parts["source"].append(SortedKeys.build(as_keys(origin[there]), rows[there]))
-            picture_hashes[some] = shard.hashes(hash_column("image"))
-            told = shard.frame([absent_column("image")]).to_series().fill_null("")
-            numbers = {reason: reasons.setdefault(reason, len(reasons)) for reason in told.unique(maintain_order=True)}
-            picture_reasons[some] = told.replace_strict(numbers, return_dtype=pl.UInt32).to_numpy()
-    for name, found in parts.items():
-        _joined(found).save(folder, name)
-    for name, array in (("marks", marks), ("hashes", picture_hashes), ("reasons", picture_reasons)):
-        np.save(folder / f"{name}.npy", array)
-    (folder / "reasons.json").write_text(json.dumps(list(reasons)), encoding="utf-8")
+            keys.append(as_keys(hashes[there]))
+            pointers.append((rows[there] << 3) | ALL_FEATURES.index(feature))
+        return SortedKeys.build(np.concatenate(keys), np.concatenate(pointers))
+
+    return read
+
+
+def _source_keys(shard: Shard, rows: npt.NDArray[np.int64]) -> SortedKeys:
+    sources = shard.hashes(IMAGE_SOURCE)
+    there = sources.any(axis=1)
+    return SortedKeys.build(as_keys(sources[there]), rows[there])
+
+
+def _id_keys(shard: Shard, rows: npt.NDArray[np.int64]) -> SortedKeys:
+    return SortedKeys.build(keys_of(shard.frame(["product_id"]).to_series()), rows)
+
+
+def _write_marks(plan: ReusePlan) -> None:
+    """Of each product and feature, enough of the content hash to see that it changed."""
+    marks = _new_array(plan, "marks", np.uint32, (len(plan.features),))
+    for shard, rows in _shards(plan):
+        for column, feature in enumerate(plan.features):
+            marks[rows[0] : rows[-1] + 1, column] = _marks(shard.hashes(hash_column(feature)))
+
+
+def _write_pictures(plan: ReusePlan) -> None:
+    """Of each product's picture, the content hash, or why it is absent."""
+    hashes = _new_array(plan, "hashes", np.uint8, (KEY_BYTES,))
+    numbers = _new_array(plan, "reasons", np.uint32, ())
+    reasons: dict[str, int] = {"": 0}
+    for shard, rows in _shards(plan) if "image" in plan.features else ():
+        some = slice(rows[0], rows[-1] + 1)
+        hashes[some] = shard.hashes(hash_column("image"))
+        told = shard.frame([absent_column("image")]).to_series().fill_null("")
+        known = {reason: reasons.setdefault(reason, len(reasons)) for reason in told.unique(maintain_order=True)}
+        numbers[some] = told.replace_strict(known, return_dtype=pl.UInt32).to_numpy()
+    (plan.folder / "reasons.json").write_text(json.dumps(list(reasons)), encoding="utf-8")
+
+
+def _new_array(plan: ReusePlan, name: str, dtype: type, width: tuple[int, ...]) -> "np.memmap[Any, Any]":
+    """An array in a file, with a row for each product of the earlier set."""
+    num_products = sum(source.record.num_products for source in plan.sources)
+    path = plan.folder / f"{name}.npy"
+    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(num_products, *width))
+
+
+def _shards(plan: ReusePlan) -> Iterator[tuple[Shard, npt.NDArray[np.int64]]]:
+    """Each earlier shard, and the rows of its products in the earlier set."""
+    start = 0
+    for source in plan.sources:
+        shard = Shard(source.folder / source.record.name, record=source.record)
+        yield shard, np.arange(start, start + shard.num_products)
+        start += shard.num_products
 
 
 class Reuse:
@@ -214,11 +266,6 @@ class StoredVectors:
     def result(self) -> npt.NDArray[np.float16]:
         """The vectors, (n, dim)."""
         return self._reuse.vectors(self._pointers)
-
-
-def _joined(parts: Sequence[SortedKeys]) -> SortedKeys:
-    keys = np.concatenate([np.zeros((0, 2), np.uint64), *(part.keys for part in parts)])
-    return SortedKeys.build(keys, np.concatenate([np.zeros(0, np.int64), *(part.values for part in parts)]))
 
 
 def _marks(hashes: Hashes) -> npt.NDArray[np.uint32]:

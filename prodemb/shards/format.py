@@ -174,6 +174,8 @@ class Manifest(Config):
     shard_schema: ShardSchema
     catalog: str
     """The catalog the shards were made from, as the user gave it."""
+    num_rows: int = 0
+    """Rows that the catalog had when the run began: each is in one shard of a complete set, or left out."""
     left_out: dict[str, int] = Field(default={})
     """Rows of the catalog that are in no shard, by reason: those that cannot be read, and bad product ids."""
     shard_size: int
@@ -185,11 +187,6 @@ class Manifest(Config):
     """What the last update found against the set before it; None where all was made at once."""
     updates: str | None = None
     """The checksum of the manifest that this one is to replace; only while an update is under way."""
-
-    @property
-    def num_rows(self) -> int:
-        """Rows of the catalog: those in a shard, and those left out."""
-        return self.num_products + sum(self.left_out.values())
 
     @property
     def num_products(self) -> int:

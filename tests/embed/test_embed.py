@@ -45,7 +45,7 @@ def test_every_row_is_in_one_shard_with_its_own_vectors(
     report = run(catalog, tmp_path / "shards", tiny_clip)
     shards = open_shard_set(tmp_path / "shards")
     frame = pl.read_parquet(catalog)
-    assert report.num_new == shards.num_products == 50
+    assert report.num_new == shards.num_products == shards.manifest.num_rows == 50
     assert shards.frame(["product_id"])["product_id"].to_list() == frame["product_id"].to_list()
     assert shards.frame(["supplied_title"])["supplied_title"].to_list() == frame["title"].to_list()
 

@@ -1,0 +1,48 @@
+"""The error budget names the place that fails most, and never a secret of an address."""
+
+import pytest
+
+from prodemb.catalog.images import ImagesConfig
+from prodemb.embed.budget import PictureCounts, check_budget, picture_place
+from prodemb.errors import ImagesError
+
+
+@pytest.mark.parametrize(
+    ("cell", "place"),
+    [
+        ("https://ann:secret@img.example.com/a/b.jpg?sig=secret", "host img.example.com"),
+        ("//cdn.example.com/x.jpg", "host cdn.example.com"),
+        ("http://[broken/x.jpg", "host (none)"),
+        ("images/new/1.jpg", "folder images/new"),
+        ("1.jpg", "folder ."),
+        (b"\xff\xd8", "the catalog itself"),
+    ],
+)
+def test_a_picture_s_place(cell: str | bytes, place: str) -> None:
+    assert picture_place(cell) == place
+
+
+def counted(*, num: int, failed: dict[str, str]) -> PictureCounts:
+    counts = PictureCounts(num_tried=num - len(failed))
+    for cell, reason in failed.items():
+        counts.add(cell, reason=reason)
+    return counts
+
+
+def test_the_worst_place_is_named_with_its_reasons() -> None:
+    failed = {f"http://a.example/{i}.jpg": "HTTP 503" if i else "timed out" for i in range(6)}
+    counts = counted(num=20, failed=failed) + counted(num=20, failed={"b/1.jpg": "file not found"})
+    with pytest.raises(ImagesError, match=r"7 of 40 .* most at host a\.example: 6 \(5 HTTP 503, 1 timed out\)"):
+        check_budget(counts, images=ImagesConfig(max_absent_rate=0.1, max_absent_after=40))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        ImagesConfig(),
+        ImagesConfig(max_absent_rate=0.5, max_absent_after=1),
+        ImagesConfig(max_absent_rate=0.1, max_absent_after=21),
+    ],
+)
+def test_within_the_budget_nothing_is_said(images: ImagesConfig) -> None:
+    check_budget(counted(num=20, failed={f"{i}.jpg": "truncated" for i in range(10)}), images=images)

@@ -1,0 +1,206 @@
+"""What goes wrong around a run is one named error, nothing hangs, and the next run makes up for it."""
+
+import errno
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from prodemb.catalog.images import ImagesConfig
+from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
+from prodemb.embed.config import EmbedConfig
+from prodemb.embed.embed import embed
+from prodemb.errors import BusyError, CatalogError, OutputError
+from prodemb.files import replacing, writing_to
+from prodemb.finetune.state import state_folder
+from prodemb.shards import writer
+from prodemb.shards.format import read_manifest
+from prodemb.shards.reader import open_shard_set
+from prodemb.towers.image import ImagePreprocessor
+from tests.embed.test_embed import contents, run
+from tests.finetune.test_finetune import run as run_finetune
+from tests.finetune.test_finetune import write_catalog
+from tests.test_score import make_head, make_set
+from tests.test_score import run as run_score
+
+MakeCatalog = Callable[[int], Path]
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_a_full_disk_ends_the_run_and_what_is_finished_stays(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, out = make_catalog(80), tmp_path / "shards"
+    write, num_written = writer._write_parquet, 0
+
+    def full_after_two(path: Path, *arguments: object, **settings: object) -> None:
+        nonlocal num_written
+        num_written += 1
+        if num_written > 2:
+            raise OSError(errno.ENOSPC, "Error writing bytes to file")
+        write(path, *arguments, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(writer, "_write_parquet", full_after_two)
+    with pytest.raises(OutputError, match=r"part-00002\.parquet: cannot be written: No space left on device"):
+        run(catalog, out, tiny_clip)
+    monkeypatch.undo()
+    assert read_manifest(out).num_products == 32
+    assert run(catalog, out, tiny_clip).num_new == 48
+    run(catalog, tmp_path / "whole", tiny_clip)
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+@pytest.mark.end_to_end
+def test_a_file_that_may_not_grow_is_one_line(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
+    program = "from prodemb.cli import main; main()"
+    command = [sys.executable, "-c", program, "embed", str(make_catalog(40)), "--out", "shards", "--model"]
+    result = subprocess.run(
+        [*command, str(tiny_clip)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+    assert result.returncode == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert "part-00000.parquet: cannot be written: File too large" in line
+    assert not list(tmp_path.glob("shards/part-*"))
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_folder_that_cannot_be_written_to_is_named(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    catalog, out = make_catalog(10), tmp_path / "shards"
+    make_folder = Path.mkdir
+
+    def refuse(self: Path, *arguments: object, **settings: object) -> None:
+        if self == out:
+            raise OSError(number, os.strerror(number), str(self))
+        make_folder(self, *arguments, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OutputError, match=rf"{out}: cannot be written: "):
+        run(catalog, out, tiny_clip)
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "shards").write_text("a file")
+    with pytest.raises(OutputError, match="Not a directory"):
+        run(make_catalog(10), tmp_path / "shards" / "clip", tiny_clip)
+
+
+def test_a_catalog_that_vanishes_before_it_is_read(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, out = make_catalog(40), tmp_path / "shards"
+    check_ids = Catalog.check_ids
+
+    def check_and_vanish(self: Catalog) -> int:
+        num_products = check_ids(self)
+        catalog.rename(tmp_path / "away.parquet")
+        return num_products
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Catalog, "check_ids", check_and_vanish)
+        with pytest.raises(CatalogError, match=r"catalog\.parquet"):
+            run(catalog, out, tiny_clip)
+    (tmp_path / "away.parquet").rename(catalog)
+    assert run(catalog, out, tiny_clip).num_new == 40
+
+
+def test_one_of_a_catalog_s_files_vanishes_in_the_middle(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    frame, out = pl.read_parquet(make_catalog(200)), tmp_path / "shards"
+    files = [tmp_path / f"part-{number}.parquet" for number in range(2)]
+
+    def write() -> None:
+        for number, file in enumerate(files):
+            frame.slice(100 * number, 100).write_parquet(file)
+
+    def vanish(done: int, _total: int) -> None:
+        if done:
+            files[1].unlink(missing_ok=True)
+
+    write()
+    config = EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=8, window=8, dtype="float32")
+    catalog = CatalogConfig(path=str(tmp_path / "part-*.parquet"))
+    with pytest.raises(CatalogError, match=r"part-1\.parquet"):
+        embed(config, catalog=open_catalog(catalog), images=ImagesConfig(), progress=vanish)
+    write()
+    report = embed(config, catalog=open_catalog(catalog), images=ImagesConfig())
+    assert 0 < report.num_new <= 200
+    assert open_shard_set(out).frame(["product_id"])["product_id"].equals(frame["product_id"])
+
+
+def test_a_picture_that_takes_all_memory_has_a_reason(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, out = make_catalog(10), tmp_path / "shards"
+    decode = ImagePreprocessor.decode
+    bomb = (tmp_path / "images" / "5.jpg").read_bytes()
+
+    def decode_most(self: ImagePreprocessor, data: bytes) -> object:
+        if data == bomb:
+            raise MemoryError
+        return decode(self, data)
+
+    monkeypatch.setattr(ImagePreprocessor, "decode", decode_most)
+    run(catalog, out, tiny_clip)
+    assert read_manifest(out).absences()["image"]["cannot be loaded (MemoryError)"] == 1
+
+
+def test_a_second_fine_tuning_says_so_and_stops(tiny_clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "checkpoint"
+    with writing_to(state_folder(out)), pytest.raises(BusyError, match="another run is writing here"):
+        run_finetune(write_catalog(tmp_path), tiny_clip, out, epochs=1)
+
+
+def test_a_second_scoring_says_so_and_stops(tmp_path: Path) -> None:
+    shards, out = make_set(tmp_path / "shards"), tmp_path / "out.parquet"
+    with replacing(out) as temporary:
+        temporary.write_bytes(b"the first one's")
+        with pytest.raises(BusyError, match=r"out\.parquet: another run is writing it"):
+            run_score([shards], out, make_head("brand"))
+        assert temporary.read_bytes() == b"the first one's"
+    assert out.read_bytes() == b"the first one's"
+
+
+def test_what_a_killed_scoring_left_is_taken_over(tmp_path: Path) -> None:
+    shards, out = make_set(tmp_path / "shards"), tmp_path / "out.parquet"
+    (tmp_path / "out.parquet.tmp").write_bytes(b"x" * 1_000_000)
+    run_score([shards], out, make_head("brand"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "shards"]
+    assert pl.read_parquet(out).height == 100
+
+
+@pytest.mark.end_to_end
+def test_a_few_kills_change_nothing() -> None:
+    script = Path(__file__).parent / "kills.py"
+    sizes = ("--embed", "2", "--update", "2", "--finetune", "1", "--score", "2", "--products", "90")
+    result = subprocess.run(
+        [sys.executable, str(script), *sizes, "--shard-size", "10", "--json"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert [(work["name"], work["kills"]) for work in found] == [
+        ("embed", 2),
+        ("update", 2),
+        ("finetune", 1),
+        ("score", 2),
+    ]
+    assert all(work["equal"] and work["finished"] for work in found)
