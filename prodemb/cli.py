@@ -223,8 +223,8 @@ def finetune_category(
 ) -> None:
     """Fine-tune CLIP on the catalog's categories, regenerate its shards, and train the category head on them.
 
-    Several GPUs are used without being asked, one process each (`processes` of the table finetune sets another number).
-    Over several machines: `accelerate launch -m prodemb.cli finetune-category`.
+    Several GPUs are used without being asked, one process each (`processes` in the pipeline's finetune table sets
+    another number). For several machines start it as `accelerate launch -m prodemb.cli finetune-category`.
     """
     from prodemb import job
     from prodemb.finetune.processes import is_first_process
