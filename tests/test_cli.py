@@ -92,6 +92,12 @@ def test_embed_inspect_brands_and_train_as_written(
     assert "absent image: 9 file not found" in first.stdout
     again = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, cwd=tmp_path)
     assert "all done before" in again.stdout
+    assert "audit: 60 rows in = 60 products in shards + 0 left out" in again.stdout
+    retried = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, "--retry-absent", cwd=tmp_path)
+    assert "0 added, 0 changed, 0 removed, 60 unchanged" in retried.stdout.replace("products added", "added")
+    assert "vectors: 0 encoded" in retried.stdout
+    verified = prodemb("verify", "shards/", cwd=tmp_path)
+    assert (verified.returncode, verified.stdout) == (0, "shards: all is right\n")
     inspected = prodemb("inspect", "shards/", cwd=tmp_path)
     assert "file not found: 9" in inspected.stdout
     listed = prodemb("brands", catalog, "aliases.csv", "--shards", "shards", cwd=tmp_path)
@@ -103,10 +109,21 @@ def test_embed_inspect_brands_and_train_as_written(
     assert trained.returncode == 0, trained.stderr
     scored = prodemb("score", "shards/", "out.parquet", cwd=tmp_path)
     assert scored.returncode == 0, scored.stderr
+    changes = prodemb("score", "shards/", "changes.parquet", "--changed-since", "out.parquet", cwd=tmp_path)
+    assert "0 added, 0 changed, 0 removed, 60 unchanged" in changes.stdout, changes.stderr
     frame = pl.read_parquet(tmp_path / "out.parquet")
     assert frame["product_id"].to_list() == [f"p{i}" for i in range(60)]
     assert set(frame["brand"]) <= {"Norvik", "Lumo", "UNKNOWN"}
     assert frame["brand"].ne("UNKNOWN").mean() > 0.5
+    with next((tmp_path / "shards").glob("part-*.parquet")).open("r+b") as shard:
+        shard.seek(1000)
+        shard.write(b"altered")
+    verified = prodemb("verify", "shards/", cwd=tmp_path)
+    assert verified.returncode == 1
+    assert "altered: its checksum is not the recorded one" in verified.stdout
+    refused = prodemb("score", "shards/", "again.parquet", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "altered" in refused.stderr
 
 
 def test_names_out_of_a_catalog_cannot_command_the_terminal(tmp_path: Path) -> None:

@@ -240,11 +240,11 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", COMMAND, str(catalog), str(out), str(tiny_clip)]
     whole = [*command[:4], str(tmp_path / "whole"), str(tiny_clip)]
-    subprocess.run(whole, env=environment, check=True, timeout=60)
+    subprocess.run(whole, env=environment, check=True, timeout=300)
     num_recorded = []
     for shards_before_kill in (3, 20):
         process = subprocess.Popen(command, env=environment)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while process.poll() is None and time.monotonic() < deadline:
             if len(list(out.glob("part-*.parquet"))) >= shards_before_kill:
                 break
@@ -253,5 +253,5 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
         process.wait(10)
         num_recorded.append(len(read_manifest(out).shards))
     assert num_recorded[0] < 50
-    subprocess.run(command, env=environment, check=True, timeout=60)
+    subprocess.run(command, env=environment, check=True, timeout=300)
     assert contents(out) == contents(tmp_path / "whole")
