@@ -4,6 +4,8 @@ A check draws one input and hands it to the code that reads such a thing in a ru
 `ProdembError` (of pictures, an `AbsentImage`) is a crash, and so is the loss of a row that is sound.
 """
 
+import csv
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -249,6 +251,9 @@ def alias_tables(data: DataObject, folder: Path) -> None:
     suffix = data.draw(st.sampled_from([".csv", ".parquet"]))
     path = folder / f"aliases{suffix}"
     write_aliases(AliasTable(rows), path)
+    if suffix == ".csv":
+        cells = [cell for row in csv.reader(io.StringIO(path.read_text("utf-8"), newline="")) for cell in row]
+        assert not [cell for cell in cells if cell.lstrip()[:1] in tuple("=+-@＝＋－＠")]
     found = read_aliases(path)
     assert [(row.supplied, row.canonical) for row in found.rows] == [(row.supplied, row.canonical) for row in rows]
 
