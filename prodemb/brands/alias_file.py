@@ -14,7 +14,8 @@ from prodemb.brands.junk import UNKNOWN
 from prodemb.errors import CatalogError
 from prodemb.files import replacing
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_RISKY = r"(?:[\s\x{FEFF}]*[=+\-@＝＋－＠]|[\t\r\n'])"
+"""How a cell begins that some spreadsheet would run: also behind blanks, in full width, or after an apostrophe."""
 _ESCAPE = "'"
 _NEEDED = ("supplied", "canonical")
 _TEXTS = ("supplied", "canonical", "rule", "status", "proposed", "decided")
@@ -25,9 +26,9 @@ _SEPARATORS = (",", ";", "\t")
 def write_aliases(table: AliasTable, path: Path) -> None:
     """Write a table as Parquet or CSV, by the file's suffix; whole or not at all.
 
-    CSV cells that a spreadsheet would run as a formula (they begin with = + - @) get an apostrophe in front, and so do
-    those that begin with an apostrophe; `read_aliases` takes it off again. A person's own columns are written as they
-    are. Columns, separator and byte order mark are those of the file that the table was read from.
+    CSV cells that a spreadsheet would run as a formula (they begin with = + - @, maybe behind blanks) get an apostrophe
+    in front, and so do those that begin with an apostrophe; `read_aliases` takes it off again. A person's own columns
+    are written as they are. Columns, separator and byte order mark are those of the file that the table was read from.
 
     Raises:
         CatalogError: the name ends in another suffix.
@@ -147,14 +148,12 @@ def _check_lengths(text: str, *, separator: str, source: str) -> None:
 
 def _escaped(name: str) -> pl.Expr:
     cell = pl.col(name)
-    risky = cell.str.slice(0, 1).is_in([*_FORMULA_STARTS, _ESCAPE])
-    return pl.when(risky).then(pl.lit(_ESCAPE) + cell).otherwise(cell).alias(name)
+    return pl.when(cell.str.contains(f"^{_RISKY}")).then(pl.lit(_ESCAPE) + cell).otherwise(cell).alias(name)
 
 
 def _unescaped(name: str) -> pl.Expr:
     cell = pl.col(name)
-    escaped = cell.str.slice(0, 1).eq(_ESCAPE) & cell.str.slice(1, 1).is_in([*_FORMULA_STARTS, _ESCAPE])
-    return pl.when(escaped).then(cell.str.slice(1)).otherwise(cell).alias(name)
+    return pl.when(cell.str.contains(f"^{_ESCAPE}{_RISKY}")).then(cell.str.slice(1)).otherwise(cell).alias(name)
 
 
 def _rows_of(table: pl.DataFrame, *, source: str) -> list[AliasRow]:

@@ -58,6 +58,8 @@ class StepFigures:
     num_products: int
     step: str
     seconds: float
+    cpu_seconds: float
+    """Of processors, which other work on the machine does not change."""
     peak_mb: float
 
 
@@ -161,21 +163,26 @@ def measure(num_products: int, *, folder: Path, with_embed: bool, epochs: int) -
     else:
         write_shards(folder / "shards", num_products=num_products)
     for step, arguments in steps.items():
-        seconds, peak_mb = _run(arguments, folder=folder)
-        yield StepFigures(num_products=num_products, step=step, seconds=seconds, peak_mb=peak_mb)
+        yield _run(step, arguments, folder=folder, num_products=num_products)
     assert pq.ParquetFile(folder / "out.parquet").metadata.num_rows == num_products
 
 
-def _run(arguments: tuple[str, ...], *, folder: Path) -> tuple[float, float]:
-    """Seconds and peak memory in MB of one command."""
+def _run(step: str, arguments: tuple[str, ...], *, folder: Path, num_products: int) -> StepFigures:
+    """One command in a process of its own."""
     started = time.perf_counter()
     with (folder / "said.txt").open("w") as said:
         process = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], cwd=folder, stdout=said, stderr=said)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{arguments[0]}: {(folder / 'said.txt').read_text()[-1000:]}")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
+        raise RuntimeError(f"{step}: {(folder / 'said.txt').read_text()[-1000:]}")
+    return StepFigures(
+        num_products=num_products,
+        step=step,
+        seconds=time.perf_counter() - started,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        peak_mb=usage.ru_maxrss / 1024,
+    )
 
 
 def main() -> None:
@@ -190,7 +197,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="prodemb-bench-") as folder:
             for found in measure(size, folder=Path(folder), with_embed=options.embed, epochs=options.epochs):
                 figures.append(found)
-                print(f"{size:,} {found.step}: {found.seconds:.0f} s, {found.peak_mb:,.0f} MB", file=sys.stderr)
+                print(
+                    f"{size:,} {found.step}: {found.seconds:.0f} s, {found.cpu_seconds:.0f} s of processors, "
+                    f"{found.peak_mb:,.0f} MB",
+                    file=sys.stderr,
+                )
     about = machine()
     if options.json:
         print(json.dumps({"machine": about, "steps": [asdict(f) for f in figures]}, indent=2))
@@ -200,13 +211,14 @@ def main() -> None:
             f.step,
             figure(f.num_products, digits=0),
             figure(f.seconds, digits=1),
-            figure(f.num_products / f.seconds, digits=0),
+            figure(f.cpu_seconds, digits=1),
+            figure(f.num_products / f.cpu_seconds, digits=0),
             figure(f.peak_mb, digits=0),
         ]
         for f in sorted(figures, key=lambda f: [each.step for each in figures].index(f.step))
     ]
     print(headline(about), end="\n\n")
-    print(table(["step", "products", "seconds", "products/s", "peak MB"], rows=rows))
+    print(table(["step", "products", "seconds", "CPU seconds", "products a CPU second", "peak MB"], rows=rows))
 
 
 if __name__ == "__main__":

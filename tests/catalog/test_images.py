@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prodemb.catalog import images
@@ -106,6 +106,7 @@ def test_a_stamp_changes_with_the_file(tmp_path: Path) -> None:
         assert {opened.stamp(value) for value in ("absent.jpg", "http://x.y/a.jpg", "../a.jpg", "nul\0")} == {""}
 
 
+@settings(deadline=None)
 @given(st.text() | st.binary() | st.text().map(lambda rest: f"http://127.0.0.1/{rest}"))
 def test_any_value_ends_in_bytes_or_a_reason(value: str | bytes) -> None:
     config = ImagesConfig(retries=0, deadline_s=0.01)
