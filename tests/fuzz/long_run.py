@@ -23,7 +23,7 @@ from hypothesis import strategies as st  # noqa: E402
 
 from tests.fuzz.kinds import CHECKS  # noqa: E402
 
-HANG_S = 60
+HANG_S = 300
 """An input that takes longer hangs: the process says where, and ends."""
 
 
