@@ -79,6 +79,9 @@ class FinetuneConfig(Config):
     """Category paths encoded a step: those of the batch, filled up with others as negatives."""
     augment: bool = True
     """Whether pictures are flipped, shifted, zoomed and tinted a little at random."""
+    image_size: int | None = Field(default=None, ge=1)
+    """Side in pixels of the pictures that the new checkpoint takes; by default what the original takes. A larger one
+    shows finer patches, and costs as many more of them."""
     seen_patches: float = Field(default=0.5, gt=0.0, le=1.0)
     """Share of each picture's patches that a step sees, at random: half of them cost half as much
     (FLIP, arXiv 2212.00794)."""

@@ -43,6 +43,7 @@ from prodemb.finetune.trained import TowerName, changed_towers, load_mixed, snap
 from prodemb.finetune.validate import Validation, validate
 from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
 from prodemb.towers.load import load_towers
+from prodemb.towers.resize import with_image_size
 
 __all__ = ["FinetuneConfig", "FinetuneReport", "finetune"]
 
@@ -155,6 +156,9 @@ class _Run:
         self._out, self._state = Path(config.out), state_folder(Path(config.out))
         self._checkpoint = checkpoint
         self._towers = load_towers(checkpoint, device=device, index=local_rank(), for_training=True)
+        if config.image_size is not None:
+            size = config.image_size
+            self._towers = with_image_size(self._towers, image_size=size, source="[finetune] image_size")
         self._original = snapshot(self._towers.model)
         self._paths = path_texts(
             [label.path for label in products.classes],

@@ -10,7 +10,6 @@ from prodemb.finetune.encode import FeatureVectors, encode_products
 from prodemb.finetune.probes import centroid_accuracy, ridge_accuracy
 from prodemb.towers.load import Towers
 
-
 OWN_FEATURES: tuple[Feature, ...] = ("title", "description", "image")
 """What each product has of its own."""
 

@@ -144,6 +144,8 @@ def save_checkpoint(towers: Towers, folder: Path) -> None:
     for path in towers.checkpoint.files():
         if path.suffix != ".safetensors" and path.name != "config.json" and not (folder / path.name).exists():
             (folder / path.name).write_bytes(path.read_bytes())
+    if towers.image != ImagePreprocessor.from_folder(folder):
+        towers.image.write_size(folder)
 
 
 @contextmanager
