@@ -63,7 +63,7 @@ def read_aliases(path: Path) -> AliasTable:
     try:
         is_parquet = path.suffix.lower() == ".parquet"
         table, layout = (pl.read_parquet(path), Layout()) if is_parquet else _read_csv(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, OSError, csv.Error) as error:
         reason = str(error).splitlines()[0]
         raise CatalogError(f"{path}: cannot be read as an alias file ({reason}); wanted CSV or Parquet") from None
     for name in _NEEDED:

@@ -170,3 +170,10 @@ def test_another_encoding_is_named_with_its_row(tmp_path: Path) -> None:
     path.write_bytes("supplied,canonical\nx,y\nNestlé,Nestlé\n".encode("cp1252"))
     with pytest.raises(CatalogError, match=r"aliases\.csv: row 3: found a character that is not UTF-8"):
         read_aliases(path)
+
+
+def test_a_line_break_inside_the_header_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "aliases.csv"
+    path.write_bytes(b"supplied,cano\rnical\nNIKE,Nike\n")
+    with pytest.raises(CatalogError, match="cannot be read as an alias file"):
+        read_aliases(path)
