@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import torch
@@ -16,7 +14,7 @@ from pydantic import Field
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.config import Config
 from prodemb.errors import ConfigError, FingerprintError, HeadError, ShardError
-from prodemb.features import Feature, supplied_column
+from prodemb.features import Feature
 from prodemb.files import replacing, sha256_of
 from prodemb.fuse.fuse import Fuser
 from prodemb.heads import HeadCard, TrainedHead
@@ -30,7 +28,7 @@ from prodemb.predictions import (
     predictions_metadata,
     predictions_schema,
 )
-from prodemb.product_set import ProductSet
+from prodemb.product_stream import ProductStream, same_ids
 from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import ShardSet
 from prodemb.since import Earlier, changes_schema
@@ -42,6 +40,9 @@ Progress = Callable[[int, int], None]
 
 Answerer = TrainedHead | ZeroShot
 """What answers for one target."""
+
+Answers = CategoryAnswers | BrandAnswers | ZeroShotAnswers
+"""Answers as columns of the predictions."""
 
 
 class ScoreConfig(Config):
@@ -145,20 +146,12 @@ def score(
     if all(head.card.weights_sha256 for head in heads) and is_made_from(out, metadata):
         return report
     answers = {target: _answers(head.to(device), fuser=fuser, config=config) for target, (head, _) in matched.items()}
-    streams = {target: _Stream(source, features=head.card.features) for target, (head, source) in matched.items()}
-    num_done = 0
-    written = schema if earlier is None else changes_schema(schema)
+    features = {target: head.card.features for target, (head, _) in matched.items()}
+    num_done, written = 0, schema if earlier is None else changes_schema(schema)
     with replacing(out) as temporary, open_predictions(temporary, schema=written, metadata=metadata) as writer:
-        for num_products in (record.num_products for record in sources[0].manifest.shards):
-            chunks = {target: stream.take(num_products) for target, stream in streams.items()}
-            product_ids = _same_ids(list(chunks.values()), sources=sources, start=num_done)
-            columns: dict[str, pa.Array] = {"product_id": product_ids.cast(pl.String).to_arrow().cast(pa.string())}
-            for target, chunk in chunks.items():
-                columns |= answers[target].columns(chunk.products)
-            missing = {field.name: pa.nulls(num_products, field.type) for field in schema if field.name not in columns}
-            table = pa.table(columns | missing).select(schema.names)
+        for table in _answered(sources, answers=answers, features=features):
             writer.write_table((table if earlier is None else earlier.changed(table)).cast(writer.schema))
-            num_done += num_products
+            num_done += table.num_rows
             if progress:
                 progress(num_done, sources[0].num_products)
         for table in () if earlier is None else earlier.removed():
@@ -173,15 +166,40 @@ def score(
     )
 
 
+def _answered(
+    sources: Sequence[ShardSet],
+    *,
+    answers: Mapping[Target, Answers],
+    features: Mapping[Target, tuple[Feature, ...]],
+) -> Iterator[pa.Table]:
+    """The predictions of all products, those of one shard of the first set at a time.
+
+    Args:
+        sources: the shard set of each target, in the order of `answers`.
+        features: those that are read for each target.
+    """
+    schema, start = predictions_schema(), 0
+    pairs = zip(sources, answers, strict=True)
+    streams = [ProductStream(source, features=features[target]) for source, target in pairs]
+    for record in sources[0].manifest.shards:
+        chunks = [stream.take(record.num_products) for stream in streams]
+        product_ids = same_ids(chunks, sources=sources, start=start)
+        columns: dict[str, pa.Array] = {"product_id": product_ids.cast(pl.String).to_arrow().cast(pa.string())}
+        for answering, chunk in zip(answers.values(), chunks, strict=True):
+            columns |= answering.columns(chunk.products)
+        missing = [field for field in schema if field.name not in columns]
+        columns |= {field.name: pa.nulls(record.num_products, field.type) for field in missing}
+        yield pa.table(columns).select(schema.names)
+        start += record.num_products
+
+
 def _earlier(since: Path, *, out: Path) -> Earlier:
     if since.resolve() == out.resolve():
         raise ConfigError(f"{out}: the earlier predictions are this very file; wanted another one to write to")
     return Earlier(since, schema=predictions_schema())
 
 
-def _answers(
-    head: Answerer, *, fuser: Fuser | None, config: ScoreConfig
-) -> CategoryAnswers | BrandAnswers | ZeroShotAnswers:
+def _answers(head: Answerer, *, fuser: Fuser | None, config: ScoreConfig) -> Answers:
     if isinstance(head, ZeroShot):
         if config.category_precision is not None:
             raise ConfigError("[score] category_precision: zero-shot has no validation part to choose by; leave it out")
@@ -203,71 +221,6 @@ def _threshold(card: HeadCard, *, config: ScoreConfig) -> float:
             "train again with these settings, or leave category_precision out"
         )
     return choose_threshold(card.back_off, precision=config.category_precision).threshold
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Chunk:
-    """Some products, one after another in catalog order."""
-
-    product_ids: pl.Series
-    products: ProductSet
-
-
-class _Stream:
-    """A shard set's products in catalog order, in chunks that need not end where its shards do."""
-
-    def __init__(self, shard_set: ShardSet, *, features: tuple[Feature, ...]) -> None:
-        self._features = features
-        self._dims = tuple(shard_set.schema.dim_of(feature) for feature in features)
-        self._pieces = _pieces(shard_set, features=features)
-        self._piece: _Piece | None = None
-
-    def take(self, num_products: int) -> _Chunk:
-        """The next products; the caller knows that there are so many."""
-        vectors = np.empty((num_products, sum(self._dims)), dtype=np.float16)
-        present = np.empty((num_products, len(self._dims)), dtype=np.bool_)
-        blocks = np.split(vectors, np.cumsum(self._dims)[:-1], axis=1)
-        texts: list[pl.DataFrame] = []
-        filled = 0
-        while filled < num_products:
-            piece = self._piece or next(self._pieces)
-            step = min(num_products - filled, len(piece.texts) - piece.start)
-            some = slice(piece.start, piece.start + step)
-            for block, view in zip(blocks, piece.vectors, strict=True):
-                block[filled : filled + step] = view[some]
-            present[filled : filled + step] = piece.present[some]
-            texts.append(piece.texts[some])
-            filled += step
-            piece.start += step
-            self._piece = piece if piece.start < len(piece.texts) else None
-        supplied = pl.concat(texts)
-        products = ProductSet(
-            features=self._features,
-            dims=self._dims,
-            vectors=vectors,
-            present=present,
-            supplied=supplied.drop("product_id"),
-        )
-        return _Chunk(product_ids=supplied["product_id"], products=products)
-
-
-@dataclass(kw_only=True)
-class _Piece:
-    """One shard, read up to `start`."""
-
-    texts: pl.DataFrame
-    vectors: list[npt.NDArray[np.float16]]
-    present: npt.NDArray[np.bool_]
-    start: int = 0
-
-
-def _pieces(shard_set: ShardSet, *, features: tuple[Feature, ...]) -> Iterator[_Piece]:
-    for shard in shard_set.shards():
-        yield _Piece(
-            texts=shard.frame(["product_id", supplied_column("title"), supplied_column("brand")]),
-            vectors=[shard.vectors(feature) for feature in features],
-            present=np.stack([shard.present(feature) for feature in features], axis=1),
-        )
 
 
 def _match(heads: Sequence[Answerer], *, shard_sets: Sequence[ShardSet]) -> Mapping[Target, tuple[Answerer, ShardSet]]:
@@ -315,17 +268,3 @@ def _check_numbers(sources: Sequence[ShardSet]) -> None:
                 f"{other.folder}: holds {other.num_products:,} products, {first.folder} {first.num_products:,}; "
                 "wanted shards of one catalog: embed it again into both"
             )
-
-
-def _same_ids(chunks: Sequence[_Chunk], *, sources: Sequence[ShardSet], start: int) -> pl.Series:
-    """The product ids that all chunks have; raises ShardError at the first that differs."""
-    wanted = chunks[0].product_ids
-    for chunk, source in zip(chunks[1:], sources[1:], strict=True):
-        differs = (wanted != chunk.product_ids).arg_true()
-        if len(differs):
-            row = differs[0]
-            raise ShardError(
-                f"{source.folder}: product {start + row + 1:,} is {chunk.product_ids[row]!r}, in {sources[0].folder} "
-                f"it is {wanted[row]!r}; wanted shards of one catalog: embed it again into both"
-            )
-    return wanted

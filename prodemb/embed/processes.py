@@ -8,10 +8,10 @@ import signal
 import threading
 import time
 import traceback
-from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from prodemb.children import end_with_parent
 from prodemb.embed.budget import PictureCounts
 from prodemb.embed.worker import Job, Listener, Spent, make_shards
 from prodemb.errors import ProdembError, WorkerError
@@ -124,7 +124,7 @@ class _Messages:
 def _work(job: Job, place: int, taken: Any, messages: "multiprocessing.Queue[tuple[str, Any]]") -> None:
     """A worker's whole life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the main process, which ends its workers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
     def take(shard: int) -> bool:
         with taken.get_lock():
@@ -153,11 +153,3 @@ def _portable(error: BaseException) -> BaseException:
         error = RuntimeError(str(error))
     error.add_note(text)
     return error
-
-
-def _end_with_parent() -> None:
-    """Leave at once when the main process is gone: another run may take the folder then."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)

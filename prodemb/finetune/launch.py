@@ -2,13 +2,12 @@
 
 import logging
 import multiprocessing
-import os
 import threading
 import uuid
 from collections.abc import Callable
-from multiprocessing.connection import wait
 from typing import Any, Protocol
 
+from prodemb.children import end_with_parent
 from prodemb.errors import ProdembError, WorkerError
 from prodemb.finetune.processes import is_first_process
 
@@ -80,7 +79,7 @@ def _listen(messages: Any, failures: list[ProdembError], progress: Progress | No
 
 def _work(work: Work, messages: Any) -> None:
     """A process's whole life."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
     def report(done: int, total: int) -> None:
         if is_first_process():
@@ -91,11 +90,3 @@ def _work(work: Work, messages: Any) -> None:
     except ProdembError as error:
         messages.put(error)
         raise
-
-
-def _end_with_parent() -> None:
-    """Leave at once when the main process is gone: another run may take the folder then."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)

@@ -25,7 +25,7 @@ import pyarrow as pa
 from pydantic import Field, ValidationError, model_validator
 
 from prodemb.config import Config
-from prodemb.errors import ShardError, VersionError
+from prodemb.errors import ConfigError, ShardError, VersionError
 from prodemb.features import (
     ALL_FEATURES,
     GOLD_LABELS,
@@ -117,7 +117,10 @@ class ShardSchema(Config):
             raise ShardError(f"{path}: the {METADATA_KEY.decode()!r} entry of its metadata is not JSON") from None
         if version != SCHEMA_VERSION:
             raise VersionError(f"{path}: found shard schema version {version}, wanted {SCHEMA_VERSION}; embed again")
-        return cls.parse(values, source=str(path))
+        try:
+            return cls.parse(values, source=str(path))
+        except ConfigError as error:
+            raise ShardError(f"{error}: its metadata is damaged; embed again to redo it") from None
 
 
 def encoder(feature: Feature, *, fingerprint: str, lexical: LexicalKind | None) -> str:
