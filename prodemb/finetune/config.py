@@ -29,11 +29,11 @@ class FinetuneConfig(Config):
     """The folder of the new checkpoint. The original stays as it is."""
     shards: str = "shards/category"
     """The shard set of the new checkpoint."""
-    epochs: int = Field(default=4, ge=1)
-    """Passes over the training products, at most."""
-    patience: int = Field(default=2, ge=1)
+    epochs: int = Field(default=16, ge=1)
+    """Passes over the training products, at most. Texts are learned in two or three, pictures go on to get better."""
+    patience: int = Field(default=4, ge=1)
     """Stop after this many passes without a better score on the validation products."""
-    batch_size: int = Field(default=64, ge=2)
+    batch_size: int = Field(default=128, ge=2)
     """Products a step, in all processes together: more of them are more negatives."""
     chunk_size: int | None = Field(default=None, ge=1)
     """Texts or pictures whose activations are held at once, where memory is too small for the whole batch: the same
