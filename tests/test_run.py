@@ -62,6 +62,7 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
         "product_id",
         "category_id",
         "category_path",
+        "category_level",
         "category_confidence",
         "category_top",
         "brand",

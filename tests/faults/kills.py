@@ -7,8 +7,8 @@ Four works, each on the generated sample with the bundled CLIP: `embed` of a who
 a catalog with products changed, added, removed and moved; `finetune` (the checkpoint); `score` (the predictions). Each
 is run unbroken first. Then it is killed at a moment drawn from the length of that run, started again and killed again;
 where it comes to its end before, its files are compared and it starts over from nothing, until it has been killed as
-often as wanted. What is compared is every file, but for locks and for the seconds in a fine-tuning report; so a stray
-file is a failure too. Every product must be in the shards once, in the catalog's order. While an update goes on, the
+often as wanted. What is compared is every file, but for locks and for the seconds in a fine-tuning report and log; so a
+stray file is a failure too. Every product must be in the shards once, in the catalog's order. While an update goes on, the
 set must be either the old or the new one after every kill.
 """
 
@@ -54,6 +54,7 @@ _PRELOADED = (
     "sklearn",
 )
 _NOT_COMPARED = (".lock", ".checked.json")
+_WITH_SECONDS = ("finetune.json", "log.jsonl")
 _TIMEOUT = 600.0
 
 
@@ -243,16 +244,22 @@ def _files(folder: Path) -> dict[str, bytes]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name not in _NOT_COMPARED:
             name = str(path.relative_to(folder))
-            found[name] = _without_seconds(path) if path.name == "finetune.json" else path.read_bytes()
+            found[name] = path.read_bytes() if path.name not in _WITH_SECONDS else _without_seconds(path)
     return found
 
 
 def _without_seconds(path: Path) -> bytes:
-    report = json.loads(path.read_text())
-    del report["seconds"], report["config"]["out"]
-    for epoch in report["curve"]["epochs"]:
-        del epoch["seconds"]
-    return json.dumps(report).encode()
+    told = (
+        [json.loads(line) for line in path.read_text().splitlines()]
+        if path.suffix == ".jsonl"
+        else [json.loads(path.read_text())]
+    )
+    for entry in told:
+        entry.pop("seconds", None)
+        entry.get("config", {}).pop("out", None)
+        for epoch in entry.get("curve", {}).get("epochs", ()):
+            del epoch["seconds"]
+    return json.dumps(told).encode()
 
 
 def _check_rows(shards: Path, *, catalog: Path) -> None:
