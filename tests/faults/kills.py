@@ -7,9 +7,9 @@ Four works, each on the generated sample with the bundled CLIP: `embed` of a who
 a catalog with products changed, added, removed and moved; `finetune` (the checkpoint); `score` (the predictions). Each
 is run unbroken first. Then it is killed at a moment drawn from the length of that run, started again and killed again;
 where it comes to its end before, its files are compared and it starts over from nothing, until it has been killed as
-often as wanted. What is compared is every file, but for locks and for the seconds in a fine-tuning report and log; so a
-stray file is a failure too. Every product must be in the shards once, in the catalog's order. While an update goes on, the
-set must be either the old or the new one after every kill.
+often as wanted. What is compared is every file, but for locks and for the seconds in a fine-tuning report and log; so
+a stray file is a failure too. Every product must be in the shards once, in the catalog's order. While an update goes
+on, the set must be either the old or the new one after every kill.
 """
 
 import argparse
