@@ -165,8 +165,8 @@ def _label_notes(found: Mapping[str, ColumnGuess]) -> list[str]:
     notes = []
     if "google_category_id" not in found:
         notes.append(
-            "no column holds ids or paths of the Google product taxonomy, so there is nothing to train categories on: "
-            "add a column google_category_id for some products"
+            "no column holds ids or paths of the Google product taxonomy, so categories are answered zero-shot, by the "
+            "taxonomy's own names: add a column google_category_id for some products to train a head"
         )
     if not found.keys() & {"brand", "brand_label"}:
         notes.append("no column holds brands, so there is nothing to train brands on")
