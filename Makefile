@@ -42,7 +42,7 @@ score: install  ## shards to out.parquet
 	$(BIN)/prodemb score shards/ out.parquet
 
 test: .venv/installed-dev  ## the test suite
-	$(BIN)/python -m pytest -n 2
+	OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 $(BIN)/python -m pytest -n 2  # two at a time: threads that wait must not spin
 
 check: .venv/installed-dev  ## format, lint, types, import layers
 	$(BIN)/ruff format --check .
