@@ -271,7 +271,7 @@ def score(
     device: DeviceOption = None,
 ) -> None:
     """Write one category and one brand, with confidences, for every product of the shards."""
-    from prodemb.job import open_zero_shot, own_heads, score_shards, trained_heads
+    from prodemb.job import joint_scoring, open_zero_shot, own_heads, score_shards, trained_heads
     from prodemb.pipeline import own_pipeline
     from prodemb.report import score_lines
     from prodemb.shards.reader import find_shard_sets
@@ -280,6 +280,7 @@ def score(
     own = [own_pipeline("brand"), own_pipeline("category")]
     brand, category = (pipeline.replaced({"embed": {"device": device}}, source="--device") for pipeline in own)
     category = category.replaced({"train": {"taxonomy": taxonomy}}, source="--taxonomy")
+    brand = joint_scoring(brand, category=category)
     answerer = open_zero_shot(found, pipeline=category, watch=_watch) if zero_shot else None
     folders = heads or (trained_heads(own[:1]) if zero_shot else own_heads(own))
     report = score_shards(

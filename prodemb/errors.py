@@ -9,6 +9,7 @@ ProdembError
 │   ├── FingerprintError    vectors of two models would mix
 │   └── VersionError        a shard set of another schema version
 ├── HeadError           a head folder, or too little to train one from
+│   └── FewLabelsError      too few products of too few classes
 ├── BusyError           another run is writing to the same folder or file
 ├── OutputError         a file cannot be written
 ├── ImagesError         too many of a catalog's pictures cannot be had
@@ -52,6 +53,10 @@ class VersionError(ShardError):
 
 class HeadError(ProdembError):
     """A head folder cannot be used, or there is too little to train one from."""
+
+
+class FewLabelsError(HeadError):
+    """Too few products are labelled to learn from."""
 
 
 class BusyError(ProdembError):

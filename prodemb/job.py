@@ -41,7 +41,7 @@ from prodemb.pipeline import Pipeline
 from prodemb.sample.catalog import write_sample
 from prodemb.score import ScoreReport, score
 from prodemb.shards.format import has_manifest, read_manifest
-from prodemb.shards.paths import read_path_vectors
+from prodemb.shards.paths import PathVectors, read_path_vectors
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.train import load_labelled, train_head
@@ -164,7 +164,7 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
     if aliases is None:
         with watch("Comparing with baselines"):
             paths = read_path_vectors(shards)
-            known = paths is not None and paths.fingerprint == shard_set.schema.fingerprint
+            known = _are_current(paths, shard_set=shard_set, taxonomy=taxonomy)
             zero_shot = ZeroShot.of(paths, schema=shard_set.schema) if paths is not None and known else None
             found = compare_categories(
                 data, head=head, train=pipeline.train, tau=pipeline.score.tau, zero_shot=zero_shot
@@ -292,7 +292,7 @@ def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Wat
     taxonomy, _ = _taxonomy(pipeline)
     first = shards[0]
     paths = read_path_vectors(first.folder)
-    if paths is None or paths.fingerprint != first.schema.fingerprint or not paths.are_of(taxonomy.paths):
+    if paths is None or not _are_current(paths, shard_set=first, taxonomy=taxonomy):
         # For everything but this, stage two works without the towers.
         from prodemb.paths import encode_paths
 
@@ -306,6 +306,18 @@ def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Wat
             paths = encode_paths(taxonomy, checkpoint=checkpoint, device=pipeline.embed.device)
         paths.write(first.folder)
     return ZeroShot.of(paths, schema=first.schema)
+
+
+def _are_current(paths: PathVectors | None, *, shard_set: ShardSet, taxonomy: Taxonomy) -> bool:
+    """Whether these are the vectors of this taxonomy, made by the model of the shards."""
+    same_model = paths is not None and paths.fingerprint == shard_set.schema.fingerprint
+    return same_model and paths is not None and paths.are_of(taxonomy.paths)
+
+
+def joint_scoring(brand: Pipeline, *, category: Pipeline) -> Pipeline:
+    """The brand pipeline with what the category pipeline says of scoring categories."""
+    of_categories = category.score.model_dump(mode="json", include={"tau", "category_precision"})
+    return brand.replaced({"score": of_categories}, source="[score] of the category pipeline")
 
 
 def score_shards(

@@ -14,7 +14,7 @@ from prodemb.brands.junk import UNBRANDED, find_junk
 from prodemb.brands.normalise import normalise_brand
 from prodemb.catalog.taxonomy import Found, Taxonomy
 from prodemb.config import Config
-from prodemb.errors import HeadError, TaxonomyError
+from prodemb.errors import FewLabelsError, TaxonomyError
 from prodemb.features import supplied_column
 from prodemb.metrics import NO_ANSWER, Indices
 from prodemb.shards.reader import ShardSet
@@ -105,7 +105,7 @@ class Labels:
                 without such a node are left out. For categories.
 
         Raises:
-            HeadError: fewer than two classes remain.
+            FewLabelsError: fewer than two classes remain.
         """
         if rolled_up:
             return self._rolled_up(parts, at_least=at_least).with_examples(parts, at_least=at_least)
@@ -114,7 +114,7 @@ class Labels:
         examples = self._examples(parts, num_classes=num_classes)
         kept = np.flatnonzero(examples >= at_least)
         if len(kept) < 2:
-            raise HeadError(
+            raise FewLabelsError(
                 f"{self.target} head: found {len(kept)} classes with {at_least} or more training products, wanted 2 or "
                 f"more ({self.num_labelled:,} of {len(self.index):,} products have a label, in "
                 f"{np.count_nonzero(carried):,} classes); it takes {_WANTED[self.target]}"
@@ -151,8 +151,8 @@ class Labels:
 
 
 _WANTED: dict[Target, str] = {
-    "category": "a google_category_id column, or a smaller [train] min_examples",
-    "brand": "a brand or brand_label column, or a smaller [train] min_examples",
+    "category": "more products with a google_category_id, or a smaller [train] min_examples",
+    "brand": "more products with a brand or brand_label, or a smaller [train] min_examples",
 }
 
 

@@ -110,7 +110,8 @@ def own_pipeline(target: Target) -> Pipeline:
 def _close_files(path: Path) -> str:
     """A hint at files that stand nearby."""
     folder = path.parent if path.parent.is_dir() else PIPELINES
-    names = sorted(str(p) for p in folder.glob("*.toml")) if folder.is_dir() else []
+    found = folder.glob("*.toml") if folder.is_dir() else ()
+    names = sorted(str(p) for p in found if p.name != "pyproject.toml")
     if not names:
         return "; `prodemb init CATALOG` writes one for your own catalog"
     close = difflib.get_close_matches(str(path), names, n=1, cutoff=0.4)

@@ -58,15 +58,15 @@ class CategoryAnswers:
         self._head = CategoryHead.of(head)
         self._top = top
         self._tau = tau
-        self._threshold = threshold
+        self.threshold = threshold
 
     def columns(self, products: ProductSet) -> dict[str, pa.Array]:
         """The category columns of n products; null for those without a vector that the head reads."""
         said = self._head.answer(products.vectors, present=products.present, k=self._top, tau=self._tau)
-        if self._threshold is None:
+        if self.threshold is None:
             nodes, confidences = said.top[:, 0], said.probabilities[:, 0]
         else:
-            nodes, confidences = said.backed_off(self._threshold)
+            nodes, confidences = said.backed_off(self.threshold)
         known = np.asarray(products.present.any(axis=1))
         columns = category_columns(self._head.nodes, said=said, nodes=nodes, confidences=confidences, known=known)
         self.num_unanswered += columns["category_id"].null_count

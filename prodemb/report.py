@@ -31,7 +31,8 @@ def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
     if not report.num_new:
         lines[0] += "; all done before"
     else:
-        lines[0] += f"; {report.num_new:,} embedded now, {report.num_new / report.seconds:,.0f} products/s"
+        what = "embedded now" if manifest.changes is None else "in shards made now"
+        lines[0] += f"; {report.num_new:,} {what}, {report.num_new / report.seconds:,.0f} products/s"
         spent = report.spent
         workers = "" if report.num_workers == 1 else f", {report.num_workers} workers"
         lines.append(
@@ -41,7 +42,8 @@ def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
             f"decoding {spent.decoding:.1f} s, hashing words {spent.hashing:.1f} s, "
             f"reading {spent.reading:.1f} s, writing {spent.writing:.1f} s"
         )
-        lines.append(f"bottleneck: {report.bottleneck}")
+        if report.bottleneck is not None:
+            lines.append(f"bottleneck: {report.bottleneck}")
     return [*lines, *change_lines(manifest) * bool(report.num_new), audit_line(manifest), *absence_lines(manifest)]
 
 
@@ -179,7 +181,11 @@ def score_lines(report: ScoreReport) -> list[str]:
     if report.changes is not None:
         found = ", ".join(f"{count:,} {what}" for what, count in report.changes.items())
         lines.append(f"against the earlier predictions: {found}; only what is other was written")
-    lines += [f"no {target} head, so the {target} columns are null" for target in report.absent]
+    lines += [
+        f"no {target} head was given or found, so the {target} columns are null: name it with --head, or train it with "
+        f"`prodemb train-{target}`"
+        for target in report.absent
+    ]
     lines += [
         f"{count:,} products have no {target}: no vector that its head reads, or no node that is sure enough"
         if target == "category"
@@ -189,8 +195,11 @@ def score_lines(report: ScoreReport) -> list[str]:
     ]
     if report.zero_shot:
         lines.append("categories are zero-shot: no training, the taxonomy's nearest names; their confidence is a guess")
-    if report.backed_off:
-        lines.append(f"{report.backed_off:,} products have a node above their most probable category")
+    if report.threshold is not None:
+        lines.append(
+            f"[score] category_precision: nodes of a probability of {report.threshold:g} and more are answered, as the "
+            f"validation products have it; {report.backed_off:,} products have one above their most probable category"
+        )
     return lines
 
 
@@ -209,7 +218,9 @@ def shard_set_table(shard_set: ShardSet) -> Table:
         "features": ", ".join(schema.features),
         "left out": ", ".join(f"{count:,} rows: {reason}" for reason, count in manifest.left_out.items()) or "no row",
         "size": f"{_size(num_bytes)}, {per_product:,.0f} bytes a product",
-        "state": "complete" if manifest.complete else "unfinished: run `prodemb embed` again",
+        "state": "complete (`prodemb verify` checks its bytes)"
+        if manifest.complete
+        else "unfinished: run `prodemb embed` again",
     }
     for name, value in rows.items():
         table.add_row(name, value)

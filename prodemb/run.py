@@ -9,7 +9,7 @@ from rich.table import Table
 
 from prodemb import job
 from prodemb.category.tables import category_lines, category_tables
-from prodemb.errors import ConfigError
+from prodemb.errors import ConfigError, FewLabelsError
 from prodemb.job import TrainReport, Watch
 from prodemb.pipeline import Pipeline
 from prodemb.report import (
@@ -84,7 +84,7 @@ def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iter
         [open_shard_set(folder) for folder in sorted(folders)],
         out=out,
         heads=[report.folder for report in heads],
-        pipeline=pipelines[0],
+        pipeline=_scoring(pipelines),
         watch=watch,
         zero_shot=zero_shot,
     )
@@ -96,12 +96,22 @@ def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iter
     yield first_rows(pl.read_parquet(out, n_rows=NUM_SHOWN).to_dicts())
 
 
+def _scoring(pipelines: Sequence[Pipeline]) -> Pipeline:
+    """The pipeline that says how all are scored."""
+    category = next((pipeline for pipeline in pipelines if pipeline.target == "category"), pipelines[0])
+    return job.joint_scoring(pipelines[0], category=category)
+
+
 def _brand(
     pipeline: Pipeline, *, watch: Watch, heads: list[TrainReport], tables: list[Table], steps: _Steps
 ) -> Iterator[Shown]:
     yield "\n== train the brand head"
     shards = job.head_shards(pipeline)
-    report = job.train(pipeline, shards=shards, folder=pipeline.head_folder, watch=watch)
+    try:
+        report = job.train(pipeline, shards=shards, folder=pipeline.head_folder, watch=watch)
+    except FewLabelsError as error:
+        yield f"no {error}"
+        return
     if report.aliases is not None:
         yield from alias_lines(report.aliases, path=Path(pipeline.brands.aliases))
     yield from head_lines(report)
@@ -123,7 +133,11 @@ def _category(
     folder = pipeline.frozen_head_folder if finetuned else pipeline.head_folder
     job.open_zero_shot([open_shard_set(base)], pipeline=pipeline, watch=watch)
     yield f"\n== train the category head on {base}"
-    report = job.train(pipeline, shards=base, folder=folder, watch=watch)
+    try:
+        report = job.train(pipeline, shards=base, folder=folder, watch=watch)
+    except FewLabelsError as error:
+        yield f"no {error}; the taxonomy's nearest names answer"
+        return
     yield from head_lines(report)
     steps.done("train the category head, CLIP frozen", str(folder))
     before = None

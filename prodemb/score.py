@@ -80,6 +80,8 @@ class ScoreReport:
     """Whether the categories come from no training, but from the likeness of products to the taxonomy's names."""
     backed_off: int
     """Products whose category is a node above the most probable one."""
+    threshold: float | None = None
+    """The least probability of a node that is answered, where `category_precision` asks for one."""
     changes: dict[str, int] | None = None
     """Against earlier predictions, if any: how many products are added, changed, removed and unchanged."""
     was_done: bool
@@ -161,6 +163,7 @@ def score(
         seconds=time.perf_counter() - start,
         unanswered={target: part.num_unanswered for target, part in answers.items()},
         backed_off=sum(part.num_backed_off for part in answers.values() if not isinstance(part, BrandAnswers)),
+        threshold=next((part.threshold for part in answers.values() if isinstance(part, CategoryAnswers)), None),
         changes=None if earlier is None else earlier.counts,
         was_done=False,
     )

@@ -119,7 +119,7 @@ def test_a_wrong_taxonomy_is_an_error_that_says_what_to_set(tmp_path: Path) -> N
 
 def test_a_catalog_without_categories_is_an_error(tmp_path: Path) -> None:
     labels = categories(tmp_path, [None, None, None])
-    with pytest.raises(HeadError, match=r"0 of 3 products have a label.*google_category_id column"):
+    with pytest.raises(HeadError, match=r"0 of 3 products have a label.*with a google_category_id"):
         labels.with_examples(np.zeros(3, "u1"), at_least=2)
 
 

@@ -44,7 +44,7 @@ def compare_categories(
     asked = CategoryHead.of(head)
     entries = _back_off(data, asked=asked, tau=tau, train=train)
     if not len(data.judged):
-        return entries
+        return entries | {"tau": tau}
     products, rows = judged_products(data, config=train)
     truth = data.all_labels.index[rows]
     nodes = _nodes(data.all_labels, zero_shot=zero_shot)

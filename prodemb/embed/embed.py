@@ -2,10 +2,12 @@
 
 A set that is whole is not touched while a changed catalog is embedded: changed shards go to files of other names beside
 it, `update.json` lists those that are done, and when all are, `manifest.json` is replaced. That is the moment of the
-change: whoever opens the set has either the old or the new one, and a killed run loses neither.
+change: whoever opens the set has either the old or the new one, and a killed run loses neither. Who still reads the old
+one then has to open it again, for its files go.
 """
 
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from prodemb.embed.budget import PictureCounts, check_budget
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.plan import Plan, indexed, make_plan
 from prodemb.embed.processes import make_shards_in_processes
-from prodemb.embed.reuse import PicturesAgain
+from prodemb.embed.reuse import INDEX_FOLDER, PicturesAgain
 from prodemb.embed.worker import Job, Listener, Spent, make_shards
 from prodemb.errors import CatalogError
 from prodemb.files import writing_to
@@ -31,6 +33,8 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 """Called with the products done and the products in all."""
 
+LEAST_BUSY = 0.2
+"""Part of a run's time that the part which bounds it works at least."""
 LARGE_ON_CPU = 50_000
 """Products from which a run on the CPU is warned about."""
 
@@ -49,8 +53,8 @@ class EmbedReport:
     device: str
 
     @property
-    def bottleneck(self) -> str:
-        """The part whose threads were the busiest."""
+    def bottleneck(self) -> str | None:
+        """The part whose threads were the busiest; None where even they were idle most of the time."""
         spent = self.spent
         busy = {
             "decoding": spent.decoding / max(1, spent.num_decode_threads),
@@ -61,7 +65,8 @@ class EmbedReport:
                 (spent.text_tower + spent.image_tower) / max(1, spent.num_tower_threads)
             ),
         }
-        return max(busy, key=lambda part: busy[part])
+        busiest = max(busy, key=lambda part: busy[part])
+        return busiest if busy[busiest] >= LEAST_BUSY * self.seconds else None
 
 
 def embed(
@@ -106,8 +111,8 @@ def embed(
         run = _Run(config, catalog=catalog, images=images, num_products=num_products, plan=plan, progress=progress)
         num_missing = run.num_shards - len(plan.done)
         num_workers = min(config.workers or num_devices(config.device), num_missing)
-        if plan.old is not None and not num_missing:
-            run.started(plan.old.shard_schema)
+        if plan.schema is not None and not num_missing:
+            run.started(plan.schema)
             spent = Spent()
         else:
             _warn_if_slow(config, checkpoint=checkpoint, num_products=num_products)
@@ -124,6 +129,7 @@ def embed(
             )
             with indexed(plan, catalog=catalog, folder=folder, anew=replace):
                 spent = _make(job, plan=plan, listener=run)
+        shutil.rmtree(folder / INDEX_FOLDER, ignore_errors=True)  # of a run that was killed behind its last shard
         return EmbedReport(
             manifest=run.finish(),
             num_new=run.num_new,

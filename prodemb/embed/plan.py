@@ -25,6 +25,7 @@ from prodemb.shards.format import (
     UPDATE_NAME,
     Manifest,
     ShardRecord,
+    ShardSchema,
     encoder,
     has_manifest,
     read_manifest,
@@ -46,6 +47,8 @@ class Plan:
 
     old: Manifest | None = None
     """The set in place."""
+    schema: ShardSchema | None = None
+    """Of the shards that are done: the set's own, or that of an update under way."""
     done: dict[int, ShardRecord]
     """Shards that need not be made, by their place."""
     journal: str = MANIFEST_NAME
@@ -98,7 +101,7 @@ def make_plan(
     }
     kept = {place: whole[place] for place in fitting if place in whole and not _fetches(whole[place], again=again)}
     if not old.complete and kept.keys() == whole.keys():
-        return Plan(old=old, done=kept)
+        return Plan(old=old, schema=old.shard_schema, done=kept)
     features = tuple(f for f in config.features if _is_reusable(old, f, config=config, checkpoint=checkpoint))
     reusing = tuple(place not in fitting or place in whole for place in range(len(hashes)))
     is_repair = len(hashes) == len(recorded) and not any(reusing[p] for p in range(len(hashes)) if p not in kept)
@@ -110,13 +113,18 @@ def make_plan(
     )
     plan = Plan(
         old=old,
+        schema=old.shard_schema,
         done=kept,
         journal=UPDATE_NAME,
         taken=frozenset(record.name for record in whole.values()),
         reuse=reuse if whole and features and not is_repair else None,
         reusing=reusing,
     )
-    return replace(plan, done=_journalled(plan, config=config, checkpoint=checkpoint, hashes=hashes) | kept)
+    journal = _journal(plan, config=config, checkpoint=checkpoint)
+    if journal is None:
+        return plan
+    made = _journalled(journal, plan=plan, folder=folder, hashes=hashes)
+    return replace(plan, done=made | kept, schema=journal.shard_schema)
 
 
 @contextmanager
@@ -189,18 +197,19 @@ def _fetches(record: ShardRecord, *, again: PicturesAgain) -> bool:
     return again == "absent" and any(reason != NO_VALUE for reason in record.absences.get("image", {}))
 
 
-def _journalled(
-    plan: Plan, *, config: EmbedConfig, checkpoint: Checkpoint, hashes: list[str]
-) -> dict[int, ShardRecord]:
-    """The shards that an interrupted update of the same set has made, as far as the catalog still wants them."""
-    folder = Path(config.out)
+def _journal(plan: Plan, *, config: EmbedConfig, checkpoint: Checkpoint) -> Manifest | None:
+    """The journal of an interrupted update of the same set to what this run makes; None where there is none."""
     assert plan.old is not None
     try:
-        journal = read_manifest(folder, name=UPDATE_NAME)
+        journal = read_manifest(Path(config.out), name=UPDATE_NAME)
     except ShardError:
-        return {}
-    if journal.updates != plan.old.checksum() or not _is_same(journal, config=config, checkpoint=checkpoint):
-        return {}
+        return None
+    of_this_set = journal.updates == plan.old.checksum()
+    return journal if of_this_set and _is_same(journal, config=config, checkpoint=checkpoint) else None
+
+
+def _journalled(journal: Manifest, *, plan: Plan, folder: Path, hashes: list[str]) -> dict[int, ShardRecord]:
+    """The shards that an interrupted update has made, as far as the catalog still wants them."""
     made = tuple(record for record in journal.shards if record.name not in plan.taken)
     damaged = damaged_shards(folder, manifest=journal.model_copy(update={"shards": made}))
     places = {shard_place(record.name): record for record in made if record.name not in damaged}

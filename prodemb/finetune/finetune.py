@@ -1,5 +1,6 @@
 """The contrastive job of the category path: a checkpoint and a catalog with categories in, a better checkpoint out."""
 
+import hashlib
 import logging
 import shutil
 import time
@@ -16,6 +17,7 @@ from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.config import Config
 from prodemb.device import DeviceName, num_devices
+from prodemb.errors import ModelError
 from prodemb.files import read_json, writing_to
 from prodemb.finetune.batches import path_texts
 from prodemb.finetune.config import FinetuneConfig
@@ -51,7 +53,7 @@ logger = logging.getLogger(__name__)
 
 _NOT_IN_KEY = {"out", "shards", "memory_gb", "save_every", "chunk_size", "processes", "tensorboard"}
 """Settings that do not decide what the weights become."""
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 """Raise it when the same settings would come to train something else."""
 
 
@@ -77,7 +79,7 @@ class FinetuneReport(Config):
     interpolation: float
     """The share of the new weights in the mix that was kept."""
     before: Validation | None
-    """The original on validation products; None where none is labelled."""
+    """The original on validation products, at the new picture size; None where none is labelled."""
     after: Validation | None
     curve: Curve
     seconds: float
@@ -280,6 +282,7 @@ def _key(config: FinetuneConfig, *, products: Products, checkpoint: Checkpoint) 
             "fingerprint": checkpoint.fingerprint,
             "rows": products.rows_hash,
             "classes": [label.path for label in products.classes],
+            "labels": hashlib.blake2b(products.index.tobytes(), digest_size=16).hexdigest(),
             "config": config.model_dump(mode="json", exclude=_NOT_IN_KEY),
         }
     )
@@ -289,7 +292,7 @@ def _finished(out: Path, *, key: str) -> FinetuneReport | None:
     """The report of the folder at `out`, where this very run has finished it and nobody has changed it since."""
     try:
         report = FinetuneReport.model_validate(read_json(out / REPORT))
-    except (FileNotFoundError, ValueError):
+        intact = report.key == key and find_checkpoint(str(out.absolute())).fingerprint == report.fingerprint
+    except (FileNotFoundError, ValueError, ModelError):
         return None
-    intact = report.key == key and find_checkpoint(str(out.absolute())).fingerprint == report.fingerprint
     return report if intact else None

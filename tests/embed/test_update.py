@@ -155,6 +155,27 @@ def test_another_shard_size_or_one_feature_more_takes_what_is_there(
     assert np.array_equal(open_shard_set(out).present("image"), open_shard_set(tmp_path / "fresh").present("image"))
 
 
+def test_an_update_killed_before_its_switch_ends_with_its_own_schema(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, out = make_catalog(40), tmp_path / "shards"
+    run(catalog, out, tiny_clip, features=["title"])
+
+    def killed(_run: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("prodemb.embed.embed._Run.finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(catalog, out, tiny_clip, features=["title", "brand"])
+    assert open_shard_set(out).schema.features == ("title",)
+    report = run(catalog, out, tiny_clip, features=["title", "brand"])
+    assert report.num_new == 0
+    assert open_shard_set(out).schema.features == ("title", "brand")
+    assert open_shard_set(out).vectors("brand").any()
+    assert not list(out.glob(".reuse*"))
+
+
 def test_another_model_takes_the_lexical_vectors_alone(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:
