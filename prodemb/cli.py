@@ -135,18 +135,23 @@ def embed(
         bool,
         typer.Option("--refresh", help="Fetch every picture again, also where its address has not changed."),
     ] = False,
+    fine_tuned: Annotated[
+        bool,
+        typer.Option("--fine-tuned", help="With the fine-tuned checkpoint of the category pipeline, into its own set."),
+    ] = False,
 ) -> None:
     """Stage one: bring shards of CLIP vectors to the state of a catalog; only what is new is encoded."""
-    from prodemb.job import embed_catalog
+    from prodemb.job import embed_catalog, with_checkpoint
     from prodemb.report import embed_lines
 
-    chosen = _pipeline(None, path=pipeline, catalog=catalog)
+    chosen = _pipeline("category" if fine_tuned else None, path=pipeline, catalog=catalog)
     settings = {"out": out, "model": model, "revision": revision, "device": device}
     chosen = chosen.replaced({"embed": settings}, source="command line")
     _make_sample(chosen)
+    config = with_checkpoint(chosen) if fine_tuned else chosen.embed
     again: Literal["none", "absent", "all"] = "all" if refresh else "absent" if retry_absent else "none"
-    report = embed_catalog(chosen, watch=_watch, again=again)
-    for line in embed_lines(report, folder=Path(chosen.embed.out)):
+    report = embed_catalog(chosen, config=config, watch=_watch, again=again)
+    for line in embed_lines(report, folder=Path(config.out)):
         _say(line)
 
 

@@ -1,5 +1,6 @@
 """Scoring: shards in, one Parquet file of categories and brands out, shard by shard."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import ShardSet
 from prodemb.since import Earlier, changes_schema
 from prodemb.tree.threshold import choose_threshold
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with the products scored so far and all there are."""
@@ -263,11 +266,19 @@ def _match(heads: Sequence[Answerer], *, shard_sets: Sequence[ShardSet]) -> Mapp
 
 
 def _check_numbers(sources: Sequence[ShardSet]) -> None:
-    """Raise ShardError where the shard sets cannot hold the same products."""
+    """Raise ShardError where the shard sets cannot hold the same products; warn where one of them is older."""
     first = sources[0]
     for other in sources[1:]:
         if other.num_products != first.num_products:
             raise ShardError(
                 f"{other.folder}: holds {other.num_products:,} products, {first.folder} {first.num_products:,}; "
                 "wanted shards of one catalog: embed it again into both"
+            )
+        made_from = [[record.rows_hash for record in source.manifest.shards] for source in (first, other)]
+        if first.manifest.shard_size == other.manifest.shard_size and made_from[0] != made_from[1]:
+            logger.warning(
+                "%s and %s were made from other rows of the catalog, so one is older: embed again, with "
+                "--fine-tuned for the set of a fine-tuned checkpoint",
+                first.folder,
+                other.folder,
             )
