@@ -2,7 +2,7 @@
 
     python tests/bench/finetune_ablation.py                                     the generated sample
     python tests/bench/finetune_ablation.py --catalog mine.parquet --taxonomy taxonomy-with-ids.en-US.txt --limit 4000
-    python tests/bench/finetune_ablation.py --losses soft plain --trained all lora --epochs 2 --json
+    python tests/bench/finetune_ablation.py --losses soft plain --trained all LoRA --epochs 2 --json
 
 Each row fine-tunes the same checkpoint anew, embeds the catalog with what came out, and asks the test products, which
 neither has seen: a linear probe (scikit-learn's logistic regression on standardised vectors) of the title's vector, of
