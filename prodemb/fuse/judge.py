@@ -19,7 +19,7 @@ from prodemb.fuse.fuse import FusedAnswers, Fuser
 from prodemb.fuse.logit import Floats
 from prodemb.fuse.names import NO_NAME, Ids
 from prodemb.heads import TrainedHead
-from prodemb.metrics import Condition, Indices, calibration_error, evaluate
+from prodemb.metrics import Condition, Indices, by_examples, calibration_error, evaluate
 from prodemb.product_set import ProductSet
 from prodemb.split import TEST
 from prodemb.train import Labelled, TrainConfig
@@ -122,12 +122,11 @@ class _Told:
 def _kinds(
     data: Labelled, products: ProductSet, *, names: pl.Series, truth: Ids, num_classes: int
 ) -> Mapping[str, Mapping[str, npt.NDArray[np.bool_]]]:
-    """Products by what is supplied, and by how many training products carry their brand (Liu et al., CVPR 2019)."""
+    """Products by what is supplied, and by how many training products carry their brand."""
     brands = products.supplied[supplied_column("brand")]
     alike = np.array([_likeness(text or "", name=name) for text, name in zip(brands, names, strict=True)])
     labels = data.labels.index[data.rows[data.train]]
     examples = np.append(np.bincount(labels, minlength=num_classes), 0)
-    count = examples[np.minimum(truth, num_classes)]
     absent = (brands.is_null() | (brands.str.strip_chars() == "")).to_numpy()
     return {
         "supplied": {
@@ -136,12 +135,7 @@ def _kinds(
             "another name": ~absent & (alike < _NOISY),
             "nothing": absent,
         },
-        "examples": {
-            "over 100": count > 100,
-            "20 to 100": (count >= 20) & (count <= 100),
-            "under 20": (count > 0) & (count < 20),
-            "none": count == 0,
-        },
+        "examples": by_examples(np.minimum(truth, num_classes), examples=examples),
     }
 
 
