@@ -15,7 +15,7 @@ from prodemb.errors import CatalogError, ProdembError
 from prodemb.screen import printable
 
 if TYPE_CHECKING:
-    from prodemb.job import TrainReport
+    from prodemb.job.train import TrainReport
     from prodemb.pipeline import Pipeline
 
 app = typer.Typer(
@@ -141,7 +141,7 @@ def embed(
     ] = False,
 ) -> None:
     """Stage one: bring shards of CLIP vectors to the state of a catalog; only what is new is encoded."""
-    from prodemb.job import embed_catalog, with_checkpoint
+    from prodemb.job.embed import embed_catalog, with_checkpoint
     from prodemb.report import embed_lines
 
     chosen = _pipeline("category" if fine_tuned else None, path=pipeline, catalog=catalog)
@@ -171,7 +171,7 @@ def brands(
 ) -> None:
     """Decide the canonical brand of every supplied brand string; a person can edit the file."""
     from prodemb.catalog.reader import open_catalog
-    from prodemb.job import update_aliases
+    from prodemb.job.brands import update_aliases
     from prodemb.report import alias_lines
     from prodemb.shards.reader import open_shard_set
 
@@ -231,20 +231,21 @@ def finetune_category(
     Several GPUs are used without being asked, one process each (`processes` in the pipeline's finetune table sets
     another number). For several machines start it as `accelerate launch -m prodemb.cli finetune-category`.
     """
-    from prodemb import job
     from prodemb.finetune.processes import is_first_process
+    from prodemb.job.embed import regenerate_shards
+    from prodemb.job.finetune import finetune_category as finetune_clip
     from prodemb.report import embed_lines, finetune_lines
 
     chosen = _pipeline("category", path=pipeline, catalog=catalog)
     settings = {"embed": {"model": model, "device": device}, "train": {"taxonomy": taxonomy}}
     chosen = chosen.replaced(settings, source="command line")
     _make_sample(chosen)
-    tuned = job.finetune_category(chosen, watch=_watch)
+    tuned = finetune_clip(chosen, watch=_watch)
     if not is_first_process():
         return
     for line in finetune_lines(tuned, folder=Path(chosen.finetune.out)):
         _say(line)
-    embedded = job.regenerate_shards(chosen, watch=_watch)
+    embedded = regenerate_shards(chosen, watch=_watch)
     for line in embed_lines(embedded, folder=Path(chosen.finetune.shards)):
         _say(line)
     _train(chosen, shards=Path(chosen.finetune.shards), out=None, device=device)
@@ -276,7 +277,8 @@ def score(
     device: DeviceOption = None,
 ) -> None:
     """Write one category and one brand, with confidences, for every product of the shards."""
-    from prodemb.job import joint_scoring, open_zero_shot, own_heads, score_shards, trained_heads
+    from prodemb.job.score import joint_scoring, own_heads, score_shards, trained_heads
+    from prodemb.job.zero_shot import open_zero_shot
     from prodemb.pipeline import own_pipeline
     from prodemb.report import score_lines
     from prodemb.shards.reader import find_shard_sets
@@ -333,16 +335,16 @@ def taxonomy(
 
 
 def _train(pipeline: "Pipeline", *, shards: Path | None, out: str | None, device: Device | None) -> None:
-    from prodemb import job
+    from prodemb.job.train import head_shards, train
 
     chosen = pipeline.replaced({"train": {"out": out}, "embed": {"device": device}}, source="command line")
-    report = job.train(chosen, shards=shards or job.head_shards(chosen), folder=chosen.head_folder, watch=_watch)
+    report = train(chosen, shards=shards or head_shards(chosen), folder=chosen.head_folder, watch=_watch)
     _show_head(report, pipeline=chosen)
 
 
 def _show_head(report: "TrainReport", *, pipeline: "Pipeline") -> None:
     from prodemb.category.tables import category_lines, category_tables
-    from prodemb.job import frozen_card
+    from prodemb.job.score import frozen_card
     from prodemb.report import alias_lines, brand_tables, head_lines, head_table
 
     if report.aliases is not None:
@@ -378,7 +380,7 @@ def _pipeline(
 
 
 def _make_sample(pipeline: "Pipeline") -> None:
-    from prodemb.job import SAMPLE_PRODUCTS, ensure_sample
+    from prodemb.job.sample import SAMPLE_PRODUCTS, ensure_sample
 
     started = time.perf_counter()
     if ensure_sample(pipeline):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prodemb.embed.embed import EmbedReport
     from prodemb.finetune.finetune import FinetuneReport
     from prodemb.heads import HeadCard
-    from prodemb.job import TrainReport
+    from prodemb.job.train import TrainReport
     from prodemb.score import ScoreReport
     from prodemb.shards.format import Manifest
     from prodemb.shards.reader import ShardSet

@@ -7,10 +7,15 @@ from pathlib import Path
 import polars as pl
 from rich.table import Table
 
-from prodemb import job
 from prodemb.category.tables import category_lines, category_tables
 from prodemb.errors import ConfigError, FewLabelsError
-from prodemb.job import TrainReport, Watch
+from prodemb.job.embed import embed_catalog, regenerate_shards
+from prodemb.job.finetune import finetune_category
+from prodemb.job.sample import ensure_sample
+from prodemb.job.score import joint_scoring, score_shards
+from prodemb.job.train import TrainReport, head_shards, train
+from prodemb.job.watch import Watch
+from prodemb.job.zero_shot import has_category_labels, open_zero_shot
 from prodemb.pipeline import Pipeline
 from prodemb.report import (
     alias_lines,
@@ -60,11 +65,11 @@ def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iter
     tables: list[Table] = []
     embedded: set[str] = set()
     for pipeline in pipelines:
-        if job.ensure_sample(pipeline):
+        if ensure_sample(pipeline):
             steps.done("generate the sample catalog", pipeline.catalog.path)
         if pipeline.embed.out not in embedded:
             yield f"\n== embed: {pipeline.catalog.path} through {pipeline.embed.model}"
-            yield from embed_lines(job.embed_catalog(pipeline, watch=watch), folder=Path(pipeline.embed.out))
+            yield from embed_lines(embed_catalog(pipeline, watch=watch), folder=Path(pipeline.embed.out))
             embedded.add(pipeline.embed.out)
             steps.done("embed", pipeline.embed.out)
         if pipeline.target == "brand":
@@ -78,9 +83,9 @@ def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iter
     for pipeline in pipelines:
         if pipeline.target == "category" and "category" not in {report.head.card.target for report in heads}:
             base = Path(pipeline.embed.out)
-            zero_shot = job.open_zero_shot([open_shard_set(base)], pipeline=pipeline, watch=watch)
+            zero_shot = open_zero_shot([open_shard_set(base)], pipeline=pipeline, watch=watch)
             folders.add(base)
-    scored = job.score_shards(
+    scored = score_shards(
         [open_shard_set(folder) for folder in sorted(folders)],
         out=out,
         heads=[report.folder for report in heads],
@@ -99,16 +104,16 @@ def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iter
 def _scoring(pipelines: Sequence[Pipeline]) -> Pipeline:
     """The pipeline that says how all are scored."""
     category = next((pipeline for pipeline in pipelines if pipeline.target == "category"), pipelines[0])
-    return job.joint_scoring(pipelines[0], category=category)
+    return joint_scoring(pipelines[0], category=category)
 
 
 def _brand(
     pipeline: Pipeline, *, watch: Watch, heads: list[TrainReport], tables: list[Table], steps: _Steps
 ) -> Iterator[Shown]:
     yield "\n== train the brand head"
-    shards = job.head_shards(pipeline)
+    shards = head_shards(pipeline)
     try:
-        report = job.train(pipeline, shards=shards, folder=pipeline.head_folder, watch=watch)
+        report = train(pipeline, shards=shards, folder=pipeline.head_folder, watch=watch)
     except FewLabelsError as error:
         yield f"no {error}"
         return
@@ -124,17 +129,17 @@ def _category(
     pipeline: Pipeline, *, finetuned: bool, watch: Watch, heads: list[TrainReport], tables: list[Table], steps: _Steps
 ) -> Iterator[Shown]:
     base = Path(pipeline.embed.out)
-    if not job.has_category_labels(base):
+    if not has_category_labels(base):
         yield (
             f"\n== {pipeline.catalog.path}: no product has a google_category_id, so there is no category to learn and "
             "the taxonomy's nearest names answer: label some products with Google's ids or paths"
         )
         return
     folder = pipeline.frozen_head_folder if finetuned else pipeline.head_folder
-    job.open_zero_shot([open_shard_set(base)], pipeline=pipeline, watch=watch)
+    open_zero_shot([open_shard_set(base)], pipeline=pipeline, watch=watch)
     yield f"\n== train the category head on {base}"
     try:
-        report = job.train(pipeline, shards=base, folder=folder, watch=watch)
+        report = train(pipeline, shards=base, folder=folder, watch=watch)
     except FewLabelsError as error:
         yield f"no {error}; the taxonomy's nearest names answer"
         return
@@ -143,15 +148,15 @@ def _category(
     before = None
     if finetuned:
         yield "\n== fine-tune CLIP for the categories, and regenerate the shards"
-        tuned = job.finetune_category(pipeline, watch=watch)
+        tuned = finetune_category(pipeline, watch=watch)
         yield from finetune_lines(tuned, folder=Path(pipeline.finetune.out))
         steps.done("fine-tune CLIP", pipeline.finetune.out)
-        embedded = job.regenerate_shards(pipeline, watch=watch)
+        embedded = regenerate_shards(pipeline, watch=watch)
         yield from embed_lines(embedded, folder=Path(pipeline.finetune.shards))
         steps.done("regenerate the shards", pipeline.finetune.shards)
-        job.open_zero_shot([open_shard_set(Path(pipeline.finetune.shards))], pipeline=pipeline, watch=watch)
+        open_zero_shot([open_shard_set(Path(pipeline.finetune.shards))], pipeline=pipeline, watch=watch)
         before = report.head.card
-        report = job.train(pipeline, shards=Path(pipeline.finetune.shards), folder=pipeline.head_folder, watch=watch)
+        report = train(pipeline, shards=Path(pipeline.finetune.shards), folder=pipeline.head_folder, watch=watch)
         yield from head_lines(report)
         steps.done("train the category head, CLIP fine-tuned", str(pipeline.head_folder))
     heads.append(report)

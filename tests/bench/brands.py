@@ -36,7 +36,7 @@ from prodemb.brands.canonicalise import canonicalise
 from prodemb.brands.config import BrandsConfig
 from prodemb.brands.counts import count_supplied
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.job import update_aliases
+from prodemb.job.brands import update_aliases
 
 SIZES = (100_000, 1_000_000)
 THREADS = 2

@@ -32,7 +32,8 @@ from sklearn.preprocessing import StandardScaler
 from prodemb.catalog.taxonomy import read_taxonomy, sample_taxonomy
 from prodemb.device import choose_device
 from prodemb.features import FEATURES
-from prodemb.job import embed_catalog, finetune_category, regenerate_shards
+from prodemb.job.embed import embed_catalog, regenerate_shards
+from prodemb.job.finetune import finetune_category
 from prodemb.labels import category_labels
 from prodemb.pipeline import Pipeline
 from prodemb.sample.catalog import write_sample

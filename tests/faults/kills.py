@@ -35,7 +35,8 @@ from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.finetune import finetune
-from prodemb.job import score_shards, train
+from prodemb.job.score import score_shards
+from prodemb.job.train import train
 from prodemb.pipeline import Pipeline
 from prodemb.sample.catalog import write_sample
 from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, read_manifest
@@ -47,7 +48,8 @@ WorkName = Literal["embed", "update", "finetune", "score"]
 
 _MODELS = "transformers.models"
 _PRELOADED = (
-    "prodemb.job",
+    "prodemb.job.score",
+    "prodemb.job.train",
     f"{_MODELS}.clip.modeling_clip",
     *(f"{_MODELS}.auto.{part}_auto" for part in ("modeling", "processing", "tokenization", "image_processing")),
     "accelerate",

@@ -1,4 +1,4 @@
-"""The steps of the job on their own."""
+"""Bringing the alias file up to date."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from prodemb.brands.config import BrandsConfig
-from prodemb.job import update_aliases
+from prodemb.job.brands import update_aliases
 
 Told = dict[str, list[tuple[int, int | None]]]
 

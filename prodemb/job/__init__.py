@@ -1,0 +1,1 @@
+"""The steps of the main job, each of which skips what an earlier run has finished."""

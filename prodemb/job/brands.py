@@ -1,0 +1,60 @@
+"""The alias file of a pipeline, brought up to date with its catalog."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from prodemb.brands.alias_file import read_aliases, write_aliases
+from prodemb.brands.aliases import AliasTable
+from prodemb.brands.canonicalise import canonicalise
+from prodemb.brands.config import BrandsConfig
+from prodemb.brands.counts import count_supplied
+from prodemb.features import TEXT_FEATURES, supplied_column
+from prodemb.job.watch import Advance, Watch
+from prodemb.shards.reader import ShardSet
+
+
+def update_aliases(
+    config: BrandsConfig,
+    *,
+    batches: Iterator[pa.Table],
+    watch: Watch,
+    num_products: int | None = None,
+    shards: ShardSet | None = None,
+) -> AliasTable:
+    """Bring the alias file at `config.aliases` up to date with a catalog's supplied brands.
+
+    What the file says already stays, edited or not; only new strings are decided.
+
+    Args:
+        batches: the catalog's supplied values.
+        num_products: how many products they hold, where that is known.
+        shards: a shard set of the catalog; brands with like text vectors are looked at too.
+    """
+    path = Path(config.aliases)
+    known = read_aliases(path) if path.exists() else None
+    with watch("Counting brands") as advance:
+        counted = count_supplied(_counted(batches, num_products, advance=advance), examples=config.examples)
+    with watch("Deciding brands") as advance:
+        vectors = None if shards is None else shards.text_vectors("brand")
+        table = canonicalise(counted, config=config, known=known, vectors=vectors, progress=advance)
+    if known is None or table.rows != known.rows:
+        write_aliases(table, path)
+    return table
+
+
+def _counted(batches: Iterator[pa.Table], num_products: int | None, *, advance: Advance) -> Iterator[pa.Table]:
+    """The batches as they are; tells how many products have passed."""
+    done = 0
+    for batch in batches:
+        yield batch
+        done += batch.num_rows
+        advance(done, num_products)
+
+
+def supplied_batches(shard_set: ShardSet) -> Iterator[pa.Table]:
+    """The supplied values of a shard set under their catalog names, shard by shard."""
+    names = {supplied_column(feature): feature for feature in TEXT_FEATURES if feature != "description"}
+    for shard in shard_set.shards():
+        yield shard.frame(list(names)).rename(dict(names)).to_arrow()

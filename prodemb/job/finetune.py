@@ -1,0 +1,30 @@
+"""Fine-tuning of a pipeline's CLIP."""
+
+from prodemb.catalog.reader import open_catalog
+from prodemb.finetune.finetune import FinetuneReport, finetune
+from prodemb.finetune.processes import is_first_process
+from prodemb.job.taxonomy import pipeline_taxonomy
+from prodemb.job.watch import Watch
+from prodemb.pipeline import Pipeline
+from prodemb.towers.checkpoint import find_checkpoint
+
+
+def finetune_category(pipeline: Pipeline, *, watch: Watch) -> FinetuneReport:
+    """Fine-tune the pipeline's CLIP on its catalog's categories, unless that was done on just these.
+
+    In processes that a launcher has started only the first one (`is_first_process`) shows progress; what comes after
+    is its work alone.
+    """
+    taxonomy, _ = pipeline_taxonomy(pipeline)
+    catalog = open_catalog(pipeline.catalog)
+    catalog.check_ids()
+    with watch("Fine-tuning CLIP") as advance:
+        return finetune(
+            pipeline.finetune,
+            catalog=catalog,
+            images=pipeline.images,
+            taxonomy=taxonomy,
+            checkpoint=find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision),
+            device=pipeline.embed.device,
+            progress=advance if is_first_process() else None,
+        )

@@ -1,0 +1,85 @@
+"""Scoring shards with the heads of pipelines."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from prodemb.category.zero_shot import ZeroShot
+from prodemb.device import choose_device
+from prodemb.errors import HeadError
+from prodemb.fuse.store import load_fuser
+from prodemb.heads import CARD_NAME, HeadCard, load_head
+from prodemb.job.watch import Watch
+from prodemb.pipeline import Pipeline
+from prodemb.score import ScoreReport, score
+from prodemb.shards.reader import ShardSet
+
+
+def own_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
+    """The folders of those of the pipelines' heads that have been trained.
+
+    Raises:
+        HeadError: none has.
+    """
+    trained = trained_heads(pipelines)
+    if not trained:
+        looked = ", ".join(str(pipeline.head_folder) for pipeline in pipelines)
+        raise HeadError(f"no head in {looked}; run `prodemb train-brand` or `prodemb finetune-category` first")
+    return trained
+
+
+def trained_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
+    """The folders of those of the pipelines' heads that have been trained, maybe none."""
+    return [pipeline.head_folder for pipeline in pipelines if (pipeline.head_folder / CARD_NAME).is_file()]
+
+
+def frozen_card(pipeline: Pipeline, *, tuned: HeadCard) -> HeadCard | None:
+    """The card of the head on CLIP as published, to compare a fine-tuned one with; None if there is none."""
+    folder = pipeline.frozen_head_folder
+    if pipeline.target != "category" or not (folder / CARD_NAME).is_file():
+        return None
+    card = load_head(folder).card
+    return card if card.fingerprint != tuned.fingerprint else None
+
+
+def joint_scoring(brand: Pipeline, *, category: Pipeline) -> Pipeline:
+    """The brand pipeline with what the category pipeline says of scoring categories."""
+    of_categories = category.score.model_dump(mode="json", include={"tau", "category_precision"})
+    return brand.replaced({"score": of_categories}, source="[score] of the category pipeline")
+
+
+def score_shards(
+    shards: Sequence[ShardSet],
+    *,
+    out: Path,
+    heads: Sequence[Path],
+    pipeline: Pipeline,
+    watch: Watch,
+    zero_shot: ZeroShot | None = None,
+    since: Path | None = None,
+) -> ScoreReport:
+    """Score the shards with the heads in these folders; with `since`, write only what is other than there.
+
+    Args:
+        zero_shot: what answers categories in the place of a head.
+
+    Raises:
+        HeadError: a folder holds no head.
+    """
+    found = [load_head(folder) for folder in heads]
+    fusers = [
+        load_fuser(folder, card=head.card)
+        for folder, head in zip(heads, found, strict=True)
+        if head.card.target == "brand"
+    ]
+    with watch("Scoring") as advance:
+        device = choose_device(pipeline.embed.device)
+        return score(
+            shards,
+            out,
+            heads=found if zero_shot is None else [*found, zero_shot],
+            fuser=fusers[0] if fusers else None,
+            config=pipeline.score,
+            device=device,
+            since=since,
+            progress=advance,
+        )

@@ -1,0 +1,25 @@
+"""The taxonomy that a pipeline names."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from prodemb.catalog.taxonomy import Taxonomy, read_taxonomy, sample_taxonomy
+from prodemb.errors import TaxonomyError
+from prodemb.pipeline import Pipeline
+
+
+def pipeline_taxonomy(pipeline: Pipeline) -> tuple[Taxonomy, str]:
+    """The pipeline's taxonomy, which knows the one that labels are written in, and how to call it."""
+    own, other = pipeline.train.taxonomy, pipeline.train.label_taxonomy
+    taxonomy = sample_taxonomy() if own is None else read_taxonomy(existing_taxonomy(own))
+    of_labels = None if other is None else read_taxonomy(existing_taxonomy(other))
+    return replace(taxonomy, of_labels=of_labels), own or "the part of the taxonomy that prodemb carries"
+
+
+def existing_taxonomy(taxonomy: str) -> Path:
+    path = Path(taxonomy)
+    if not path.is_file():
+        raise TaxonomyError(
+            f"{path}: no such taxonomy file; `prodemb taxonomy {path}` fetches Google's, or correct [train] taxonomy"
+        )
+    return path
