@@ -1,4 +1,4 @@
-"""Fitting a head's network to labelled products, which lie on the device whole."""
+"""Fitting a head's network to labelled products."""
 
 import math
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from prodemb.config import Config
 from prodemb.device import fastest_dtype
+from prodemb.examples import Examples, MappedExamples
 from prodemb.features import Feature
 from prodemb.heads import TrainedHead
 from prodemb.loss import ROWS_AT_A_TIME
@@ -68,6 +69,9 @@ class FitConfig(Config):
     """The share of the target that is spread over all classes."""
     feature_dropout: FeatureDropout = FeatureDropout()
     """How often each feature is hidden."""
+    memory_gb: float = Field(default=8.0, gt=0)
+    """What the vectors of labelled products may take on the device, in 10^9 bytes. Where they take more, they are read
+    from the shards in windows of half of that, and a pass goes through the windows in random order."""
     seed: int = 0
     """Of everything random; on a CPU the same seed gives the same head."""
 
@@ -96,18 +100,6 @@ class Epoch:
 Progress = Callable[[Epoch], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Examples:
-    """Labelled products on one device."""
-
-    vectors: Tensor
-    """(n, D) float16, the features' side by side."""
-    present: Tensor
-    """(n, F) bool."""
-    labels: Tensor
-    """(n,) int64."""
-
-
 class Network(nn.Module):
     """A head's aggregate and layers as one: vectors to logits."""
 
@@ -128,7 +120,7 @@ class Network(nn.Module):
 
 def fit(
     trained: TrainedHead,
-    examples: Examples,
+    examples: Examples | MappedExamples,
     *,
     train: Indices,
     validation: Indices,
@@ -144,9 +136,10 @@ def fit(
         train: (m,) places in `examples` to learn from.
         validation: (v,) places in `examples` that decide when to stop.
     """
-    device = examples.vectors.device
-    train_rows, validation_rows = (torch.from_numpy(rows).to(device) for rows in (train, validation))
-    trained.aggregate.fit(examples.vectors, present=examples.present, rows=train_rows)
+    device = examples.device
+    like_all, rows = examples.sample(train)
+    trained.aggregate.fit(like_all.vectors, present=like_all.present, rows=rows)
+    del like_all
     network = Network(trained)
     batch_size = max(1, min(config.batch_size, len(train) // _MIN_STEPS))
     optimizer = adamw(network, learning_rate=config.learning_rate * math.sqrt(batch_size / 1024), config=config)
@@ -163,19 +156,20 @@ def fit(
         epoch += 1
         network.train()
         loss = torch.zeros((), device=device)
-        for batch in torch.split(train_rows[torch.randperm(len(train_rows), device=device)], batch_size):
-            loss += len(batch) * train_step(
-                network,
-                examples,
-                batch=batch,
-                rates=rates,
-                alone=alone,
-                optimizer=optimizer,
-                label_smoothing=config.label_smoothing,
-            )
-            schedule.step()
+        for some, rows in examples.shuffled(train):
+            for batch in torch.split(rows, batch_size):
+                loss += len(batch) * train_step(
+                    network,
+                    some,
+                    batch=batch,
+                    rates=rates,
+                    alone=alone,
+                    optimizer=optimizer,
+                    label_smoothing=config.label_smoothing,
+                )
+                schedule.step()
         network.eval()
-        top1, validation_loss = _validate(network, examples, rows=validation_rows)
+        top1, validation_loss = _validate(network, examples, places=validation)
         if not len(validation) or (top1, -validation_loss) > best:
             best, improved = (top1, -validation_loss), epoch
             _copy_weights(network, into=best_weights)
@@ -234,14 +228,15 @@ def train_step(
 
 
 @torch.inference_mode()
-def _validate(network: Network, examples: Examples, *, rows: Tensor) -> tuple[float, float]:
-    """Top-1 and mean loss on the products at the places `rows`; zeros where there are none."""
+def _validate(network: Network, examples: Examples | MappedExamples, *, places: Indices) -> tuple[float, float]:
+    """Top-1 and mean loss on the products at these places; zeros where there are none."""
     num_right, loss = 0.0, 0.0
-    for batch in torch.split(rows, ROWS_AT_A_TIME):
-        logits, labels = network(examples.vectors[batch], examples.present[batch]), examples.labels[batch]
-        num_right += float((logits.argmax(1) == labels).sum())
-        loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
-    return num_right / max(1, len(rows)), loss / max(1, len(rows))
+    for some, rows in examples.in_order(places):
+        for batch in torch.split(rows, ROWS_AT_A_TIME):
+            logits, labels = network(some.vectors[batch], some.present[batch]), some.labels[batch]
+            num_right += float((logits.argmax(1) == labels).sum())
+            loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
+    return num_right / max(1, len(places)), loss / max(1, len(places))
 
 
 def adamw(network: nn.Module, *, learning_rate: float, config: FitConfig) -> torch.optim.Optimizer:
@@ -257,7 +252,7 @@ def _rate(step: int, *, num_steps: int, config: FitConfig) -> float:
     num_warm = int(config.warm_up * num_steps)
     if step < num_warm:
         return (step + 1) / num_warm
-    return 0.5 * (1 + math.cos(math.pi * (step - num_warm) / max(1, num_steps - num_warm)))
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - num_warm) / max(1, num_steps - num_warm))))
 
 
 def _copy_weights(network: nn.Module, *, into: dict[str, Tensor]) -> None:

@@ -169,11 +169,12 @@ def category_labels(shard_set: ShardSet, *, taxonomy: Taxonomy, taxonomy_name: s
     Raises:
         TaxonomyError: no gold label is in the taxonomy.
     """
-    texts = shard_set.frame(["google_category_id"]).to_series()
-    counts = texts.drop_nulls().value_counts(name="count").sort("count", texts.name, descending=[True, False])
-    traces = {text: taxonomy.trace(text) for text in counts["google_category_id"].to_list()}
+    texts = shard_set.coded("google_category_id")
+    traces = {text: taxonomy.trace(text) for text in texts.values}
     found: dict[Found, dict[str, int]] = {"renamed": {}, "removed": {}, "unknown": {}, "as it is": {}}
-    for text, count in counts.iter_rows():
+    for text, count in sorted(
+        zip(texts.values, texts.counts.tolist(), strict=True), key=lambda told: (-told[1], told[0])
+    ):
         kind: Found = traces[text].found
         found[kind][text] = count
     unknown = found["unknown"]
@@ -194,8 +195,9 @@ def category_labels(shard_set: ShardSet, *, taxonomy: Taxonomy, taxonomy_name: s
             )
     ids = sorted({trace.node for trace in traces.values() if trace.node is not None})
     above = {node for known in ids for node in taxonomy.ancestors(known)}.difference(ids)
-    place = {node: index for index, node in enumerate(ids)}
-    index = _indices(texts, {text: place[trace.node] for text, trace in traces.items() if trace.node is not None})
+    place: dict[int | None, int] = {node: index for index, node in enumerate(ids)}
+    places = [place.get(traces[text].node, NO_ANSWER) for text in texts.values]
+    index = np.array([*places, NO_ANSWER])[texts.codes]
     return Labels(
         target="category",
         classes=tuple(CategoryLabel(id=node, path=taxonomy.path_of(node)) for node in ids),
@@ -231,21 +233,25 @@ def brand_labels(shard_set: ShardSet, *, canonical_of: CanonicalOf, corrected: C
         canonical_of: what makes supplied brands canonical.
         corrected: what a person made of gold labels, if anything.
     """
-    frame = shard_set.frame(["brand_label", supplied_column("brand")])
-    gold = frame["brand_label"].str.strip_chars()
+    labelled, sent = shard_set.coded("brand_label"), shard_set.coded(supplied_column("brand"))
+    gold = labelled.values.str.strip_chars()
     gold = gold.set(gold == "", None)
     gold = _without_junk(corrected(gold) if corrected is not None else gold)
-    supplied = canonical_of(frame[supplied_column("brand")])
-    names = _spellings(gold, supplied)
+    supplied = canonical_of(sent.values)
+    names = _spellings(gold, supplied, counts=(labelled.counts, sent.counts))
     gold_names, supplied_names = _respell(gold, names), _respell(supplied, names)
-    labels = gold_names.fill_null(supplied_names) if gold_names.null_count() else gold_names
-    classes = sorted(set(labels.drop_nulls().to_list()) | set(supplied_names.drop_nulls().to_list()))
-    place = {name: index for index, name in enumerate(classes)}
+    classes = sorted({*gold_names.drop_nulls(), *supplied_names.drop_nulls()})
+    place: dict[str | None, int] = {name: index for index, name in enumerate(classes)}
+    by_gold, by_supplied = (
+        np.array([*(place.get(name, NO_ANSWER) for name in found), NO_ANSWER])[told.codes]
+        for found, told in ((gold_names, labelled), (supplied_names, sent))
+    )
+    is_gold = by_gold != NO_ANSWER
     return Labels(
         target="brand",
         classes=tuple(BrandLabel(name=name) for name in classes),
-        index=_indices(labels, place),
-        gold=gold.is_not_null().to_numpy(),
+        index=np.where(is_gold, by_gold, by_supplied),
+        gold=is_gold,
     )
 
 
@@ -259,17 +265,21 @@ def _without_junk(gold: pl.Series) -> pl.Series:
     return gold.cast(pl.String).replace_strict(distinct, kept, default=None, return_dtype=pl.String)
 
 
-def _spellings(gold: pl.Series, supplied: pl.Series) -> pl.DataFrame:
-    """For each key of a brand, one spelling: columns `key`, `name`."""
+def _spellings(
+    gold: pl.Series, supplied: pl.Series, *, counts: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+) -> pl.DataFrame:
+    """For each key of a brand, one spelling: columns `key`, `name`.
+
+    Args:
+        counts: how many products have each of the gold ones, and of the supplied ones.
+    """
     spelled = pl.concat(
-        [
-            pl.DataFrame({"name": gold.cast(pl.String)}).with_columns(rank=0),
-            pl.DataFrame({"name": supplied.cast(pl.String)}).with_columns(rank=1),
-        ]
+        pl.DataFrame({"name": names.cast(pl.String), "count": count}).with_columns(rank=rank)
+        for rank, (names, count) in enumerate(zip((gold, supplied), counts, strict=True))
     ).drop_nulls("name")
-    counted = spelled.group_by("name", "rank").len()
+    counted = spelled.group_by("name", "rank").agg(pl.col("count").sum())
     counted = counted.with_columns(key=_keys(counted["name"]))
-    ordered = counted.sort("rank", "len", "name", descending=[False, True, False])
+    ordered = counted.sort("rank", "count", "name", descending=[False, True, False])
     return ordered.unique("key", keep="first", maintain_order=True).select("key", "name")
 
 
@@ -285,12 +295,6 @@ def _keys(names: pl.Series) -> pl.Series:
     distinct = column.unique().drop_nulls()
     keys = pl.Series([normalise_brand(name) or name for name in distinct], dtype=pl.String)
     return column.replace_strict(distinct, keys, default=None, return_dtype=pl.String)
-
-
-def _indices(texts: pl.Series, place: dict[str, int]) -> npt.NDArray[np.int64]:
-    """Each text's place, (n,) int64, `NO_ANSWER` where it has none."""
-    found = texts.cast(pl.String).replace_strict(place, default=NO_ANSWER, return_dtype=pl.Int64)
-    return found.fill_null(NO_ANSWER).to_numpy()
 
 
 def _listed(texts: list[str]) -> str:

@@ -122,13 +122,13 @@ def load_vectors(
             low, high = np.searchsorted(rows, [start, start + shard.num_products])
             places = rows[low:high] - start
             copies = []
-            for column, feature in enumerate(features):
+            for column, feature in enumerate(features if len(places) else ()):
                 view = shard.vectors(feature)
                 out = vectors[low:high, ends[column] - view.shape[1] : ends[column]]
                 for first in range(0, len(places), _ROWS_AT_A_TIME):
                     some = slice(first, first + _ROWS_AT_A_TIME)
                     copies.append(pool.submit(_copy_rows, view, places[some], out[some]))
-            for column, feature in enumerate(features):
+            for column, feature in enumerate(features if len(places) else ()):
                 present[low:high, column] = shard.present(feature)[places]
             for copy in copies:
                 copy.result()

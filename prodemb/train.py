@@ -10,12 +10,12 @@ from pydantic import Field
 from prodemb.aggregate import AggregateConfig
 from prodemb.baselines import BaselineConfig
 from prodemb.errors import HeadError
+from prodemb.examples import Examples, MappedExamples, load_examples
 from prodemb.features import ALL_FEATURES, BRAND_FEATURES, FEATURES, Feature, supplied_column
-from prodemb.fit import Examples, FitConfig, Progress, fit
+from prodemb.fit import FitConfig, Progress, fit
 from prodemb.heads import HeadCard, HeadConfig, TrainedHead
 from prodemb.labels import Labels, Target
 from prodemb.metrics import Indices, Metrics, evaluate
-from prodemb.product_set import load_vectors
 from prodemb.shards.reader import ShardSet
 from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
 
@@ -44,7 +44,7 @@ class TrainConfig(FitConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Labelled:
-    """The labelled products of a shard set: their vectors on the device, and which part each belongs to."""
+    """The labelled products of a shard set: their vectors, and which part each belongs to."""
 
     shard_set: ShardSet
     features: tuple[Feature, ...]
@@ -64,7 +64,7 @@ class Labelled:
     """(j,) places in the shard set of all test products whose truth is known, of a class that the head has or not."""
     gold: bool
     """Whether `test` and `judged` hold gold labels alone."""
-    examples: Examples
+    examples: Examples | MappedExamples
     """(m,) their vectors."""
 
     @property
@@ -74,7 +74,7 @@ class Labelled:
 
 
 def load_labelled(shard_set: ShardSet, *, labels: Labels, config: TrainConfig, device: torch.device) -> Labelled:
-    """Split the products, leave out rare classes, and load the vectors of the labelled products onto the device.
+    """Split the products, leave out rare classes, and load the vectors of the labelled products.
 
     Test products are those with a gold label, or where no product of the test part has one, those with any label.
 
@@ -92,7 +92,6 @@ def load_labelled(shard_set: ShardSet, *, labels: Labels, config: TrainConfig, d
     rolled_up = config.roll_up and labels.target == "category"
     kept = labels.with_examples(parts, at_least=config.min_examples, rolled_up=rolled_up)
     rows = np.flatnonzero(kept.index >= 0)
-    vectors, present = load_vectors(shard_set, features=features, rows=rows)
     return Labelled(
         shard_set=shard_set,
         features=features,
@@ -105,10 +104,13 @@ def load_labelled(shard_set: ShardSet, *, labels: Labels, config: TrainConfig, d
         test=np.flatnonzero(judged[rows]),
         judged=np.flatnonzero(judged),
         gold=gold,
-        examples=Examples(
-            vectors=torch.from_numpy(vectors).to(device),
-            present=torch.from_numpy(present).to(device),
-            labels=torch.from_numpy(kept.index[rows]).to(device),
+        examples=load_examples(
+            shard_set,
+            features=features,
+            rows=rows,
+            labels=kept.index[rows],
+            device=device,
+            memory_gb=config.memory_gb,
         ),
     )
 
@@ -129,7 +131,7 @@ def train_head(
     Args:
         progress: called after each epoch.
     """
-    schema, device = data.shard_set.schema, data.examples.vectors.device
+    schema, device = data.shard_set.schema, data.examples.device
     card = HeadCard(
         target=data.labels.target,
         fingerprint=schema.fingerprint,
@@ -167,10 +169,12 @@ def _examples(data: Labelled) -> tuple[int, ...]:
 
 def _measure(trained: TrainedHead, data: Labelled) -> Metrics:
     """The head's figures on the test part."""
-    vectors, present = data.examples.vectors[data.test], data.examples.present[data.test]
-    probabilities, top = trained.top(vectors, present=present, k=5)
-    confidences = probabilities[:, 0].double().numpy()
-    return evaluate(data.labels.index[data.rows[data.test]], top=top.numpy(), confidences=confidences)
+    said = [
+        trained.top(some.vectors[rows], present=some.present[rows], k=5)
+        for some, rows in data.examples.in_order(data.test)
+    ]
+    top, confidences = torch.cat([top for _, top in said]), torch.cat([sure[:, 0] for sure, _ in said])
+    return evaluate(data.labels.index[data.rows[data.test]], top=top.numpy(), confidences=confidences.double().numpy())
 
 
 def split_of_shards(shard_set: ShardSet) -> Parts:

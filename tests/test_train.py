@@ -14,6 +14,7 @@ from prodemb.aggregate import AggregateConfig
 from prodemb.baselines import BaselineConfig
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.errors import HeadError
+from prodemb.examples import MappedExamples
 from prodemb.features import CATALOG_COLUMNS, FEATURES, Feature
 from prodemb.fit import Epoch, FeatureDropout, hide_features
 from prodemb.heads import HeadConfig, TrainedHead
@@ -105,6 +106,16 @@ def test_a_head_learns(shard_set: ShardSet) -> None:
     assert (card.target, card.fingerprint, card.dims, card.features) == ("category", "f1", (16,) * 7, FEATURES)
     assert (card.num_train + card.num_validation + card.metrics.num_products, card.coverage) == (600, 1.0)
     assert len(card.labels) == 6
+
+
+def test_a_head_learns_from_windows_of_the_shards(shard_set: ShardSet) -> None:
+    config = TrainConfig(epochs=12, memory_gb=1e-6)
+    assert isinstance(load(shard_set, config).examples, MappedExamples)
+    card, whole = train(shard_set, config).card, train(shard_set, TrainConfig(epochs=12)).card
+    assert card.metrics is not None
+    assert card.metrics.top1 > 0.95
+    assert card.metrics.num_products == whole.metrics.num_products if whole.metrics else False
+    assert card.examples == whole.examples
 
 
 def test_brands_are_learned_from_the_brand_features(shard_set: ShardSet) -> None:

@@ -80,7 +80,7 @@ def rare_brands(data: Labelled, *, parts: Collection[int]) -> list[str]:
 
 def without_strings_of(data: Labelled, *, aliases: AliasTable, parts: Collection[int]) -> AliasTable:
     """The alias table without the strings that only products of these parts send."""
-    supplied = data.shard_set.frame([supplied_column("brand")]).to_series()
-    inside = pl.Series(np.isin(data.parts, list(parts)))
-    gone = set(supplied.filter(inside).drop_nulls().to_list()) - set(supplied.filter(~inside).drop_nulls().to_list())
+    sent = data.shard_set.coded(supplied_column("brand"))
+    inside = np.isin(data.parts, list(parts))
+    gone = set(sent.values[np.setdiff1d(sent.codes[inside], [*np.unique(sent.codes[~inside]), -1])])
     return AliasTable(row for row in aliases.rows if row.supplied not in gone)

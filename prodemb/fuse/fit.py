@@ -54,7 +54,7 @@ class FuseConfig(Config):
     """Weight of the products with that of another product in its place."""
     firmness: float = Field(default=1.0, gt=0)
     """How firmly the weights are held to those that nothing was learned for; more for few products."""
-    max_products: int = Field(default=50_000, ge=1)
+    max_products: int = Field(default=20_000, ge=1)
     """Products of the training and of the validation part that are looked at, at most, taken at random."""
     seed: int = 0
     """Of what is taken at random."""

@@ -3,6 +3,7 @@
 import mmap
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,21 @@ from prodemb.shards.format import (
 )
 
 Vectors = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coded:
+    """A text column of n products as its distinct values, so that it takes four bytes a product."""
+
+    values: pl.Series
+    """(k,) string, in the order in which they come first."""
+    codes: npt.NDArray[np.int32]
+    """(n,) which of them each product has; -1 for none."""
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(k,) how many products have each."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
 
 
 class Shard:
@@ -182,6 +198,17 @@ class ShardSet:
     def frame(self, columns: Sequence[str]) -> pl.DataFrame:
         """Some columns of all products."""
         return pl.concat([shard.frame(columns) for shard in self.shards()])
+
+    def coded(self, column: str) -> Coded:
+        """A text column of all products."""
+        place: dict[str, int] = {}
+        codes = [np.empty(0, dtype=np.int32)]
+        for shard in self.shards():
+            texts = shard.frame([column]).to_series().cast(pl.String)
+            distinct = texts.unique(maintain_order=True).drop_nulls()
+            found = [place.setdefault(text, len(place)) for text in distinct]
+            codes.append(texts.replace_strict(distinct, found, default=-1, return_dtype=pl.Int32).to_numpy())
+        return Coded(values=pl.Series(column, list(place), dtype=pl.String), codes=np.concatenate(codes))
 
 
 def open_shard_set(folder: Path) -> ShardSet:

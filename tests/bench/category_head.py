@@ -26,8 +26,9 @@ from sklearn.linear_model import LogisticRegression
 
 from prodemb.aggregate import AggregateConfig
 from prodemb.category.ask import CategoryHead
+from prodemb.examples import Examples
 from prodemb.features import ALL_FEATURES
-from prodemb.fit import Examples, FitConfig, fit
+from prodemb.fit import FitConfig, fit
 from prodemb.heads import HeadCard, HeadConfig, TrainedHead
 from prodemb.labels import CategoryLabel
 

@@ -31,6 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 from prodemb.catalog.taxonomy import read_taxonomy, sample_taxonomy
 from prodemb.device import choose_device
+from prodemb.examples import Examples
 from prodemb.features import FEATURES
 from prodemb.job.embed import embed_catalog, regenerate_shards
 from prodemb.job.finetune import finetune_category
@@ -144,6 +145,7 @@ def measured(pipeline: Pipeline, *, shards: Path, minutes: float | None) -> Figu
 
 def probed(data: Labelled, *, features: npt.NDArray[np.int64]) -> float | None:
     """Top-1 of logistic regression on these features, over the products that have one of them."""
+    assert isinstance(data.examples, Examples)
     present = data.examples.present.cpu().numpy()[:, features].any(axis=1)
     dim = data.shard_set.schema.dim
     columns = (features[:, None] * dim + np.arange(dim)).flatten()

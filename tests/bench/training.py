@@ -9,8 +9,9 @@ from torch.utils.data import Dataset
 
 from prodemb.aggregate import AggregateConfig
 from prodemb.device import fastest_dtype
+from prodemb.examples import Examples
 from prodemb.features import BRAND_FEATURES
-from prodemb.fit import Examples, FitConfig, Network, adamw, train_step
+from prodemb.fit import FitConfig, Network, adamw, train_step
 from prodemb.heads import HeadCard, HeadConfig, TrainedHead
 from prodemb.labels import BrandLabel
 
