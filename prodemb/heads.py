@@ -200,13 +200,14 @@ class TrainedHead:
         Returns:
             Probabilities (n, k) float32 and class indices (n, k) int64, on the CPU.
         """
-        num_classes = len(self.card.labels)
-        parts = []
+        shape = (len(vectors), min(k, len(self.card.labels)))
+        # Made first, for small tensors that are kept from between large ones that are freed split the heap.
+        probabilities, classes = torch.empty(shape), torch.empty(shape, dtype=torch.int64)
         for rows in self.batches(len(vectors)):
             logits = self._logits(vectors[rows], present=present[rows])
-            best, classes = logits.topk(min(k, num_classes), dim=1)
-            parts.append(((best - logits.logsumexp(1, keepdim=True)).exp().cpu(), classes.cpu()))
-        return torch.cat([p for p, _ in parts]), torch.cat([c for _, c in parts])
+            best, classes[rows] = logits.topk(shape[1], dim=1)
+            probabilities[rows] = (best - logits.logsumexp(1, keepdim=True)).exp()
+        return probabilities, classes
 
     def answer(self, vectors: npt.NDArray[np.float16], *, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """The most probable class of each product, (n,), -1 for those without a vector; see `top`."""

@@ -5,7 +5,8 @@
     python tests/bench/scale.py --embed --sizes 100000 1000000      the shards are made by `prodemb embed`
 
 Synthetic shards hold two features of 32 numbers, in a cloud around each category's and brand's own point. The catalog
-is text alone, for the bundled CLIP. Brands and categories follow Zipf's law. Baselines are left out.
+is text alone, for the bundled CLIP. Brands and categories follow Zipf's law. Baselines are left out. `[train]
+memory_gb` is small, so that the larger sets are trained on in windows.
 """
 
 import argparse
@@ -45,6 +46,7 @@ aliases = "aliases.csv"
 [train]
 out = "heads/{target}"
 epochs = {epochs}
+memory_gb = {memory_gb}
 [train.baselines]
 run = false
 """
@@ -144,14 +146,16 @@ def _name(number: int) -> str:
     return word.title()
 
 
-def measure(num_products: int, *, folder: Path, with_embed: bool, epochs: int) -> Iterator[StepFigures]:
+def measure(
+    num_products: int, *, folder: Path, with_embed: bool, epochs: int, memory_gb: float
+) -> Iterator[StepFigures]:
     """Every step on a catalog of this size.
 
     Raises:
         RuntimeError: a step failed.
     """
     for target in ("category", "brand"):
-        (folder / f"{target}.toml").write_text(PIPELINE.format(target=target, epochs=epochs))
+        (folder / f"{target}.toml").write_text(PIPELINE.format(target=target, epochs=epochs, memory_gb=memory_gb))
     steps = {
         "train-category": ("train-category", "--shards", "shards", "--pipeline", "category.toml"),
         "train-brand": ("train-brand", "--shards", "shards", "--pipeline", "brand.toml"),
@@ -190,12 +194,21 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="products [100000 1000000]")
     parser.add_argument("--embed", action="store_true", help="make the shards with `prodemb embed`")
     parser.add_argument("--epochs", type=int, default=3, help="passes over the training part [3]")
+    parser.add_argument(
+        "--memory-gb", type=float, default=0.25, help="vectors that training holds at a time, in 10^9 bytes [0.25]"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object in place of a table")
     options = parser.parse_args()
     figures = []
     for size in options.sizes:
         with tempfile.TemporaryDirectory(prefix="prodemb-bench-") as folder:
-            for found in measure(size, folder=Path(folder), with_embed=options.embed, epochs=options.epochs):
+            for found in measure(
+                size,
+                folder=Path(folder),
+                with_embed=options.embed,
+                epochs=options.epochs,
+                memory_gb=options.memory_gb,
+            ):
                 figures.append(found)
                 print(
                     f"{size:,} {found.step}: {found.seconds:.0f} s, {found.cpu_seconds:.0f} s of processors, "
