@@ -232,7 +232,7 @@ def finetune_category(
     another number). For several machines start it as `accelerate launch -m prodemb.cli finetune-category`.
     """
     from prodemb.finetune.processes import is_first_process
-    from prodemb.job.embed import regenerate_shards
+    from prodemb.job.embed import embed_catalog, with_checkpoint
     from prodemb.job.finetune import finetune_category as finetune_clip
     from prodemb.report import embed_lines, finetune_lines
 
@@ -245,7 +245,7 @@ def finetune_category(
         return
     for line in finetune_lines(tuned, folder=Path(chosen.finetune.out)):
         _say(line)
-    embedded = regenerate_shards(chosen, watch=_watch)
+    embedded = embed_catalog(chosen, config=with_checkpoint(chosen), replace=True, watch=_watch)
     for line in embed_lines(embedded, folder=Path(chosen.finetune.shards)):
         _say(line)
     _train(chosen, shards=Path(chosen.finetune.shards), out=None, device=device)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from prodemb.category.tables import category_lines, category_tables
 from prodemb.errors import ConfigError, FewLabelsError
-from prodemb.job.embed import embed_catalog, regenerate_shards
+from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
 from prodemb.job.sample import ensure_sample
 from prodemb.job.score import joint_scoring, score_shards
@@ -151,7 +151,7 @@ def _category(
         tuned = finetune_category(pipeline, watch=watch)
         yield from finetune_lines(tuned, folder=Path(pipeline.finetune.out))
         steps.done("fine-tune CLIP", pipeline.finetune.out)
-        embedded = regenerate_shards(pipeline, watch=watch)
+        embedded = embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, watch=watch)
         yield from embed_lines(embedded, folder=Path(pipeline.finetune.shards))
         steps.done("regenerate the shards", pipeline.finetune.shards)
         open_zero_shot([open_shard_set(Path(pipeline.finetune.shards))], pipeline=pipeline, watch=watch)

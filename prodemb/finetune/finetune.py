@@ -19,7 +19,7 @@ from prodemb.config import Config
 from prodemb.device import DeviceName, num_devices
 from prodemb.errors import ModelError
 from prodemb.files import read_json, writing_to
-from prodemb.finetune.batches import path_texts
+from prodemb.finetune.batches import fitting_paths
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import Products, pick, read_pictures, read_products
 from prodemb.finetune.launch import Progress, launch
@@ -162,7 +162,7 @@ class _Run:
             size = config.image_size
             self._towers = with_image_size(self._towers, image_size=size, source="[finetune] image_size")
         self._original = snapshot(self._towers.model)
-        self._paths = path_texts(
+        self._paths = fitting_paths(
             [label.path for label in products.classes],
             num_tokens=lambda text: len(self._towers.text.tokenizer(text, verbose=False)["input_ids"]),
             most_tokens=self._towers.text.max_length,

@@ -9,28 +9,33 @@ from prodemb.pipeline import Pipeline
 
 
 def embed_catalog(
-    pipeline: Pipeline, *, watch: Watch, config: EmbedConfig | None = None, again: PicturesAgain = "none"
+    pipeline: Pipeline,
+    *,
+    watch: Watch,
+    config: EmbedConfig | None = None,
+    replace: bool = False,
+    again: PicturesAgain = "none",
 ) -> EmbedReport:
     """Stage one of a pipeline.
 
     Args:
         config: in the place of the pipeline's own, as `with_checkpoint` gives it.
+        replace: make the set anew where it is of another model, as that of a checkpoint is that was just fine-tuned.
         again: which pictures are fetched again though nothing says that they changed.
     """
     with watch("Embedding") as advance:
         catalog = open_catalog(pipeline.catalog)
-        return embed(config or pipeline.embed, catalog=catalog, images=pipeline.images, progress=advance, again=again)
+        return embed(
+            config or pipeline.embed,
+            catalog=catalog,
+            images=pipeline.images,
+            progress=advance,
+            replace=replace,
+            again=again,
+        )
 
 
 def with_checkpoint(pipeline: Pipeline) -> EmbedConfig:
     """Stage one with the pipeline's fine-tuned checkpoint, into that checkpoint's own shard set."""
     tuned = {"model": pipeline.finetune.out, "revision": None, "out": pipeline.finetune.shards}
     return EmbedConfig.parse(pipeline.embed.model_dump() | tuned, source="[finetune]")
-
-
-def regenerate_shards(pipeline: Pipeline, *, watch: Watch) -> EmbedReport:
-    """Bring the fine-tuned checkpoint's own shard set to the state of the catalog, or make it anew for a new one."""
-    config = with_checkpoint(pipeline)
-    with watch("Regenerating the shards") as advance:
-        catalog = open_catalog(pipeline.catalog)
-        return embed(config, catalog=catalog, images=pipeline.images, progress=advance, replace=True)
