@@ -58,6 +58,12 @@ def test_vectors_of_another_model_are_refused() -> None:
         ZeroShot.of(make_paths(), schema=other)
 
 
+def test_shards_without_a_feature_that_counts_are_refused() -> None:
+    other = SCHEMA.model_copy(update={"features": ("brand", "lexical")})
+    with pytest.raises(ShardError, match="with the features brand, lexical; wanted one or more of title, description"):
+        ZeroShot.of(make_paths(), schema=other)
+
+
 def test_the_file_beside_the_shards_is_read_as_written(tmp_path: Path) -> None:
     paths = make_paths()
     assert read_path_vectors(tmp_path) is None
