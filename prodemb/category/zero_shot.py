@@ -76,12 +76,7 @@ class ZeroShot:
             FingerprintError: the two are of different models.
             ShardError: the shards have none of the features that count.
         """
-        features = features_that_count(schema)
-        if not features:
-            raise ShardError(
-                f"zero-shot: found shards of {schema.model} with the features {', '.join(schema.features)}; wanted one "
-                f"or more of {', '.join(WEIGHTS)}: embed with them ([embed] features)"
-            )
+        check_features(schema)
         if paths.fingerprint != schema.fingerprint:
             raise FingerprintError(
                 f"zero-shot: the taxonomy's vectors are of model {paths.fingerprint}, the shards of {schema.model} "
@@ -93,7 +88,7 @@ class ZeroShot:
         card = ZeroShotCard(
             fingerprint=schema.fingerprint,
             model=schema.model,
-            features=features,
+            features=features_that_count(schema),
             weights_sha256=digest.hexdigest(),
         )
         return cls(card=card, nodes=Nodes(labels, ancestors=()), vectors=vectors)
@@ -139,3 +134,16 @@ class ZeroShot:
 def features_that_count(schema: ShardSchema) -> tuple[Feature, ...]:
     """Those of a shard set's features that zero-shot compares, in order."""
     return tuple(feature for feature in schema.features if feature in WEIGHTS)
+
+
+def check_features(schema: ShardSchema) -> None:
+    """Hold that a shard set has a feature that zero-shot compares.
+
+    Raises:
+        ShardError: it has none.
+    """
+    if not features_that_count(schema):
+        raise ShardError(
+            f"zero-shot: found shards of {schema.model} with the features {', '.join(schema.features)}; wanted one or "
+            f"more of {', '.join(WEIGHTS)}: embed with them ([embed] features)"
+        )

@@ -73,8 +73,8 @@ def find_checkpoint(model: str, *, revision: str | None = None) -> Checkpoint:
         name = model if _looks_like_a_path(model) else f"./{model}"
     elif _looks_like_a_path(model):
         raise ModelError(
-            f"model: found {model!r}, but there is no such folder ({Path(model).absolute()}); wanted a checkpoint folder "
-            "or hub id"
+            f"model: found {model!r}, but there is no such folder ({Path(model).absolute()}); wanted a "
+            "checkpoint folder or hub id"
         )
     else:
         folder = _download(model, revision=revision)
