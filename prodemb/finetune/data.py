@@ -1,6 +1,5 @@
 """The products that fine-tuning learns from: their texts, categories and decoded pictures, without the test part."""
 
-import logging
 import math
 import tempfile
 from collections import Counter
@@ -15,17 +14,16 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from prodemb.catalog.gold import trace_gold
 from prodemb.catalog.images import AbsentImage, ImageLoader
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
-from prodemb.errors import CatalogError, HeadError, TaxonomyError
+from prodemb.errors import CatalogError, HeadError
 from prodemb.features import TEXT_FEATURES
 from prodemb.hashes import RowsHash, image_sources
-from prodemb.labels import CategoryLabel, unknown_categories
+from prodemb.labels import CategoryLabel
 from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
 from prodemb.towers.image import ImagePreprocessor
-
-logger = logging.getLogger(__name__)
 
 READ_ROWS = 1024
 """Catalog rows in memory at once while reading."""
@@ -79,7 +77,7 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
     """
     rows_hash = RowsHash()
     resolved: dict[str, int | None] = {}
-    unknown: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     kept: list[pa.Table] = []
     nodes: list[int] = []
     parts: list[Parts] = []
@@ -90,7 +88,7 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         labels = rows["google_category_id"].to_pylist()
         for label in set(labels) - resolved.keys() - {None}:
             resolved[label] = taxonomy.resolve(label)
-        unknown.update(label for label in labels if label is not None and resolved[label] is None)
+        counts.update(label for label in labels if label is not None)
         row_parts = split_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
         known = np.array([label is not None and resolved[label] is not None for label in labels], dtype=bool)
         wanted = np.flatnonzero(known & (row_parts != TEST))
@@ -99,7 +97,12 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         parts.append(row_parts[wanted])
         places.append(wanted + start)
         start += rows.num_rows
-    _check_labels(catalog, resolved=resolved, unknown=unknown, source=taxonomy.source)
+    if not counts:
+        raise CatalogError(
+            f"{catalog.name}: fine-tuning found no value in the column google_category_id; "
+            "wanted the Google category id of at least some products"
+        )
+    trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
     ids, index = np.unique(np.asarray(nodes, dtype=np.int64), return_inverse=True)
     products = Products(
         texts=pa.concat_tables(kept).combine_chunks(),
@@ -123,20 +126,6 @@ def pick(rows: npt.NDArray[np.int64], *, most: int, seed: int) -> npt.NDArray[np
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, size=most, replace=False))
-
-
-def _check_labels(catalog: Catalog, *, resolved: dict[str, int | None], unknown: Counter[str], source: str) -> None:
-    if not resolved:
-        raise CatalogError(
-            f"{catalog.name}: fine-tuning found no value in the column google_category_id; "
-            "wanted the Google category id of at least some products"
-        )
-    if not unknown:
-        return
-    message = unknown_categories(dict(unknown.most_common()), where=catalog.name, taxonomy_name=source)
-    if len(unknown) == len(resolved):
-        raise TaxonomyError(f"{message}; none is, so wanted the taxonomy they are from")
-    logger.warning("%s; fine-tuning leaves them out", message)
 
 
 def read_pictures(
