@@ -5,7 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import cpu_count
 from pathlib import Path
 
@@ -55,6 +55,16 @@ class Products:
     def validation(self) -> npt.NDArray[np.int64]:
         """Indices of the validation products."""
         return np.flatnonzero(self.parts == VALIDATION)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Products":
+        """Those at the sorted `rows` alone."""
+        return replace(
+            self,
+            texts=self.texts.take(pa.array(rows)),
+            index=self.index[rows],
+            parts=self.parts[rows],
+            places=self.places[rows],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

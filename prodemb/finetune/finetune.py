@@ -41,7 +41,7 @@ from prodemb.finetune.state import (
 )
 from prodemb.finetune.step import Step
 from prodemb.finetune.train import Training
-from prodemb.finetune.trained import TowerName, changed_towers, load_mixed, snapshot
+from prodemb.finetune.trained import load_mixed, snapshot
 from prodemb.finetune.validate import Validation, validate
 from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
 from prodemb.towers.load import load_towers
@@ -67,8 +67,6 @@ class FinetuneReport(Config):
     original_fingerprint: str
     fingerprint: str
     """The new checkpoint's."""
-    changed_towers: tuple[TowerName, ...]
-    """Those with new weights: vectors of the others' inputs are as before, though the fingerprint is another."""
     num_train: int
     num_validation: int
     num_pictures: int
@@ -79,7 +77,7 @@ class FinetuneReport(Config):
     interpolation: float
     """The share of the new weights in the mix that was kept."""
     before: Validation | None
-    """The original on validation products, at the new picture size; None where none is labelled."""
+    """The original on validation products, at its own picture size; None where none is labelled."""
     after: Validation | None
     curve: Curve
     seconds: float
@@ -156,12 +154,13 @@ class _Run:
         self._processes = join_processes(device)
         self._config, self._key, self._catalog, self._products = config, key, catalog, products
         self._out, self._state = Path(config.out), state_folder(Path(config.out))
-        self._checkpoint = checkpoint
+        self._checkpoint, self._device = checkpoint, device
         self._towers = load_towers(checkpoint, device=device, index=local_rank(), for_training=True)
         if config.image_size is not None:
             size = config.image_size
             self._towers = with_image_size(self._towers, image_size=size, source="[finetune] image_size")
         self._original = snapshot(self._towers.model)
+        self._measured = pick(products.validation, most=config.validation_products, seed=config.seed)
         self._paths = fitting_paths(
             [label.path for label in products.classes],
             num_tokens=lambda text: len(self._towers.text.tokenizer(text, verbose=False)["input_ids"]),
@@ -172,6 +171,8 @@ class _Run:
         """Train, and put the new checkpoint folder in place."""
         with writing_to(self._state) if self._processes.is_first else nullcontext():
             self._processes.wait()
+            resized = self._config.image_size is not None
+            before = self._published(loader=loader) if resized and self._processes.is_first else None
             self._pictures = read_pictures(
                 self._catalog,
                 products=self._products,
@@ -180,7 +181,7 @@ class _Run:
                 most_bytes=int(self._config.memory_gb * 1e9),
                 scratch=self._state,
             )
-            report = self._train(progress=progress)
+            report = self._train(before=before, progress=progress)
             if self._processes.is_first:
                 folder = unfinished_folder(self._out)
                 shutil.copyfile(self._state / LOG, folder / LOG)
@@ -190,11 +191,32 @@ class _Run:
         self._processes.leave()
         return report
 
-    def _train(self, *, progress: Progress | None) -> FinetuneReport:
-        """Train, and let the first process choose and write what is kept."""
+    def _published(self, *, loader: ImageLoader) -> Validation | None:
+        """How the checkpoint does as it was published, where it is trained at another picture size."""
+        if not len(self._measured):
+            return None
+        towers = load_towers(self._checkpoint, device=self._device, index=local_rank(), for_training=True)
+        products = self._products.take(self._measured)
+        pictures = read_pictures(
+            self._catalog,
+            products=products,
+            loader=loader,
+            preprocessor=towers.image,
+            most_bytes=int(self._config.memory_gb * 1e9),
+            scratch=self._state,
+        )
+        rows = np.arange(len(self._measured))
+        return validate(towers, products=products, pictures=pictures, rows=rows, paths=self._paths)
+
+    def _train(self, *, before: Validation | None, progress: Progress | None) -> FinetuneReport:
+        """Train, and let the first process choose and write what is kept.
+
+        Args:
+            before: the score before training, where it is known already.
+        """
         config, products, towers, processes = self._config, self._products, self._towers, self._processes
         pictures = self._pictures
-        rows = pick(products.validation, most=config.validation_products, seed=config.seed)
+        rows = self._measured
 
         def measure() -> Validation | None:
             return validate(towers, products=products, pictures=pictures, rows=rows, paths=self._paths)
@@ -203,7 +225,7 @@ class _Run:
             seed = config.seed + epoch
             return near_categories(towers, products=products, pictures=pictures, rows=products.train, seed=seed)
 
-        before = measure() if processes.is_first else None
+        before = measure() if before is None and processes.is_first else before
         training = Training(
             config,
             towers=towers,
@@ -240,7 +262,6 @@ class _Run:
             model=self._checkpoint.name,
             original_fingerprint=self._checkpoint.fingerprint,
             fingerprint=publish(towers, out=self._out),
-            changed_towers=changed_towers(original=self._original, new=snapshot(towers.model)),
             num_train=len(products.train),
             num_validation=len(products.validation),
             num_pictures=int(self._pictures.present.sum()),
