@@ -225,6 +225,10 @@ def finetune_category(
     ] = None,
     pipeline: PipelineOption = None,
     device: DeviceOption = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Also where few products have changed since, so that the checkpoint would stay."),
+    ] = False,
 ) -> None:
     """Fine-tune CLIP on the catalog's categories, regenerate its shards, and train the category head on them.
 
@@ -240,7 +244,7 @@ def finetune_category(
     settings = {"embed": {"model": model, "device": device}, "train": {"taxonomy": taxonomy}}
     chosen = chosen.replaced(settings, source="command line")
     _make_sample(chosen)
-    tuned = finetune_clip(chosen, watch=_watch)
+    tuned = finetune_clip(chosen, watch=_watch, again=again)
     if not is_first_process():
         return
     for line in finetune_lines(tuned, folder=Path(chosen.finetune.out)):

@@ -20,7 +20,7 @@ from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.errors import CatalogError, HeadError
 from prodemb.features import TEXT_FEATURES
-from prodemb.hashes import RowsHash, image_sources
+from prodemb.hashes import RowsHash, content_hash, image_sources
 from prodemb.labels import CategoryLabel
 from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
 from prodemb.towers.image import ImagePreprocessor
@@ -43,6 +43,8 @@ class Products:
     """The taxonomy nodes that these products carry, by id."""
     places: npt.NDArray[np.int64]
     """(n,) where each product stands in the catalog."""
+    marks: npt.NDArray[np.uint64]
+    """(n,) a hash of each product's id, texts and category: what says that it has changed."""
     rows_hash: str
     """The hash of all the catalog's rows: what says that it has not changed."""
 
@@ -64,6 +66,7 @@ class Products:
             index=self.index[rows],
             parts=self.parts[rows],
             places=self.places[rows],
+            marks=self.marks[rows],
         )
 
 
@@ -102,7 +105,7 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         row_parts = split_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
         known = np.array([label is not None and resolved[label] is not None for label in labels], dtype=bool)
         wanted = np.flatnonzero(known & (row_parts != TEST))
-        kept.append(rows.select(TEXT_FEATURES).take(pa.array(wanted)))
+        kept.append(rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(wanted)))
         nodes += [node for place in wanted.tolist() if (node := resolved[labels[place]]) is not None]
         parts.append(row_parts[wanted])
         places.append(wanted + start)
@@ -114,12 +117,14 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         )
     trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
     ids, index = np.unique(np.asarray(nodes, dtype=np.int64), return_inverse=True)
+    table = pa.concat_tables(kept).combine_chunks()
     products = Products(
-        texts=pa.concat_tables(kept).combine_chunks(),
+        texts=table.select(TEXT_FEATURES),
         index=index.astype(np.int64),
         parts=np.concatenate(parts),
         classes=tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids),
         places=np.concatenate(places),
+        marks=_marks(table, paths=[taxonomy.path_of(node) for node in nodes]),
         rows_hash=rows_hash.hexdigest(),
     )
     num_trained = len(np.unique(products.index[products.train]))
@@ -129,6 +134,18 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
             f"({len(products.train):,} of {start:,} products); wanted 2 or more different google_category_id"
         )
     return products
+
+
+def _marks(products: pa.Table, *, paths: list[str]) -> npt.NDArray[np.uint64]:
+    """The mark of each of n products.
+
+    Args:
+        products: their columns `product_id` and text features.
+        paths: their categories, n.
+    """
+    columns = [products[name].to_pylist() for name in ("product_id", *TEXT_FEATURES)]
+    hashes = (content_hash("\0".join(text or "" for text in row).encode()) for row in zip(*columns, paths, strict=True))
+    return np.frombuffer(b"".join(hashes), dtype="<u8").reshape(-1, 2)[:, 0].copy()
 
 
 def pick(rows: npt.NDArray[np.int64], *, most: int, seed: int) -> npt.NDArray[np.int64]:
