@@ -233,7 +233,8 @@ def finetune_category(
     """Fine-tune CLIP on the catalog's categories, regenerate its shards, and train the category head on them.
 
     Several GPUs are used without being asked, one process each (`processes` in the pipeline's finetune table sets
-    another number). For several machines start it as `accelerate launch -m prodemb.cli finetune-category`.
+    another number). For several machines start it on each as `accelerate launch -m prodemb.cli finetune-category`;
+    they need one file system, with the catalog and the checkpoint's folder at the same paths.
     """
     from prodemb.finetune.processes import is_first_process
     from prodemb.job.embed import embed_catalog, with_checkpoint

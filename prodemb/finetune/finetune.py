@@ -23,7 +23,7 @@ from prodemb.finetune.done import finished, kept, key_of, recipe_of, write_marks
 from prodemb.finetune.launch import Progress, launch
 from prodemb.finetune.log import draw_curves
 from prodemb.finetune.near import near_categories
-from prodemb.finetune.processes import is_first_process, is_launched, join_processes, local_rank
+from prodemb.finetune.processes import check_shared, is_first_process, is_launched, join_processes, local_rank
 from prodemb.finetune.report import FinetuneReport
 from prodemb.finetune.state import (
     LOG,
@@ -79,7 +79,8 @@ def finetune(
         TaxonomyError: none of its categories is in the taxonomy.
         HeadError: the training part has fewer than two categories.
         ModelError: the checkpoint cannot be loaded.
-        ConfigError: `config.out` holds something else, the loss is not finite, or LoRA is wanted without peft.
+        ConfigError: `config.out` holds something else, several machines do not share its place, the loss is not
+            finite, or LoRA is wanted without peft.
         WorkerError: one of several processes died.
         BusyError: another run writes to the same checkpoint.
     """
@@ -151,6 +152,7 @@ class _Run:
         """Train, and put the new checkpoint folder in place."""
         with writing_to(self._state) if self._processes.is_first else nullcontext():
             self._processes.wait()
+            check_shared(self._state, processes=self._processes, device=self._towers.device)
             resized = self._config.image_size is not None
             before = self._published(loader=loader) if resized and self._processes.is_first else None
             self._pictures = read_pictures(
