@@ -134,8 +134,8 @@ def check_shared(folder: Path, *, processes: Processes, device: torch.device) ->
         mark.unlink()
     if num_blind := processes.count - int(sees.sum()):
         raise ConfigError(
-            f"[finetune] out: {num_blind} of {processes.count} processes do not see the first one's {folder}; wanted one "
-            "file system for all machines, with the catalog and this folder at the same paths"
+            f"[finetune] out: {num_blind} of {processes.count} processes do not see the first one's {folder}; wanted "
+            "one file system for all machines, with the catalog and this folder at the same paths"
         )
 
 
