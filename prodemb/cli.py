@@ -225,14 +225,19 @@ def finetune_category(
     ] = None,
     pipeline: PipelineOption = None,
     device: DeviceOption = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Also where few products have changed since, so that the checkpoint would stay."),
+    ] = False,
 ) -> None:
     """Fine-tune CLIP on the catalog's categories, regenerate its shards, and train the category head on them.
 
     Several GPUs are used without being asked, one process each (`processes` in the pipeline's finetune table sets
-    another number). For several machines start it as `accelerate launch -m prodemb.cli finetune-category`.
+    another number). For several machines start it on each as `accelerate launch -m prodemb.cli finetune-category`;
+    they need one file system, with the catalog and the checkpoint's folder at the same paths.
     """
     from prodemb.finetune.processes import is_first_process
-    from prodemb.job.embed import regenerate_shards
+    from prodemb.job.embed import embed_catalog, with_checkpoint
     from prodemb.job.finetune import finetune_category as finetune_clip
     from prodemb.report import embed_lines, finetune_lines
 
@@ -240,12 +245,12 @@ def finetune_category(
     settings = {"embed": {"model": model, "device": device}, "train": {"taxonomy": taxonomy}}
     chosen = chosen.replaced(settings, source="command line")
     _make_sample(chosen)
-    tuned = finetune_clip(chosen, watch=_watch)
+    tuned = finetune_clip(chosen, watch=_watch, again=again)
     if not is_first_process():
         return
     for line in finetune_lines(tuned, folder=Path(chosen.finetune.out)):
         _say(line)
-    embedded = regenerate_shards(chosen, watch=_watch)
+    embedded = embed_catalog(chosen, config=with_checkpoint(chosen), replace=True, watch=_watch)
     for line in embed_lines(embedded, folder=Path(chosen.finetune.shards)):
         _say(line)
     _train(chosen, shards=Path(chosen.finetune.shards), out=None, device=device)

@@ -1,6 +1,5 @@
 """Labels: which class each product of a shard set belongs to, and what the classes are called."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,9 +11,10 @@ import polars as pl
 
 from prodemb.brands.junk import UNBRANDED, find_junk
 from prodemb.brands.normalise import normalise_brand
-from prodemb.catalog.taxonomy import Found, Taxonomy
+from prodemb.catalog.gold import trace_gold
+from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.config import Config
-from prodemb.errors import FewLabelsError, TaxonomyError
+from prodemb.errors import FewLabelsError
 from prodemb.features import supplied_column
 from prodemb.metrics import NO_ANSWER, Indices
 from prodemb.shards.reader import ShardSet
@@ -22,20 +22,11 @@ from prodemb.split import TRAIN, Parts
 from prodemb.tree.nodes import Tree
 from prodemb.tree.roll_up import roll_up
 
-logger = logging.getLogger(__name__)
-
 Target = Literal["category", "brand"]
 """What a head answers."""
 
 CanonicalOf = Callable[[pl.Series], pl.Series]
 """The canonical brand of each supplied one, null where it is unknown or junk: (n,) string to (n,) string."""
-
-_SHOWN = 5
-
-_FATES: dict[Found, str] = {
-    "renamed": "under another name (its id decides)",
-    "removed": "no more (it counts as the nearest node above)",
-}
 
 
 class CategoryLabel(Config):
@@ -170,56 +161,21 @@ def category_labels(shard_set: ShardSet, *, taxonomy: Taxonomy, taxonomy_name: s
         TaxonomyError: no gold label is in the taxonomy.
     """
     texts = shard_set.coded("google_category_id")
-    traces = {text: taxonomy.trace(text) for text in texts.values}
-    found: dict[Found, dict[str, int]] = {"renamed": {}, "removed": {}, "unknown": {}, "as it is": {}}
-    for text, count in sorted(
-        zip(texts.values, texts.counts.tolist(), strict=True), key=lambda told: (-told[1], told[0])
-    ):
-        kind: Found = traces[text].found
-        found[kind][text] = count
-    unknown = found["unknown"]
-    message = unknown_categories(unknown, where=str(shard_set.folder), taxonomy_name=taxonomy_name)
-    if unknown and len(unknown) == len(traces):
-        raise TaxonomyError(f'{message}; none is, so wanted the taxonomy they are from: [train] taxonomy = "PATH"')
-    if unknown:
-        logger.warning('%s; they are left out: give the taxonomy they are from, [train] taxonomy = "PATH"', message)
-    for fate_of, fate in _FATES.items():
-        if some := found[fate_of]:
-            logger.warning(
-                "%s: %s products carry a google_category_id that %s has %s: %s",
-                shard_set.folder,
-                f"{sum(some.values()):,}",
-                taxonomy_name,
-                fate,
-                _listed(list(some)),
-            )
-    ids = sorted({trace.node for trace in traces.values() if trace.node is not None})
+    counts = dict(zip(texts.values, texts.counts.tolist(), strict=True))
+    found = trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy_name, where=str(shard_set.folder))
+    ids = sorted({node for node in found.nodes.values() if node is not None})
     above = {node for known in ids for node in taxonomy.ancestors(known)}.difference(ids)
     place: dict[int | None, int] = {node: index for index, node in enumerate(ids)}
-    places = [place.get(traces[text].node, NO_ANSWER) for text in texts.values]
-    index = np.array([*places, NO_ANSWER])[texts.codes]
+    index = np.array([*(place.get(found.nodes[text], NO_ANSWER) for text in texts.values), NO_ANSWER])[texts.codes]
     return Labels(
         target="category",
         classes=tuple(CategoryLabel(id=node, path=taxonomy.path_of(node)) for node in ids),
         ancestors=tuple(CategoryLabel(id=node, path=taxonomy.path_of(node)) for node in sorted(above)),
         index=index,
         gold=index >= 0,
-        unknown=unknown,
-        renamed=found["renamed"],
-        removed=found["removed"],
-    )
-
-
-def unknown_categories(unknown: dict[str, int], *, where: str, taxonomy_name: str) -> str:
-    """One line about categories that a taxonomy lacks.
-
-    Args:
-        unknown: how many products carry each, most frequent first.
-        where: the catalog or shard set.
-    """
-    return (
-        f"{where}: {sum(unknown.values()):,} products carry a google_category_id that is not in {taxonomy_name}: "
-        f"{_listed(list(unknown))}"
+        unknown=found.unknown,
+        renamed=found.renamed,
+        removed=found.removed,
     )
 
 
@@ -295,9 +251,3 @@ def _keys(names: pl.Series) -> pl.Series:
     distinct = column.unique().drop_nulls()
     keys = pl.Series([normalise_brand(name) or name for name in distinct], dtype=pl.String)
     return column.replace_strict(distinct, keys, default=None, return_dtype=pl.String)
-
-
-def _listed(texts: list[str]) -> str:
-    """The first few, and how many more there are."""
-    shown = ", ".join(repr(text) for text in texts[:_SHOWN])
-    return f"{shown} and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else shown

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from prodemb.brands.aliases import AliasTable
     from prodemb.embed.embed import EmbedReport
-    from prodemb.finetune.finetune import FinetuneReport
+    from prodemb.finetune.report import FinetuneReport
     from prodemb.heads import HeadCard
     from prodemb.job.train import TrainReport
     from prodemb.score import ScoreReport
@@ -169,6 +169,11 @@ def finetune_lines(report: FinetuneReport, *, folder: Path) -> list[str]:
             lines.append(
                 f"right by a linear probe of all features: {report.before.head:.3f} -> {report.after.head:.3f}"
             )
+    if report.changed is not None:
+        lines.append(
+            f"kept, since but {report.changed:.1%} of the labelled products are new or changed ([finetune] max_changed "
+            f"= {report.config.max_changed:g}); `prodemb finetune-category --again` makes it of today's"
+        )
     return lines
 
 

@@ -9,13 +9,13 @@ from rich.table import Table
 
 from prodemb.category.tables import category_lines, category_tables
 from prodemb.errors import ConfigError, FewLabelsError
-from prodemb.job.embed import embed_catalog, regenerate_shards
+from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
 from prodemb.job.sample import ensure_sample
 from prodemb.job.score import joint_scoring, score_shards
 from prodemb.job.train import TrainReport, head_shards, train
 from prodemb.job.watch import Watch
-from prodemb.job.zero_shot import has_category_labels, open_zero_shot
+from prodemb.job.zero_shot import has_category_labels, open_zero_shot, renew_path_vectors
 from prodemb.pipeline import Pipeline
 from prodemb.report import (
     alias_lines,
@@ -136,7 +136,7 @@ def _category(
         )
         return
     folder = pipeline.frozen_head_folder if finetuned else pipeline.head_folder
-    open_zero_shot([open_shard_set(base)], pipeline=pipeline, watch=watch)
+    renew_path_vectors(open_shard_set(base), pipeline=pipeline, config=pipeline.embed, watch=watch)
     yield f"\n== train the category head on {base}"
     try:
         report = train(pipeline, shards=base, folder=folder, watch=watch)
@@ -151,10 +151,9 @@ def _category(
         tuned = finetune_category(pipeline, watch=watch)
         yield from finetune_lines(tuned, folder=Path(pipeline.finetune.out))
         steps.done("fine-tune CLIP", pipeline.finetune.out)
-        embedded = regenerate_shards(pipeline, watch=watch)
+        embedded = embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, watch=watch)
         yield from embed_lines(embedded, folder=Path(pipeline.finetune.shards))
         steps.done("regenerate the shards", pipeline.finetune.shards)
-        open_zero_shot([open_shard_set(Path(pipeline.finetune.shards))], pipeline=pipeline, watch=watch)
         before = report.head.card
         report = train(pipeline, shards=Path(pipeline.finetune.shards), folder=pipeline.head_folder, watch=watch)
         yield from head_lines(report)

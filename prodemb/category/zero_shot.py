@@ -11,7 +11,7 @@ import torch
 
 from prodemb.category.nodes import NodeAnswers, Nodes
 from prodemb.config import Config
-from prodemb.errors import FingerprintError
+from prodemb.errors import FingerprintError, ShardError
 from prodemb.features import Feature
 from prodemb.labels import CategoryLabel
 from prodemb.lexical import LexicalKind
@@ -74,7 +74,9 @@ class ZeroShot:
 
         Raises:
             FingerprintError: the two are of different models.
+            ShardError: the shards have none of the features that count.
         """
+        check_features(schema)
         if paths.fingerprint != schema.fingerprint:
             raise FingerprintError(
                 f"zero-shot: the taxonomy's vectors are of model {paths.fingerprint}, the shards of {schema.model} "
@@ -86,7 +88,7 @@ class ZeroShot:
         card = ZeroShotCard(
             fingerprint=schema.fingerprint,
             model=schema.model,
-            features=tuple(feature for feature in schema.features if feature in WEIGHTS),
+            features=features_that_count(schema),
             weights_sha256=digest.hexdigest(),
         )
         return cls(card=card, nodes=Nodes(labels, ancestors=()), vectors=vectors)
@@ -127,3 +129,21 @@ class ZeroShot:
         place = {label.id: number for number, label in enumerate(labels)}
         own = np.array([place[label.id] for label in self.nodes.labels])
         return np.where(self.known(products), own[self.answer(products, k=1).top[:, 0]], -1)
+
+
+def features_that_count(schema: ShardSchema) -> tuple[Feature, ...]:
+    """Those of a shard set's features that zero-shot compares, in order."""
+    return tuple(feature for feature in schema.features if feature in WEIGHTS)
+
+
+def check_features(schema: ShardSchema) -> None:
+    """Hold that a shard set has a feature that zero-shot compares.
+
+    Raises:
+        ShardError: it has none.
+    """
+    if not features_that_count(schema):
+        raise ShardError(
+            f"zero-shot: found shards of {schema.model} with the features {', '.join(schema.features)}; wanted one or "
+            f"more of {', '.join(WEIGHTS)}: embed with them ([embed] features)"
+        )

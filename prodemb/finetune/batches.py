@@ -120,7 +120,7 @@ def drop_fields(fields: Fields, *, rng: Random, dropout: float, category_dropout
     return {feature: fields[feature]}
 
 
-def path_texts(paths: Sequence[str], *, num_tokens: Callable[[str], int], most_tokens: int) -> list[str]:
+def fitting_paths(paths: Sequence[str], *, num_tokens: Callable[[str], int], most_tokens: int) -> list[str]:
     """Category paths as the text tower gets them: levels are cut off at the root until the leaf's name fits.
 
     Without this a tower of few tokens would see the same beginning for neighbours in the tree.

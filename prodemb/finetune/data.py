@@ -1,12 +1,11 @@
 """The products that fine-tuning learns from: their texts, categories and decoded pictures, without the test part."""
 
-import logging
 import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import cpu_count
 from pathlib import Path
 
@@ -15,17 +14,16 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from prodemb.catalog.gold import trace_gold
 from prodemb.catalog.images import AbsentImage, ImageLoader
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
-from prodemb.errors import CatalogError, HeadError, TaxonomyError
+from prodemb.errors import CatalogError, HeadError
 from prodemb.features import TEXT_FEATURES
-from prodemb.hashes import RowsHash, image_sources
-from prodemb.labels import CategoryLabel, unknown_categories
+from prodemb.hashes import RowsHash, content_hash, image_sources
+from prodemb.labels import CategoryLabel
 from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
 from prodemb.towers.image import ImagePreprocessor
-
-logger = logging.getLogger(__name__)
 
 READ_ROWS = 1024
 """Catalog rows in memory at once while reading."""
@@ -45,6 +43,8 @@ class Products:
     """The taxonomy nodes that these products carry, by id."""
     places: npt.NDArray[np.int64]
     """(n,) where each product stands in the catalog."""
+    marks: npt.NDArray[np.uint64]
+    """(n,) a hash of each product's id, texts and category: what says that it has changed."""
     rows_hash: str
     """The hash of all the catalog's rows: what says that it has not changed."""
 
@@ -57,6 +57,17 @@ class Products:
     def validation(self) -> npt.NDArray[np.int64]:
         """Indices of the validation products."""
         return np.flatnonzero(self.parts == VALIDATION)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Products":
+        """Those at the sorted `rows` alone."""
+        return replace(
+            self,
+            texts=self.texts.take(pa.array(rows)),
+            index=self.index[rows],
+            parts=self.parts[rows],
+            places=self.places[rows],
+            marks=self.marks[rows],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +90,7 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
     """
     rows_hash = RowsHash()
     resolved: dict[str, int | None] = {}
-    unknown: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     kept: list[pa.Table] = []
     nodes: list[int] = []
     parts: list[Parts] = []
@@ -90,23 +101,30 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         labels = rows["google_category_id"].to_pylist()
         for label in set(labels) - resolved.keys() - {None}:
             resolved[label] = taxonomy.resolve(label)
-        unknown.update(label for label in labels if label is not None and resolved[label] is None)
+        counts.update(label for label in labels if label is not None)
         row_parts = split_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
         known = np.array([label is not None and resolved[label] is not None for label in labels], dtype=bool)
         wanted = np.flatnonzero(known & (row_parts != TEST))
-        kept.append(rows.select(TEXT_FEATURES).take(pa.array(wanted)))
+        kept.append(rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(wanted)))
         nodes += [node for place in wanted.tolist() if (node := resolved[labels[place]]) is not None]
         parts.append(row_parts[wanted])
         places.append(wanted + start)
         start += rows.num_rows
-    _check_labels(catalog, resolved=resolved, unknown=unknown, source=taxonomy.source)
+    if not counts:
+        raise CatalogError(
+            f"{catalog.name}: fine-tuning found no value in the column google_category_id; "
+            "wanted the Google category id of at least some products"
+        )
+    trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
     ids, index = np.unique(np.asarray(nodes, dtype=np.int64), return_inverse=True)
+    table = pa.concat_tables(kept).combine_chunks()
     products = Products(
-        texts=pa.concat_tables(kept).combine_chunks(),
+        texts=table.select(TEXT_FEATURES),
         index=index.astype(np.int64),
         parts=np.concatenate(parts),
         classes=tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids),
         places=np.concatenate(places),
+        marks=_marks(table, paths=[taxonomy.path_of(node) for node in nodes]),
         rows_hash=rows_hash.hexdigest(),
     )
     num_trained = len(np.unique(products.index[products.train]))
@@ -118,25 +136,23 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
     return products
 
 
+def _marks(products: pa.Table, *, paths: list[str]) -> npt.NDArray[np.uint64]:
+    """The mark of each of n products.
+
+    Args:
+        products: their columns `product_id` and text features.
+        paths: their categories, n.
+    """
+    columns = [products[name].to_pylist() for name in ("product_id", *TEXT_FEATURES)]
+    hashes = (content_hash("\0".join(text or "" for text in row).encode()) for row in zip(*columns, paths, strict=True))
+    return np.frombuffer(b"".join(hashes), dtype="<u8").reshape(-1, 2)[:, 0].copy()
+
+
 def pick(rows: npt.NDArray[np.int64], *, most: int, seed: int) -> npt.NDArray[np.int64]:
     """At most so many of `rows`, at random, in their order."""
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, size=most, replace=False))
-
-
-def _check_labels(catalog: Catalog, *, resolved: dict[str, int | None], unknown: Counter[str], source: str) -> None:
-    if not resolved:
-        raise CatalogError(
-            f"{catalog.name}: fine-tuning found no value in the column google_category_id; "
-            "wanted the Google category id of at least some products"
-        )
-    if not unknown:
-        return
-    message = unknown_categories(dict(unknown.most_common()), where=catalog.name, taxonomy_name=source)
-    if len(unknown) == len(resolved):
-        raise TaxonomyError(f"{message}; none is, so wanted the taxonomy they are from")
-    logger.warning("%s; fine-tuning leaves them out", message)
 
 
 def read_pictures(

@@ -1,6 +1,5 @@
 """The contrastive job of the category path: a checkpoint and a catalog with categories in, a better checkpoint out."""
 
-import hashlib
 import logging
 import shutil
 import time
@@ -15,78 +14,39 @@ import numpy.typing as npt
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
-from prodemb.config import Config
 from prodemb.device import DeviceName, num_devices
-from prodemb.errors import ModelError
-from prodemb.files import read_json, writing_to
-from prodemb.finetune.batches import path_texts
+from prodemb.files import writing_to
+from prodemb.finetune.batches import fitting_paths
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import Products, pick, read_pictures, read_products
+from prodemb.finetune.done import finished, kept, key_of, recipe_of, write_marks
 from prodemb.finetune.launch import Progress, launch
 from prodemb.finetune.log import draw_curves
 from prodemb.finetune.near import near_categories
-from prodemb.finetune.processes import is_launched, join_processes, local_rank
+from prodemb.finetune.processes import check_shared, is_first_process, is_launched, join_processes, local_rank
+from prodemb.finetune.report import FinetuneReport
 from prodemb.finetune.state import (
     LOG,
     PICTURE,
-    REPORT,
-    Curve,
     StateStore,
     check_out,
+    clear_leftovers,
     publish,
     put_in_place,
-    run_key,
     state_folder,
     unfinished_folder,
 )
 from prodemb.finetune.step import Step
 from prodemb.finetune.train import Training
-from prodemb.finetune.trained import TowerName, changed_towers, load_mixed, snapshot
+from prodemb.finetune.trained import load_mixed, snapshot
 from prodemb.finetune.validate import Validation, validate
-from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
+from prodemb.towers.checkpoint import Checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.resize import with_image_size
 
 __all__ = ["FinetuneConfig", "FinetuneReport", "finetune"]
 
 logger = logging.getLogger(__name__)
-
-_NOT_IN_KEY = {"out", "shards", "memory_gb", "save_every", "chunk_size", "processes", "tensorboard"}
-"""Settings that do not decide what the weights become."""
-RECIPE_VERSION = 3
-"""Raise it when the same settings would come to train something else."""
-
-
-class FinetuneReport(Config):
-    """What a run did; `finetune.json` in the checkpoint folder."""
-
-    key: str
-    """The hash of checkpoint, catalog, categories and settings."""
-    model: str
-    """The checkpoint that was fine-tuned, as it was called."""
-    original_fingerprint: str
-    fingerprint: str
-    """The new checkpoint's."""
-    changed_towers: tuple[TowerName, ...]
-    """Those with new weights: vectors of the others' inputs are as before, though the fingerprint is another."""
-    num_train: int
-    num_validation: int
-    num_pictures: int
-    """Products of both parts with a picture."""
-    num_classes: int
-    learning_rate: float
-    best_epoch: int
-    interpolation: float
-    """The share of the new weights in the mix that was kept."""
-    before: Validation | None
-    """The original on validation products, at the new picture size; None where none is labelled."""
-    after: Validation | None
-    curve: Curve
-    seconds: float
-    """Of the run that finished it, reading included."""
-    device: str
-    num_processes: int
-    config: FinetuneConfig
 
 
 def finetune(
@@ -97,12 +57,14 @@ def finetune(
     taxonomy: Taxonomy,
     checkpoint: Checkpoint,
     device: DeviceName,
+    again: bool = False,
     progress: Progress | None = None,
 ) -> FinetuneReport:
     """Fine-tune a checkpoint on the catalog's training part and write the new one to `config.out`.
 
     A run that was killed goes on from its last state; one that is done is not repeated while checkpoint, catalog,
-    categories and settings stay as they were. Making the new checkpoint's shard set is `embed`'s work.
+    categories and settings stay as they were. Where but the catalog has changed, the new checkpoint is kept until more
+    than `config.max_changed` of the labelled products are new or changed. Making its shard set is `embed`'s work.
 
     On several CUDA devices it starts a process for each, which share every batch: the gradients are those of one
     process with the whole batch. Processes that a launcher has started all call this, and the first one writes.
@@ -110,13 +72,15 @@ def finetune(
     Args:
         taxonomy: what resolves the catalog's categories.
         device: where to train.
+        again: keep no checkpoint of a catalog that has changed since, however little.
 
     Raises:
         CatalogError: the catalog cannot be read, or it has no `google_category_id`.
         TaxonomyError: none of its categories is in the taxonomy.
         HeadError: the training part has fewer than two categories.
         ModelError: the checkpoint cannot be loaded.
-        ConfigError: `config.out` holds something else, the loss is not finite, or LoRA is wanted without peft.
+        ConfigError: `config.out` holds something else, several machines do not share its place, the loss is not
+            finite, or LoRA is wanted without peft.
         WorkerError: one of several processes died.
         BusyError: another run writes to the same checkpoint.
     """
@@ -124,17 +88,30 @@ def finetune(
     check_out(out, checkpoint=checkpoint)
     with ImageLoader(images, root=catalog.image_root) as loader:
         products = read_products(catalog, taxonomy=taxonomy, loader=loader)
-        key = _key(config, products=products, checkpoint=checkpoint)
-        report = _finished(out, key=key)
+        recipe = recipe_of(config, checkpoint=checkpoint)
+        key = key_of(recipe, products=products)
+        report = finished(out, key=key)
+        if report is None and not again:
+            report = kept(out, recipe=recipe, products=products, max_changed=config.max_changed)
         if report is not None:
+            if is_first_process():
+                clear_leftovers(out, key=report.key)
             return report
         count = config.processes or num_devices(device)
         if count == 1 or is_launched():
-            run = _Run(config, key=key, catalog=catalog, products=products, checkpoint=checkpoint, device=device)
+            run = _Run(
+                config,
+                key=key,
+                recipe=recipe,
+                catalog=catalog,
+                products=products,
+                checkpoint=checkpoint,
+                device=device,
+            )
             return run.finish(loader=loader, progress=progress)
     work = partial(finetune, config, catalog=catalog, images=images, taxonomy=taxonomy)
-    launch(partial(work, checkpoint=checkpoint, device=device), count=count, progress=progress)
-    report = _finished(out, key=key)
+    launch(partial(work, checkpoint=checkpoint, device=device, again=again), count=count, progress=progress)
+    report = finished(out, key=key)
     assert report is not None, "the processes have ended without an error"
     return report
 
@@ -147,6 +124,7 @@ class _Run:
         config: FinetuneConfig,
         *,
         key: str,
+        recipe: str,
         catalog: Catalog,
         products: Products,
         checkpoint: Checkpoint,
@@ -154,15 +132,17 @@ class _Run:
     ) -> None:
         self._started = time.perf_counter()
         self._processes = join_processes(device)
-        self._config, self._key, self._catalog, self._products = config, key, catalog, products
+        self._config, self._key, self._recipe = config, key, recipe
+        self._catalog, self._products = catalog, products
         self._out, self._state = Path(config.out), state_folder(Path(config.out))
-        self._checkpoint = checkpoint
+        self._checkpoint, self._device = checkpoint, device
         self._towers = load_towers(checkpoint, device=device, index=local_rank(), for_training=True)
         if config.image_size is not None:
             size = config.image_size
             self._towers = with_image_size(self._towers, image_size=size, source="[finetune] image_size")
         self._original = snapshot(self._towers.model)
-        self._paths = path_texts(
+        self._measured = pick(products.validation, most=config.validation_products, seed=config.seed)
+        self._paths = fitting_paths(
             [label.path for label in products.classes],
             num_tokens=lambda text: len(self._towers.text.tokenizer(text, verbose=False)["input_ids"]),
             most_tokens=self._towers.text.max_length,
@@ -172,6 +152,9 @@ class _Run:
         """Train, and put the new checkpoint folder in place."""
         with writing_to(self._state) if self._processes.is_first else nullcontext():
             self._processes.wait()
+            check_shared(self._state, processes=self._processes, device=self._towers.device)
+            resized = self._config.image_size is not None
+            before = self._published(loader=loader) if resized and self._processes.is_first else None
             self._pictures = read_pictures(
                 self._catalog,
                 products=self._products,
@@ -180,21 +163,43 @@ class _Run:
                 most_bytes=int(self._config.memory_gb * 1e9),
                 scratch=self._state,
             )
-            report = self._train(progress=progress)
+            report = self._train(before=before, progress=progress)
             if self._processes.is_first:
                 folder = unfinished_folder(self._out)
                 shutil.copyfile(self._state / LOG, folder / LOG)
+                write_marks(folder, products=self._products)
                 draw_curves(report.curve, folder / PICTURE, title=f"{report.model}, {report.num_train:,} products")
-                put_in_place(report.model_dump(mode="json"), out=self._out)
+                put_in_place(report.model_dump(mode="json", exclude={"changed"}), out=self._out)
                 shutil.rmtree(self._state)
         self._processes.leave()
         return report
 
-    def _train(self, *, progress: Progress | None) -> FinetuneReport:
-        """Train, and let the first process choose and write what is kept."""
+    def _published(self, *, loader: ImageLoader) -> Validation | None:
+        """How the checkpoint does as it was published, where it is trained at another picture size."""
+        if not len(self._measured):
+            return None
+        towers = load_towers(self._checkpoint, device=self._device, index=local_rank(), for_training=True)
+        products = self._products.take(self._measured)
+        pictures = read_pictures(
+            self._catalog,
+            products=products,
+            loader=loader,
+            preprocessor=towers.image,
+            most_bytes=int(self._config.memory_gb * 1e9),
+            scratch=self._state,
+        )
+        rows = np.arange(len(self._measured))
+        return validate(towers, products=products, pictures=pictures, rows=rows, paths=self._paths)
+
+    def _train(self, *, before: Validation | None, progress: Progress | None) -> FinetuneReport:
+        """Train, and let the first process choose and write what is kept.
+
+        Args:
+            before: the score before training, where it is known already.
+        """
         config, products, towers, processes = self._config, self._products, self._towers, self._processes
         pictures = self._pictures
-        rows = pick(products.validation, most=config.validation_products, seed=config.seed)
+        rows = self._measured
 
         def measure() -> Validation | None:
             return validate(towers, products=products, pictures=pictures, rows=rows, paths=self._paths)
@@ -203,7 +208,7 @@ class _Run:
             seed = config.seed + epoch
             return near_categories(towers, products=products, pictures=pictures, rows=products.train, seed=seed)
 
-        before = measure() if processes.is_first else None
+        before = measure() if before is None and processes.is_first else before
         training = Training(
             config,
             towers=towers,
@@ -237,10 +242,10 @@ class _Run:
             )
         return FinetuneReport(
             key=self._key,
+            recipe=self._recipe,
             model=self._checkpoint.name,
             original_fingerprint=self._checkpoint.fingerprint,
             fingerprint=publish(towers, out=self._out),
-            changed_towers=changed_towers(original=self._original, new=snapshot(towers.model)),
             num_train=len(products.train),
             num_validation=len(products.validation),
             num_pictures=int(self._pictures.present.sum()),
@@ -272,27 +277,3 @@ class _Run:
         chosen = max(measured, key=lambda share: found.score if (found := measured[share]) else 0.0)
         load_mixed(model, original=original, new=new, share=chosen)
         return chosen, measured[chosen]
-
-
-def _key(config: FinetuneConfig, *, products: Products, checkpoint: Checkpoint) -> str:
-    """The hash of what decides the new checkpoint: not where it lies, nor how it is computed."""
-    return run_key(
-        {
-            "recipe": RECIPE_VERSION,
-            "fingerprint": checkpoint.fingerprint,
-            "rows": products.rows_hash,
-            "classes": [label.path for label in products.classes],
-            "labels": hashlib.blake2b(products.index.tobytes(), digest_size=16).hexdigest(),
-            "config": config.model_dump(mode="json", exclude=_NOT_IN_KEY),
-        }
-    )
-
-
-def _finished(out: Path, *, key: str) -> FinetuneReport | None:
-    """The report of the folder at `out`, where this very run has finished it and nobody has changed it since."""
-    try:
-        report = FinetuneReport.model_validate(read_json(out / REPORT))
-        intact = report.key == key and find_checkpoint(str(out.absolute())).fingerprint == report.fingerprint
-    except (FileNotFoundError, ValueError, ModelError):
-        return None
-    return report if intact else None

@@ -1,15 +1,19 @@
 """The processes that fine-tune together, one a device: each has a share of every batch and the same weights."""
 
 import os
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from prodemb.device import DeviceName, choose_device
+from prodemb.errors import ConfigError
+from prodemb.files import TEMPORARY_SUFFIX
 
 Value = TypeVar("Value")
 
@@ -106,6 +110,33 @@ def is_first_process() -> bool:
 def local_rank() -> int:
     """This process's number among those on its machine: which of several devices is its own."""
     return int(os.environ["LOCAL_RANK"]) if is_launched() else 0
+
+
+def check_shared(folder: Path, *, processes: Processes, device: torch.device) -> None:
+    """Hold that all processes see the first one's folder, for all of them read the state in it; all ask at once.
+
+    Args:
+        folder: the first process can write there.
+        device: where this process's tensors are.
+
+    Raises:
+        ConfigError: some do not; in all processes.
+    """
+    if processes.count == 1:
+        return
+    # A name that nobody has looked up before, so that no file system remembers that it was not there.
+    mark = folder / f"{processes.from_first(uuid.uuid4().hex)}{TEMPORARY_SUFFIX}"
+    if processes.is_first:
+        mark.touch()
+    processes.wait()
+    sees = processes.gather(torch.tensor([[float(mark.exists())]], device=device), count=processes.count)
+    if processes.is_first:
+        mark.unlink()
+    if num_blind := processes.count - int(sees.sum()):
+        raise ConfigError(
+            f"[finetune] out: {num_blind} of {processes.count} processes do not see the first one's {folder}; wanted "
+            "one file system for all machines, with the catalog and this folder at the same paths"
+        )
 
 
 def join_processes(device: DeviceName) -> Processes:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from prodemb.config import Config
-from prodemb.errors import ConfigError
-from prodemb.files import TEMPORARY_SUFFIX, replacing, write_json
+from prodemb.errors import BusyError, ConfigError, OutputError
+from prodemb.files import TEMPORARY_SUFFIX, replacing, write_json, writing_to
 from prodemb.finetune.validate import Validation
 from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
 from prodemb.towers.load import Towers, save_checkpoint
@@ -62,7 +63,7 @@ class Curve(Config):
         return len(self.epochs) - 1 - self.best_epoch.epoch if self.epochs else 0
 
 
-def run_key(parts: dict[str, Any]) -> str:
+def hash_of(parts: dict[str, Any]) -> str:
     """A hash of everything that decides what comes out: 32 hexadecimal digits."""
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
@@ -96,6 +97,14 @@ class StateStore:
         weights = {name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")}
         optimizer = {name.removeprefix("optimizer."): t for name, t in tensors.items() if name.startswith("optimizer.")}
         return weights, optimizer, Curve.model_validate_json(metadata["curve"])
+
+    def is_of_another(self) -> bool:
+        """Whether a state of another run is there."""
+        try:
+            with safe_open(self._latest, framework="pt") as file:
+                return bool((file.metadata() or {}).get("key") != self._key)
+        except (FileNotFoundError, SafetensorError):
+            return False
 
     def save_best(self, *, weights: Weights, epoch: int) -> None:
         """Write the best weights so far; the ones before stay until `save` has written a state that knows these."""
@@ -201,12 +210,35 @@ def put_in_place(report: dict[str, Any], *, out: Path) -> None:
     """Add the report to what `publish` wrote, and let it take the place of `out`."""
     temporary = unfinished_folder(out)
     write_json(temporary / REPORT, report)
-    old = out.with_name(f"{out.name}.old{TEMPORARY_SUFFIX}")
+    old = _replaced_folder(out)
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
         out.rename(old)
     temporary.rename(out)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def clear_leftovers(out: Path, *, key: str) -> None:
+    """Remove what the run that made `out` left beside it, where it was killed right behind its last rename.
+
+    The state of another run stays: it may go on.
+
+    Args:
+        key: of the run that made `out`.
+    """
+    folders = (_replaced_folder(out), unfinished_folder(out), state_folder(out))
+    if not any(folder.exists() for folder in folders):
+        return
+    with suppress(BusyError, OutputError), writing_to(state_folder(out)):
+        if StateStore(state_folder(out), key=key).is_of_another():
+            return
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _replaced_folder(out: Path) -> Path:
+    """Where `put_in_place` moves what stood at `out`, and then removes it."""
+    return out.with_name(f"{out.name}.old{TEMPORARY_SUFFIX}")
 
 
 def unfinished_folder(out: Path) -> Path:

@@ -1,7 +1,7 @@
 """What of a model is trained, and its weights as those of an ordinary checkpoint."""
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,11 +14,8 @@ _BLOCK = re.compile(r"(?:^|\.)(text_model|vision_model)\..*?layers\.(\d+)\.")
 _BEFORE_BLOCKS = re.compile(r"embedding|pre_layrnorm")
 _PROJECTIONS = ("text_projection", "visual_projection")
 _SCALE = "logit_scale"
-_NO_VECTORS = (_SCALE, "logit_bias")
 _ADAPTER = "default"
 _LORA = re.compile(r"\.lora_")
-
-TowerName = Literal["text", "image"]
 
 Parameters = dict[str, nn.Parameter]
 
@@ -116,16 +113,6 @@ def load_mixed(model: nn.Module, *, original: Weights, new: Weights, share: floa
         for name in new
     }
     model.load_state_dict(mixed)
-
-
-def changed_towers(*, original: Weights, new: Weights) -> tuple[TowerName, ...]:
-    """The towers whose vectors are others with the new weights: those with a changed tensor."""
-    changed = [name for name in original if name not in _NO_VECTORS and not torch.equal(original[name], new[name])]
-    # What belongs to neither by its name may belong to both.
-    of_text = any(not name.startswith(("vision_model.", "visual_projection")) for name in changed)
-    of_images = any(not name.startswith(("text_model.", "text_projection")) for name in changed)
-    towers: dict[TowerName, bool] = {"text": of_text, "image": of_images}
-    return tuple(tower for tower, is_changed in towers.items() if is_changed)
 
 
 def _adapted(model: nn.Module) -> dict[str, Any]:

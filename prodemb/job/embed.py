@@ -1,36 +1,44 @@
 """Stage one of a pipeline, with CLIP as published and with the fine-tuned one."""
 
+from pathlib import Path
+
 from prodemb.catalog.reader import open_catalog
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.reuse import PicturesAgain
+from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.watch import Watch
+from prodemb.job.zero_shot import renew_path_vectors
 from prodemb.pipeline import Pipeline
+from prodemb.shards.reader import open_shard_set
 
 
 def embed_catalog(
-    pipeline: Pipeline, *, watch: Watch, config: EmbedConfig | None = None, again: PicturesAgain = "none"
+    pipeline: Pipeline,
+    *,
+    watch: Watch,
+    config: EmbedConfig | None = None,
+    replace: bool = False,
+    again: PicturesAgain = "none",
 ) -> EmbedReport:
-    """Stage one of a pipeline.
+    """Stage one of a pipeline; of a category pipeline also the taxonomy's vectors beside the shards, for zero-shot.
 
     Args:
         config: in the place of the pipeline's own, as `with_checkpoint` gives it.
+        replace: make the set anew where it is of another model, as that of a checkpoint is that was just fine-tuned.
         again: which pictures are fetched again though nothing says that they changed.
     """
+    config = config or pipeline.embed
+    if pipeline.target == "category":
+        pipeline_taxonomy(pipeline)  # Whether it is there shows before the long work.
     with watch("Embedding") as advance:
         catalog = open_catalog(pipeline.catalog)
-        return embed(config or pipeline.embed, catalog=catalog, images=pipeline.images, progress=advance, again=again)
+        report = embed(config, catalog=catalog, images=pipeline.images, progress=advance, replace=replace, again=again)
+    renew_path_vectors(open_shard_set(Path(config.out)), pipeline=pipeline, config=config, watch=watch)
+    return report
 
 
 def with_checkpoint(pipeline: Pipeline) -> EmbedConfig:
     """Stage one with the pipeline's fine-tuned checkpoint, into that checkpoint's own shard set."""
     tuned = {"model": pipeline.finetune.out, "revision": None, "out": pipeline.finetune.shards}
     return EmbedConfig.parse(pipeline.embed.model_dump() | tuned, source="[finetune]")
-
-
-def regenerate_shards(pipeline: Pipeline, *, watch: Watch) -> EmbedReport:
-    """Bring the fine-tuned checkpoint's own shard set to the state of the catalog, or make it anew for a new one."""
-    config = with_checkpoint(pipeline)
-    with watch("Regenerating the shards") as advance:
-        catalog = open_catalog(pipeline.catalog)
-        return embed(config, catalog=catalog, images=pipeline.images, progress=advance, replace=True)

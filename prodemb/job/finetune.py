@@ -1,19 +1,23 @@
 """Fine-tuning of a pipeline's CLIP."""
 
 from prodemb.catalog.reader import open_catalog
-from prodemb.finetune.finetune import FinetuneReport, finetune
+from prodemb.finetune.finetune import finetune
 from prodemb.finetune.processes import is_first_process
+from prodemb.finetune.report import FinetuneReport
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.watch import Watch
 from prodemb.pipeline import Pipeline
 from prodemb.towers.checkpoint import find_checkpoint
 
 
-def finetune_category(pipeline: Pipeline, *, watch: Watch) -> FinetuneReport:
-    """Fine-tune the pipeline's CLIP on its catalog's categories, unless that was done on just these.
+def finetune_category(pipeline: Pipeline, *, watch: Watch, again: bool = False) -> FinetuneReport:
+    """Fine-tune the pipeline's CLIP on its catalog's categories, unless that was done on these or most of them.
 
     In processes that a launcher has started only the first one (`is_first_process`) shows progress; what comes after
     is its work alone.
+
+    Args:
+        again: also where few of the products have changed since.
     """
     taxonomy, _ = pipeline_taxonomy(pipeline)
     catalog = open_catalog(pipeline.catalog)
@@ -26,5 +30,6 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch) -> FinetuneReport:
             taxonomy=taxonomy,
             checkpoint=find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision),
             device=pipeline.embed.device,
+            again=again,
             progress=advance if is_first_process() else None,
         )

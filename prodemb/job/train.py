@@ -11,7 +11,6 @@ from typing import Any
 from prodemb import __version__
 from prodemb.brands.aliases import AliasTable
 from prodemb.category.judge import compare_categories
-from prodemb.category.zero_shot import ZeroShot
 from prodemb.device import choose_device
 from prodemb.errors import HeadError
 from prodemb.files import sha256_of
@@ -23,11 +22,10 @@ from prodemb.heads import CARD_NAME, TrainedHead, load_head, save_head
 from prodemb.job.brands import supplied_batches, update_aliases
 from prodemb.job.taxonomy import existing_taxonomy, pipeline_taxonomy
 from prodemb.job.watch import Watch
-from prodemb.job.zero_shot import are_current
+from prodemb.job.zero_shot import stored_zero_shot
 from prodemb.labels import brand_labels, category_labels
 from prodemb.pipeline import Pipeline
 from prodemb.shards.format import has_manifest, read_manifest
-from prodemb.shards.paths import read_path_vectors
 from prodemb.shards.reader import open_shard_set
 from prodemb.train import load_labelled, train_head
 
@@ -70,6 +68,9 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
         files = (pipeline.train.taxonomy, pipeline.train.label_taxonomy)
         made_from["tau"] = pipeline.score.tau
         made_from["taxonomy"] = [sha256_of(existing_taxonomy(file)) for file in files if file is not None]
+        taxonomy, name = pipeline_taxonomy(pipeline)
+        zero_shot = stored_zero_shot(shard_set, taxonomy=taxonomy)
+        made_from["zero_shot"] = None if zero_shot is None else zero_shot.card.weights_sha256
     inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
 
     done = _trained_before(folder, inputs=inputs)
@@ -80,7 +81,6 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
     if aliases is not None:
         labels = brand_labels(shard_set, canonical_of=aliases.canonical_of, corrected=aliases.corrected)
     else:
-        taxonomy, name = pipeline_taxonomy(pipeline)
         labels = category_labels(shard_set, taxonomy=taxonomy, taxonomy_name=name)
     device = choose_device(pipeline.embed.device)
     data = load_labelled(shard_set, labels=labels, config=pipeline.train, device=device)
@@ -94,9 +94,6 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
         )
     if aliases is None:
         with watch("Comparing with baselines"):
-            paths = read_path_vectors(shards)
-            known = are_current(paths, shard_set=shard_set, taxonomy=taxonomy)
-            zero_shot = ZeroShot.of(paths, schema=shard_set.schema) if paths is not None and known else None
             found = compare_categories(
                 data, head=head, train=pipeline.train, tau=pipeline.score.tau, zero_shot=zero_shot
             )

@@ -1,17 +1,21 @@
 """Categories without training, by the taxonomy's names."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from prodemb.catalog.taxonomy import Taxonomy
-from prodemb.category.zero_shot import ZeroShot
-from prodemb.errors import FingerprintError
+from prodemb.category.zero_shot import ZeroShot, check_features, features_that_count
+from prodemb.embed.config import EmbedConfig
+from prodemb.errors import BusyError, FingerprintError, OutputError, ShardError
+from prodemb.files import writing_to
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.watch import Watch
 from prodemb.pipeline import Pipeline
-from prodemb.shards.paths import PathVectors, read_path_vectors
+from prodemb.shards.paths import PATHS_NAME, PathVectors, read_path_vectors
 from prodemb.shards.reader import ShardSet, open_shard_set
-from prodemb.towers.checkpoint import find_checkpoint
+
+logger = logging.getLogger(__name__)
 
 
 def has_category_labels(shards: Path) -> bool:
@@ -23,31 +27,77 @@ def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Wat
     """What answers categories of the first of these shard sets without training, by the pipeline's taxonomy.
 
     The vectors of the taxonomy's names lie beside the shards; where they do not, or are of another taxonomy, they are
-    made with the shards' own model, which takes `transformers`.
+    made with the shards' own model, which takes `transformers`, and written there unless the folder is read-only or
+    another run is writing to it.
 
     Raises:
         FingerprintError: the model of that name is no longer the one that made the shards.
+        ModelError: that model is not there.
+        ShardError: the shards have none of the features that count.
     """
+    model = shards[0].schema.model
+    return _zero_shot(shards[0], pipeline=pipeline, model=model, revision=pipeline.embed.revision, watch=watch)
+
+
+def renew_path_vectors(shard_set: ShardSet, *, pipeline: Pipeline, config: EmbedConfig, watch: Watch) -> None:
+    """Have the vectors of the taxonomy's names beside shards that were just embedded, for a category pipeline.
+
+    Other pipelines know of no taxonomy; for them a damaged file goes, so that the set is whole.
+
+    Args:
+        config: what the shards were embedded with.
+    """
+    if pipeline.target == "category" and features_that_count(shard_set.schema):
+        _zero_shot(shard_set, pipeline=pipeline, model=config.model, revision=config.revision, watch=watch)
+        return
+    path = shard_set.folder / PATHS_NAME
+    if path.is_file() and _read(shard_set) is None:
+        with writing_to(shard_set.folder):
+            path.unlink()
+
+
+def stored_zero_shot(shard_set: ShardSet, *, taxonomy: Taxonomy) -> ZeroShot | None:
+    """What answers by the vectors beside the shards; None where these are not of this taxonomy and the shards' model.
+
+    A damaged file counts as none, which is told.
+    """
+    paths = _read(shard_set)
+    if paths is None or not features_that_count(shard_set.schema):
+        return None
+    is_current = paths.fingerprint == shard_set.schema.fingerprint and paths.are_of(taxonomy.paths)
+    return ZeroShot.of(paths, schema=shard_set.schema) if is_current else None
+
+
+def _read(shard_set: ShardSet) -> PathVectors | None:
+    try:
+        return read_path_vectors(shard_set.folder)
+    except ShardError as error:
+        logger.warning("%s", error)
+        return None
+
+
+def _zero_shot(shard_set: ShardSet, *, pipeline: Pipeline, model: str, revision: str | None, watch: Watch) -> ZeroShot:
+    # For everything but this, stage two works without the towers.
+    from prodemb.paths import encode_paths
+    from prodemb.towers.checkpoint import find_checkpoint
+
+    schema = shard_set.schema
+    check_features(schema)
     taxonomy, _ = pipeline_taxonomy(pipeline)
-    first = shards[0]
-    paths = read_path_vectors(first.folder)
-    if paths is None or not are_current(paths, shard_set=first, taxonomy=taxonomy):
-        # For everything but this, stage two works without the towers.
-        from prodemb.paths import encode_paths
-
-        checkpoint = find_checkpoint(first.schema.model, revision=pipeline.embed.revision)
-        if checkpoint.fingerprint != first.schema.fingerprint:
-            raise FingerprintError(
-                f"{first.folder}: made by {first.schema.model} ({first.schema.fingerprint}), which now is "
-                f"{checkpoint.fingerprint}; wanted the same model for the taxonomy's names: embed again"
-            )
-        with watch("Encoding the taxonomy"):
-            paths = encode_paths(taxonomy, checkpoint=checkpoint, device=pipeline.embed.device)
-        paths.write(first.folder)
-    return ZeroShot.of(paths, schema=first.schema)
-
-
-def are_current(paths: PathVectors | None, *, shard_set: ShardSet, taxonomy: Taxonomy) -> bool:
-    """Whether these are the vectors of this taxonomy, made by the model of the shards."""
-    same_model = paths is not None and paths.fingerprint == shard_set.schema.fingerprint
-    return same_model and paths is not None and paths.are_of(taxonomy.paths)
+    found = stored_zero_shot(shard_set, taxonomy=taxonomy)
+    if found is not None:
+        return found
+    checkpoint = find_checkpoint(model, revision=revision)
+    if checkpoint.fingerprint != schema.fingerprint:
+        raise FingerprintError(
+            f"{shard_set.folder}: made by {schema.model} ({schema.fingerprint}), which now is "
+            f"{checkpoint.fingerprint}; wanted the same model for the taxonomy's names: embed again"
+        )
+    with watch("Encoding the taxonomy"):
+        paths = encode_paths(taxonomy, checkpoint=checkpoint, device=pipeline.embed.device)
+    try:
+        with writing_to(shard_set.folder):
+            paths.write(shard_set.folder)
+    except (BusyError, OutputError) as error:
+        logger.warning("%s; the taxonomy's vectors are not kept", error)
+    return ZeroShot.of(paths, schema=schema)

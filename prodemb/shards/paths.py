@@ -1,5 +1,6 @@
 """The vectors of the taxonomy's paths beside a shard set, so that stage two can compare products with them."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +13,15 @@ import pyarrow.parquet as pq
 
 from prodemb.errors import ShardError
 from prodemb.files import replacing
-from prodemb.shards.format import METADATA_KEY
+from prodemb.shards.format import CHECKSUM_KEY, METADATA_KEY
 
 PATHS_NAME = "taxonomy.parquet"
 """The file in the shard set's folder."""
 
 TEXTS_VERSION = 1
 """Raise it when a node is put into words in another way."""
+
+_REDO = "embed again to redo it"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,9 +40,20 @@ class PathVectors:
         """Whether these are the nodes with these paths by id, put into words as it is done now."""
         return self.texts_version == TEXTS_VERSION and dict(zip(self.ids, self.paths, strict=True)) == paths
 
+    def checksum(self) -> str:
+        """The SHA-256 over all of it, in hexadecimal."""
+        about = [self.fingerprint, self.texts_version, list(zip(self.ids, self.paths, strict=True))]
+        digest = hashlib.sha256(json.dumps(about).encode())
+        digest.update(np.ascontiguousarray(self.vectors, dtype="<f2").tobytes())
+        return digest.hexdigest()
+
     def write(self, folder: Path) -> None:
-        """Write the file of the shard set at `folder` whole."""
-        about = {"fingerprint": self.fingerprint, "texts_version": self.texts_version}
+        """Write the file of the shard set at `folder` whole, with its checksum."""
+        about = {
+            "fingerprint": self.fingerprint,
+            "texts_version": self.texts_version,
+            CHECKSUM_KEY: self.checksum(),
+        }
         num_bytes = 2 * self.vectors.shape[1]
         rows = np.ascontiguousarray(self.vectors, dtype="<f2")
         columns = {
@@ -56,7 +70,7 @@ def read_path_vectors(folder: Path) -> PathVectors | None:
     """Read the file of the shard set at `folder`; None where there is none.
 
     Raises:
-        ShardError: it cannot be read.
+        ShardError: it cannot be read, or has not the checksum that it was written with.
     """
     path = folder / PATHS_NAME
     if not path.is_file():
@@ -66,13 +80,17 @@ def read_path_vectors(folder: Path) -> PathVectors | None:
         about = json.loads(table.schema.metadata[METADATA_KEY])
         column = table["vector"].combine_chunks()
         flat = np.frombuffer(column.buffers()[1], dtype="<f2")
-        return PathVectors(
+        found = PathVectors(
             fingerprint=about["fingerprint"],
             ids=tuple(table["id"].to_pylist()),
             paths=tuple(table["path"].to_pylist()),
             vectors=flat.reshape(len(table), -1),
             texts_version=about["texts_version"],
         )
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        altered = found.checksum() != about[CHECKSUM_KEY]
+    except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ShardError(f"{path}: damaged: {first_line}; remove it, it is made again") from None
+        raise ShardError(f"{path}: damaged: {first_line}; {_REDO}") from None
+    if altered:
+        raise ShardError(f"{path}: altered: its content has not the checksum it had; {_REDO}")
+    return found

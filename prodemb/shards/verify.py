@@ -1,4 +1,4 @@
-"""Checking a shard set: every file against the manifest, byte by byte."""
+"""Checking a shard set: every file against the manifest, byte by byte, and the taxonomy's vectors beside them."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from prodemb.errors import ShardError
 from prodemb.files import sha256_of
 from prodemb.shards.checked import remember
 from prodemb.shards.format import Manifest, ShardRecord, read_manifest
+from prodemb.shards.paths import read_path_vectors
 from prodemb.shards.reader import Shard, find_shard_folders
 
 
@@ -38,6 +39,10 @@ def _verify_one(folder: Path) -> list[str]:
         lines.append(f"{folder}: unfinished: {manifest.num_products:,} products so far; embed again to go on")
     if not lines:
         remember(folder, manifest.shards)
+    try:
+        read_path_vectors(folder)
+    except ShardError as error:
+        lines.append(str(error))
     return lines
 
 

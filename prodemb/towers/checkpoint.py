@@ -35,7 +35,7 @@ class Checkpoint:
     """A local folder in Hugging Face's format that holds a dual encoder."""
 
     name: str
-    """As the user gave it: a path, a hub id, or `bundled`."""
+    """As the user gave it: a path, a hub id, or `bundled`; with `./` before a folder that looks like a hub id."""
     folder: Path
     config: dict[str, Any]
     """The folder's config.json."""
@@ -65,15 +65,20 @@ def find_checkpoint(model: str, *, revision: str | None = None) -> Checkpoint:
     Raises:
         ModelError: nothing is there, it has no safetensors weights, or it is not a dual encoder.
     """
+    name = model
     if model == BUNDLED:
         folder = CLIP_FOLDER
     elif Path(model).is_dir():
         folder = Path(model)
+        name = model if _looks_like_a_path(model) else f"./{model}"
     elif _looks_like_a_path(model):
-        raise ModelError(f"model: found {model!r}, but there is no such folder; wanted a checkpoint folder or hub id")
+        raise ModelError(
+            f"model: found {model!r}, but there is no such folder ({Path(model).absolute()}); wanted a "
+            "checkpoint folder or hub id"
+        )
     else:
         folder = _download(model, revision=revision)
-    return Checkpoint(name=model, folder=folder, config=_read_config(folder))
+    return Checkpoint(name=name, folder=folder, config=_read_config(folder))
 
 
 def _looks_like_a_path(model: str) -> bool:
@@ -83,7 +88,12 @@ def _looks_like_a_path(model: str) -> bool:
 def _download(model: str, *, revision: str | None) -> Path:
     """Fetch a hub repository's safetensors weights and settings; nothing that is code or pickle."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     at = f" at revision {revision!r}" if revision else ""
     try:
@@ -92,8 +102,13 @@ def _download(model: str, *, revision: str | None) -> Path:
         raise ModelError(f"model: found {model!r}; wanted 'bundled', a folder, or a hub id 'owner/name'") from None
     except LocalEntryNotFoundError:
         raise ModelError(
-            f"model: {model!r}{at} is no folder here, and the Hugging Face hub cannot be reached to look for it; "
+            f"model: {model!r}{at} is no folder in {Path.cwd()}, and the Hugging Face hub cannot be reached; "
             "wanted a checkpoint folder, or a hub id and a network"
+        ) from None
+    except RepositoryNotFoundError:
+        raise ModelError(
+            f"model: {model!r}{at} is no folder in {Path.cwd()}, and the Hugging Face hub shows no such repository; "
+            "wanted a checkpoint folder or hub id"
         ) from None
     except (HfHubHTTPError, OSError) as error:
         first_line = str(error).strip().splitlines()[0]

@@ -33,7 +33,7 @@ from prodemb.catalog.taxonomy import read_taxonomy, sample_taxonomy
 from prodemb.device import choose_device
 from prodemb.examples import Examples
 from prodemb.features import FEATURES
-from prodemb.job.embed import embed_catalog, regenerate_shards
+from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
 from prodemb.labels import category_labels
 from prodemb.pipeline import Pipeline
@@ -122,7 +122,7 @@ def finetuned(pipeline: Pipeline) -> Figures:
     started = time.perf_counter()
     finetune_category(pipeline, watch=unwatched)
     minutes = (time.perf_counter() - started) / 60
-    regenerate_shards(pipeline, watch=unwatched)
+    embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, watch=unwatched)
     return measured(pipeline, shards=Path(pipeline.finetune.shards), minutes=minutes)
 
 

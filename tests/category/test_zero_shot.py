@@ -1,9 +1,12 @@
 """Zero-shot answers are the nearest names by weighted likeness, and their file is read as it was written."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from prodemb.category.zero_shot import WEIGHTS, ZeroShot
@@ -58,6 +61,12 @@ def test_vectors_of_another_model_are_refused() -> None:
         ZeroShot.of(make_paths(), schema=other)
 
 
+def test_shards_without_a_feature_that_counts_are_refused() -> None:
+    other = SCHEMA.model_copy(update={"features": ("brand", "lexical")})
+    with pytest.raises(ShardError, match="with the features brand, lexical; wanted one or more of title, description"):
+        ZeroShot.of(make_paths(), schema=other)
+
+
 def test_the_file_beside_the_shards_is_read_as_written(tmp_path: Path) -> None:
     paths = make_paths()
     assert read_path_vectors(tmp_path) is None
@@ -70,4 +79,28 @@ def test_the_file_beside_the_shards_is_read_as_written(tmp_path: Path) -> None:
     assert not found.are_of({1: "A", 2: "A > B"})
     (tmp_path / PATHS_NAME).write_bytes(b"cut short")
     with pytest.raises(ShardError, match=r"taxonomy\.parquet: damaged"):
+        read_path_vectors(tmp_path)
+
+
+def test_no_flipped_bit_changes_what_is_read(tmp_path: Path) -> None:
+    paths = make_paths()
+    paths.write(tmp_path)
+    whole = (tmp_path / PATHS_NAME).read_bytes()
+    for place in range(0, len(whole), 3):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        (tmp_path / PATHS_NAME).write_bytes(flipped)
+        with suppress(ShardError):
+            found = read_path_vectors(tmp_path)
+            assert found is not None
+            assert found.checksum() == paths.checksum()
+
+
+def test_altered_vectors_are_told(tmp_path: Path) -> None:
+    make_paths().write(tmp_path)
+    metadata = pq.read_schema(tmp_path / PATHS_NAME).metadata
+    table = pq.read_table(tmp_path / PATHS_NAME)
+    table = table.set_column(1, "path", pa.array(["A", "A > B", "A > C", "D", "D > F"]))
+    pq.write_table(table.replace_schema_metadata(metadata), tmp_path / PATHS_NAME)
+    with pytest.raises(ShardError, match=r"taxonomy\.parquet: altered: .* embed again to redo it"):
         read_path_vectors(tmp_path)

@@ -319,7 +319,7 @@ def main() -> None:
             for work in defaults
             if (kills := vars(arguments)[work])
         ]
-        assert not verify(folder / "embed" / "broken") or not arguments.embed
+        assert not arguments.embed or not verify(folder / "embed" / "broken")
     if arguments.json:
         print(json.dumps([asdict(survival) for survival in survivals], indent=2))
     for found in survivals if not arguments.json else ():

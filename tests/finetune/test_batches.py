@@ -11,8 +11,8 @@ from prodemb.features import TEXT_FEATURES
 from prodemb.finetune.batches import (
     drop_fields,
     epoch_batches,
+    fitting_paths,
     num_batches,
-    path_texts,
     step_classes,
 )
 from prodemb.finetune.template import Fields
@@ -94,7 +94,7 @@ def test_categories_are_left_out_together_and_as_often_as_asked() -> None:
 
 def test_paths_lose_their_root_until_they_fit_and_never_their_leaf() -> None:
     paths = ["A > B", "Home > Kitchen > Mugs", "a b c d e f"]
-    texts = path_texts(paths, num_tokens=lambda text: len(text.split()), most_tokens=3)
+    texts = fitting_paths(paths, num_tokens=lambda text: len(text.split()), most_tokens=3)
     assert texts == ["A > B", "Kitchen > Mugs", "a b c d e f"]
 
 

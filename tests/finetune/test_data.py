@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
@@ -56,6 +57,17 @@ def test_labelled_products_of_training_and_validation_are_read_in_order(tmp_path
     assert set(products.texts["brand"].to_pylist()) == {None, "Acme"}
     assert products.train.tolist() == [n for n, i in enumerate(labelled) if PARTS[i] == TRAIN]
     assert products.validation.tolist() == [n for n, i in enumerate(labelled) if PARTS[i] == VALIDATION]
+
+
+def test_gold_categories_of_another_version_are_told_as_training_the_head_tells_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ["3", "Home > Mugs > Blue mugs", "2 - Home > Cups", "77"]
+    read(write(tmp_path, categories=[names[i % 4] for i in range(NUM_PRODUCTS)], pictures=[None] * NUM_PRODUCTS))
+    said = "15 products carry a google_category_id that"
+    assert f"{said} is not in taxonomy: '77'; they are left out: give the taxonomy they are from" in caplog.text
+    assert f"{said} taxonomy has no more (it counts as the nearest node above): 'Home > Mugs > Blue" in caplog.text
+    assert f"{said} taxonomy has under another name (its id decides): '2 - Home > Cups'" in caplog.text
 
 
 def test_the_test_part_has_no_influence_but_on_the_rows_hash(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from transformers import SiglipConfig, SiglipModel
@@ -16,6 +17,7 @@ from prodemb.errors import CatalogError, ConfigError, HeadError, TaxonomyError
 from prodemb.finetune.finetune import FinetuneConfig, FinetuneReport, finetune
 from prodemb.finetune.state import state_folder
 from prodemb.finetune.train import rate_at
+from prodemb.report import finetune_lines
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
@@ -29,6 +31,7 @@ def run(
     out: Path,
     *,
     progress: Callable[[int, int], None] | None = None,
+    again: bool = False,
     **settings: object,
 ) -> FinetuneReport:
     values: dict[str, object] = {
@@ -47,6 +50,7 @@ def run(
         taxonomy=TAXONOMY,
         checkpoint=find_checkpoint(str(model)),
         device="cpu",
+        again=again,
         progress=progress,
     )
 
@@ -104,13 +108,14 @@ def test_the_new_text_tower_pools_at_the_end_token_of_texts_of_any_length(tiny_c
     np.testing.assert_allclose(together, alone, atol=2e-3)
 
 
+def forbidden(_done: int, _total: int) -> None:
+    raise AssertionError("a step was made")
+
+
 def test_a_second_run_does_nothing_until_something_changes(tiny_clip: Path, tmp_path: Path) -> None:
     catalog, out = write_catalog(tmp_path), tmp_path / "out"
     first = run(catalog, tiny_clip, out)
     made = files(out)
-
-    def forbidden(_done: int, _total: int) -> None:
-        raise AssertionError("a step was made")
 
     assert run(catalog, tiny_clip, out, progress=forbidden, save_every=7) == first
     assert files(out) == made
@@ -119,6 +124,79 @@ def test_a_second_run_does_nothing_until_something_changes(tiny_clip: Path, tmp_
     write_catalog(tmp_path, title=[f"blue {i}" for i in range(NUM_PRODUCTS)])
     assert run(catalog, tiny_clip, out, seed=1).fingerprint != again.fingerprint
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_checkpoint_is_kept_while_few_products_have_changed(tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+    first = run(catalog, tiny_clip, out, **SMALL)
+    made = files(out)
+    titles = pl.read_parquet(catalog)["title"].to_list()
+    labelled = first.num_train + first.num_validation
+
+    def changed(num: int) -> Path:
+        return write_catalog(tmp_path, title=[*(f"blue {title}" for title in titles[:num]), *titles[num:]])
+
+    tomorrow = run(changed(10), tiny_clip, out, progress=forbidden, **SMALL)
+    assert tomorrow.changed is not None
+    assert 5 / labelled < tomorrow.changed < 15 / labelled
+    assert tomorrow == first.model_copy(update={"changed": tomorrow.changed})
+    assert files(out) == made
+    assert "kept, since but" in "\n".join(finetune_lines(tomorrow, folder=out))
+    pictures = write_catalog(tmp_path, image=[None] * NUM_PRODUCTS)
+    assert run(pictures, tiny_clip, out, progress=forbidden, **SMALL).changed == 0
+    assert run(changed(10), tiny_clip, out, max_changed=0.01, **SMALL).key != first.key
+    anew = run(changed(20), tiny_clip, out, again=True, **SMALL)
+    assert anew.changed is None
+    assert run(changed(20), tiny_clip, out, progress=forbidden, again=True, **SMALL) == anew
+    assert run(changed(80), tiny_clip, out, **SMALL).key != anew.key
+    (out / "products.npy").write_bytes(b"cut short")
+    assert run(changed(81), tiny_clip, out, **SMALL).changed is None
+
+
+@pytest.mark.parametrize("place", ["before the last rename", "out.old.tmp", "out.state"])
+def test_what_a_run_leaves_that_was_killed_at_its_very_end_goes(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+    run(catalog, tiny_clip, out, **SMALL)
+    remove, rename = shutil.rmtree, Path.rename
+
+    def killed_at_removing(path: Path, ignore_errors: bool = False) -> None:
+        if path.exists() and path.name == place:
+            raise Killed
+        remove(path, ignore_errors=ignore_errors)
+
+    def killed_at_renaming(self: Path, target: Path) -> Path:
+        if place not in ("out.old.tmp", "out.state") and target == out:
+            raise Killed
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", killed_at_removing)
+        patched.setattr(Path, "rename", killed_at_renaming)
+        with pytest.raises(Killed):
+            run(catalog, tiny_clip, out, seed=1, **SMALL)
+    assert state_folder(out).exists()
+    steps: list[int] = []
+    report = run(catalog, tiny_clip, out, seed=1, progress=lambda done, _total: steps.append(done), **SMALL)
+    assert report.config.seed == 1
+    assert len(steps) == (1 if place == "before the last rename" else 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["catalog.parquet", "out"]
+
+
+def test_the_state_of_another_run_stays(tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+    run(catalog, tiny_clip, out, **SMALL)
+
+    def kill(done: int, _total: int) -> None:
+        if done == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(catalog, tiny_clip, out, seed=1, progress=kill, **SMALL)
+    state = files(state_folder(out))
+    run(catalog, tiny_clip, out, progress=forbidden, **SMALL)
+    assert files(state_folder(out)) == state
 
 
 SMALL: dict[str, object] = {"epochs": 1, "interpolation": [1.0], "learning_rate": 1e-3}
@@ -230,7 +308,6 @@ def test_what_is_trained_and_what_comes_out_is_an_ordinary_checkpoint(
     before, after = weights(tiny_clip), weights(folder)
     assert after.keys() == before.keys()
     assert report.curve.epochs[-1].loss < report.curve.step_losses[0]
-    assert report.changed_towers == ("text", "image")
     assert not torch.equal(before["text_projection.weight"], after["text_projection.weight"])
     names = {"config.json", "curves.png", "finetune.json", "log.jsonl", "model.safetensors"}
     assert names <= {path.name for path in folder.iterdir()}
@@ -238,8 +315,11 @@ def test_what_is_trained_and_what_comes_out_is_an_ordinary_checkpoint(
 
 
 def test_a_tower_that_nothing_asks_of_stays_as_it_is(tiny_clip: Path, tmp_path: Path) -> None:
-    report = run(write_catalog(tmp_path), tiny_clip, tmp_path / "out", epochs=1, image_path=0, text_image=0)
-    assert report.changed_towers == ("text",)
+    run(write_catalog(tmp_path), tiny_clip, tmp_path / "out", epochs=1, image_path=0, text_image=0)
+    before, after = weights(tiny_clip), weights(tmp_path / "out")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert not any(name.startswith(("vision_model.", "visual_projection")) for name in changed)
 
 
 def test_a_damaged_state_or_one_of_another_run_is_not_gone_on_from(tiny_clip: Path, tmp_path: Path) -> None:
@@ -331,6 +411,15 @@ def test_a_catalog_may_lack_pictures_or_texts(tiny_clip: Path, tmp_path: Path, m
     report = run(catalog, tiny_clip, tmp_path / "out", epochs=1)
     assert report.after is not None
     assert not set(report.after.nearest_path) & set(missing)
+
+
+def test_before_is_the_published_checkpoint_at_its_own_picture_size(
+    tiny_clip: Path, tmp_path: Path, small_run: tuple[FinetuneReport, Path]
+) -> None:
+    larger = run(write_catalog(tmp_path), tiny_clip, tmp_path / "out", image_size=32, **SMALL)
+    assert larger.before == small_run[0].before
+    assert larger.after is not None
+    assert find_checkpoint(str(tmp_path / "out")).config["vision_config"]["image_size"] == 32
 
 
 def test_siglip_is_trained_at_its_full_length(tiny_clip: Path, tmp_path: Path) -> None:

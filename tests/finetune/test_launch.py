@@ -3,12 +3,14 @@
 import os
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
+import torch
 
 from prodemb.errors import ConfigError, WorkerError
 from prodemb.finetune.launch import Progress, launch
-from prodemb.finetune.processes import is_first_process
+from prodemb.finetune.processes import check_shared, is_first_process, join_processes
 
 
 def count(*, progress: Progress | None) -> None:
@@ -26,6 +28,22 @@ def fail(how: str, *, progress: Progress | None) -> None:
     if how == "mistake":
         raise ConfigError("[finetune] epochs: found none")
     os._exit(3)
+
+
+def share(folder: Path, elsewhere: Path, *, progress: Progress | None) -> None:
+    """Check for a folder that the second process may look for in another place, as on a machine of its own."""
+    processes = join_processes("cpu")
+    place = folder if processes.is_first else elsewhere
+    check_shared(place, processes=processes, device=torch.device("cpu"))
+    processes.leave()
+
+
+def test_processes_that_do_not_see_the_first_one_s_folder_say_so(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with pytest.raises(ConfigError, match=r"1 of 2 processes do not see .*; wanted one file system for all machines"):
+        launch(partial(share, tmp_path / "a", tmp_path / "b"), count=2, progress=None)
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_only_the_first_process_is_heard() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from prodemb.errors import ConfigError
 from prodemb.finetune.config import FinetuneConfig
-from prodemb.finetune.trained import changed_towers, choose_trained, remove_lora, snapshot
+from prodemb.finetune.trained import choose_trained, remove_lora, snapshot
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers
 
@@ -78,22 +78,3 @@ def test_without_peft_the_extra_is_named(towers: Towers, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ConfigError, match=r"peft is not installed; wanted pip install 'prodemb\[lora\]'"):
         choose_trained(towers.model, config=FinetuneConfig(trained="lora"))
-
-
-@pytest.mark.parametrize(
-    ("touched", "wanted"),
-    [
-        ("text_model.final_layer_norm.weight", ("text",)),
-        ("text_projection.weight", ("text",)),
-        ("visual_projection.weight", ("image",)),
-        ("vision_model.post_layernorm.bias", ("image",)),
-        ("logit_scale", ()),
-    ],
-)
-def test_a_tower_has_changed_if_one_of_its_tensors_has(towers: Towers, touched: str, wanted: tuple[str, ...]) -> None:
-    original = snapshot(towers.model)
-    assert changed_towers(original=original, new=original) == ()
-    assert changed_towers(original=original, new=original | {touched: original[touched] + 1}) == wanted
-    other = {"shared.weight": torch.zeros(2)}
-    both = changed_towers(original=original | other, new=original | {"shared.weight": torch.ones(2)})
-    assert both == ("text", "image")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from prodemb.errors import ProdembError, ShardError
 from prodemb.shards.checked import CHECKED_NAME
 from prodemb.shards.format import read_manifest
+from prodemb.shards.paths import PATHS_NAME, PathVectors
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.rebuild import rebuilt_manifest
 from prodemb.shards.verify import verify
@@ -68,6 +70,16 @@ def test_an_altered_manifest_is_named_and_not_used(tmp_path: Path) -> None:
     assert "manifest.json: altered" in line
     with pytest.raises(ShardError, match="altered"):
         open_shard_set(tmp_path)
+
+
+def test_damaged_vectors_of_the_taxonomy_are_named(tmp_path: Path) -> None:
+    make_set(tmp_path, sizes=[30])
+    vectors = np.eye(2, 8, dtype="<f2")
+    PathVectors(fingerprint="f", ids=(1, 2), paths=("A", "A > B"), vectors=vectors).write(tmp_path)
+    assert verify(tmp_path) == []
+    flip(tmp_path / PATHS_NAME, 40)
+    (line,) = verify(tmp_path)
+    assert "taxonomy.parquet: " in line
 
 
 def test_a_set_that_is_remembered_is_not_hashed_again(tmp_path: Path) -> None:

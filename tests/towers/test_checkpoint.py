@@ -23,8 +23,26 @@ def test_the_fingerprint_sees_weights_and_preprocessing_but_not_the_place(tiny_c
 
 
 def test_a_folder_that_is_not_there() -> None:
-    with pytest.raises(ModelError, match=r"found './nowhere', but there is no such folder"):
+    with pytest.raises(
+        ModelError, match=rf"found './nowhere', but there is no such folder \({Path.cwd()}/nowhere\); wanted"
+    ):
         find_checkpoint("./nowhere")
+
+
+def test_a_folder_s_name_is_never_taken_for_a_hub_id_elsewhere(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_clip, tmp_path / "checkpoints" / "category")
+    monkeypatch.chdir(tmp_path)
+    name = find_checkpoint("checkpoints/category").name
+    assert name == "./checkpoints/category"
+    assert find_checkpoint(name).name == name
+    monkeypatch.chdir("/")
+    with pytest.raises(
+        ModelError,
+        match=r"found './checkpoints/category', but there is no such folder \(/checkpoints/category\); wanted",
+    ):
+        find_checkpoint(name)
 
 
 def test_a_name_that_is_no_hub_id() -> None:

@@ -1,0 +1,80 @@
+"""Gold categories held against a taxonomy: the node of each, and a line about those that it has not as they are."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prodemb.catalog.taxonomy import Found, Taxonomy
+from prodemb.errors import TaxonomyError
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = 5
+
+_FATES: dict[Found, str] = {
+    "renamed": "under another name (its id decides)",
+    "removed": "no more (it counts as the nearest node above)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldCategories:
+    """What the distinct gold categories of some products mean."""
+
+    nodes: dict[str, int | None]
+    """The node of each, None where it is unknown."""
+    unknown: dict[str, int]
+    """Those that are in no taxonomy, most frequent first, and how many products carry each."""
+    renamed: dict[str, int]
+    """Likewise those that the taxonomy has under another name: their id decides."""
+    removed: dict[str, int]
+    """Likewise those whose node the taxonomy no longer has: they are the nearest node above it."""
+
+
+def trace_gold(counts: Mapping[str, int], *, taxonomy: Taxonomy, taxonomy_name: str, where: str) -> GoldCategories:
+    """Trace gold categories to nodes; what was renamed, removed or is not known at all is told in one line each.
+
+    Args:
+        counts: how many products carry each.
+        taxonomy_name: how to call the taxonomy.
+        where: the catalog or shard set that they stand in.
+
+    Raises:
+        TaxonomyError: none of them is in the taxonomy.
+    """
+    traces = {text: taxonomy.trace(text) for text in counts}
+    found: dict[Found, dict[str, int]] = {"renamed": {}, "removed": {}, "unknown": {}, "as it is": {}}
+    for text, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        kind: Found = traces[text].found
+        found[kind][text] = count
+    unknown = found["unknown"]
+    message = (
+        f"{where}: {sum(unknown.values()):,} products carry a google_category_id that is not in {taxonomy_name}: "
+        f"{_listed(unknown)}"
+    )
+    if unknown and len(unknown) == len(traces):
+        raise TaxonomyError(f'{message}; none is, so wanted the taxonomy they are from: [train] taxonomy = "PATH"')
+    if unknown:
+        logger.warning('%s; they are left out: give the taxonomy they are from, [train] taxonomy = "PATH"', message)
+    for fate_of, fate in _FATES.items():
+        if some := found[fate_of]:
+            logger.warning(
+                "%s: %s products carry a google_category_id that %s has %s: %s",
+                where,
+                f"{sum(some.values()):,}",
+                taxonomy_name,
+                fate,
+                _listed(some),
+            )
+    return GoldCategories(
+        nodes={text: trace.node for text, trace in traces.items()},
+        unknown=unknown,
+        renamed=found["renamed"],
+        removed=found["removed"],
+    )
+
+
+def _listed(texts: Mapping[str, int]) -> str:
+    """The first few, and how many more there are."""
+    shown = ", ".join(repr(text) for text in list(texts)[:_SHOWN])
+    return f"{shown} and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else shown

@@ -1,0 +1,134 @@
+"""The taxonomy's vectors beside the shards: who makes them, and what a damaged, missing or unwritable file costs."""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prodemb.errors import ShardError, TaxonomyError
+from prodemb.files import writing_to
+from prodemb.job.embed import embed_catalog
+from prodemb.job.train import train
+from prodemb.job.zero_shot import open_zero_shot, renew_path_vectors
+from prodemb.pipeline import Pipeline
+from prodemb.shards.paths import PATHS_NAME, read_path_vectors
+from prodemb.shards.reader import open_shard_set
+from prodemb.shards.verify import verify
+from tests.finetune.shop import PATHS, write_catalog
+
+
+@contextmanager
+def watch(_title: str) -> Iterator[Callable[[int, int | None], None]]:
+    yield lambda _done, _total: None
+
+
+def make_pipeline(folder: Path, clip: Path, **tables: dict[str, Any]) -> Pipeline:
+    (folder / "taxonomy.txt").write_text("".join(f"{node} - {path}\n" for node, path in PATHS.items()))
+    values: dict[str, Any] = {
+        "target": "category",
+        "catalog": {"path": str(write_catalog(folder))},
+        "embed": {"model": str(clip), "out": str(folder / "shards"), "lexical_dim": 64},
+        "train": {"taxonomy": str(folder / "taxonomy.txt"), "out": str(folder / "head"), "epochs": 2},
+    }
+    for table, settings in tables.items():
+        values[table] |= settings
+    return Pipeline.parse(values, source="test")
+
+
+def test_a_category_pipeline_s_embedding_makes_them_and_a_brand_s_leaves_them(tiny_clip: Path, tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path, tiny_clip)
+    brand = Pipeline.parse(pipeline.model_dump() | {"target": "brand"}, source="test")
+    shards = tmp_path / "shards"
+    embed_catalog(brand, watch=watch)
+    assert not (shards / PATHS_NAME).exists()
+    embed_catalog(pipeline, watch=watch)
+    made = (shards / PATHS_NAME).read_bytes()
+    found = read_path_vectors(shards)
+    assert found is not None
+    assert found.are_of(PATHS)
+    embed_catalog(brand, watch=watch)
+    assert (shards / PATHS_NAME).read_bytes() == made
+
+
+def test_embedding_again_redoes_a_damaged_file(
+    tiny_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = make_pipeline(tmp_path, tiny_clip)
+    brand = Pipeline.parse(pipeline.model_dump() | {"target": "brand"}, source="test")
+    shards = tmp_path / "shards"
+    embed_catalog(pipeline, watch=watch)
+    for again, is_there in ((pipeline, True), (brand, False)):
+        (shards / PATHS_NAME).write_bytes(b"cut short")
+        assert len(verify(shards)) == 1
+        embed_catalog(again, watch=watch)
+        assert verify(shards) == []
+        assert (shards / PATHS_NAME).exists() == is_there
+    assert "taxonomy.parquet: damaged" in caplog.text
+
+
+def test_a_missing_taxonomy_is_told_before_the_long_work(tiny_clip: Path, tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path, tiny_clip, train={"taxonomy": str(tmp_path / "nowhere.txt")})
+    with pytest.raises(TaxonomyError, match=r"nowhere\.txt: no such taxonomy file"):
+        embed_catalog(pipeline, watch=watch)
+    assert not (tmp_path / "shards").exists()
+
+
+def test_shards_without_a_feature_that_counts_have_none_and_zero_shot_says_why(tiny_clip: Path, tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path, tiny_clip, embed={"features": ["brand", "lexical"]})
+    embed_catalog(pipeline, watch=watch)
+    shards = open_shard_set(tmp_path / "shards")
+    renew_path_vectors(shards, pipeline=pipeline, config=pipeline.embed, watch=watch)
+    assert not (tmp_path / "shards" / PATHS_NAME).exists()
+    with pytest.raises(ShardError, match="with the features brand, lexical; wanted one or more of title"):
+        open_zero_shot([shards], pipeline=pipeline, watch=watch)
+
+
+@pytest.mark.parametrize("trouble", ["busy", "read-only"])
+def test_where_they_cannot_be_written_they_answer_all_the_same(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trouble: str
+) -> None:
+    pipeline = make_pipeline(tmp_path, tiny_clip)
+    embed_catalog(pipeline, watch=watch)
+    folder = tmp_path / "shards"
+    wanted = open_zero_shot([open_shard_set(folder)], pipeline=pipeline, watch=watch).card
+    (folder / PATHS_NAME).unlink()
+    opened = Path.open
+
+    def refuse(self: Path, *arguments: Any, **settings: Any) -> Any:
+        if self == folder / ".lock":
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+        return opened(self, *arguments, **settings)
+
+    if trouble == "busy":
+        with writing_to(folder):
+            found = open_zero_shot([open_shard_set(folder)], pipeline=pipeline, watch=watch)
+    else:
+        monkeypatch.setattr(Path, "open", refuse)
+        found = open_zero_shot([open_shard_set(folder)], pipeline=pipeline, watch=watch)
+    assert found.card == wanted
+    assert not (folder / PATHS_NAME).exists()
+    assert "are not kept" in caplog.text
+
+
+def test_training_takes_a_damaged_file_for_none_and_trains_again_once_it_is_whole(
+    tiny_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = make_pipeline(tmp_path, tiny_clip)
+    shards = tmp_path / "shards"
+    embed_catalog(pipeline, watch=watch)
+
+    def methods(*, was_done: bool) -> set[str]:
+        report = train(pipeline, shards=shards, folder=pipeline.head_folder, watch=watch)
+        assert report.was_done == was_done
+        return set(report.head.card.conditions[0].top1)
+
+    (shards / PATHS_NAME).write_bytes(b"cut short")
+    assert "zero-shot" not in methods(was_done=False)
+    assert "taxonomy.parquet: damaged" in caplog.text
+    embed_catalog(pipeline, watch=watch)
+    assert "zero-shot" in methods(was_done=False)
+    assert "zero-shot" in methods(was_done=True)
