@@ -1,6 +1,7 @@
 """The files of a catalog: finding them, their formats and columns, and reading them in batches."""
 
 import difflib
+import io
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -225,9 +226,32 @@ def _read_parquet(
 
 def _parquet(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        file = pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        if not any(_has_dictionary(field.type) for field in file.schema_arrow):
+            return file
+        with file:
+            metadata = _without_arrow_types(file.metadata)
+        return pq.ParquetFile(path, metadata=metadata, buffer_size=BUFFER_BYTES, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise CatalogError(f"{path}: not a Parquet file that can be read: {_one_line(error)}") from error
+
+
+def _has_dictionary(kind: pa.DataType) -> bool:
+    """Whether a type is a dictionary, or holds one."""
+    inside = (kind.field(place).type for place in range(kind.num_fields))
+    return bool(pa.types.is_dictionary(kind)) or any(map(_has_dictionary, inside))
+
+
+def _without_arrow_types(metadata: pq.FileMetaData) -> pq.FileMetaData:
+    """A file's metadata without Arrow's own column types, so that a column reads as the values that it has.
+
+    To give a dictionary the index type that it was written with (int8 is usual for pandas' categories) pyarrow 26 casts
+    its values, and one that is not UTF-8 would end the run; dictionaries in lists it does not read at all.
+    """
+    footer = io.BytesIO()
+    metadata.write_metadata_file(footer)
+    # A key of the same length that nobody looks for; the footer's lengths stay right.
+    return pq.read_metadata(io.BytesIO(footer.getvalue().replace(b"ARROW:schema", b"ARROW-schema")))
 
 
 def _has_only_paths(file: pq.ParquetFile, column: str) -> bool:

@@ -252,6 +252,29 @@ def test_files_with_pictures_of_two_kinds_do_not_mix(tmp_path: Path) -> None:
     assert "holds bytes, and in other files of the catalog path" in message(lambda: opened(tmp_path))
 
 
+@pytest.mark.parametrize("index", [pa.int8(), pa.int16(), pa.int32(), pa.uint32(), pa.int64(), None])
+def test_a_value_that_is_not_utf8_costs_nothing_more_in_a_dictionary(tmp_path: Path, index: pa.DataType | None) -> None:
+    words = pa.array([b"Caf\xe9", b"Mug", b" "], pa.binary())
+    texts = pa.Array.from_buffers(pa.string(), 3, words.buffers())
+    places = pa.array([0, 1, 2, None, 1, 0], index or pa.int32())
+    column = texts.take(places) if index is None else pa.DictionaryArray.from_arrays(places, texts)
+    ids = pa.array([str(n) for n in range(6)]).dictionary_encode()
+    table = pa.table({"product_id": ids, "title": column, "tags": pa.array([["a", "b"]] * 6)})
+    pq.write_table(table, tmp_path / "c.parquet", row_group_size=4)
+    catalog = opened(tmp_path / "c.parquet", columns={"cat1": "tags"})
+    assert catalog.check_ids() == 6
+    found = products_of(catalog, num_rows=5)
+    assert [row["title"] for row in found] == ["Café", "Mug", None, None, "Mug", "Café"]
+    assert {row["cat1"] for row in found} == {"a > b"}
+
+
+def test_dictionaries_in_lists_are_read(tmp_path: Path) -> None:
+    words = pa.array(["Home", "Mugs", "Home", "Pans"]).cast(pa.dictionary(pa.int8(), pa.string()))
+    column = pa.ListArray.from_arrays(pa.array([0, 2, 4], pa.int32()), words)
+    pq.write_table(pa.table({"product_id": ["1", "2"], "cat1": column}), tmp_path / "c.parquet", row_group_size=1)
+    assert [row["cat1"] for row in products_of(opened(tmp_path / "c.parquet"))] == ["Home > Mugs", "Home > Pans"]
+
+
 def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "c.parquet", [{"product_id": str(n), "title": f"t{n}" * 9} for n in range(9_000)])
     data = bytearray(path.read_bytes())
