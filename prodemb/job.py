@@ -89,8 +89,8 @@ def embed_catalog(
         config: in the place of the pipeline's own, as `with_checkpoint` gives it.
         again: which pictures are fetched again though nothing says that they changed.
     """
+    catalog = open_catalog(pipeline.catalog)
     with watch("Embedding") as advance:
-        catalog = open_catalog(pipeline.catalog)
         return embed(config or pipeline.embed, catalog=catalog, images=pipeline.images, progress=advance, again=again)
 
 
@@ -239,8 +239,8 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch) -> FinetuneReport:
 def regenerate_shards(pipeline: Pipeline, *, watch: Watch) -> EmbedReport:
     """Bring the fine-tuned checkpoint's own shard set to the state of the catalog, or make it anew for a new one."""
     config = with_checkpoint(pipeline)
+    catalog = open_catalog(pipeline.catalog)
     with watch("Regenerating the shards") as advance:
-        catalog = open_catalog(pipeline.catalog)
         return embed(config, catalog=catalog, images=pipeline.images, progress=advance, replace=True)
 
 

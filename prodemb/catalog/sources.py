@@ -2,7 +2,6 @@
 
 import difflib
 import io
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +12,10 @@ from typing import Any, Literal, assert_never
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.catalog.lines import Row, SkippedRow, delimited_rows, header_of, json_rows, kept
+from prodemb.catalog.lines import Row, SkippedRow, Tell, delimited_rows, header_of, json_rows, kept
 from prodemb.catalog.values import ImageKind, as_images, as_text, image_kind, image_path_of, texts
 from prodemb.errors import CatalogError
 from prodemb.features import CATALOG_COLUMNS
-
-logger = logging.getLogger(__name__)
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
 
@@ -157,7 +154,13 @@ def is_empty(file: CatalogFile) -> bool:
 
 
 def read(
-    file: CatalogFile, *, columns: dict[str, str], num_rows: int, skip: Skip, image_as: ImageKind = "path"
+    file: CatalogFile,
+    *,
+    columns: dict[str, str],
+    num_rows: int,
+    skip: Skip,
+    tell: Tell | None = None,
+    image_as: ImageKind = "path",
 ) -> Iterator[tuple[pa.Array, pa.Table]]:
     """Row numbers in the file (from 1, those skipped counted) and the wanted columns, at most `num_rows` at a time.
 
@@ -170,32 +173,33 @@ def read(
         case "parquet":
             yield from _read_parquet(file, columns=columns, num_rows=num_rows, image_as=image_as)
         case "csv" | "tsv":
-            rows = kept(delimited_rows(file.path, delimiter=file.delimiter), path=file.path, skip=skip)
+            rows = kept(delimited_rows(file.path, delimiter=file.delimiter, tell=tell), path=file.path, skip=skip)
             places = {standard: file.names.index(own) for standard, own in columns.items()}
             while part := list(islice(rows, num_rows)):
                 taken = {name: texts_or_paths(name, [row.values[at] for row in part]) for name, at in places.items()}
                 yield pa.array([row.number for row in part], pa.int64()), _table(taken, num_rows=len(part))
         case "jsonl":
-            rows = kept(json_rows(file.path), path=file.path, skip=skip)
-            late = set(CATALOG_COLUMNS).difference(file.names, columns)
+            rows = kept(json_rows(file.path, tell=tell), path=file.path, skip=skip)
+            late = set(CATALOG_COLUMNS).difference(file.names, columns) if tell is not None else set()
             while part := list(islice(rows, num_rows)):
                 taken = {
                     name: texts_or_paths(name, [row.values.get(own) for row in part]) for name, own in columns.items()
                 }
-                late = _told_of(late, part, path=file.path)
+                late = _told_of(late, part, path=file.path, tell=tell)
                 yield pa.array([row.number for row in part], pa.int64()), _table(taken, num_rows=len(part))
         case never:
             assert_never(never)
 
 
-def _told_of(late: set[str], rows: list[Row], *, path: Path) -> set[str]:
+def _told_of(late: set[str], rows: list[Row], *, path: Path, tell: Tell | None) -> set[str]:
     """Say that a standard column begins only after the rows looked at, so that it is not read; once a column."""
     for row in rows if late else []:
         for name in late.intersection(row.values):
             late = late - {name}
-            logger.warning(
-                "%s: %r comes first in row %d and is left out; to read it, name it in [catalog] columns = { %s = %r }",
-                *(path, name, row.number, name, name),
+            assert tell is not None
+            tell(
+                f"{path}: {name!r} comes first in row {row.number} and is left out; to read it, name it in [catalog] "
+                f"columns = {{ {name} = {name!r} }}"
             )
     return late
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,11 +164,27 @@ def test_bad_rows_are_counted_and_named(tmp_path: Path) -> None:
     assert catalog.skipped_rows.by_reason == {"found 2 values, wanted 3": 1}
 
 
+def test_bytes_that_are_not_utf8_are_said_once_a_catalog(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "a.csv").write_bytes("product_id,Größe\n1,Käse\n2,Öl\n".encode("cp1252"))
+    (tmp_path / "b.csv").write_bytes("product_id,Größe\n3,Käse\n".encode("cp1252"))
+    catalog = opened(tmp_path, columns={"title": "Größe"})
+    assert not caplog.records
+    for _ in range(2):
+        catalog.check_ids()
+        assert [row["title"] for row in products_of(catalog)] == ["Käse", "Öl", "Käse"]
+    products_of(pickle.loads(pickle.dumps(catalog)))
+    said = [record.getMessage() for record in caplog.records]
+    assert [message.partition(":")[0] for message in said] == [str(tmp_path / name) for name in ("a.csv", "b.csv")]
+    assert all("cp1252" in message for message in said)
+
+
 def test_a_key_that_comes_late_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     rows = [{"product_id": n} for n in range(10_001)] + [{"product_id": -1, "title": "Mug"}] * 2
     path = write(tmp_path / "c.jsonl", rows)
-    assert products_of(opened(path), 9_999)[-1]["title"] is None
+    catalog = opened(path)
+    for _ in range(2):
+        assert products_of(catalog, 9_999)[-1]["title"] is None
     assert [record.getMessage().count("'title' comes first in row 10002") for record in caplog.records] == [1]
     assert products_of(opened(path, columns={"title": "title"}), 9_999)[-1]["title"] == "Mug"
 
