@@ -1,11 +1,13 @@
 """Looking up millions of 16-byte keys: sorted arrays that can lie in a file, in place of a dictionary."""
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from prodemb.files import allocate
 
 Keys = npt.NDArray[np.uint64]
 """(n, 2): a 16-byte key each."""
@@ -42,9 +44,9 @@ class SortedKeys:
         return cls((first, second), values)
 
     def save(self, folder: Path, name: str) -> None:
-        """Write the arrays into a folder."""
+        """Write the arrays into a folder. Raises OutputError where they do not fit its disk."""
         for part, array in zip(_PARTS, (*self._halves, self._values), strict=True):
-            np.save(folder / f"{name}.{part}.npy", array)
+            new_array(folder / f"{name}.{part}.npy", dtype=array.dtype, shape=array.shape)[:] = array
 
     @property
     def keys(self) -> Keys:
@@ -71,6 +73,18 @@ class SortedKeys:
             places[left] += 1
             left = left[places[left] < len(first)]
         return found
+
+
+def new_array(path: Path, *, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> "np.memmap[Any, Any]":
+    """A mapped array in a new file that has all its blocks.
+
+    Raises:
+        OutputError: it does not fit the disk.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+    with path.open("rb+") as file:
+        allocate(file.fileno(), path.stat().st_size, folder=path.parent)
+    return array
 
 
 def as_keys(data: bytes | npt.NDArray[np.uint8]) -> Keys:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import polars as pl
 
 from prodemb.features import ALL_FEATURES, TEXT_FEATURES, Feature, absent_column, hash_column
-from prodemb.keys import KEY_BYTES, NOT_FOUND, SortedKeys, Values, as_keys, keys_of
+from prodemb.files import naming
+from prodemb.keys import KEY_BYTES, NOT_FOUND, SortedKeys, Values, as_keys, keys_of, new_array
 from prodemb.shards.format import IMAGE_SOURCE, Changes, ShardRecord
 from prodemb.shards.reader import Shard
 
@@ -69,17 +70,22 @@ def space_of(feature: Feature) -> Space:
 
 
 def write_index(plan: ReusePlan) -> None:
-    """Index earlier shards by their contents, for any number of `Reuse`; one space after another is in memory."""
+    """Index earlier shards by their contents, for any number of `Reuse`; one space after another is in memory.
+
+    Raises:
+        OutputError: the index does not fit the disk, or nothing can be written there.
+    """
     shutil.rmtree(plan.folder, ignore_errors=True)
-    plan.folder.mkdir(parents=True)
     texts = tuple(feature for feature in plan.features if feature in TEXT_FEATURES)
-    _write_keys(plan, "texts", _content_keys(texts))
-    _write_keys(plan, "image", _content_keys(("image",) if "image" in plan.features else ()))
-    _write_keys(plan, "lexical", _content_keys(("lexical",) if "lexical" in plan.features else ()))
-    _write_keys(plan, "source", _source_keys if "image" in plan.features else _content_keys(()))
-    _write_keys(plan, "ids", _id_keys)
-    _write_marks(plan)
-    _write_pictures(plan)
+    with naming(plan.folder):
+        plan.folder.mkdir(parents=True)
+        _write_keys(plan, "texts", _content_keys(texts))
+        _write_keys(plan, "image", _content_keys(("image",) if "image" in plan.features else ()))
+        _write_keys(plan, "lexical", _content_keys(("lexical",) if "lexical" in plan.features else ()))
+        _write_keys(plan, "source", _source_keys if "image" in plan.features else _content_keys(()))
+        _write_keys(plan, "ids", _id_keys)
+        _write_marks(plan)
+        _write_pictures(plan)
 
 
 ReadKeys = Callable[[Shard, npt.NDArray[np.int64]], SortedKeys]
@@ -144,8 +150,7 @@ def _write_pictures(plan: ReusePlan) -> None:
 def _new_array(plan: ReusePlan, name: str, dtype: type, width: tuple[int, ...]) -> "np.memmap[Any, Any]":
     """An array in a file, with a row for each product of the earlier set."""
     num_products = sum(source.record.num_products for source in plan.sources)
-    path = plan.folder / f"{name}.npy"
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(num_products, *width))
+    return new_array(plan.folder / f"{name}.npy", dtype=dtype, shape=(num_products, *width))
 
 
 def _shards(plan: ReusePlan) -> Iterator[tuple[Shard, npt.NDArray[np.int64]]]:

@@ -1,6 +1,7 @@
 """Tomorrow's catalog: only contents that are new go through the towers, and what comes out is as of a full run."""
 
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,11 +16,11 @@ from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.reuse import PicturesAgain
-from prodemb.errors import ImagesError
+from prodemb.errors import ImagesError, OutputError
 from prodemb.features import ALL_FEATURES, absent_column, hash_column, supplied_column
 from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, Changes, read_manifest
 from prodemb.shards.reader import open_shard_set
-from tests.conftest import jpeg, make_clip
+from tests.conftest import fill, jpeg, make_clip
 from tests.embed.test_embed import contents, run
 
 MakeCatalog = Callable[[int], Path]
@@ -263,6 +264,62 @@ def test_absent_pictures_are_tried_again_and_nothing_else(
     assert changes(report).unchanged == report.manifest.num_products
     refreshed = again(catalog, out, tiny_clip, pictures="all")
     assert (refreshed.num_new, refreshed.spent.num_images) == (refreshed.manifest.num_products, 0)
+
+
+INDEX_ON_A_FULL_DISK = """
+import shutil
+import sys
+from pathlib import Path
+from prodemb.embed.reuse import ReusePlan, Source, write_index
+from prodemb.errors import OutputError
+from prodemb.shards.format import read_manifest
+from tests.conftest import fill
+
+shards, disk = Path(sys.argv[1]), Path(sys.argv[2])
+manifest = read_manifest(shards)
+sources = tuple(Source(folder=shards, record=record) for record in manifest.shards)
+plan = ReusePlan(folder=disk / ".reuse", sources=sources, features=manifest.shard_schema.features, again="none")
+for leave in map(int, sys.argv[3:]):
+    fill(disk, leave=leave)
+    try:
+        write_index(plan)
+    except OutputError as error:
+        print(error)
+    shutil.rmtree(plan.folder)
+    (disk / "filler").unlink()
+write_index(plan)
+"""
+
+
+def test_an_index_that_does_not_fit_the_disk_is_an_error_and_no_signal(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, small_disk: Path
+) -> None:
+    catalog, out = make_catalog(400), tmp_path / "shards"
+    run(catalog, out, tiny_clip, shard_size=400)
+    leave = [4096 * num_pages for num_pages in range(1, 18, 2)]
+    command = [sys.executable, "-c", INDEX_ON_A_FULL_DISK, out, small_disk, *leave]
+    result = subprocess.run([*map(str, command)], check=True, capture_output=True, text=True, timeout=60)
+    lines = result.stdout.splitlines()
+    assert len(lines) == len(leave)
+    for line in lines:
+        assert line.startswith(f"{small_disk}/.reuse: cannot be written: No space left on device")
+    assert any(re.search(r", wanted room for [\d,]+ bytes; what was finished stays$", line) for line in lines)
+
+
+def test_an_update_on_a_full_disk_leaves_the_set_and_goes_on_later(
+    make_catalog: MakeCatalog, tiny_clip: Path, small_disk: Path
+) -> None:
+    catalog, out = make_catalog(48), small_disk / "shards"
+    run(catalog, out, tiny_clip)
+    before = contents(out)
+    edit(catalog, product="p20", title="green lamp")
+    fill(small_disk, leave=40_960)
+    with pytest.raises(OutputError, match=rf"{out}/\.reuse: cannot be written: No space left on device"):
+        run(catalog, out, tiny_clip)
+    assert contents(out) == before
+    assert not (out / ".reuse").exists()
+    (small_disk / "filler").unlink()
+    assert run(catalog, out, tiny_clip).num_new == 16
 
 
 def test_a_run_stops_where_the_error_budget_is_spent(
