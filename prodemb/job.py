@@ -26,7 +26,7 @@ from prodemb.device import choose_device
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.reuse import PicturesAgain
-from prodemb.errors import FingerprintError, HeadError, TaxonomyError
+from prodemb.errors import FingerprintError, HeadError, OutputError, TaxonomyError
 from prodemb.features import TEXT_FEATURES, supplied_column
 from prodemb.files import sha256_of
 from prodemb.finetune.finetune import FinetuneReport, finetune
@@ -296,7 +296,7 @@ def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Wat
     """What answers categories of the first of these shard sets without training, by the pipeline's taxonomy.
 
     The vectors of the taxonomy's names lie beside the shards; where they do not, or are of another taxonomy, they are
-    made with the shards' own model, which takes `transformers`.
+    made with the shards' own model, which takes `transformers`, and kept there if they can be.
 
     Raises:
         FingerprintError: the model of that name is no longer the one that made the shards.
@@ -316,7 +316,10 @@ def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Wat
             )
         with watch("Encoding the taxonomy"):
             paths = encode_paths(taxonomy, checkpoint=checkpoint, device=pipeline.embed.device)
-        paths.write(first.folder)
+        try:
+            paths.write(first.folder)
+        except OutputError as error:
+            logger.warning("%s; the taxonomy's names are encoded again the next time", error)
     return ZeroShot.of(paths, schema=first.schema)
 
 
