@@ -24,7 +24,6 @@ from prodemb.embed.reuse import INDEX_FOLDER, PicturesAgain
 from prodemb.embed.worker import Job, Listener, Spent, make_shards
 from prodemb.errors import CatalogError
 from prodemb.files import writing_to
-from prodemb.shards.checked import remember
 from prodemb.shards.format import UPDATE_NAME, Changes, Manifest, ShardRecord, ShardSchema
 from prodemb.towers.checkpoint import BUNDLED, Checkpoint, find_checkpoint
 
@@ -189,6 +188,7 @@ class _Run:
 
     def written(self, index: int, record: ShardRecord) -> None:
         """Record a shard: from now on it exists."""
+        self._plan.checked.note(record)
         self._records[index] = record
         self._write_journal()
 
@@ -212,7 +212,7 @@ class _Run:
         for path in self._folder.glob("part-*.parquet"):
             if path.name not in recorded:
                 path.unlink()
-        remember(self._folder, manifest.shards)
+        self._plan.checked.remember(manifest.shards)
         return manifest
 
     def _write_journal(self) -> None:
@@ -242,17 +242,24 @@ class _Run:
             return old.changes
         if old is None or self._plan.reuse is None:
             return None
-        before = {record.name for record in old.shards}
         total = Changes()
-        for record in self._records.values():
+        for place, record in self._records.items():
             if record.changes is not None:
                 total += record.changes
                 continue
             there = _num_vectors(record)
-            is_kept = record.name in before
+            is_kept = record in old.shards and place in self._plan.done
             made = {"vectors_reused": there} if is_kept else {"vectors_encoded": there}
             total += Changes(unchanged=record.num_products, **made)
-        return total.model_copy(update={"removed": max(0, old.num_products - total.changed - total.unchanged)})
+        unknown = min(self._plan.num_lost, total.added)
+        num_known = old.num_products - self._plan.num_lost
+        return total.model_copy(
+            update={
+                "added": total.added - unknown,
+                "unknown": unknown,
+                "removed": max(0, num_known - total.changed - total.unchanged),
+            }
+        )
 
 
 def _num_vectors(record: ShardRecord) -> int:
