@@ -3,7 +3,7 @@
 A set that is whole is not touched while a changed catalog is embedded: changed shards go to files of other names beside
 it, `update.json` lists those that are done, and when all are, `manifest.json` is replaced. That is the moment of the
 change: whoever opens the set has either the old or the new one, and a killed run loses neither. Who still reads the old
-one then has to open it again, for its files go.
+one keeps the shards that are open, is told at the next one, and has to open the set again, for its files go.
 """
 
 import logging
@@ -87,7 +87,8 @@ def embed(
         replace: make the set anew if it holds vectors of another model or other features, in place of refusing; for
             the set of a checkpoint that was fine-tuned again.
         again: which pictures are fetched again though nothing says that they changed. A picture on a server counts as
-            unchanged while its address is the same; "all" asks the server.
+            unchanged while its address is the same; "all" asks the server. What an interrupted run has fetched again
+            stays fetched, whatever the next one is asked for.
 
     Raises:
         CatalogError: the catalog cannot be read, or its product ids are not unique.
