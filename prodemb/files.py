@@ -31,11 +31,11 @@ def replacing(path: Path) -> Iterator[Path]:
         OutputError: it cannot be written: the disk is full, the folder read-only.
     """
     temporary = path.with_name(f"{path.name}{TEMPORARY_SUFFIX}")
-    with _named(path):
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = _locked(temporary)
     try:
-        with _named(path):
+        with naming(path):
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -79,7 +79,7 @@ def writing_to(folder: Path) -> Iterator[None]:
         BusyError: another run holds the folder.
         OutputError: nothing can be written there.
     """
-    with _named(folder):
+    with naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
     with lock:
@@ -90,6 +90,43 @@ def writing_to(folder: Path) -> Iterator[None]:
         for leftover in folder.glob(f"*{TEMPORARY_SUFFIX}"):
             leftover.unlink()
         yield
+
+
+def allocate(descriptor: int, num_bytes: int, *, folder: Path) -> None:
+    """Take the disk's blocks for an open file that is to be mapped, where the system can.
+
+    Writing to a map whose blocks do not fit the disk any more ends the process with a signal (SIGBUS), not an error.
+
+    Raises:
+        OutputError: there is no room for so many bytes.
+    """
+    if not num_bytes or not hasattr(os, "posix_fallocate"):  # macOS has none
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, num_bytes)
+    except OSError as error:
+        if error.errno not in _DISK_TROUBLE:
+            raise
+        raise OutputError(
+            f"{folder}: cannot be written: {os.strerror(error.errno)}, wanted room for {num_bytes:,} bytes; what was "
+            "finished stays"
+        ) from error
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Say of which output a failure of the disk is; an error that names another file passes as it is.
+
+    Raises:
+        OutputError: the disk is full, the folder read-only.
+    """
+    try:
+        yield
+    except OSError as error:
+        named = None if error.filename is None else Path(os.fsdecode(error.filename)).parent
+        if error.errno not in _DISK_TROUBLE or not (named is None or named == path or path.is_relative_to(named)):
+            raise
+        raise OutputError(f"{path}: cannot be written: {os.strerror(error.errno)}; what was finished stays") from error
 
 
 def _locked(temporary: Path) -> int:
@@ -108,15 +145,3 @@ def _locked(temporary: Path) -> int:
             pass
         # The run that held it has just put it in place.
         os.close(descriptor)
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Say of which output a failure of the disk is; an error that names another file passes as it is."""
-    try:
-        yield
-    except OSError as error:
-        named = None if error.filename is None else Path(os.fsdecode(error.filename)).parent
-        if error.errno not in _DISK_TROUBLE or not (named is None or named == path or path.is_relative_to(named)):
-            raise
-        raise OutputError(f"{path}: cannot be written: {os.strerror(error.errno)}; what was finished stays") from error

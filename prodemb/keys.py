@@ -1,11 +1,16 @@
 """Looking up millions of 16-byte keys: sorted arrays that can lie in a file, in place of a dictionary."""
 
+import tempfile
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import IO, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from prodemb.files import allocate
 
 Keys = npt.NDArray[np.uint64]
 """(n, 2): a 16-byte key each."""
@@ -15,6 +20,8 @@ Values = npt.NDArray[np.int64]
 NOT_FOUND = -1
 KEY_BYTES = 16
 _PARTS = ("first", "second", "values")
+_STARTS = np.arange(16, dtype=np.uint64) << np.uint64(60)
+"""Where the ranges of keys start that are sorted one after another; keys are hashes, so each is about as large."""
 
 
 class SortedKeys:
@@ -37,14 +44,9 @@ class SortedKeys:
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Self:
-        """Map what `save` wrote; the memory is the kernel's, which all processes share."""
+        """Map what `write_keys` wrote; the memory is the kernel's, which all processes share."""
         first, second, values = (np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in _PARTS)
         return cls((first, second), values)
-
-    def save(self, folder: Path, name: str) -> None:
-        """Write the arrays into a folder."""
-        for part, array in zip(_PARTS, (*self._halves, self._values), strict=True):
-            np.save(folder / f"{name}.{part}.npy", array)
 
     @property
     def keys(self) -> Keys:
@@ -71,6 +73,60 @@ class SortedKeys:
             places[left] += 1
             left = left[places[left] < len(first)]
         return found
+
+
+def write_keys(parts: Iterable[SortedKeys], folder: Path, name: str) -> None:
+    """Write all parts' keys into a folder as one `SortedKeys`; of equal keys the first stays.
+
+    They may be more than memory holds: they go to temporary files there by their first bits, and one file after another
+    is sorted.
+
+    Raises:
+        OutputError: they do not fit the folder's disk.
+    """
+    with ExitStack() as stack:
+        ranges = [stack.enter_context(tempfile.TemporaryFile(dir=folder)) for _ in _STARTS]
+        for part in parts:
+            rows = np.column_stack([*part._halves, part._values.view(np.uint64)])
+            for file, some in zip(ranges, np.split(rows, np.searchsorted(rows[:, 0], _STARTS[1:])), strict=True):
+                file.write(some.data)
+        sizes = [_sort(file) for file in ranges]
+        arrays = [
+            new_array(folder / f"{name}.{part}.npy", dtype=dtype, shape=(sum(sizes),))
+            for part, dtype in zip(_PARTS, (np.uint64, np.uint64, np.int64), strict=True)
+        ]
+        start = 0
+        for file, size in zip(ranges, sizes, strict=True):
+            for array, column in zip(arrays, _read(file).T, strict=True):
+                array[start : start + size] = column.view(array.dtype)
+            start += size
+
+
+def _sort(file: IO[bytes]) -> int:
+    """Sort the rows of a file, halves and value each; how many are left, each key once."""
+    rows = _read(file)
+    keys = SortedKeys.build(rows[:, :2], rows[:, 2].view(np.int64))
+    file.seek(0)
+    file.truncate()
+    file.write(np.column_stack([*keys._halves, keys._values.view(np.uint64)]).data)
+    return len(keys._values)
+
+
+def _read(file: IO[bytes]) -> npt.NDArray[np.uint64]:
+    file.seek(0)
+    return np.frombuffer(file.read(), dtype=np.uint64).reshape(-1, 3)
+
+
+def new_array(path: Path, *, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> "np.memmap[Any, Any]":
+    """A mapped array in a new file that has all its blocks.
+
+    Raises:
+        OutputError: it does not fit the disk.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+    with path.open("rb+") as file:
+        allocate(file.fileno(), path.stat().st_size, folder=path.parent)
+    return array
 
 
 def as_keys(data: bytes | npt.NDArray[np.uint8]) -> Keys:

@@ -55,7 +55,8 @@ def change_lines(manifest: Manifest) -> list[str]:
     features = ", ".join(f"{feature} {count:,}" for feature, count in found.changed_features.items())
     return [
         f"against the set before: {found.added:,} products added, {found.changed:,} changed"
-        f"{f' ({features})' if features else ''}, {found.removed:,} removed, {found.unchanged:,} unchanged",
+        f"{f' ({features})' if features else ''}, {found.removed:,} removed, {found.unchanged:,} unchanged"
+        f"{f', {found.unknown:,} perhaps of damaged shards' if found.unknown else ''}",
         f"vectors: {found.vectors_encoded:,} encoded, {found.vectors_reused:,} reused",
     ]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 from rich.table import Table
 
+from prodemb.catalog.reader import open_catalog
 from prodemb.category.tables import category_lines, category_tables
 from prodemb.errors import ConfigError, FewLabelsError
 from prodemb.job.embed import embed_catalog, with_checkpoint
@@ -67,6 +68,7 @@ def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iter
     for pipeline in pipelines:
         if ensure_sample(pipeline):
             steps.done("generate the sample catalog", pipeline.catalog.path)
+        open_catalog(pipeline.catalog)  # one that cannot be read is an error before anything is said of it
         if pipeline.embed.out not in embedded:
             yield f"\n== embed: {pipeline.catalog.path} through {pipeline.embed.model}"
             yield from embed_lines(embed_catalog(pipeline, watch=watch), folder=Path(pipeline.embed.out))

@@ -2,7 +2,9 @@
 
 import io
 import json
-from collections.abc import Callable
+import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,27 @@ def jpeg(seed: int, *, size: tuple[int, int] = (40, 30)) -> bytes:
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a CLIP of two narrow layers and random weights."""
     return make_clip(tmp_path_factory.mktemp("clip") / "tiny")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=False, capture_output=True)
+    if mount.returncode:
+        pytest.skip("no file system may be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(disk: Path, *, leave: int) -> None:
+    """Leave so many bytes of a disk free."""
+    status = os.statvfs(disk)
+    with (disk / "filler").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, status.f_bavail * status.f_frsize - leave)
 
 
 @pytest.fixture

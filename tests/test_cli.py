@@ -79,6 +79,7 @@ def test_a_mistake_is_one_line_and_status_1(
     assert re.search(message, result.stderr), result.stderr
     assert "Traceback" not in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert not result.stdout
 
 
 @pytest.mark.end_to_end

@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.keys import NOT_FOUND, SortedKeys, as_keys, keys_of
+from prodemb.keys import NOT_FOUND, SortedKeys, as_keys, keys_of, write_keys
 
 few_keys = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=30)
 
@@ -22,9 +22,24 @@ def test_a_key_is_found_with_its_first_value(here: list[tuple[int, int]], wanted
 
 def test_saved_keys_are_the_same(tmp_path: Path) -> None:
     keys = as_keys(bytes(range(160)))
-    SortedKeys.build(keys, np.arange(10)).save(tmp_path, "some")
+    write_keys([SortedKeys.build(keys, np.arange(10))], tmp_path, "some")
     assert SortedKeys.load(tmp_path, "some").find(keys[[9, 0]]).tolist() == [9, 0]
     assert SortedKeys.load(tmp_path, "some").find(as_keys(bytes(16))).tolist() == [NOT_FOUND]
+
+
+def test_keys_of_several_parts_are_written_as_one(tmp_path: Path) -> None:
+    hashes = np.random.default_rng(0).integers(0, 256, (400, 16), dtype=np.uint8)
+    hashes[300:] = hashes[100:200]
+    hashes[:, 8:] &= 1
+    keys, values = as_keys(hashes), np.arange(400)
+    parts = [SortedKeys.build(keys[some], values[some]) for some in (slice(150), slice(150, 350), slice(350, 400))]
+    write_keys(parts, tmp_path, "some")
+    written, whole = SortedKeys.load(tmp_path, "some"), SortedKeys.build(keys, values)
+    assert np.array_equal(written.keys, whole.keys)
+    assert np.array_equal(written.values, whole.values)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"some.{p}.npy" for p in ("first", "second", "values")]
+    write_keys([], tmp_path, "none")
+    assert SortedKeys.load(tmp_path, "none").find(keys[:2]).tolist() == [NOT_FOUND] * 2
 
 
 def test_equal_values_have_equal_keys() -> None:

@@ -3,10 +3,18 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import polars as pl
 import pytest
+
+from prodemb.catalog.reader import CatalogConfig
+from prodemb.errors import CatalogError
+from prodemb.job import embed_catalog
+from prodemb.pipeline import Pipeline
+from prodemb.run import run
 
 BLOCKED = """
 import sys
@@ -36,6 +44,18 @@ def prodemb(*arguments: str, cwd: Path, program: str = "from prodemb.cli import 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
     paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in paths}
+
+
+def unwatched(_title: str) -> AbstractContextManager[Callable[[int, int | None], None]]:
+    raise AssertionError("nothing is to be shown")
+
+
+def test_of_a_missing_catalog_there_is_nothing_but_the_error() -> None:
+    pipeline = Pipeline(target="brand", catalog=CatalogConfig(path="nowhere.csv"))
+    with pytest.raises(CatalogError, match=r"nowhere\.csv: no such file"):
+        next(iter(run([pipeline], finetuned=False, watch=unwatched)))
+    with pytest.raises(CatalogError, match=r"nowhere\.csv: no such file"):
+        embed_catalog(pipeline, watch=unwatched)
 
 
 @pytest.mark.end_to_end

@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import json
-import logging
 import re
 import zlib
 from collections import Counter, deque
@@ -16,8 +15,6 @@ from typing import Any, TextIO
 
 from prodemb.errors import CatalogError
 
-logger = logging.getLogger(__name__)
-
 DELIMITERS = ",;\t|"
 MAX_ROW_LINES = 5_000
 """A quoted value that runs over more lines than this was opened by a stray quote."""
@@ -28,6 +25,9 @@ MAX_DEPTH = 50
 NUM_REMEMBERED = 1_000
 """Skipped rows kept by number; the rest are counted."""
 UNDECODED = re.compile("[\udc80-\udcff]")
+
+Tell = Callable[[str], None]
+"""Called with what a user should know of a file that can be read all the same."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,11 @@ def repaired(text: str) -> str:
 class _Lines:
     """Physical lines one by one; those of the row being read can be given back."""
 
-    def __init__(self, file: TextIO, *, path: Path) -> None:
+    def __init__(self, file: TextIO, *, path: Path, tell: Tell | None = None) -> None:
         self._file = file
         self._path = path
         self._again: deque[str] = deque()
-        self._is_warned = False
+        self._tell = tell
         self.row: list[str] = []
         """Lines taken since `start_row`."""
         self.num_chars = 0
@@ -142,9 +142,9 @@ class _Lines:
             raise StopIteration
         if not line.isascii() and UNDECODED.search(line):
             line = repaired(line)
-            if not self._is_warned:
-                logger.warning("%s: not UTF-8 throughout; the bytes that are not are read as cp1252", self._path)
-                self._is_warned = True
+            if self._tell is not None:
+                self._tell(f"{self._path}: not UTF-8 throughout; the bytes that are not are read as cp1252")
+                self._tell = None
         self.row.append(line)
         self.num_chars += len(line)
         return line
@@ -178,7 +178,7 @@ def header_of(path: Path, *, delimiter: str | None) -> tuple[list[str], str]:
     return [name.strip() for name in names], delimiter
 
 
-def delimited_rows(path: Path, *, delimiter: str) -> Iterator[Row]:
+def delimited_rows(path: Path, *, delimiter: str, tell: Tell | None = None) -> Iterator[Row]:
     """The data rows of a CSV or TSV file with a header.
 
     A quote opened by mistake swallows the rows after it. That shows in a wrong number of values, in a value of
@@ -186,7 +186,7 @@ def delimited_rows(path: Path, *, delimiter: str) -> Iterator[Row]:
     on at the next, so that no other row is lost.
     """
     with opened(path) as file:
-        lines = _Lines(file, path=path)
+        lines = _Lines(file, path=path, tell=tell)
         parser = _parser(lines, delimiter)
         num_columns = 0
         number = 0
@@ -249,11 +249,11 @@ def _character(product_id: str) -> tuple[bool, bool, bool]:
     return product_id.isdigit(), bool(re.search(r"\d", product_id)), bool(re.search(r"\s", product_id))
 
 
-def json_rows(path: Path) -> Iterator[Row]:
+def json_rows(path: Path, *, tell: Tell | None = None) -> Iterator[Row]:
     """The rows of a JSON lines file: one object a line; empty lines do not count."""
     with opened(path) as file:
         number = 0
-        lines = _Lines(file, path=path)
+        lines = _Lines(file, path=path, tell=tell)
         while True:
             lines.start_row()
             line = next(lines, None)

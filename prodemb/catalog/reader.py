@@ -68,6 +68,7 @@ class Catalog:
         """Whether the image column holds bytes or paths and addresses; None where there is none."""
         self.skipped_rows = SkippedRows()
         """Rows that could not be read, of the latest pass over the catalog."""
+        self._told: set[str] = set()
         self.bad_ids: BadIds | None = None
         """What `check_ids` found."""
 
@@ -159,8 +160,19 @@ class Catalog:
         self, file: CatalogFile, columns: dict[str, str], *, num_rows: int
     ) -> Iterator[tuple[pa.Array, pa.Table]]:
         return read(
-            file, columns=columns, num_rows=num_rows, skip=self.skipped_rows.add, image_as=self.image_kind or "path"
+            file,
+            columns=columns,
+            num_rows=num_rows,
+            skip=self.skipped_rows.add,
+            tell=self._tell,
+            image_as=self.image_kind or "path",
         )
+
+    def _tell(self, message: str) -> None:
+        """Warn, once for all passes over the catalog, also those of workers that begin after it."""
+        if message not in self._told:
+            self._told.add(message)
+            logger.warning("%s", message)
 
     def _id_batches(self) -> Iterator[IdBatch]:
         self.skipped_rows = SkippedRows()

@@ -1,7 +1,7 @@
 """The files of a catalog: finding them, their formats and columns, and reading them in batches."""
 
 import difflib
-import logging
+import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,10 @@ from typing import Any, Literal, assert_never
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.catalog.lines import Row, SkippedRow, delimited_rows, header_of, json_rows, kept
+from prodemb.catalog.lines import Row, SkippedRow, Tell, delimited_rows, header_of, json_rows, kept
 from prodemb.catalog.values import ImageKind, as_images, as_text, image_kind, image_path_of, texts
 from prodemb.errors import CatalogError
 from prodemb.features import CATALOG_COLUMNS
-
-logger = logging.getLogger(__name__)
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
 
@@ -156,7 +154,13 @@ def is_empty(file: CatalogFile) -> bool:
 
 
 def read(
-    file: CatalogFile, *, columns: dict[str, str], num_rows: int, skip: Skip, image_as: ImageKind = "path"
+    file: CatalogFile,
+    *,
+    columns: dict[str, str],
+    num_rows: int,
+    skip: Skip,
+    tell: Tell | None = None,
+    image_as: ImageKind = "path",
 ) -> Iterator[tuple[pa.Array, pa.Table]]:
     """Row numbers in the file (from 1, those skipped counted) and the wanted columns, at most `num_rows` at a time.
 
@@ -169,32 +173,33 @@ def read(
         case "parquet":
             yield from _read_parquet(file, columns=columns, num_rows=num_rows, image_as=image_as)
         case "csv" | "tsv":
-            rows = kept(delimited_rows(file.path, delimiter=file.delimiter), path=file.path, skip=skip)
+            rows = kept(delimited_rows(file.path, delimiter=file.delimiter, tell=tell), path=file.path, skip=skip)
             places = {standard: file.names.index(own) for standard, own in columns.items()}
             while part := list(islice(rows, num_rows)):
                 taken = {name: texts_or_paths(name, [row.values[at] for row in part]) for name, at in places.items()}
                 yield pa.array([row.number for row in part], pa.int64()), _table(taken, num_rows=len(part))
         case "jsonl":
-            rows = kept(json_rows(file.path), path=file.path, skip=skip)
-            late = set(CATALOG_COLUMNS).difference(file.names, columns)
+            rows = kept(json_rows(file.path, tell=tell), path=file.path, skip=skip)
+            late = set(CATALOG_COLUMNS).difference(file.names, columns) if tell is not None else set()
             while part := list(islice(rows, num_rows)):
                 taken = {
                     name: texts_or_paths(name, [row.values.get(own) for row in part]) for name, own in columns.items()
                 }
-                late = _told_of(late, part, path=file.path)
+                late = _told_of(late, part, path=file.path, tell=tell)
                 yield pa.array([row.number for row in part], pa.int64()), _table(taken, num_rows=len(part))
         case never:
             assert_never(never)
 
 
-def _told_of(late: set[str], rows: list[Row], *, path: Path) -> set[str]:
+def _told_of(late: set[str], rows: list[Row], *, path: Path, tell: Tell | None) -> set[str]:
     """Say that a standard column begins only after the rows looked at, so that it is not read; once a column."""
     for row in rows if late else []:
         for name in late.intersection(row.values):
             late = late - {name}
-            logger.warning(
-                "%s: %r comes first in row %d and is left out; to read it, name it in [catalog] columns = { %s = %r }",
-                *(path, name, row.number, name, name),
+            assert tell is not None
+            tell(
+                f"{path}: {name!r} comes first in row {row.number} and is left out; to read it, name it in [catalog] "
+                f"columns = {{ {name} = {name!r} }}"
             )
     return late
 
@@ -225,9 +230,32 @@ def _read_parquet(
 
 def _parquet(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        file = pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        if not any(_has_dictionary(field.type) for field in file.schema_arrow):
+            return file
+        with file:
+            metadata = _without_arrow_types(file.metadata)
+        return pq.ParquetFile(path, metadata=metadata, buffer_size=BUFFER_BYTES, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise CatalogError(f"{path}: not a Parquet file that can be read: {_one_line(error)}") from error
+
+
+def _has_dictionary(kind: pa.DataType) -> bool:
+    """Whether a type is a dictionary, or holds one."""
+    inside = (kind.field(place).type for place in range(kind.num_fields))
+    return bool(pa.types.is_dictionary(kind)) or any(map(_has_dictionary, inside))
+
+
+def _without_arrow_types(metadata: pq.FileMetaData) -> pq.FileMetaData:
+    """A file's metadata without Arrow's own column types, so that a column reads as the values that it has.
+
+    To give a dictionary the index type that it was written with (int8 is usual for pandas' categories) pyarrow 26 casts
+    its values, and one that is not UTF-8 would end the run; dictionaries in lists it does not read at all.
+    """
+    footer = io.BytesIO()
+    metadata.write_metadata_file(footer)
+    # A key of the same length that nobody looks for; the footer's lengths stay right.
+    return pq.read_metadata(io.BytesIO(footer.getvalue().replace(b"ARROW:schema", b"ARROW-schema")))
 
 
 def _has_only_paths(file: pq.ParquetFile, column: str) -> bool:

@@ -3,7 +3,7 @@
 A set that is whole is not touched while a changed catalog is embedded: changed shards go to files of other names beside
 it, `update.json` lists those that are done, and when all are, `manifest.json` is replaced. That is the moment of the
 change: whoever opens the set has either the old or the new one, and a killed run loses neither. Who still reads the old
-one then has to open it again, for its files go.
+one keeps the shards that are open, is told at the next one, and has to open the set again, for its files go.
 """
 
 import logging
@@ -24,7 +24,6 @@ from prodemb.embed.reuse import INDEX_FOLDER, PicturesAgain
 from prodemb.embed.worker import Job, Listener, Spent, make_shards
 from prodemb.errors import CatalogError
 from prodemb.files import writing_to
-from prodemb.shards.checked import remember
 from prodemb.shards.format import UPDATE_NAME, Changes, Manifest, ShardRecord, ShardSchema
 from prodemb.towers.checkpoint import BUNDLED, Checkpoint, find_checkpoint
 
@@ -88,7 +87,8 @@ def embed(
         replace: make the set anew if it holds vectors of another model or other features, in place of refusing; for
             the set of a checkpoint that was fine-tuned again.
         again: which pictures are fetched again though nothing says that they changed. A picture on a server counts as
-            unchanged while its address is the same; "all" asks the server.
+            unchanged while its address is the same; "all" asks the server. What an interrupted run has fetched again
+            stays fetched, whatever the next one is asked for.
 
     Raises:
         CatalogError: the catalog cannot be read, or its product ids are not unique.
@@ -189,6 +189,7 @@ class _Run:
 
     def written(self, index: int, record: ShardRecord) -> None:
         """Record a shard: from now on it exists."""
+        self._plan.checked.note(record)
         self._records[index] = record
         self._write_journal()
 
@@ -212,7 +213,7 @@ class _Run:
         for path in self._folder.glob("part-*.parquet"):
             if path.name not in recorded:
                 path.unlink()
-        remember(self._folder, manifest.shards)
+        self._plan.checked.remember(manifest.shards)
         return manifest
 
     def _write_journal(self) -> None:
@@ -242,17 +243,24 @@ class _Run:
             return old.changes
         if old is None or self._plan.reuse is None:
             return None
-        before = {record.name for record in old.shards}
         total = Changes()
-        for record in self._records.values():
+        for place, record in self._records.items():
             if record.changes is not None:
                 total += record.changes
                 continue
             there = _num_vectors(record)
-            is_kept = record.name in before
+            is_kept = record in old.shards and place in self._plan.done
             made = {"vectors_reused": there} if is_kept else {"vectors_encoded": there}
             total += Changes(unchanged=record.num_products, **made)
-        return total.model_copy(update={"removed": max(0, old.num_products - total.changed - total.unchanged)})
+        unknown = min(self._plan.num_lost, total.added)
+        num_known = old.num_products - self._plan.num_lost
+        return total.model_copy(
+            update={
+                "added": total.added - unknown,
+                "unknown": unknown,
+                "removed": max(0, num_known - total.changed - total.unchanged),
+            }
+        )
 
 
 def _num_vectors(record: ShardRecord) -> int:

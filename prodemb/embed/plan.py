@@ -18,6 +18,7 @@ from prodemb.embed.reuse import INDEX_FOLDER, PicturesAgain, Reuse, ReusePlan, S
 from prodemb.errors import FingerprintError, ShardError, VersionError
 from prodemb.hashes import content_hash, rows_hashes
 from prodemb.lexical import LexicalKind
+from prodemb.shards.checked import Checked
 from prodemb.shards.format import (
     HASH_BYTES,
     MANIFEST_NAME,
@@ -51,6 +52,10 @@ class Plan:
     """Of the shards that are done: the set's own, or that of an update under way."""
     done: dict[int, ShardRecord]
     """Shards that need not be made, by their place."""
+    checked: Checked
+    """Which files were hashed, and what they were then."""
+    num_lost: int = 0
+    """Products of the set in place that stood in damaged shards of which other rows are to be made now."""
     journal: str = MANIFEST_NAME
     """The manifest that lists what is done while the run goes on: the set's own, or that of an update."""
     taken: frozenset[str] = frozenset()
@@ -86,11 +91,12 @@ def make_plan(
     folder = Path(config.out)
     old = _in_place(folder)
     if old is None:
-        return Plan(done={})
+        return Plan(done={}, checked=Checked(folder))
     if not anew:
         _check_like(old, config=config, checkpoint=checkpoint, folder=folder)
     hashes = _rows_hashes(config, catalog=catalog, images=images)
-    damaged = damaged_shards(folder, manifest=old)
+    checked = Checked(folder)
+    damaged = damaged_shards(folder, manifest=old, checked=checked)
     if damaged:
         logger.warning("%s: %d shards are damaged and are made again", folder, len(damaged))
     recorded = {place: record for record in old.shards if (place := shard_place(record.name)) is not None}
@@ -101,7 +107,7 @@ def make_plan(
     }
     kept = {place: whole[place] for place in fitting if place in whole and not _fetches(whole[place], again=again)}
     if not old.complete and kept.keys() == whole.keys():
-        return Plan(old=old, schema=old.shard_schema, done=kept)
+        return Plan(old=old, schema=old.shard_schema, done=kept, checked=checked)
     features = tuple(f for f in config.features if _is_reusable(old, f, config=config, checkpoint=checkpoint))
     reusing = tuple(place not in fitting or place in whole for place in range(len(hashes)))
     is_repair = len(hashes) == len(recorded) and not any(reusing[p] for p in range(len(hashes)) if p not in kept)
@@ -115,6 +121,8 @@ def make_plan(
         old=old,
         schema=old.shard_schema,
         done=kept,
+        checked=checked,
+        num_lost=sum(recorded[place].num_products for place in recorded.keys() - whole.keys() - fitting),
         journal=UPDATE_NAME,
         taken=frozenset(record.name for record in whole.values()),
         reuse=reuse if whole and features and not is_repair else None,
@@ -124,7 +132,13 @@ def make_plan(
     if journal is None:
         return plan
     made = _journalled(journal, plan=plan, folder=folder, hashes=hashes)
-    return replace(plan, done=made | kept, schema=journal.shard_schema)
+    refreshed = made.keys() & kept.keys()
+    if refreshed:
+        logger.warning(
+            "%s: takes the %d shards whose pictures an interrupted run had fetched again; the others keep theirs",
+            *(folder, len(refreshed)),
+        )
+    return replace(plan, done=kept | made, schema=journal.shard_schema)
 
 
 @contextmanager
@@ -211,7 +225,8 @@ def _journal(plan: Plan, *, config: EmbedConfig, checkpoint: Checkpoint) -> Mani
 def _journalled(journal: Manifest, *, plan: Plan, folder: Path, hashes: list[str]) -> dict[int, ShardRecord]:
     """The shards that an interrupted update has made, as far as the catalog still wants them."""
     made = tuple(record for record in journal.shards if record.name not in plan.taken)
-    damaged = damaged_shards(folder, manifest=journal.model_copy(update={"shards": made}))
+    written = journal.model_copy(update={"shards": made})
+    damaged = damaged_shards(folder, manifest=written, checked=plan.checked)
     places = {shard_place(record.name): record for record in made if record.name not in damaged}
     return {
         place: places[place]

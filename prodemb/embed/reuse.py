@@ -17,7 +17,8 @@ import numpy.typing as npt
 import polars as pl
 
 from prodemb.features import ALL_FEATURES, TEXT_FEATURES, Feature, absent_column, hash_column
-from prodemb.keys import KEY_BYTES, NOT_FOUND, SortedKeys, Values, as_keys, keys_of
+from prodemb.files import naming
+from prodemb.keys import KEY_BYTES, NOT_FOUND, SortedKeys, Values, as_keys, keys_of, new_array, write_keys
 from prodemb.shards.format import IMAGE_SOURCE, Changes, ShardRecord
 from prodemb.shards.reader import Shard
 
@@ -69,29 +70,31 @@ def space_of(feature: Feature) -> Space:
 
 
 def write_index(plan: ReusePlan) -> None:
-    """Index earlier shards by their contents, for any number of `Reuse`; one space after another is in memory."""
+    """Index earlier shards by their contents, for any number of `Reuse`, in little memory.
+
+    Raises:
+        OutputError: the index does not fit the disk, or nothing can be written there.
+    """
     shutil.rmtree(plan.folder, ignore_errors=True)
-    plan.folder.mkdir(parents=True)
     texts = tuple(feature for feature in plan.features if feature in TEXT_FEATURES)
-    _write_keys(plan, "texts", _content_keys(texts))
-    _write_keys(plan, "image", _content_keys(("image",) if "image" in plan.features else ()))
-    _write_keys(plan, "lexical", _content_keys(("lexical",) if "lexical" in plan.features else ()))
-    _write_keys(plan, "source", _source_keys if "image" in plan.features else _content_keys(()))
-    _write_keys(plan, "ids", _id_keys)
-    _write_marks(plan)
-    _write_pictures(plan)
+    with naming(plan.folder):
+        plan.folder.mkdir(parents=True)
+        has_pictures, has_words = "image" in plan.features, "lexical" in plan.features
+        spaces: dict[str, ReadKeys] = {
+            "texts": _content_keys(texts),
+            "image": _content_keys(("image",) if has_pictures else ()),
+            "lexical": _content_keys(("lexical",) if has_words else ()),
+            "source": _source_keys if has_pictures else _content_keys(()),
+            "ids": _id_keys,
+        }
+        for name, read in spaces.items():
+            write_keys((read(shard, rows) for shard, rows in _shards(plan)), plan.folder, name)
+        _write_marks(plan)
+        _write_pictures(plan)
 
 
 ReadKeys = Callable[[Shard, npt.NDArray[np.int64]], SortedKeys]
 """Reads the keys of a shard whose products stand in the given rows of the earlier set."""
-
-
-def _write_keys(plan: ReusePlan, name: str, read: ReadKeys) -> None:
-    parts = [read(shard, rows) for shard, rows in _shards(plan)]
-    keys = np.concatenate([np.zeros((0, 2), np.uint64), *(part.keys for part in parts)])
-    values = np.concatenate([np.zeros(0, np.int64), *(part.values for part in parts)])
-    del parts
-    SortedKeys.build(keys, values).save(plan.folder, name)
 
 
 def _content_keys(features: Sequence[Feature]) -> ReadKeys:
@@ -144,8 +147,7 @@ def _write_pictures(plan: ReusePlan) -> None:
 def _new_array(plan: ReusePlan, name: str, dtype: type, width: tuple[int, ...]) -> "np.memmap[Any, Any]":
     """An array in a file, with a row for each product of the earlier set."""
     num_products = sum(source.record.num_products for source in plan.sources)
-    path = plan.folder / f"{name}.npy"
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(num_products, *width))
+    return new_array(plan.folder / f"{name}.npy", dtype=dtype, shape=(num_products, *width))
 
 
 def _shards(plan: ReusePlan) -> Iterator[tuple[Shard, npt.NDArray[np.int64]]]:

@@ -20,6 +20,7 @@ from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.errors import CatalogError, HeadError
 from prodemb.features import TEXT_FEATURES
+from prodemb.files import allocate
 from prodemb.hashes import RowsHash, content_hash, image_sources
 from prodemb.labels import CategoryLabel
 from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
@@ -169,12 +170,16 @@ def read_pictures(
     Args:
         most_bytes: pictures of more bytes than this lie in a temporary file instead of memory.
         scratch: the folder of that file, which is gone when the process ends.
+
+    Raises:
+        OutputError: that file does not fit the disk.
     """
     num = len(products.index)
     shape = (num, *preprocessor.shape)
     pixels: npt.NDArray[np.uint8]
     if math.prod(shape) > most_bytes:
         with tempfile.TemporaryFile(dir=scratch) as file:
+            allocate(file.fileno(), math.prod(shape), folder=scratch)
             pixels = np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
     else:
         # Pages that are never written take no memory.

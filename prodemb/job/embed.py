@@ -31,8 +31,8 @@ def embed_catalog(
     config = config or pipeline.embed
     if pipeline.target == "category":
         pipeline_taxonomy(pipeline)  # Whether it is there shows before the long work.
+    catalog = open_catalog(pipeline.catalog)
     with watch("Embedding") as advance:
-        catalog = open_catalog(pipeline.catalog)
         report = embed(config, catalog=catalog, images=pipeline.images, progress=advance, replace=replace, again=again)
     renew_path_vectors(open_shard_set(Path(config.out)), pipeline=pipeline, config=config, watch=watch)
     return report

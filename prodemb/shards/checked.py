@@ -22,9 +22,10 @@ Stamp = list[str | int]
 class Checked:
     """The files of one folder whose checksum was found right."""
 
-    def __init__(self, folder: Path, stamps: dict[str, Stamp]) -> None:
+    def __init__(self, folder: Path, *, stamps: dict[str, Stamp] | None = None) -> None:
+        """Know of no file, or of those with these stamps, as `read` gives them."""
         self._folder = folder
-        self._stamps = stamps
+        self._stamps: dict[str, Stamp] = {} if stamps is None else stamps
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -33,7 +34,7 @@ class Checked:
             found = read_json(folder / CHECKED_NAME)
         except (OSError, ValueError, RecursionError):
             found = {}
-        return cls(folder, found if isinstance(found, dict) else {})
+        return cls(folder, stamps=found if isinstance(found, dict) else {})
 
     def hold(self, record: ShardRecord) -> None:
         """Hash a shard unless that was done.
@@ -42,25 +43,44 @@ class Checked:
             ShardError: it has not its recorded checksum.
         """
         path = self._folder / record.name
-        stamp: Stamp = [record.sha256, *_stamp(path)]
-        if self._stamps.get(record.name) == stamp:
-            return
+        if self._stamps.get(record.name) != _stamp(path, record=record):
+            self.hash(record)
+
+    def hash(self, record: ShardRecord) -> None:
+        """Hash a shard, whatever is known of it.
+
+        Raises:
+            ShardError: it has not its recorded checksum.
+        """
+        path = self._folder / record.name
+        stamp = _stamp(path, record=record)  # before, so that what is written meanwhile shows
         if sha256_of(path) != record.sha256:
             raise ShardError(f"{path}: altered: its checksum is not the recorded one; embed again to redo it")
         self._stamps[record.name] = stamp
 
+    def note(self, record: ShardRecord) -> None:
+        """Take in a shard that was hashed as it was written."""
+        self._stamps[record.name] = _stamp(self._folder / record.name, record=record)
 
-def remember(folder: Path, records: Iterable[ShardRecord]) -> None:
-    """Note that these shards have their recorded checksums; where nothing can be written, that is no loss."""
-    stamps = {record.name: [record.sha256, *_stamp(folder / record.name)] for record in records}
-    if Checked.read(folder)._stamps == stamps:
-        return
-    try:
-        write_json(folder / CHECKED_NAME, stamps)
-    except OutputError:
-        return
+    def remember(self, records: Iterable[ShardRecord]) -> None:
+        """Write down which of these shards are what they were when they were hashed.
+
+        Where nothing can be written, that is no loss.
+        """
+        stamps = {
+            record.name: stamp
+            for record in records
+            if (stamp := self._stamps.get(record.name)) is not None
+            and stamp == _stamp(self._folder / record.name, record=record)
+        }
+        if Checked.read(self._folder)._stamps == stamps:
+            return
+        try:
+            write_json(self._folder / CHECKED_NAME, stamps)
+        except OutputError:
+            return
 
 
-def _stamp(path: Path) -> list[int]:
+def _stamp(path: Path, *, record: ShardRecord) -> Stamp:
     status = path.stat()
-    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    return [record.sha256, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]

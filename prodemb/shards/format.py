@@ -139,8 +139,10 @@ class Changes(Config):
     """How many of them in which feature."""
     unchanged: int = 0
     """Products with the same contents in all features, wherever they stand."""
+    unknown: int = 0
+    """Products that are in no whole shard of the set before, as far as its damaged ones may have held them."""
     removed: int = 0
-    """Products that are no more."""
+    """Products of its whole shards that are no more."""
     vectors_reused: int = 0
     vectors_encoded: int = 0
 
@@ -255,6 +257,14 @@ def read_manifest(folder: Path, *, name: str = MANIFEST_NAME) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise ShardError(f"{path}: damaged: not JSON ({error}); embed again to redo it") from None
     return _parsed(values, path=path)
+
+
+def is_replaced(folder: Path, *, manifest: Manifest) -> bool:
+    """Whether another manifest than this one stands in a shard set's folder by now."""
+    try:
+        return read_manifest(folder) != manifest
+    except ShardError:
+        return False
 
 
 def _parsed(values: Any, *, path: Path) -> Manifest:

@@ -22,6 +22,7 @@ from prodemb.shards.format import (
     ShardRecord,
     ShardSchema,
     has_manifest,
+    is_replaced,
     read_manifest,
 )
 
@@ -145,20 +146,30 @@ class ShardSet:
         A file that is not just as it was when its checksum was last found right is hashed first.
 
         Raises:
-            ShardError: a file is missing, truncated, altered or not a shard.
+            ShardError: a file is missing, truncated, altered or not a shard; or an update has replaced the set since it
+                was opened.
             FingerprintError: a file was made by another model than the manifest says.
         """
         for record in self.manifest.shards:
-            shard = Shard(self.folder / record.name, record=record)
-            if shard.schema.fingerprint != self.schema.fingerprint:
-                raise FingerprintError(
-                    f"{shard.path}: made by {shard.schema.model} ({shard.schema.fingerprint}), but its set by "
-                    f"{self.schema.model} ({self.schema.fingerprint}); embed again"
-                )
-            if not shard.schema.like(self.schema):
-                raise ShardError(f"{shard.path}: has other columns than its set; embed again to redo it")
-            self._checked.hold(record)
+            try:
+                shard = self._opened(record)
+            except ShardError as error:
+                if is_replaced(self.folder, manifest=self.manifest):
+                    raise ShardError(f"{self.folder}: was updated while it was read; run again") from error
+                raise
             yield shard
+
+    def _opened(self, record: ShardRecord) -> Shard:
+        shard = Shard(self.folder / record.name, record=record)
+        if shard.schema.fingerprint != self.schema.fingerprint:
+            raise FingerprintError(
+                f"{shard.path}: made by {shard.schema.model} ({shard.schema.fingerprint}), but its set by "
+                f"{self.schema.model} ({self.schema.fingerprint}); embed again"
+            )
+        if not shard.schema.like(self.schema):
+            raise ShardError(f"{shard.path}: has other columns than its set; embed again to redo it")
+        self._checked.hold(record)
+        return shard
 
     def vectors(self, feature: Feature) -> Vectors:
         """The feature's vectors of all products, (n, dim) float16, copied into one array."""

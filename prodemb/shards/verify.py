@@ -3,17 +3,21 @@
 from pathlib import Path
 
 from prodemb.errors import ShardError
-from prodemb.files import sha256_of
-from prodemb.shards.checked import remember
-from prodemb.shards.format import Manifest, ShardRecord, read_manifest
+from prodemb.shards.checked import Checked
+from prodemb.shards.format import Manifest, ShardRecord, is_replaced, read_manifest
 from prodemb.shards.paths import read_path_vectors
 from prodemb.shards.reader import Shard, find_shard_folders
 
 
-def damaged_shards(folder: Path, *, manifest: Manifest) -> dict[str, str]:
-    """The recorded shards that cannot be used, by file name, and what is wrong with each. Hashes every file."""
+def damaged_shards(folder: Path, *, manifest: Manifest, checked: Checked) -> dict[str, str]:
+    """The recorded shards that cannot be used, by file name, and what is wrong with each. Hashes every file.
+
+    Args:
+        checked: takes in those that are right.
+    """
     found = {
-        record.name: _trouble(folder / record.name, record=record, manifest=manifest) for record in manifest.shards
+        record.name: _trouble(folder / record.name, record=record, manifest=manifest, checked=checked)
+        for record in manifest.shards
     }
     return {name: trouble for name, trouble in found.items() if trouble is not None}
 
@@ -34,11 +38,14 @@ def _verify_one(folder: Path) -> list[str]:
         manifest = read_manifest(folder)
     except ShardError as error:
         return [str(error)]
-    lines = list(damaged_shards(folder, manifest=manifest).values())
+    checked = Checked(folder)
+    lines = list(damaged_shards(folder, manifest=manifest, checked=checked).values())
+    if lines and is_replaced(folder, manifest=manifest):
+        return [f"{folder}: was updated while it was verified; run again"]
     if not manifest.complete:
         lines.append(f"{folder}: unfinished: {manifest.num_products:,} products so far; embed again to go on")
     if not lines:
-        remember(folder, manifest.shards)
+        checked.remember(manifest.shards)
     try:
         read_path_vectors(folder)
     except ShardError as error:
@@ -46,15 +53,14 @@ def _verify_one(folder: Path) -> list[str]:
     return lines
 
 
-def _trouble(path: Path, *, record: ShardRecord, manifest: Manifest) -> str | None:
+def _trouble(path: Path, *, record: ShardRecord, manifest: Manifest, checked: Checked) -> str | None:
     try:
         shard = Shard(path, record=record)
         if not shard.schema.like(manifest.shard_schema):
             return f"{path}: made by {shard.schema.model} or with other features than its set; embed again to redo it"
         if not shard.has_columns():
             return f"{path}: lacks columns of a shard; embed again to redo it"
-        if sha256_of(path) != record.sha256:
-            return f"{path}: altered: its checksum is not the recorded one; embed again to redo it"
+        checked.hash(record)
     except ShardError as error:
         return str(error)
     return None

@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,11 +164,27 @@ def test_bad_rows_are_counted_and_named(tmp_path: Path) -> None:
     assert catalog.skipped_rows.by_reason == {"found 2 values, wanted 3": 1}
 
 
+def test_bytes_that_are_not_utf8_are_said_once_a_catalog(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "a.csv").write_bytes("product_id,Größe\n1,Käse\n2,Öl\n".encode("cp1252"))
+    (tmp_path / "b.csv").write_bytes("product_id,Größe\n3,Käse\n".encode("cp1252"))
+    catalog = opened(tmp_path, columns={"title": "Größe"})
+    assert not caplog.records
+    for _ in range(2):
+        catalog.check_ids()
+        assert [row["title"] for row in products_of(catalog)] == ["Käse", "Öl", "Käse"]
+    products_of(pickle.loads(pickle.dumps(catalog)))
+    said = [record.getMessage() for record in caplog.records]
+    assert [message.partition(":")[0] for message in said] == [str(tmp_path / name) for name in ("a.csv", "b.csv")]
+    assert all("cp1252" in message for message in said)
+
+
 def test_a_key_that_comes_late_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     rows = [{"product_id": n} for n in range(10_001)] + [{"product_id": -1, "title": "Mug"}] * 2
     path = write(tmp_path / "c.jsonl", rows)
-    assert products_of(opened(path), 9_999)[-1]["title"] is None
+    catalog = opened(path)
+    for _ in range(2):
+        assert products_of(catalog, 9_999)[-1]["title"] is None
     assert [record.getMessage().count("'title' comes first in row 10002") for record in caplog.records] == [1]
     assert products_of(opened(path, columns={"title": "title"}), 9_999)[-1]["title"] == "Mug"
 
@@ -250,6 +267,29 @@ def test_files_with_pictures_of_two_kinds_do_not_mix(tmp_path: Path) -> None:
     pl.DataFrame({"product_id": ["1"], "image": ["a.jpg"]}).write_parquet(tmp_path / "a.parquet")
     pl.DataFrame({"product_id": ["2"], "image": [b"x"]}).write_parquet(tmp_path / "b.parquet")
     assert "holds bytes, and in other files of the catalog path" in message(lambda: opened(tmp_path))
+
+
+@pytest.mark.parametrize("index", [pa.int8(), pa.int16(), pa.int32(), pa.uint32(), pa.int64(), None])
+def test_a_value_that_is_not_utf8_costs_nothing_more_in_a_dictionary(tmp_path: Path, index: pa.DataType | None) -> None:
+    words = pa.array([b"Caf\xe9", b"Mug", b" "], pa.binary())
+    texts = pa.Array.from_buffers(pa.string(), 3, words.buffers())
+    places = pa.array([0, 1, 2, None, 1, 0], index or pa.int32())
+    column = texts.take(places) if index is None else pa.DictionaryArray.from_arrays(places, texts)
+    ids = pa.array([str(n) for n in range(6)]).dictionary_encode()
+    table = pa.table({"product_id": ids, "title": column, "tags": pa.array([["a", "b"]] * 6)})
+    pq.write_table(table, tmp_path / "c.parquet", row_group_size=4)
+    catalog = opened(tmp_path / "c.parquet", columns={"cat1": "tags"})
+    assert catalog.check_ids() == 6
+    found = products_of(catalog, num_rows=5)
+    assert [row["title"] for row in found] == ["Café", "Mug", None, None, "Mug", "Café"]
+    assert {row["cat1"] for row in found} == {"a > b"}
+
+
+def test_dictionaries_in_lists_are_read(tmp_path: Path) -> None:
+    words = pa.array(["Home", "Mugs", "Home", "Pans"]).cast(pa.dictionary(pa.int8(), pa.string()))
+    column = pa.ListArray.from_arrays(pa.array([0, 2, 4], pa.int32()), words)
+    pq.write_table(pa.table({"product_id": ["1", "2"], "cat1": column}), tmp_path / "c.parquet", row_group_size=1)
+    assert [row["cat1"] for row in products_of(opened(tmp_path / "c.parquet"))] == ["Home > Mugs", "Home > Pans"]
 
 
 def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Tomorrow's catalog: only contents that are new go through the towers, and what comes out is as of a full run."""
 
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,12 +16,17 @@ from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.reuse import PicturesAgain
-from prodemb.errors import ImagesError
+from prodemb.errors import ImagesError, OutputError, ShardError
 from prodemb.features import ALL_FEATURES, absent_column, hash_column, supplied_column
-from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, Changes, read_manifest
+from prodemb.files import read_json
+from prodemb.report import change_lines
+from prodemb.shards.checked import CHECKED_NAME
+from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, Changes, ShardRecord, read_manifest
 from prodemb.shards.reader import open_shard_set
-from tests.conftest import jpeg, make_clip
+from tests.conftest import fill, jpeg, make_clip
 from tests.embed.test_embed import contents, run
+from tests.shards.test_reader import make_set
+from tests.shards.test_verify import flip
 
 MakeCatalog = Callable[[int], Path]
 
@@ -37,6 +43,10 @@ def edit(catalog: Path, *, product: str, **values: object) -> None:
 def changes(report: EmbedReport) -> Changes:
     assert report.manifest.changes is not None
     return report.manifest.changes
+
+
+def num_vectors_of(record: ShardRecord) -> int:
+    return sum(record.num_products - sum(reasons.values()) for reasons in record.absences.values())
 
 
 def check_like_a_full_run(out: Path, *, catalog: Path, model: Path, fresh: Path, **settings: object) -> None:
@@ -222,6 +232,73 @@ def test_the_old_set_stands_until_the_new_one_is_whole(
     check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
 
 
+def test_a_shard_that_was_altered_while_an_update_ran_is_not_taken_for_checked(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(64), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    assert len(read_json(out / CHECKED_NAME)) == 4
+    edit(catalog, product="p60", title="green lamp")
+    kept = out / "part-00000.parquet"
+
+    def alter(done: int, _total: int) -> None:
+        content = bytearray(kept.read_bytes())
+        content[700] ^= done > 0
+        kept.write_bytes(content)
+
+    config = EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=16, window=16, dtype="float32")
+    embed(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=ImagesConfig(), progress=alter)
+    names = {"part-00001.parquet", "part-00002.parquet", "part-00003-b.parquet"}
+    assert read_json(out / CHECKED_NAME).keys() == names
+    with pytest.raises(ShardError, match=r"part-00000\.parquet: altered"):
+        open_shard_set(out).vectors("title")
+
+
+def test_who_reads_a_set_that_is_updated_meanwhile_is_told_so(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(48), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    shards = open_shard_set(out).shards()
+    first = next(shards)
+    vectors = first.vectors("title").copy()
+    edit(catalog, product="p0", title="green lamp")
+    edit(catalog, product="p20", title="green lamp")
+    run(catalog, out, tiny_clip)
+    assert not first.path.exists()
+    assert np.array_equal(first.vectors("title"), vectors)
+    with pytest.raises(ShardError, match=rf"^{out}: was updated while it was read; run again$"):
+        next(shards)
+    (out / "part-00001-b.parquet").unlink()
+    with pytest.raises(ShardError, match=r"part-00001-b\.parquet: missing, though the manifest lists it"):
+        open_shard_set(out).vectors("title")
+
+
+def test_products_of_damaged_shards_are_neither_new_nor_gone(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(64), tmp_path / "shards"
+    first = run(catalog, out, tiny_clip)
+    num_vectors = {record.name: num_vectors_of(record) for record in first.manifest.shards}
+    flip(out / "part-00001.parquet", 700)
+    edit(catalog, product="p0", title="green lamp")
+    found = changes(run(catalog, out, tiny_clip))
+    assert (found.added, found.changed, found.unknown, found.removed, found.unchanged) == (0, 1, 0, 0, 63)
+    assert found.vectors_encoded == 2 + num_vectors["part-00001.parquet"]
+    assert found.vectors_encoded + found.vectors_reused == sum(num_vectors.values())
+
+    flip(out / "part-00001.parquet", 700)
+    edit(catalog, product="p20", title="green lamp")
+    frame = pl.read_parquet(catalog)
+    new = frame.head(1).with_columns(product_id=pl.lit("new"))
+    pl.concat([frame.filter(pl.col("product_id") != "p63"), new]).write_parquet(catalog)
+    report = run(catalog, out, tiny_clip)
+    found = changes(report)
+    assert (found.added, found.changed, found.unknown, found.removed, found.unchanged) == (1, 0, 16, 1, 47)
+    assert "16 perhaps of damaged shards" in change_lines(report.manifest)[0]
+    check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
+
+
 def test_an_update_by_two_workers_is_that_of_one(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
     catalog, one, two = make_catalog(64), tmp_path / "one", tmp_path / "two"
     for out in (one, two):
@@ -263,6 +340,85 @@ def test_absent_pictures_are_tried_again_and_nothing_else(
     assert changes(report).unchanged == report.manifest.num_products
     refreshed = again(catalog, out, tiny_clip, pictures="all")
     assert (refreshed.num_new, refreshed.spent.num_images) == (refreshed.manifest.num_products, 0)
+
+
+INDEX_ON_A_FULL_DISK = """
+import shutil
+import sys
+from pathlib import Path
+from prodemb.embed.reuse import ReusePlan, Source, write_index
+from prodemb.errors import OutputError
+from prodemb.shards.format import read_manifest
+from tests.conftest import fill
+
+shards, disk = Path(sys.argv[1]), Path(sys.argv[2])
+manifest = read_manifest(shards)
+sources = tuple(Source(folder=shards, record=record) for record in manifest.shards)
+plan = ReusePlan(folder=disk / ".reuse", sources=sources, features=manifest.shard_schema.features, again="none")
+for leave in map(int, sys.argv[3:]):
+    fill(disk, leave=leave)
+    try:
+        write_index(plan)
+    except OutputError as error:
+        print(error)
+    shutil.rmtree(plan.folder)
+    (disk / "filler").unlink()
+write_index(plan)
+"""
+
+
+def test_what_an_interrupted_refresh_has_fetched_is_taken_by_a_plain_run(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    catalog, out = make_catalog(64), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+
+    def interrupt(done: int, _total: int) -> None:
+        if done >= 40:
+            raise KeyboardInterrupt
+
+    config = EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=16, window=8, dtype="float32")
+    opened = open_catalog(CatalogConfig(path=str(catalog)))
+    with pytest.raises(KeyboardInterrupt):
+        embed(config, catalog=opened, images=ImagesConfig(), again="all", progress=interrupt)
+    fetched = [record.name for record in read_manifest(out, name=UPDATE_NAME).shards if "-b" in record.name]
+    assert fetched[0] == "part-00000-b.parquet"
+    assert not caplog.records
+    report = run(catalog, out, tiny_clip)
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert f"takes the {len(fetched)} shards whose pictures an interrupted run had fetched again" in line
+    assert report.num_new == 0
+    assert set(fetched) < {record.name for record in report.manifest.shards}
+    assert contents(out).keys() == {MANIFEST_NAME, *(record.name for record in report.manifest.shards)}
+    assert run(catalog, out, tiny_clip).manifest == report.manifest
+
+
+def test_an_index_that_does_not_fit_the_disk_is_an_error_and_no_signal(tmp_path: Path, small_disk: Path) -> None:
+    make_set(tmp_path / "shards", sizes=[2000])
+    leave = [4096 * num_pages for num_pages in range(1, 61, 2)]
+    command = [sys.executable, "-c", INDEX_ON_A_FULL_DISK, tmp_path / "shards", small_disk, *leave]
+    result = subprocess.run([*map(str, command)], check=True, capture_output=True, text=True, timeout=60)
+    lines = result.stdout.splitlines()
+    assert 20 <= len(lines) < len(leave)
+    for line in lines:
+        assert line.startswith(f"{small_disk}/.reuse: cannot be written: No space left on device")
+    assert any(re.search(r", wanted room for [\d,]+ bytes; what was finished stays$", line) for line in lines)
+
+
+def test_an_update_on_a_full_disk_leaves_the_set_and_goes_on_later(
+    make_catalog: MakeCatalog, tiny_clip: Path, small_disk: Path
+) -> None:
+    catalog, out = make_catalog(48), small_disk / "shards"
+    run(catalog, out, tiny_clip)
+    before = contents(out)
+    edit(catalog, product="p20", title="green lamp")
+    fill(small_disk, leave=40_960)
+    with pytest.raises(OutputError, match=rf"{out}/\.reuse: cannot be written: No space left on device"):
+        run(catalog, out, tiny_clip)
+    assert contents(out) == before
+    assert not (out / ".reuse").exists()
+    (small_disk / "filler").unlink()
+    assert run(catalog, out, tiny_clip).num_new == 16
 
 
 def test_a_run_stops_where_the_error_budget_is_spent(

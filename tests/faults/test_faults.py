@@ -1,8 +1,10 @@
 """What goes wrong around a run is one named error, nothing hangs, and the next run makes up for it."""
 
+import ctypes
 import errno
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -19,9 +21,12 @@ from prodemb.embed.embed import embed
 from prodemb.errors import BusyError, CatalogError, OutputError
 from prodemb.files import replacing, writing_to
 from prodemb.finetune.state import state_folder
+from prodemb.heads import save_head
 from prodemb.shards import writer
+from prodemb.shards.checked import CHECKED_NAME
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
+from prodemb.shards.verify import verify
 from prodemb.towers.image import ImagePreprocessor
 from tests.embed.test_embed import contents, run
 from tests.finetune.test_finetune import run as run_finetune
@@ -75,21 +80,64 @@ def test_a_file_that_may_not_grow_is_one_line(make_catalog: MakeCatalog, tiny_cl
     assert not list(tmp_path.glob("shards/part-*"))
 
 
-@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
-def test_a_folder_that_cannot_be_written_to_is_named(
-    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+def test_a_disk_that_is_read_only_can_be_read(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, small_disk: Path
 ) -> None:
-    catalog, out = make_catalog(10), tmp_path / "shards"
-    make_folder = Path.mkdir
+    shards = make_set(small_disk / "shards")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    for out in (small_disk / "shards", small_disk / "new"):
+        with pytest.raises(OutputError, match=rf"{out}: cannot be written: Read-only file system"):
+            run(make_catalog(10), out, tiny_clip)
+    assert verify(small_disk) == []
+    run_score([shards], tmp_path / "out.parquet", make_head("brand"))
+    assert pl.read_parquet(tmp_path / "out.parquet").height == 100
+    with pytest.raises(OutputError, match=r"out\.parquet: cannot be written: Read-only file system"):
+        run_score([shards], small_disk / "out.parquet", make_head("brand"))
 
-    def refuse(self: Path, *arguments: object, **settings: object) -> None:
-        if self == out:
-            raise OSError(number, os.strerror(number), str(self))
-        make_folder(self, *arguments, **settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(OutputError, match=rf"{out}: cannot be written: "):
-        run(catalog, out, tiny_clip)
+def keep_to_permissions() -> None:
+    """From here on root too may only do what the modes of files allow, as everybody else."""
+    if os.geteuid() == 0:
+        drop_from_bounding_set, override, read_search = 24, 1, 2  # linux/prctl.h, linux/capability.h
+        for capability in (override, read_search):
+            assert ctypes.CDLL(None).prctl(drop_from_bounding_set, capability, 0, 0, 0) == 0
+
+
+@pytest.mark.end_to_end
+@pytest.mark.skipif(sys.platform != "linux" and os.geteuid() == 0, reason="root may write anywhere here")
+def test_a_folder_without_write_permission_is_named_and_can_be_read(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    def prodemb(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        program = "from prodemb.cli import main; main()"
+        command = [sys.executable, "-c", program, *map(str, arguments)]
+        settings = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}, "preexec_fn": keep_to_permissions}
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, **settings)  # type: ignore[call-overload,no-any-return]
+
+    catalog, shards = make_catalog(40), tmp_path / "shards"
+    run(catalog, shards, tiny_clip)
+    (shards / CHECKED_NAME).unlink()
+    fingerprint = open_shard_set(shards).schema.fingerprint
+    save_head(tmp_path / "head", make_head("category", dim=24, fingerprint=fingerprint))
+    shards.chmod(0o555)
+    try:
+        for out in ("shards", "shards/new"):
+            refused = prodemb("embed", catalog, "--out", out, "--model", tiny_clip)
+            assert (refused.returncode, refused.stdout) == (1, "")
+            line = rf"prodemb: error: {out}(/\.reuse)?: cannot be written: Permission denied; what was finished stays\n"
+            assert re.fullmatch(line, refused.stderr)
+        verified = prodemb("verify", "shards")
+        assert (verified.returncode, verified.stdout, verified.stderr) == (0, "shards: all is right\n", "")
+        scored = prodemb("score", "shards", "out.parquet", "--head", "head")
+        assert (scored.returncode, scored.stderr) == (0, "")
+        zero_shot = prodemb("score", "shards", "zero.parquet", "--zero-shot")
+        assert zero_shot.returncode == 0, zero_shot.stderr
+        (line,) = zero_shot.stderr.splitlines()
+        assert "shards/taxonomy.parquet: cannot be written: Permission denied" in line
+    finally:
+        shards.chmod(0o755)
+    for name in ("out.parquet", "zero.parquet"):
+        assert pl.read_parquet(tmp_path / name).height == 40
 
 
 def test_a_file_in_the_place_of_a_folder_is_named(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:

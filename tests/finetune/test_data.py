@@ -9,10 +9,11 @@ import pytest
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.taxonomy import Taxonomy
+from prodemb.errors import OutputError
 from prodemb.finetune.data import Products, pick, read_pictures, read_products
 from prodemb.split import TEST, TRAIN, VALIDATION, split_of
 from prodemb.towers.image import ImagePreprocessor
-from tests.conftest import jpeg
+from tests.conftest import fill, jpeg
 
 TAXONOMY = Taxonomy(paths={1: "Home", 2: "Home > Mugs", 3: "Shoes"})
 NUM_PRODUCTS = 60
@@ -100,6 +101,22 @@ def test_pictures_go_with_their_products_and_broken_ones_are_absent(tmp_path: Pa
             if decoded.present[place]:
                 np.testing.assert_array_equal(decoded.pixels[place], PREPROCESSOR.decode(jpeg(i)))
     assert [path.name for path in tmp_path.iterdir()] == ["catalog.parquet"]
+
+
+def test_pictures_that_do_not_fit_the_disk_are_an_error_and_no_signal(tmp_path: Path, small_disk: Path) -> None:
+    path = write(tmp_path, categories=categories(), pictures=[jpeg(i) for i in range(len(categories()))])
+    products = read(path)
+    fill(small_disk, leave=8192)
+    found = f"{small_disk}: cannot be written: No space left on device, wanted room for "
+    with ImageLoader(ImagesConfig(), root=tmp_path) as loader, pytest.raises(OutputError, match=found):
+        read_pictures(
+            open_catalog(CatalogConfig(path=str(path))),
+            products=products,
+            loader=loader,
+            preprocessor=PREPROCESSOR,
+            most_bytes=0,
+            scratch=small_disk,
+        )
 
 
 def test_pick_takes_some_in_order() -> None:

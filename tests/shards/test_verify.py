@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from prodemb.errors import ProdembError, ShardError
 from prodemb.shards.checked import CHECKED_NAME
-from prodemb.shards.format import read_manifest
+from prodemb.shards.format import Manifest, read_manifest
 from prodemb.shards.paths import PATHS_NAME, PathVectors
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.rebuild import rebuilt_manifest
@@ -87,6 +87,18 @@ def test_a_set_that_is_remembered_is_not_hashed_again(tmp_path: Path) -> None:
     assert not (tmp_path / CHECKED_NAME).exists()
     verify(tmp_path)
     assert list(json.loads((tmp_path / CHECKED_NAME).read_text())) == ["part-00000.parquet"]
+
+
+def test_a_set_that_is_updated_meanwhile_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_set(tmp_path, sizes=[30, 30])
+
+    def read_and_update(folder: Path) -> Manifest:
+        manifest = read_manifest(folder)
+        make_set(tmp_path, sizes=[30, 20])
+        return manifest
+
+    monkeypatch.setattr("prodemb.shards.verify.read_manifest", read_and_update)
+    assert verify(tmp_path) == [f"{tmp_path}: was updated while it was verified; run again"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"part-00000.parquet": 3}'])
