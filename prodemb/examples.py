@@ -49,7 +49,7 @@ class Examples:
         yield self, self._on_device(places)
 
     def _on_device(self, places: Indices) -> Tensor:
-        return torch.from_numpy(places).to(self.device)
+        return torch.from_numpy(places).to(self.device, torch.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ class MappedExamples:
         return Examples(
             vectors=torch.from_numpy(vectors).to(self.device),
             present=torch.from_numpy(present).to(self.device),
-            labels=torch.from_numpy(self.labels[places]).to(self.device),
+            labels=torch.from_numpy(self.labels[places]).to(self.device, torch.int64),
         )
 
 

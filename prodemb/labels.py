@@ -53,7 +53,7 @@ class Labels:
 
     target: Target
     classes: tuple[CategoryLabel, ...] | tuple[BrandLabel, ...]
-    index: npt.NDArray[np.int64]
+    index: npt.NDArray[np.int32]
     """(n,) the class of each product of the shard set, in its order; -1 where it has none."""
     gold: npt.NDArray[np.bool_]
     """(n,) whether its class comes from a gold label; the others' comes from the supplied brand."""
@@ -110,7 +110,7 @@ class Labels:
                 f"more ({self.num_labelled:,} of {len(self.index):,} products have a label, in "
                 f"{np.count_nonzero(carried):,} classes); it takes {_WANTED[self.target]}"
             )
-        renumbered = np.full(num_classes + 1, NO_ANSWER)
+        renumbered = np.full(num_classes + 1, NO_ANSWER, dtype=np.int32)
         renumbered[kept] = np.arange(len(kept))
         return replace(
             self,
@@ -125,7 +125,7 @@ class Labels:
         """The same products with the nodes that they count as, of which each is a class."""
         counts_as = roll_up(self.tree, examples=self._examples(parts, num_classes=len(self.nodes)), at_least=at_least)
         own = np.where(counts_as == NO_ANSWER, np.arange(len(counts_as)), counts_as)
-        index = np.append(own, NO_ANSWER)[self.index]
+        index = np.append(own, NO_ANSWER).astype(np.int32)[self.index]
         return replace(
             self, classes=self.nodes, ancestors=(), index=index, num_rolled_up=int((index != self.index).sum())
         )
@@ -166,7 +166,7 @@ def category_labels(shard_set: ShardSet, *, taxonomy: Taxonomy, taxonomy_name: s
     ids = sorted({node for node in found.nodes.values() if node is not None})
     above = {node for known in ids for node in taxonomy.ancestors(known)}.difference(ids)
     place: dict[int | None, int] = {node: index for index, node in enumerate(ids)}
-    index = np.array([*(place.get(found.nodes[text], NO_ANSWER) for text in texts.values), NO_ANSWER])[texts.codes]
+    index = texts.mapped((place.get(found.nodes[text], NO_ANSWER) for text in texts.values), none=NO_ANSWER)
     return Labels(
         target="category",
         classes=tuple(CategoryLabel(id=node, path=taxonomy.path_of(node)) for node in ids),
@@ -198,10 +198,8 @@ def brand_labels(shard_set: ShardSet, *, canonical_of: CanonicalOf, corrected: C
     gold_names, supplied_names = _respell(gold, names), _respell(supplied, names)
     classes = sorted({*gold_names.drop_nulls(), *supplied_names.drop_nulls()})
     place: dict[str | None, int] = {name: index for index, name in enumerate(classes)}
-    by_gold, by_supplied = (
-        np.array([*(place.get(name, NO_ANSWER) for name in found), NO_ANSWER])[told.codes]
-        for found, told in ((gold_names, labelled), (supplied_names, sent))
-    )
+    by_gold = labelled.mapped((place.get(name, NO_ANSWER) for name in gold_names), none=NO_ANSWER)
+    by_supplied = sent.mapped((place.get(name, NO_ANSWER) for name in supplied_names), none=NO_ANSWER)
     is_gold = by_gold != NO_ANSWER
     return Labels(
         target="brand",

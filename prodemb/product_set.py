@@ -119,7 +119,7 @@ def load_vectors(
     start = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for shard in shard_set.shards():
-            low, high = np.searchsorted(rows, [start, start + shard.num_products])
+            low, high = _between(rows, start=start, end=start + shard.num_products)
             places = rows[low:high] - start
             copies = []
             for column, feature in enumerate(features if len(places) else ()):
@@ -134,6 +134,12 @@ def load_vectors(
                 copy.result()
             start += shard.num_products
     return vectors, present
+
+
+def _between(rows: Indices, *, start: int, end: int) -> tuple[int, int]:
+    """Where the places from `start` to before `end` stand in ascending `rows`, which are not copied for it."""
+    low, high = np.searchsorted(rows, np.array([start, end], dtype=rows.dtype))
+    return int(low), int(high)
 
 
 def _copy_rows(view: npt.NDArray[np.float16], places: Indices, out: npt.NDArray[np.float16]) -> None:
@@ -153,7 +159,7 @@ def supplied_values(shard_set: ShardSet, columns: Sequence[str], *, rows: Indice
     frames = []
     start = 0
     for shard in shard_set.shards():
-        low, high = np.searchsorted(rows, [start, start + shard.num_products])
-        frames.append(shard.frame(columns)[rows[low:high] - start])
+        low, high = _between(rows, start=start, end=start + shard.num_products)
+        frames.append(shard.frame(columns, rows=rows[low:high] - start))
         start += shard.num_products
     return pl.concat(frames)

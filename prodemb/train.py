@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 
@@ -91,7 +92,7 @@ def load_labelled(shard_set: ShardSet, *, labels: Labels, config: TrainConfig, d
     judged &= labels.gold | (not gold)
     rolled_up = config.roll_up and labels.target == "category"
     kept = labels.with_examples(parts, at_least=config.min_examples, rolled_up=rolled_up)
-    rows = np.flatnonzero(kept.index >= 0)
+    rows = _places(kept.index >= 0)
     return Labelled(
         shard_set=shard_set,
         features=features,
@@ -99,10 +100,10 @@ def load_labelled(shard_set: ShardSet, *, labels: Labels, config: TrainConfig, d
         labels=kept,
         parts=parts,
         rows=rows,
-        train=np.flatnonzero(parts[rows] == TRAIN),
-        validation=np.flatnonzero(parts[rows] == VALIDATION),
-        test=np.flatnonzero(judged[rows]),
-        judged=np.flatnonzero(judged),
+        train=_places(parts[rows] == TRAIN),
+        validation=_places(parts[rows] == VALIDATION),
+        test=_places(judged[rows]),
+        judged=_places(judged),
         gold=gold,
         examples=load_examples(
             shard_set,
@@ -113,6 +114,11 @@ def load_labelled(shard_set: ShardSet, *, labels: Labels, config: TrainConfig, d
             memory_gb=config.memory_gb,
         ),
     )
+
+
+def _places(where: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """The places that are true, ascending, in half the memory."""
+    return np.flatnonzero(where).astype(np.int32)
 
 
 def train_head(

@@ -2,7 +2,7 @@
 
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,15 @@ class Coded:
     def counts(self) -> npt.NDArray[np.int64]:
         """(k,) how many products have each."""
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
+
+    def mapped(self, numbers: Iterable[int], *, none: int) -> npt.NDArray[np.int32]:
+        """For each product the number of its value, (n,).
+
+        Args:
+            numbers: one for each of the k values.
+            none: where there is no value.
+        """
+        return np.array([*numbers, none], dtype=np.int32)[self.codes]
 
 
 class Shard:
@@ -105,9 +114,15 @@ class Shard:
         start = values.offset * HASH_BYTES
         return flat[start : start + self.num_products * HASH_BYTES].reshape(self.num_products, HASH_BYTES)
 
-    def frame(self, columns: Sequence[str]) -> pl.DataFrame:
-        """Some columns as a polars frame of n rows."""
-        frame = pl.from_arrow(self._file.read(columns=list(columns)))
+    def frame(self, columns: Sequence[str], *, rows: npt.NDArray[np.integer] | None = None) -> pl.DataFrame:
+        """Some columns as a polars frame of n rows.
+
+        Args:
+            rows: (m,) places, for a frame of these rows alone, which holds on to no text of the others.
+        """
+        table = self._file.read(columns=list(columns))
+        # Rows that polars takes from a frame keep all of its text in memory.
+        frame = pl.from_arrow(table if rows is None else table.take(pa.array(rows)))
         assert isinstance(frame, pl.DataFrame)
         return frame.select(columns)
 

@@ -12,6 +12,7 @@ memory_gb` is small, so that the larger sets are trained on in windows.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -164,8 +165,10 @@ def measure(
     if with_embed:
         write_catalog(folder / "catalog.parquet", num_products=num_products)
         steps = {"embed": ("embed", "--pipeline", "brand.toml")} | steps
-    else:
+    elif not (folder / "shards").exists():
         write_shards(folder / "shards", num_products=num_products)
+    shutil.rmtree(folder / "heads", ignore_errors=True)
+    (folder / "out.parquet").unlink(missing_ok=True)
     for step, arguments in steps.items():
         yield _run(step, arguments, folder=folder, num_products=num_products)
     assert pq.ParquetFile(folder / "out.parquet").metadata.num_rows == num_products
@@ -194,6 +197,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="products [100000 1000000]")
     parser.add_argument("--embed", action="store_true", help="make the shards with `prodemb embed`")
     parser.add_argument("--epochs", type=int, default=3, help="passes over the training part [3]")
+    parser.add_argument("--folder", type=Path, help="keep what is made here, and take the synthetic shards from here")
     parser.add_argument(
         "--memory-gb", type=float, default=0.25, help="vectors that training holds at a time, in 10^9 bytes [0.25]"
     )
@@ -201,10 +205,12 @@ def main() -> None:
     options = parser.parse_args()
     figures = []
     for size in options.sizes:
-        with tempfile.TemporaryDirectory(prefix="prodemb-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="prodemb-bench-") as temporary:
+            folder = Path(temporary) if options.folder is None else options.folder / str(size)
+            folder.mkdir(parents=True, exist_ok=True)
             for found in measure(
                 size,
-                folder=Path(folder),
+                folder=folder,
                 with_embed=options.embed,
                 epochs=options.epochs,
                 memory_gb=options.memory_gb,

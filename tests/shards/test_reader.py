@@ -21,7 +21,7 @@ from prodemb.shards.writer import EncodedFeature, write_shard
 def make_rows(num_rows: int, *, start: int = 0) -> pa.Table:
     columns = {name: pa.array([None] * num_rows, pa.large_string()) for name in CATALOG_COLUMNS}
     columns["product_id"] = pa.array([f"p{start + i}" for i in range(num_rows)], pa.large_string())
-    columns["title"] = pa.array([f"Mug {i} ☕" for i in range(num_rows)], pa.large_string())
+    columns["title"] = pa.array([f"Mug {i} ☕, dishwasher safe" for i in range(num_rows)], pa.large_string())
     return pa.table(columns)
 
 
@@ -187,3 +187,13 @@ def test_each_text_comes_with_the_vector_of_its_first_product(tmp_path: Path) ->
     assert texts == ["Lumo", "Puma", "Acme"]
     assert vectors[:, 0].tolist() == [0, 4, 108]
     assert vectors.shape == (3, 4)
+
+
+def test_rows_of_a_frame_hold_on_to_no_other_text(tmp_path: Path) -> None:
+    make_set(tmp_path, sizes=[3000])
+    (shard,) = open_shard_set(tmp_path).shards()
+    columns, rows = ["supplied_title", "product_id"], np.array([3, 7, 2990])
+    wanted, before = shard.frame(columns)[rows].to_dicts(), pa.total_allocated_bytes()
+    some = shard.frame(columns, rows=rows)
+    assert pa.total_allocated_bytes() - before < 2000
+    assert some.to_dicts() == wanted
