@@ -31,6 +31,12 @@ def test_help_imports_neither_torch_nor_polars() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
+def test_the_package_can_be_started_as_a_module() -> None:
+    command = [sys.executable, "-m", "prodemb.cli", "finetune-category", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "Fine-tune CLIP" in shown.stdout
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_in_the_readme_and_every_option_has_help(command: str) -> None:
     assert f"prodemb {command}" in (ROOT / "README.md").read_text()
