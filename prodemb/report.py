@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from prodemb.brands.junk import UNBRANDED, UNKNOWN
-from prodemb.screen import printable
+from prodemb.screen import counted, printable
 
 if TYPE_CHECKING:
     # For annotations alone: at run time they would load torch for `prodemb inspect`.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
     """What stage one made, and where the time went."""
     manifest = report.manifest
-    lines = [f"{manifest.num_products:,} products in {len(manifest.shards):,} shards at {folder}"]
+    lines = [f"{counted(manifest.num_products, 'product')} in {counted(len(manifest.shards), 'shard')} at {folder}"]
     if not report.num_new:
         lines[0] += "; all done before"
     else:
@@ -37,8 +37,8 @@ def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
         workers = "" if report.num_workers == 1 else f", {report.num_workers} workers"
         lines.append(
             f"{report.seconds:.1f} s on {report.device}{workers}; in its threads: "
-            f"text tower {spent.text_tower:.1f} s ({spent.num_texts:,} distinct texts), "
-            f"image tower {spent.image_tower:.1f} s ({spent.num_images:,} distinct pictures), "
+            f"text tower {spent.text_tower:.1f} s ({counted(spent.num_texts, 'distinct text')}), "
+            f"image tower {spent.image_tower:.1f} s ({counted(spent.num_images, 'distinct picture')}), "
             f"decoding {spent.decoding:.1f} s, hashing words {spent.hashing:.1f} s, "
             f"reading {spent.reading:.1f} s, writing {spent.writing:.1f} s"
         )
@@ -54,7 +54,7 @@ def change_lines(manifest: Manifest) -> list[str]:
         return []
     features = ", ".join(f"{feature} {count:,}" for feature, count in found.changed_features.items())
     return [
-        f"against the set before: {found.added:,} products added, {found.changed:,} changed"
+        f"against the set before: {counted(found.added, 'product')} added, {found.changed:,} changed"
         f"{f' ({features})' if features else ''}, {found.removed:,} removed, {found.unchanged:,} unchanged",
         f"vectors: {found.vectors_encoded:,} encoded, {found.vectors_reused:,} reused",
     ]
@@ -64,7 +64,8 @@ def audit_line(manifest: Manifest) -> str:
     """Rows in and rows out: each is in one shard, or left out for a reason."""
     left_out = sum(manifest.left_out.values())
     return (
-        f"audit: {manifest.num_rows:,} rows in = {manifest.num_products:,} products in shards + {left_out:,} left out"
+        f"audit: {counted(manifest.num_rows, 'row')} in = {counted(manifest.num_products, 'product')} in shards + "
+        f"{left_out:,} left out"
     )
 
 
@@ -86,7 +87,8 @@ def head_table(card: HeadCard, *, title: str, before: HeadCard | None = None) ->
         before: the head on CLIP as published, shown beside the fine-tuned one.
     """
     count = card.metrics.num_products if card.metrics else 0
-    table = Table(title=f"{title}: {len(card.labels):,} classes, {count:,} test products", title_justify="left")
+    numbers = f"{counted(len(card.labels), 'class', 'classes')}, {counted(count, 'test product')}"
+    table = Table(title=f"{title}: {numbers}", title_justify="left")
     table.add_column("method")
     for column in ("top-1", "top-5", "macro-F1"):
         table.add_column(column, justify="right")
@@ -125,7 +127,8 @@ def brand_tables(card: HeadCard) -> list[Table]:
     """The fused answer beside everything else, by condition; nothing where no truth is known."""
     if card.target != "brand" or not card.conditions:
         return []
-    title = f"Brand: top-1 in percent of all {card.conditions[0].num_products:,} test products, of known brands or not"
+    asked = counted(card.conditions[0].num_products, "test product")
+    title = f"Brand: top-1 in percent of all {asked}, of known brands or not"
     table = Table(title=title, title_justify="left", caption=_CAPTION, caption_justify="left", padding=(0, 1, 0, 0))
     table.add_column("products", no_wrap=True)
     table.add_column("count", justify="right")
@@ -147,9 +150,9 @@ def head_lines(report: TrainReport) -> list[str]:
         return [f"{card.target} head at {report.folder}: trained before on {report.shards} with just these settings"]
     covered = "" if card.coverage is None else f"; {card.coverage:.1%} of labelled test products have a known class"
     return [
-        f"{card.target} head at {report.folder}, on {report.shards}: {len(card.labels):,} classes from "
-        f"{card.num_train:,} products, "
-        f"{card.epochs} epochs in {card.seconds:.1f} s, {report.seconds:.1f} s with baselines{covered}"
+        f"{card.target} head at {report.folder}, on {report.shards}: "
+        f"{counted(len(card.labels), 'class', 'classes')} from {counted(card.num_train, 'product')}, "
+        f"{counted(card.epochs, 'epoch')} in {card.seconds:.1f} s, {report.seconds:.1f} s with baselines{covered}"
     ]
 
 
@@ -157,14 +160,15 @@ def finetune_lines(report: FinetuneReport, *, folder: Path) -> list[str]:
     """What fine-tuning did to the validation products."""
     lines = [
         f"checkpoint at {folder} ({report.fingerprint}), from {report.model} ({report.original_fingerprint}): "
-        f"{report.num_train:,} products of {report.num_classes:,} categories, {len(report.curve.epochs)} epochs in "
-        f"{report.seconds:.1f} s, {report.interpolation:.0%} of the new weights kept"
+        f"{counted(report.num_train, 'product')} of {counted(report.num_classes, 'category', 'categories')}, "
+        f"{counted(len(report.curve.epochs), 'epoch')} in {report.seconds:.1f} s, "
+        f"{report.interpolation:.0%} of the new weights kept"
     ]
     if report.before is not None and report.after is not None:
         before, after = report.before.nearest_path, report.after.nearest_path
         changes = [f"{feature} {before[feature]:.3f} -> {after[feature]:.3f}" for feature in before if feature in after]
-        lines.append(f"right by nearest category path on {report.after.num_products:,} validation products: ")
-        lines[-1] += ", ".join(changes)
+        asked = counted(report.after.num_products, "validation product")
+        lines.append(f"right by nearest category path on {asked}: {', '.join(changes)}")
         if report.before.head is not None and report.after.head is not None:
             lines.append(
                 f"right by a linear probe of all features: {report.before.head:.3f} -> {report.after.head:.3f}"
@@ -177,7 +181,7 @@ def score_lines(report: ScoreReport) -> list[str]:
     rate = report.num_products / max(1e-9, report.seconds)
     read = ", ".join(f"{target} from {folder}" for target, folder in report.shards.items())
     took = "scored before" if report.was_done else f"in {report.seconds:.1f} s ({rate:,.0f}/s)"
-    lines = [f"{report.num_products:,} products {took}: {report.out}; {read}"]
+    lines = [f"{counted(report.num_products, 'product')} {took}: {report.out}; {read}"]
     if report.changes is not None:
         found = ", ".join(f"{count:,} {what}" for what, count in report.changes.items())
         lines.append(f"against the earlier predictions: {found}; only what is other was written")
@@ -187,9 +191,9 @@ def score_lines(report: ScoreReport) -> list[str]:
         for target in report.absent
     ]
     lines += [
-        f"{count:,} products have no {target}: no vector that its head reads, or no node that is sure enough"
+        f"no {target} for {counted(count, 'product')}: no vector that its head reads, or no node that is sure enough"
         if target == "category"
-        else f"{count:,} products' {target} is UNKNOWN: none is likely enough ([score] min_brand_confidence)"
+        else f"{target} UNKNOWN for {counted(count, 'product')}: none is likely enough ([score] min_brand_confidence)"
         for target, count in report.unanswered.items()
         if count
     ]
@@ -198,7 +202,8 @@ def score_lines(report: ScoreReport) -> list[str]:
     if report.threshold is not None:
         lines.append(
             f"[score] category_precision: nodes of a probability of {report.threshold:g} and more are answered, as the "
-            f"validation products have it; {report.backed_off:,} products have one above their most probable category"
+            f"validation products have it; {counted(report.backed_off, 'product')} answered with one above the most "
+            "probable category"
         )
     return lines
 
@@ -209,14 +214,16 @@ def shard_set_table(shard_set: ShardSet) -> Table:
     num_bytes = sum(record.num_bytes for record in manifest.shards)
     table = Table(title=str(shard_set.folder), title_justify="left", show_header=False)
     per_product = num_bytes / max(1, manifest.num_products)
+    shards = counted(len(manifest.shards), "shard")
+    left_out = ", ".join(f"{counted(count, 'row')}: {reason}" for reason, count in manifest.left_out.items())
     rows = {
-        "products": f"{manifest.num_products:,} in {len(manifest.shards):,} shards of up to {manifest.shard_size:,}",
+        "products": f"{manifest.num_products:,} in {shards} of up to {manifest.shard_size:,}",
         "catalog": manifest.catalog,
         "model": f"{schema.model} (fingerprint {schema.fingerprint})",
         "vectors": f"{schema.dim} x float16, L2-normalised"
         + (f"; lexical {schema.lexical.dim:,} x float16" if schema.lexical else ""),
         "features": ", ".join(schema.features),
-        "left out": ", ".join(f"{count:,} rows: {reason}" for reason, count in manifest.left_out.items()) or "no row",
+        "left out": left_out or "no row",
         "size": f"{_size(num_bytes)}, {per_product:,.0f} bytes a product",
         "state": "complete (`prodemb verify` checks its bytes)"
         if manifest.complete
@@ -250,8 +257,8 @@ def alias_lines(table: AliasTable, *, path: Path) -> list[str]:
     junk = sum(name in (UNKNOWN, UNBRANDED) for name in effective)
     review = sum(row.status == "review" for row in table.rows)
     return [
-        f"{len(table):,} supplied strings -> {len(brands):,} canonical brands, {junk:,} junk or no-name, "
-        f"{review:,} to review; see and edit {path}"
+        f"{counted(len(table), 'supplied string')} -> {counted(len(brands), 'canonical brand')}, {junk:,} junk or "
+        f"no-name, {review:,} to review; see and edit {path}"
     ]
 
 

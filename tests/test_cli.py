@@ -94,7 +94,7 @@ def test_embed_inspect_brands_and_train_as_written(
     catalog = make_catalog(60)
     first = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert "60 products in 1 shards" in first.stdout
+    assert "60 products in 1 shard at" in first.stdout
     assert "absent image: 9 file not found" in first.stdout
     again = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, cwd=tmp_path)
     assert "all done before" in again.stdout

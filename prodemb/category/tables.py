@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from prodemb.screen import counted
 from prodemb.tree.threshold import choose_threshold
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ def category_tables(card: HeadCard) -> list[Table]:
     """The category head beside everything else, by condition; nothing where no truth is known."""
     if card.target != "category" or not card.conditions:
         return []
-    count = card.conditions[0].num_products
+    asked = counted(card.conditions[0].num_products, "test product")
     table = Table(
-        title=f"Category: figures in percent on all {count:,} test products",
+        title=f"Category: figures in percent on all {asked}",
         title_justify="left",
         caption=_CAPTION,
         caption_justify="left",

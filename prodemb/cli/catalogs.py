@@ -9,6 +9,7 @@ import typer
 from prodemb.cli.display import say, watch
 from prodemb.cli.options import CatalogArgument, PipelineOption, chosen_pipeline, make_sample
 from prodemb.errors import CatalogError
+from prodemb.screen import counted
 
 
 def sample(
@@ -21,7 +22,7 @@ def sample(
 
     started = time.perf_counter()
     path = write_sample(folder, num_products=products, seed=seed)
-    say(f"{products:,} products in {time.perf_counter() - started:.1f} s: {path}")
+    say(f"{counted(products, 'product')} in {time.perf_counter() - started:.1f} s: {path}")
 
 
 def taxonomy(
@@ -31,7 +32,7 @@ def taxonomy(
     """Fetch Google's product taxonomy with ids."""
     from prodemb.catalog.taxonomy import fetch_taxonomy
 
-    say(f"{len(fetch_taxonomy(locale, out=out)):,} categories: {out}")
+    say(f"{counted(len(fetch_taxonomy(locale, out=out)), 'category', 'categories')}: {out}")
 
 
 def brands(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prodemb.errors import ShardError
 from prodemb.files import sha256_of
+from prodemb.screen import counted
 from prodemb.shards.checked import remember
 from prodemb.shards.format import Manifest, ShardRecord, read_manifest
 from prodemb.shards.reader import Shard, find_shard_folders
@@ -35,7 +36,7 @@ def _verify_one(folder: Path) -> list[str]:
         return [str(error)]
     lines = list(damaged_shards(folder, manifest=manifest).values())
     if not manifest.complete:
-        lines.append(f"{folder}: unfinished: {manifest.num_products:,} products so far; embed again to go on")
+        lines.append(f"{folder}: unfinished: {counted(manifest.num_products, 'product')} so far; embed again to go on")
     if not lines:
         remember(folder, manifest.shards)
     return lines
