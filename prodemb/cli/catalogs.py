@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from prodemb.cli.display import say, watch
+from prodemb.cli.display import say
 from prodemb.cli.options import CatalogArgument, PipelineOption, chosen_pipeline, make_sample
+from prodemb.cli.progress import watch
 from prodemb.errors import CatalogError
 from prodemb.screen import counted
 

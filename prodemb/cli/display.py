@@ -1,48 +1,14 @@
-"""What the commands print: lines, tables and how far a step is."""
+"""What the commands print: lines, tables and errors."""
 
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 from prodemb.screen import printable
 
-
-@contextmanager
-def watch(title: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar on stderr: done and all, rate, time left."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=None, rate="")
-        started = time.perf_counter()
-
-        def advance(done: int, total: int | None) -> None:
-            rate = done / max(1e-9, time.perf_counter() - started)
-            progress.update(task, completed=done, total=total, rate=f"{rate:,.0f}/s")
-
-        yield advance
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def say(line: str) -> None:
@@ -50,7 +16,7 @@ def say(line: str) -> None:
     typer.echo(printable(line))
 
 
-def show(item: Any) -> None:
+def show(item: "str | Table") -> None:
     """Print a rich table, or a line of text as it is."""
     from rich.console import Console
 
@@ -63,7 +29,7 @@ def show(item: Any) -> None:
     console.print(item)
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """Print an error in one line and end with status 1."""
     print(f"prodemb: error: {printable(message)}", file=sys.stderr)
     sys.exit(1)

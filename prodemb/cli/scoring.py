@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from prodemb.cli.display import say, watch
+from prodemb.cli.display import say
 from prodemb.cli.options import DeviceOption
+from prodemb.cli.progress import watch
 
 
 def score(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from prodemb.cli.display import say, show, watch
+from prodemb.cli.display import say, show
 from prodemb.cli.options import (
     CatalogArgument,
     DeviceOption,
@@ -14,6 +14,7 @@ from prodemb.cli.options import (
     chosen_pipeline,
     make_sample,
 )
+from prodemb.cli.progress import watch
 
 
 def embed(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prodemb.cli.display import say, show, watch
+from prodemb.cli.display import say, show
 from prodemb.cli.options import (
     CatalogArgument,
     Device,
@@ -15,6 +15,7 @@ from prodemb.cli.options import (
     chosen_pipeline,
     make_sample,
 )
+from prodemb.cli.progress import watch
 
 if TYPE_CHECKING:
     from prodemb.job.train import TrainReport

@@ -1,10 +1,12 @@
 """Fine-tuning of a pipeline's CLIP."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 from prodemb.catalog.reader import open_catalog
 from prodemb.finetune.finetune import FinetuneReport, finetune
 from prodemb.finetune.processes import is_first_process
 from prodemb.job.taxonomy import pipeline_taxonomy
-from prodemb.job.watch import Watch
+from prodemb.job.watch import Advance, Watch
 from prodemb.pipeline import Pipeline
 from prodemb.towers.checkpoint import find_checkpoint
 
@@ -18,7 +20,8 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch) -> FinetuneReport:
     taxonomy, _ = pipeline_taxonomy(pipeline)
     catalog = open_catalog(pipeline.catalog)
     catalog.check_ids()
-    with watch("Fine-tuning CLIP") as advance:
+    shown: AbstractContextManager[Advance | None] = watch("Fine-tuning CLIP") if is_first_process() else nullcontext()
+    with shown as advance:
         return finetune(
             pipeline.finetune,
             catalog=catalog,
@@ -26,5 +29,5 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch) -> FinetuneReport:
             taxonomy=taxonomy,
             checkpoint=find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision),
             device=pipeline.embed.device,
-            progress=advance if is_first_process() else None,
+            progress=advance,
         )
