@@ -7,12 +7,14 @@ from pathlib import Path
 import polars as pl
 from rich.table import Table
 
+from prodemb.catalog.reader import open_catalog
 from prodemb.category.tables import category_lines, category_tables
 from prodemb.errors import ConfigError, FewLabelsError
 from prodemb.job.embed import embed_catalog, regenerate_shards
 from prodemb.job.finetune import finetune_category
 from prodemb.job.sample import ensure_sample
 from prodemb.job.score import joint_scoring, score_shards
+from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.train import TrainReport, head_shards, train
 from prodemb.job.watch import Watch
 from prodemb.job.zero_shot import has_category_labels, open_zero_shot
@@ -29,6 +31,7 @@ from prodemb.report import (
     seconds_table,
 )
 from prodemb.shards.reader import open_shard_set
+from prodemb.towers.checkpoint import find_checkpoint
 
 Shown = str | Table
 """A line or a table for the screen."""
@@ -58,15 +61,18 @@ def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iter
 
     Raises:
         ConfigError: two pipelines for one target, or predictions that would go to two files.
+        CatalogError: a catalog cannot be opened; like ModelError and TaxonomyError before anything is done.
     """
     _check(pipelines)
     steps = _Steps()
+    for pipeline in pipelines:
+        if ensure_sample(pipeline):
+            steps.done("generate the sample catalog", pipeline.catalog.path)
+        _check_sources(pipeline)
     heads: list[TrainReport] = []
     tables: list[Table] = []
     embedded: set[str] = set()
     for pipeline in pipelines:
-        if ensure_sample(pipeline):
-            steps.done("generate the sample catalog", pipeline.catalog.path)
         if pipeline.embed.out not in embedded:
             yield f"\n== embed: {pipeline.catalog.path} through {pipeline.embed.model}"
             yield from embed_lines(embed_catalog(pipeline, watch=watch), folder=Path(pipeline.embed.out))
@@ -165,6 +171,14 @@ def _category(
         head_table(report.head.card, title="Category head", before=before),
         *category_tables(report.head.card),
     ]
+
+
+def _check_sources(pipeline: Pipeline) -> None:
+    """Open what a pipeline reads, so that what is not there is told before an hour's work and not after it."""
+    open_catalog(pipeline.catalog)
+    find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision)
+    if pipeline.target == "category":
+        pipeline_taxonomy(pipeline)
 
 
 def _check(pipelines: Sequence[Pipeline]) -> None:

@@ -3,10 +3,16 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import polars as pl
 import pytest
+
+from prodemb.errors import ProdembError
+from prodemb.pipeline import read_pipeline
+from prodemb.run import run
 
 BLOCKED = """
 import sys
@@ -82,6 +88,27 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
     scored = prodemb("score", shards, "again.parquet", "--head", head, cwd=tmp_path, program=BLOCKED)
     assert "no category head" in scored
     assert pl.read_parquet(tmp_path / "again.parquet")["brand"].to_list() == frame["brand"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ('[catalog]\npath = "nowhere.csv"', r"nowhere\.csv"),
+        ('[embed]\nmodel = "./no-model"', r"'\./no-model', but there is no such folder"),
+        ('[train]\ntaxonomy = "no.txt"', r"no\.txt: no such taxonomy file"),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_is_done(
+    make_catalog: Callable[[int], Path], tmp_path: Path, tables: str, message: str
+) -> None:
+    good = f"[catalog]\npath = {str(make_catalog(4))!r}\n"
+    (tmp_path / "brand.toml").write_text(f'target = "brand"\n{good}')
+    (tmp_path / "category.toml").write_text(
+        f'target = "category"\n{tables if "[catalog]" in tables else good + tables}'
+    )
+    pipelines = [read_pipeline(tmp_path / f"{target}.toml") for target in ("brand", "category")]
+    with pytest.raises(ProdembError, match=message):
+        next(run(pipelines, finetuned=False, watch=lambda title: nullcontext(lambda done, total: None)))
 
 
 @pytest.mark.end_to_end
