@@ -182,8 +182,9 @@ def score_lines(report: ScoreReport) -> list[str]:
     read = ", ".join(f"{target} from {folder}" for target, folder in report.shards.items())
     took = "scored before" if report.was_done else f"in {report.seconds:.1f} s ({rate:,.0f}/s)"
     lines = [f"{counted(report.num_products, 'product')} {took}: {report.out}; {read}"]
-    if report.changes is not None:
-        found = ", ".join(f"{count:,} {what}" for what, count in report.changes.items())
+    counts = report.counts
+    if counts.changes is not None:
+        found = ", ".join(f"{count:,} {what}" for what, count in counts.changes.items())
         lines.append(f"against the earlier predictions: {found}; only what is other was written")
     lines += [
         f"no {target} head was given or found, so the {target} columns are null: name it with --head, or train it with "
@@ -194,15 +195,18 @@ def score_lines(report: ScoreReport) -> list[str]:
         f"no {target} for {counted(count, 'product')}: no vector that its head reads, or no node that is sure enough"
         if target == "category"
         else f"{target} UNKNOWN for {counted(count, 'product')}: none is likely enough ([score] min_brand_confidence)"
-        for target, count in report.unanswered.items()
+        for target, count in counts.unanswered.items()
         if count
     ]
     if report.zero_shot:
-        lines.append("categories are zero-shot: no training, the taxonomy's nearest names; their confidence is a guess")
-    if report.threshold is not None:
         lines.append(
-            f"[score] category_precision: nodes of a probability of {report.threshold:g} and more are answered, as the "
-            f"validation products have it; {counted(report.backed_off, 'product')} answered with one above the most "
+            f"categories are zero-shot: no training, the nearest names of {report.zero_shot}; their confidence is a "
+            "guess"
+        )
+    if counts.threshold is not None:
+        lines.append(
+            f"[score] category_precision: nodes of a probability of {counts.threshold:g} and more are answered, as the "
+            f"validation products have it; {counted(counts.backed_off, 'product')} answered with one above the most "
             "probable category"
         )
     return lines

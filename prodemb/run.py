@@ -30,6 +30,7 @@ from prodemb.report import (
     score_lines,
     seconds_table,
 )
+from prodemb.screen import counted
 from prodemb.shards.reader import open_shard_set
 from prodemb.towers.checkpoint import find_checkpoint
 
@@ -135,10 +136,12 @@ def _category(
     pipeline: Pipeline, *, finetuned: bool, watch: Watch, heads: list[TrainReport], tables: list[Table], steps: _Steps
 ) -> Iterator[Shown]:
     base = Path(pipeline.embed.out)
+    taxonomy, name = pipeline_taxonomy(pipeline)
+    nearest = f"the nearest names of {name} ({counted(len(taxonomy.paths), 'node')}) answer"
     if not has_category_labels(base):
         yield (
             f"\n== {pipeline.catalog.path}: no product has a google_category_id, so there is no category to learn and "
-            "the taxonomy's nearest names answer: label some products with Google's ids or paths"
+            f"{nearest}: label some products with Google's ids or paths"
         )
         return
     folder = pipeline.frozen_head_folder if finetuned else pipeline.head_folder
@@ -147,7 +150,7 @@ def _category(
     try:
         report = train(pipeline, shards=base, folder=folder, watch=watch)
     except FewLabelsError as error:
-        yield f"no {error}; the taxonomy's nearest names answer"
+        yield f"no {error}; {nearest}"
         return
     yield from head_lines(report)
     steps.done("train the category head, CLIP frozen", str(folder))

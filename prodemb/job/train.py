@@ -96,7 +96,9 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
         with watch("Comparing with baselines"):
             paths = read_path_vectors(shards)
             known = are_current(paths, shard_set=shard_set, taxonomy=taxonomy)
-            zero_shot = ZeroShot.of(paths, schema=shard_set.schema) if paths is not None and known else None
+            zero_shot = None
+            if paths is not None and known:
+                zero_shot = ZeroShot.of(paths, schema=shard_set.schema, taxonomy=name)
             found = compare_categories(
                 data, head=head, train=pipeline.train, tau=pipeline.score.tau, zero_shot=zero_shot
             )

@@ -28,7 +28,7 @@ def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Wat
     Raises:
         FingerprintError: the model of that name is no longer the one that made the shards.
     """
-    taxonomy, _ = pipeline_taxonomy(pipeline)
+    taxonomy, name = pipeline_taxonomy(pipeline)
     first = shards[0]
     paths = read_path_vectors(first.folder)
     if paths is None or not are_current(paths, shard_set=first, taxonomy=taxonomy):
@@ -44,7 +44,7 @@ def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Wat
         with watch("Encoding the taxonomy"):
             paths = encode_paths(taxonomy, checkpoint=checkpoint, device=pipeline.embed.device)
         paths.write(first.folder)
-    return ZeroShot.of(paths, schema=first.schema)
+    return ZeroShot.of(paths, schema=first.schema, taxonomy=name)
 
 
 def are_current(paths: PathVectors | None, *, shard_set: ShardSet, taxonomy: Taxonomy) -> bool:
