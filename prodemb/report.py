@@ -96,6 +96,8 @@ def head_table(card: HeadCard, *, title: str, before: HeadCard | None = None) ->
     if before is not None:
         entries.append(("prodemb head, CLIP frozen", before.metrics, None))
     name = "prodemb head" if before is None else "prodemb head, CLIP fine-tuned"
+    if card.target == "brand":
+        name = "prodemb head alone"
     entries.append((name, card.metrics, None))
     for method, metrics, note in entries:
         style = "bold" if method == name else None
@@ -130,7 +132,7 @@ def brand_tables(card: HeadCard) -> list[Table]:
     asked = counted(card.conditions[0].num_products, "test product")
     title = f"Brand: top-1 in percent of all {asked}, of known brands or not"
     table = Table(title=title, title_justify="left", caption=_CAPTION, caption_justify="left", padding=(0, 1, 0, 0))
-    table.add_column("products", no_wrap=True)
+    table.add_column("products", overflow="fold")
     table.add_column("count", justify="right")
     methods = [method for method in card.conditions[0].top1 if method != "most frequent class"]
     for method in methods:
@@ -217,6 +219,8 @@ def shard_set_table(shard_set: ShardSet) -> Table:
     manifest, schema = shard_set.manifest, shard_set.schema
     num_bytes = sum(record.num_bytes for record in manifest.shards)
     table = Table(title=str(shard_set.folder), title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     per_product = num_bytes / max(1, manifest.num_products)
     shards = counted(len(manifest.shards), "shard")
     left_out = ", ".join(f"{counted(count, 'row')}: {reason}" for reason, count in manifest.left_out.items())
@@ -271,7 +275,7 @@ def seconds_table(steps: Iterable[tuple[str, float, str]]) -> Table:
     table = Table(title="What was made", title_justify="left")
     table.add_column("step")
     table.add_column("seconds", justify="right")
-    table.add_column("where")
+    table.add_column("where", overflow="fold")
     for step, seconds, where in steps:
         table.add_row(step, f"{seconds:.1f}", where)
     return table

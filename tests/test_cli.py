@@ -1,5 +1,6 @@
 """The command line as a user meets it: help is quick and complete, mistakes are one line and status 1."""
 
+import os
 import re
 import subprocess
 import sys
@@ -138,6 +139,15 @@ def test_names_out_of_a_catalog_cannot_command_the_terminal(tmp_path: Path) -> N
     result = prodemb("embed", "catalog.csv", cwd=tmp_path)
     assert result.returncode == 1
     assert r"columns there: \x1b[31mred, \u202eback, \x00" in result.stderr
+
+
+def test_what_a_terminal_s_alphabet_lacks_is_spelled_out(tmp_path: Path) -> None:
+    (tmp_path / "catalog.csv").write_text("uniq_id,product_name,größe 名\na1,a red shoe,x\n")
+    command = [sys.executable, "-c", "from prodemb.cli import main; main()", "init", "catalog.csv"]
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=300)
+    assert shown.returncode == 0, shown.stderr
+    assert r"not used: größe \u540d" in shown.stdout.decode("latin-1")
 
 
 def test_a_name_that_no_terminal_can_show_is_escaped(tmp_path: Path) -> None:

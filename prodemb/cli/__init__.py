@@ -1,5 +1,6 @@
 """The command line: each command loads a pipeline, calls one function and prints what came out."""
 
+import io
 import logging
 import sys
 import warnings
@@ -43,6 +44,9 @@ def main() -> None:
     logging.basicConfig(format="prodemb: %(message)s", level=logging.WARNING)
     for noisy in ("httpx", "transformers", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal's alphabet lacks must not end a run.
+        sys.stdout.reconfigure(errors="backslashreplace")
     # One strange picture can make Pillow warn sixty thousand times; what becomes of it is in the shard.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
