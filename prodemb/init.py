@@ -14,9 +14,11 @@ from prodemb.catalog.ids import BadIds
 from prodemb.catalog.profile import ADDRESS, Profile, picture_root, profiles_of
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.sources import find_files, open_file
+from prodemb.catalog.taxonomy import sample_taxonomy
 from prodemb.errors import CatalogError
 from prodemb.features import CATALOG_COLUMNS, TEXT_FEATURES
 from prodemb.files import write_text
+from prodemb.screen import counted
 
 TARGETS = ("brand", "category")
 
@@ -116,7 +118,7 @@ def guess(path: str | Path) -> Guess:
         shadowed=shadowed,
         category_separator=separator,
         image_root=image_root,
-        notes=(*_id_notes(catalog.bad_ids, by_standard["product_id"]), *image_note, *_label_notes(by_standard)),
+        notes=(*_id_notes(catalog.bad_ids, by_standard["product_id"]), *image_note, *_label_notes(of)),
         bad_ids=catalog.bad_ids,
     )
 
@@ -166,14 +168,23 @@ def _id_notes(bad_ids: BadIds, column: ColumnGuess) -> list[str]:
     return [f"{column.own!r} is not an id of each row: {bad_ids}; such rows are left out (bad_ids in [catalog])"]
 
 
-def _label_notes(found: Mapping[str, ColumnGuess]) -> list[str]:
+def _label_notes(found: Mapping[str, Profile]) -> list[str]:
     notes = []
+    fetch = "`prodemb taxonomy FILE` fetches the whole, and [train] taxonomy in category.toml takes FILE"
     if "google_category_id" not in found:
         notes.append(
             "no column holds ids or paths of the Google product taxonomy, so categories are answered zero-shot, by the "
-            "taxonomy's own names: `prodemb taxonomy FILE` fetches them all and [train] taxonomy in category.toml takes "
-            "FILE; or add a column google_category_id for some products to train a head"
+            f"names of the part of it that prodemb carries: {fetch}; or add a column google_category_id for some "
+            "products to train a head"
         )
+    else:
+        labels, carried = found["google_category_id"].values, sample_taxonomy()
+        unknown = sum(carried.resolve(label) is None for label in labels)
+        if unknown:
+            notes.append(
+                f"{unknown:,} of the first {counted(len(labels), 'value')} of google_category_id cannot be learned: "
+                f"they are not in the part of the taxonomy that prodemb carries; {fetch}"
+            )
     if not found.keys() & {"brand", "brand_label"}:
         notes.append("no column holds brands, so there is nothing to train brands on")
     return notes

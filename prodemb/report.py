@@ -285,7 +285,7 @@ def first_rows(rows: Sequence[dict[str, object]]) -> Table:
     """A few predictions as an example."""
     table = Table(title="First predictions", title_justify="left")
     for column in ("product_id", "category", "confidence", "brand", "confidence"):
-        table.add_column(column, justify="right" if column == "confidence" else "left")
+        table.add_column(column, justify="right" if column == "confidence" else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row[key]) for key in _SHOWN))
     return table

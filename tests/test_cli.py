@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from typer.main import get_command
 
 from prodemb.cli import app
+from prodemb.pipeline import Pipeline
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
@@ -45,6 +47,34 @@ def test_every_command_is_in_the_readme_and_every_option_has_help(command: str) 
     assert found.help
     for parameter in found.params:
         assert parameter.help, f"{command} {parameter.name}"
+
+
+def test_every_option_of_the_readme_exists() -> None:
+    commands = get_command(app).commands.values()  # type: ignore[attr-defined]
+    known = {option for command in commands for parameter in command.params for option in parameter.opts}
+    found = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", (ROOT / "README.md").read_text())) - {"--help"}
+    assert found
+    assert not found - known
+
+
+def test_every_key_of_the_readme_exists() -> None:
+    readme = (ROOT / "README.md").read_text()
+    found = set(re.findall(r"`\[([a-z]+)\](?: ([a-z_]+))?", readme))
+    assert found
+    for table, key in found:
+        fields = Pipeline.model_fields[table].annotation.model_fields  # type: ignore[union-attr]
+        assert not key or key in fields, f"[{table}] {key}"
+
+
+def test_every_file_and_extra_of_the_readme_exists() -> None:
+    readme = (ROOT / "README.md").read_text()
+    scripts = {name.rpartition("/")[2] for name in re.findall(r"[\w/]+\.py\b", readme)}
+    assert scripts
+    assert not scripts - {path.name for path in (ROOT / "tests").rglob("*.py")}
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = set(re.findall(r"extra `(\w+)`", readme))
+    assert named
+    assert named <= extras.keys()
 
 
 def test_every_make_target_of_the_readme_exists() -> None:

@@ -1,6 +1,7 @@
 """From somebody's own file to pipelines that are ready to run, and nothing lost that stood there before."""
 
 import dataclasses
+import re
 import shutil
 import subprocess
 import tomllib
@@ -144,6 +145,16 @@ def test_without_gold_labels_the_user_is_told(tmp_path: Path) -> None:
     lines = list(guess(write(tmp_path, PRODUCTS.drop("google_product_category", "Marke"))).lines())
     assert any("categories are answered zero-shot" in line for line in lines)
     assert any("nothing to train brands on" in line for line in lines)
+
+
+def test_categories_that_only_the_whole_taxonomy_has_are_told(tmp_path: Path) -> None:
+    lacking = PRODUCTS.with_columns(google_product_category=pl.Series(["187", "1985"] * 20))
+    lines = list(guess(write(tmp_path, lacking)).lines())
+    assert any(
+        re.match(r"20 of the first 40 values .* `prodemb taxonomy FILE` fetches the whole", line) for line in lines
+    )
+    known = PRODUCTS.with_columns(google_product_category=pl.lit("187"))
+    assert not any("cannot be learned" in line for line in guess(write(tmp_path, known)).lines())
 
 
 @pytest.mark.parametrize(
