@@ -1,7 +1,10 @@
 """First steps with somebody's own catalog: guess which column is what, and write pipelines that are ready to run."""
 
+import itertools
 import json
 import re
+import shlex
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +14,11 @@ from prodemb.catalog.ids import BadIds
 from prodemb.catalog.profile import ADDRESS, Profile, picture_root, profiles_of
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.sources import find_files, open_file
+from prodemb.catalog.taxonomy import sample_taxonomy
 from prodemb.errors import CatalogError
 from prodemb.features import CATALOG_COLUMNS, TEXT_FEATURES
 from prodemb.files import write_text
+from prodemb.screen import counted
 
 TARGETS = ("brand", "category")
 
@@ -66,18 +71,20 @@ GENERIC_NAMES = ("catalog", "catalogue", "products", "feed", "data", "export")
 
 @dataclass(frozen=True)
 class Written:
-    """Pipeline files that were written."""
+    """Pipeline files that were written, or stood there just so."""
 
     files: tuple[Path, ...]
-    moved: tuple[tuple[Path, Path], ...]
-    """Files that stood there before, and what they are called now."""
+    kept: tuple[tuple[Path, Path], ...]
+    """Files that stood there with something else, and what they are called now."""
 
     def lines(self) -> Iterator[str]:
-        """What was written, and what to do next."""
-        for before, now in self.moved:
-            yield f"{before} was there already and is now {now}"
+        """What was written, what became of what stood there, and what to do next."""
+        if self.kept:
+            now = " and ".join(f"{before} as {now}" for before, now in self.kept)
+            back = " && ".join(shlex.join(["mv", str(now), str(before)]) for before, now in self.kept)
+            yield f"kept {now}; to go back: {back}"
         yield f"wrote {' and '.join(str(file) for file in self.files)}; look them over, then:"
-        yield f"prodemb run {' '.join(str(file) for file in self.files)}"
+        yield shlex.join(["prodemb", "run", *map(str, self.files)])
 
 
 def guess(path: str | Path) -> Guess:
@@ -111,22 +118,22 @@ def guess(path: str | Path) -> Guess:
         shadowed=shadowed,
         category_separator=separator,
         image_root=image_root,
-        notes=(*_id_notes(catalog.bad_ids, by_standard["product_id"]), *image_note, *_label_notes(by_standard)),
+        notes=(*_id_notes(catalog.bad_ids, by_standard["product_id"]), *image_note, *_label_notes(of)),
         bad_ids=catalog.bad_ids,
     )
 
 
 def write_pipelines(guess: Guess, folder: Path) -> Written:
-    """Write `brand.toml` and `category.toml`; a file of that name is kept under the next free number."""
-    files, moved = [], []
-    for target in TARGETS:
-        path = folder / f"{target}.toml"
-        if path.exists():
-            number = next(n for n in range(1, 1_000_000) if not path.with_name(f"{target}.{n}.toml").exists())
-            moved.append((path, path.rename(path.with_name(f"{target}.{number}.toml"))))
-        write_text(path, _pipeline(guess, target=target, path=path))
-        files.append(path)
-    return Written(tuple(files), tuple(moved))
+    """Write `brand.toml` and `category.toml`; other content under these names is kept under the next free number."""
+    kept = []
+    texts = {folder / f"{target}.toml": _pipeline(guess, target=target, folder=folder) for target in TARGETS}
+    for path, text in texts.items():
+        if path.exists() and path.read_bytes() != text.encode():
+            numbered = (path.with_name(f"{path.stem}.{number}.toml") for number in itertools.count(1))
+            # Copied, not moved: should the new file not come about, the old one still stands.
+            kept.append((path, Path(shutil.copy2(path, next(free for free in numbered if not free.exists())))))
+        write_text(path, text)
+    return Written(tuple(texts), tuple(kept))
 
 
 def _refuse_useless(found: Mapping[str, ColumnGuess], profiles: list[Profile], *, path: Path) -> None:
@@ -161,20 +168,31 @@ def _id_notes(bad_ids: BadIds, column: ColumnGuess) -> list[str]:
     return [f"{column.own!r} is not an id of each row: {bad_ids}; such rows are left out (bad_ids in [catalog])"]
 
 
-def _label_notes(found: Mapping[str, ColumnGuess]) -> list[str]:
+def _label_notes(found: Mapping[str, Profile]) -> list[str]:
     notes = []
+    fetch = "`prodemb taxonomy FILE` fetches the whole, and [train] taxonomy in category.toml takes FILE"
     if "google_category_id" not in found:
         notes.append(
             "no column holds ids or paths of the Google product taxonomy, so categories are answered zero-shot, by the "
-            "taxonomy's own names: add a column google_category_id for some products to train a head"
+            f"names of the part of it that prodemb carries: {fetch}; or add a column google_category_id for some "
+            "products to train a head"
         )
+    else:
+        labels, carried = found["google_category_id"].values, sample_taxonomy()
+        unknown = sum(carried.resolve(label) is None for label in labels)
+        if unknown:
+            notes.append(
+                f"{unknown:,} of the first {counted(len(labels), 'value')} of google_category_id cannot be learned: "
+                f"they are not in the part of the taxonomy that prodemb carries; {fetch}"
+            )
     if not found.keys() & {"brand", "brand_label"}:
         notes.append("no column holds brands, so there is nothing to train brands on")
     return notes
 
 
-def _pipeline(guess: Guess, *, target: str, path: Path) -> str:
+def _pipeline(guess: Guess, *, target: str, folder: Path) -> str:
     """The text of one pipeline file."""
+    path = folder / f"{target}.toml"
     runs = f"runs/{guess.name}"
     tables = [
         f"# prodemb run {_one_line(path)}",

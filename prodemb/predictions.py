@@ -17,6 +17,7 @@ from prodemb.catalog.taxonomy import SEPARATOR
 from prodemb.category.ask import CategoryHead
 from prodemb.category.nodes import NodeAnswers, Nodes
 from prodemb.category.zero_shot import ZeroShot
+from prodemb.config import Config
 from prodemb.fuse.fuse import SOURCES, Fuser
 from prodemb.heads import TrainedHead
 from prodemb.labels import Target
@@ -33,6 +34,8 @@ _ANSWER_FIELDS: dict[Target, list[pa.Field]] = {
 
 _COLUMNS: dict[Target, tuple[str, ...]] = {"category": ("category_id", "category_path"), "brand": ("brand",)}
 """The columns of the first answer, one for each of its fields."""
+
+_COUNTS_KEY = b"prodemb_counts"
 
 _SOURCE = "brand_source"
 _LEVEL = "category_level"
@@ -219,13 +222,33 @@ def predictions_metadata(
     return json.dumps({"prodemb_version": __version__, "heads": cards, "shards": shards} | settings).encode()
 
 
-def is_made_from(path: Path, metadata: bytes) -> bool:
-    """Whether `path` is a whole predictions file with this metadata."""
+class Counts(Config):
+    """What scoring counted on its way; stands in the predictions' metadata, so that it can be told again."""
+
+    unanswered: dict[Target, int]
+    """Products without an answer: no category for want of vectors or of a sure node, or an UNKNOWN brand."""
+    backed_off: int = 0
+    """Products whose category is a node above the most probable one."""
+    threshold: float | None = None
+    """The least probability of a node that is answered, where `category_precision` asks for one."""
+    changes: dict[str, int] | None = None
+    """Against earlier predictions, if any: how many products are added, changed, removed and unchanged."""
+
+
+def read_counts(path: Path, *, metadata: bytes) -> Counts | None:
+    """The counts of a whole predictions file with this metadata; None where `path` is no such file."""
     try:
         found: dict[bytes, bytes] = pq.read_metadata(path).metadata or {}
     except (OSError, pa.ArrowInvalid):
-        return False
-    return found.get(METADATA_KEY) == metadata
+        return None
+    if found.get(METADATA_KEY) != metadata or _COUNTS_KEY not in found:
+        return None
+    return Counts.model_validate_json(found[_COUNTS_KEY])
+
+
+def write_counts(writer: pq.ParquetWriter, counts: Counts) -> None:
+    """Put the counts into the metadata of predictions that are all written."""
+    writer.add_key_value_metadata({_COUNTS_KEY: counts.model_dump_json()})
 
 
 def open_predictions(path: Path, *, schema: pa.Schema, metadata: bytes) -> pq.ParquetWriter:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from prodemb.brands.junk import UNBRANDED, UNKNOWN
-from prodemb.screen import printable
+from prodemb.screen import counted, printable
 
 if TYPE_CHECKING:
     # For annotations alone: at run time they would load torch for `prodemb inspect`.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
     """What stage one made, and where the time went."""
     manifest = report.manifest
-    lines = [f"{manifest.num_products:,} products in {len(manifest.shards):,} shards at {folder}"]
+    lines = [f"{counted(manifest.num_products, 'product')} in {counted(len(manifest.shards), 'shard')} at {folder}"]
     if not report.num_new:
         lines[0] += "; all done before"
     else:
@@ -37,8 +37,8 @@ def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
         workers = "" if report.num_workers == 1 else f", {report.num_workers} workers"
         lines.append(
             f"{report.seconds:.1f} s on {report.device}{workers}; in its threads: "
-            f"text tower {spent.text_tower:.1f} s ({spent.num_texts:,} distinct texts), "
-            f"image tower {spent.image_tower:.1f} s ({spent.num_images:,} distinct pictures), "
+            f"text tower {spent.text_tower:.1f} s ({counted(spent.num_texts, 'distinct text')}), "
+            f"image tower {spent.image_tower:.1f} s ({counted(spent.num_images, 'distinct picture')}), "
             f"decoding {spent.decoding:.1f} s, hashing words {spent.hashing:.1f} s, "
             f"reading {spent.reading:.1f} s, writing {spent.writing:.1f} s"
         )
@@ -54,7 +54,7 @@ def change_lines(manifest: Manifest) -> list[str]:
         return []
     features = ", ".join(f"{feature} {count:,}" for feature, count in found.changed_features.items())
     return [
-        f"against the set before: {found.added:,} products added, {found.changed:,} changed"
+        f"against the set before: {counted(found.added, 'product')} added, {found.changed:,} changed"
         f"{f' ({features})' if features else ''}, {found.removed:,} removed, {found.unchanged:,} unchanged"
         f"{f', {found.unknown:,} perhaps of damaged shards' if found.unknown else ''}",
         f"vectors: {found.vectors_encoded:,} encoded, {found.vectors_reused:,} reused",
@@ -65,7 +65,8 @@ def audit_line(manifest: Manifest) -> str:
     """Rows in and rows out: each is in one shard, or left out for a reason."""
     left_out = sum(manifest.left_out.values())
     return (
-        f"audit: {manifest.num_rows:,} rows in = {manifest.num_products:,} products in shards + {left_out:,} left out"
+        f"audit: {counted(manifest.num_rows, 'row')} in = {counted(manifest.num_products, 'product')} in shards + "
+        f"{left_out:,} left out"
     )
 
 
@@ -87,7 +88,8 @@ def head_table(card: HeadCard, *, title: str, before: HeadCard | None = None) ->
         before: the head on CLIP as published, shown beside the fine-tuned one.
     """
     count = card.metrics.num_products if card.metrics else 0
-    table = Table(title=f"{title}: {len(card.labels):,} classes, {count:,} test products", title_justify="left")
+    numbers = f"{counted(len(card.labels), 'class', 'classes')}, {counted(count, 'test product')}"
+    table = Table(title=f"{title}: {numbers}", title_justify="left")
     table.add_column("method")
     for column in ("top-1", "top-5", "macro-F1"):
         table.add_column(column, justify="right")
@@ -95,6 +97,8 @@ def head_table(card: HeadCard, *, title: str, before: HeadCard | None = None) ->
     if before is not None:
         entries.append(("prodemb head, CLIP frozen", before.metrics, None))
     name = "prodemb head" if before is None else "prodemb head, CLIP fine-tuned"
+    if card.target == "brand":
+        name = "prodemb head alone"
     entries.append((name, card.metrics, None))
     for method, metrics, note in entries:
         style = "bold" if method == name else None
@@ -126,9 +130,10 @@ def brand_tables(card: HeadCard) -> list[Table]:
     """The fused answer beside everything else, by condition; nothing where no truth is known."""
     if card.target != "brand" or not card.conditions:
         return []
-    title = f"Brand: top-1 in percent of all {card.conditions[0].num_products:,} test products, of known brands or not"
+    asked = counted(card.conditions[0].num_products, "test product")
+    title = f"Brand: top-1 in percent of all {asked}, of known brands or not"
     table = Table(title=title, title_justify="left", caption=_CAPTION, caption_justify="left", padding=(0, 1, 0, 0))
-    table.add_column("products", no_wrap=True)
+    table.add_column("products", overflow="fold")
     table.add_column("count", justify="right")
     methods = [method for method in card.conditions[0].top1 if method != "most frequent class"]
     for method in methods:
@@ -148,9 +153,9 @@ def head_lines(report: TrainReport) -> list[str]:
         return [f"{card.target} head at {report.folder}: trained before on {report.shards} with just these settings"]
     covered = "" if card.coverage is None else f"; {card.coverage:.1%} of labelled test products have a known class"
     return [
-        f"{card.target} head at {report.folder}, on {report.shards}: {len(card.labels):,} classes from "
-        f"{card.num_train:,} products, "
-        f"{card.epochs} epochs in {card.seconds:.1f} s, {report.seconds:.1f} s with baselines{covered}"
+        f"{card.target} head at {report.folder}, on {report.shards}: "
+        f"{counted(len(card.labels), 'class', 'classes')} from {counted(card.num_train, 'product')}, "
+        f"{counted(card.epochs, 'epoch')} in {card.seconds:.1f} s, {report.seconds:.1f} s with baselines{covered}"
     ]
 
 
@@ -158,14 +163,15 @@ def finetune_lines(report: FinetuneReport, *, folder: Path) -> list[str]:
     """What fine-tuning did to the validation products."""
     lines = [
         f"checkpoint at {folder} ({report.fingerprint}), from {report.model} ({report.original_fingerprint}): "
-        f"{report.num_train:,} products of {report.num_classes:,} categories, {len(report.curve.epochs)} epochs in "
-        f"{report.seconds:.1f} s, {report.interpolation:.0%} of the new weights kept"
+        f"{counted(report.num_train, 'product')} of {counted(report.num_classes, 'category', 'categories')}, "
+        f"{counted(len(report.curve.epochs), 'epoch')} in {report.seconds:.1f} s, "
+        f"{report.interpolation:.0%} of the new weights kept"
     ]
     if report.before is not None and report.after is not None:
         before, after = report.before.nearest_path, report.after.nearest_path
         changes = [f"{feature} {before[feature]:.3f} -> {after[feature]:.3f}" for feature in before if feature in after]
-        lines.append(f"right by nearest category path on {report.after.num_products:,} validation products: ")
-        lines[-1] += ", ".join(changes)
+        asked = counted(report.after.num_products, "validation product")
+        lines.append(f"right by nearest category path on {asked}: {', '.join(changes)}")
         if report.before.head is not None and report.after.head is not None:
             lines.append(
                 f"right by a linear probe of all features: {report.before.head:.3f} -> {report.after.head:.3f}"
@@ -183,9 +189,10 @@ def score_lines(report: ScoreReport) -> list[str]:
     rate = report.num_products / max(1e-9, report.seconds)
     read = ", ".join(f"{target} from {folder}" for target, folder in report.shards.items())
     took = "scored before" if report.was_done else f"in {report.seconds:.1f} s ({rate:,.0f}/s)"
-    lines = [f"{report.num_products:,} products {took}: {report.out}; {read}"]
-    if report.changes is not None:
-        found = ", ".join(f"{count:,} {what}" for what, count in report.changes.items())
+    lines = [f"{counted(report.num_products, 'product')} {took}: {report.out}; {read}"]
+    counts = report.counts
+    if counts.changes is not None:
+        found = ", ".join(f"{count:,} {what}" for what, count in counts.changes.items())
         lines.append(f"against the earlier predictions: {found}; only what is other was written")
     lines += [
         f"no {target} head was given or found, so the {target} columns are null: name it with --head, or train it with "
@@ -193,18 +200,22 @@ def score_lines(report: ScoreReport) -> list[str]:
         for target in report.absent
     ]
     lines += [
-        f"{count:,} products have no {target}: no vector that its head reads, or no node that is sure enough"
+        f"no {target} for {counted(count, 'product')}: no vector that its head reads, or no node that is sure enough"
         if target == "category"
-        else f"{count:,} products' {target} is UNKNOWN: none is likely enough ([score] min_brand_confidence)"
-        for target, count in report.unanswered.items()
+        else f"{target} UNKNOWN for {counted(count, 'product')}: none is likely enough ([score] min_brand_confidence)"
+        for target, count in counts.unanswered.items()
         if count
     ]
     if report.zero_shot:
-        lines.append("categories are zero-shot: no training, the taxonomy's nearest names; their confidence is a guess")
-    if report.threshold is not None:
         lines.append(
-            f"[score] category_precision: nodes of a probability of {report.threshold:g} and more are answered, as the "
-            f"validation products have it; {report.backed_off:,} products have one above their most probable category"
+            f"categories are zero-shot: no training, the nearest names of {report.zero_shot}; their confidence is a "
+            "guess"
+        )
+    if counts.threshold is not None:
+        lines.append(
+            f"[score] category_precision: nodes of a probability of {counts.threshold:g} and more are answered, as the "
+            f"validation products have it; {counted(counts.backed_off, 'product')} answered with one above the most "
+            "probable category"
         )
     return lines
 
@@ -214,15 +225,19 @@ def shard_set_table(shard_set: ShardSet) -> Table:
     manifest, schema = shard_set.manifest, shard_set.schema
     num_bytes = sum(record.num_bytes for record in manifest.shards)
     table = Table(title=str(shard_set.folder), title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     per_product = num_bytes / max(1, manifest.num_products)
+    shards = counted(len(manifest.shards), "shard")
+    left_out = ", ".join(f"{counted(count, 'row')}: {reason}" for reason, count in manifest.left_out.items())
     rows = {
-        "products": f"{manifest.num_products:,} in {len(manifest.shards):,} shards of up to {manifest.shard_size:,}",
+        "products": f"{manifest.num_products:,} in {shards} of up to {manifest.shard_size:,}",
         "catalog": manifest.catalog,
         "model": f"{schema.model} (fingerprint {schema.fingerprint})",
         "vectors": f"{schema.dim} x float16, L2-normalised"
         + (f"; lexical {schema.lexical.dim:,} x float16" if schema.lexical else ""),
         "features": ", ".join(schema.features),
-        "left out": ", ".join(f"{count:,} rows: {reason}" for reason, count in manifest.left_out.items()) or "no row",
+        "left out": left_out or "no row",
         "size": f"{_size(num_bytes)}, {per_product:,.0f} bytes a product",
         "state": "complete (`prodemb verify` checks its bytes)"
         if manifest.complete
@@ -256,8 +271,8 @@ def alias_lines(table: AliasTable, *, path: Path) -> list[str]:
     junk = sum(name in (UNKNOWN, UNBRANDED) for name in effective)
     review = sum(row.status == "review" for row in table.rows)
     return [
-        f"{len(table):,} supplied strings -> {len(brands):,} canonical brands, {junk:,} junk or no-name, "
-        f"{review:,} to review; see and edit {path}"
+        f"{counted(len(table), 'supplied string')} -> {counted(len(brands), 'canonical brand')}, {junk:,} junk or "
+        f"no-name, {review:,} to review; see and edit {path}"
     ]
 
 
@@ -266,7 +281,7 @@ def seconds_table(steps: Iterable[tuple[str, float, str]]) -> Table:
     table = Table(title="What was made", title_justify="left")
     table.add_column("step")
     table.add_column("seconds", justify="right")
-    table.add_column("where")
+    table.add_column("where", overflow="fold")
     for step, seconds, where in steps:
         table.add_row(step, f"{seconds:.1f}", where)
     return table
@@ -276,7 +291,7 @@ def first_rows(rows: Sequence[dict[str, object]]) -> Table:
     """A few predictions as an example."""
     table = Table(title="First predictions", title_justify="left")
     for column in ("product_id", "category", "confidence", "brand", "confidence"):
-        table.add_column(column, justify="right" if column == "confidence" else "left")
+        table.add_column(column, justify="right" if column == "confidence" else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row[key]) for key in _SHOWN))
     return table

@@ -14,6 +14,7 @@ from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
 from prodemb.job.sample import ensure_sample
 from prodemb.job.score import joint_scoring, score_shards
+from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.train import TrainReport, head_shards, train
 from prodemb.job.watch import Watch
 from prodemb.job.zero_shot import has_category_labels, open_zero_shot, renew_path_vectors
@@ -29,7 +30,9 @@ from prodemb.report import (
     score_lines,
     seconds_table,
 )
+from prodemb.screen import counted
 from prodemb.shards.reader import open_shard_set
+from prodemb.towers.checkpoint import find_checkpoint
 
 Shown = str | Table
 """A line or a table for the screen."""
@@ -59,16 +62,18 @@ def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iter
 
     Raises:
         ConfigError: two pipelines for one target, or predictions that would go to two files.
+        CatalogError: a catalog cannot be opened; like ModelError and TaxonomyError before anything is done.
     """
     _check(pipelines)
     steps = _Steps()
+    for pipeline in pipelines:
+        if ensure_sample(pipeline):
+            steps.done("generate the sample catalog", pipeline.catalog.path)
+        _check_sources(pipeline)
     heads: list[TrainReport] = []
     tables: list[Table] = []
     embedded: set[str] = set()
     for pipeline in pipelines:
-        if ensure_sample(pipeline):
-            steps.done("generate the sample catalog", pipeline.catalog.path)
-        open_catalog(pipeline.catalog)  # one that cannot be read is an error before anything is said of it
         if pipeline.embed.out not in embedded:
             yield f"\n== embed: {pipeline.catalog.path} through {pipeline.embed.model}"
             yield from embed_lines(embed_catalog(pipeline, watch=watch), folder=Path(pipeline.embed.out))
@@ -131,10 +136,12 @@ def _category(
     pipeline: Pipeline, *, finetuned: bool, watch: Watch, heads: list[TrainReport], tables: list[Table], steps: _Steps
 ) -> Iterator[Shown]:
     base = Path(pipeline.embed.out)
+    taxonomy, name = pipeline_taxonomy(pipeline)
+    nearest = f"the nearest names of {name} ({counted(len(taxonomy.paths), 'node')}) answer"
     if not has_category_labels(base):
         yield (
             f"\n== {pipeline.catalog.path}: no product has a google_category_id, so there is no category to learn and "
-            "the taxonomy's nearest names answer: label some products with Google's ids or paths"
+            f"{nearest}: label some products with Google's ids or paths"
         )
         return
     folder = pipeline.frozen_head_folder if finetuned else pipeline.head_folder
@@ -143,7 +150,7 @@ def _category(
     try:
         report = train(pipeline, shards=base, folder=folder, watch=watch)
     except FewLabelsError as error:
-        yield f"no {error}; the taxonomy's nearest names answer"
+        yield f"no {error}; {nearest}"
         return
     yield from head_lines(report)
     steps.done("train the category head, CLIP frozen", str(folder))
@@ -166,6 +173,14 @@ def _category(
         head_table(report.head.card, title="Category head", before=before),
         *category_tables(report.head.card),
     ]
+
+
+def _check_sources(pipeline: Pipeline) -> None:
+    """Open what a pipeline reads, so that what is not there is told before an hour's work and not after it."""
+    open_catalog(pipeline.catalog)
+    find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision)
+    if pipeline.target == "category":
+        pipeline_taxonomy(pipeline)
 
 
 def _check(pipelines: Sequence[Pipeline]) -> None:

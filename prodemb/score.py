@@ -23,11 +23,13 @@ from prodemb.labels import Target
 from prodemb.predictions import (
     BrandAnswers,
     CategoryAnswers,
+    Counts,
     ZeroShotAnswers,
-    is_made_from,
     open_predictions,
     predictions_metadata,
     predictions_schema,
+    read_counts,
+    write_counts,
 )
 from prodemb.product_stream import ProductStream, same_ids
 from prodemb.shards.format import has_manifest
@@ -77,16 +79,9 @@ class ScoreReport:
     """The shard set each head read."""
     absent: tuple[Target, ...]
     """Targets without a head; their columns are null."""
-    unanswered: dict[Target, int]
-    """Products without an answer: no category for want of vectors or of a sure node, or an UNKNOWN brand."""
-    zero_shot: bool
-    """Whether the categories come from no training, but from the likeness of products to the taxonomy's names."""
-    backed_off: int
-    """Products whose category is a node above the most probable one."""
-    threshold: float | None = None
-    """The least probability of a node that is answered, where `category_precision` asks for one."""
-    changes: dict[str, int] | None = None
-    """Against earlier predictions, if any: how many products are added, changed, removed and unchanged."""
+    counts: Counts
+    zero_shot: str | None
+    """The taxonomy whose names answer categories without training; None where a head does, or nothing."""
     was_done: bool
     """Whether `out` had been made from just these shards and heads before, and so was left as it is."""
 
@@ -137,19 +132,19 @@ def score(
         seconds=0.0,
         shards={target: source.folder for target, (_, source) in matched.items()},
         absent=tuple(target for target in get_args(Target) if target not in matched),
-        unanswered={},
-        zero_shot=any(isinstance(head, ZeroShot) for head in heads),
-        backed_off=0,
+        counts=Counts(unanswered={}),
+        zero_shot=next((head.taxonomy for head in heads if isinstance(head, ZeroShot)), None),
         was_done=True,
     )
     settings = config.model_dump(mode="json", exclude={"out"})
     schema = predictions_schema()
-    earlier = None if since is None else _earlier(since, out=out)
     if since is not None:
-        settings["changed_since"] = sha256_of(since)
+        settings["changed_since"] = _checksum_of_earlier(since, out=out)
     metadata = predictions_metadata(heads, shard_sets=sources, settings=settings)
-    if all(head.card.weights_sha256 for head in heads) and is_made_from(out, metadata):
-        return report
+    before = read_counts(out, metadata=metadata)
+    if before is not None and all(head.card.weights_sha256 for head in heads):
+        return replace(report, counts=before)
+    earlier = None if since is None else Earlier(since, schema=schema)
     answers = {target: _answers(head.to(device), fuser=fuser, config=config) for target, (head, _) in matched.items()}
     features = {target: head.card.features for target, (head, _) in matched.items()}
     num_done, written = 0, schema if earlier is None else changes_schema(schema)
@@ -161,15 +156,14 @@ def score(
                 progress(num_done, sources[0].num_products)
         for table in () if earlier is None else earlier.removed():
             writer.write_table(table.cast(writer.schema))
-    return replace(
-        report,
-        seconds=time.perf_counter() - start,
-        unanswered={target: part.num_unanswered for target, part in answers.items()},
-        backed_off=sum(part.num_backed_off for part in answers.values() if not isinstance(part, BrandAnswers)),
-        threshold=next((part.threshold for part in answers.values() if isinstance(part, CategoryAnswers)), None),
-        changes=None if earlier is None else earlier.counts,
-        was_done=False,
-    )
+        counts = Counts(
+            unanswered={target: part.num_unanswered for target, part in answers.items()},
+            backed_off=sum(part.num_backed_off for part in answers.values() if not isinstance(part, BrandAnswers)),
+            threshold=next((part.threshold for part in answers.values() if isinstance(part, CategoryAnswers)), None),
+            changes=None if earlier is None else earlier.counts,
+        )
+        write_counts(writer, counts)
+    return replace(report, seconds=time.perf_counter() - start, counts=counts, was_done=False)
 
 
 def _answered(
@@ -199,10 +193,13 @@ def _answered(
         start += record.num_products
 
 
-def _earlier(since: Path, *, out: Path) -> Earlier:
+def _checksum_of_earlier(since: Path, *, out: Path) -> str:
     if since.resolve() == out.resolve():
         raise ConfigError(f"{out}: the earlier predictions are this very file; wanted another one to write to")
-    return Earlier(since, schema=predictions_schema())
+    try:
+        return sha256_of(since)
+    except OSError as error:
+        raise ConfigError(f"{since}: cannot be read as earlier predictions: {error.strerror}") from None
 
 
 def _answers(head: Answerer, *, fuser: Fuser | None, config: ScoreConfig) -> Answers:

@@ -1,4 +1,4 @@
-"""Text out of a catalog as a terminal may show it."""
+"""Text as a screen may show it: what a catalog holds, and counts."""
 
 import re
 
@@ -9,3 +9,13 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\
 def printable(text: str) -> str:
     """Text without what commands a terminal: names out of a catalog may hold escape sequences."""
     return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number and what it counts: "1 shard", "3,000 products".
+
+    Args:
+        one: the noun for one.
+        many: the noun for another number; `one` with an s where it is not given.
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

@@ -1,6 +1,9 @@
 """From somebody's own file to pipelines that are ready to run, and nothing lost that stood there before."""
 
 import dataclasses
+import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -89,10 +92,38 @@ def test_files_that_stand_there_are_kept(tmp_path: Path) -> None:
     mine.write_text("mine")
     (tmp_path / "brand.1.toml").write_text("older")
     written = write_pipelines(found, tmp_path)
-    assert written.moved == ((mine, tmp_path / "brand.2.toml"),)
+    assert written.kept == ((mine, tmp_path / "brand.2.toml"),)
     assert (tmp_path / "brand.2.toml").read_text() == "mine"
     assert (tmp_path / "brand.1.toml").read_text() == "older"
-    assert next(written.lines()) == f"{mine} was there already and is now {tmp_path / 'brand.2.toml'}"
+    kept = tmp_path / "brand.2.toml"
+    assert next(written.lines()) == f"kept {mine} as {kept}; to go back: mv {kept} {mine}"
+
+
+def test_what_stands_there_just_so_is_left(tmp_path: Path) -> None:
+    found = guess(write(tmp_path))
+    before = write_pipelines(found, tmp_path / "pipelines")
+    assert write_pipelines(found, tmp_path / "pipelines") == before
+    assert sorted(path.name for path in (tmp_path / "pipelines").iterdir()) == ["brand.toml", "category.toml"]
+
+
+def test_a_file_stands_where_the_new_one_cannot_be_written(tmp_path: Path) -> None:
+    found = guess(write(tmp_path))
+    mine = tmp_path / "brand.toml"
+    mine.write_text("mine")
+    (tmp_path / "brand.toml.tmp").mkdir()
+    with pytest.raises(OSError, match=r"brand\.toml"):
+        write_pipelines(found, tmp_path)
+    assert mine.read_text() == "mine"
+
+
+def test_the_sample_pipelines_of_the_repository_come_back(tmp_path: Path) -> None:
+    pipelines = tmp_path / "pipe lines"
+    shutil.copytree(Path(__file__).parent.parent / "pipelines", pipelines)
+    before = {path.name: path.read_bytes() for path in pipelines.iterdir()}
+    written = write_pipelines(guess(write(tmp_path)), pipelines)
+    back = next(written.lines()).partition("to go back: ")[2]
+    subprocess.run(back, shell=True, check=True, timeout=60)
+    assert {path.name: path.read_bytes() for path in pipelines.iterdir()} == before
 
 
 def test_repeated_ids_are_said_and_left_out(tmp_path: Path) -> None:
@@ -114,6 +145,16 @@ def test_without_gold_labels_the_user_is_told(tmp_path: Path) -> None:
     lines = list(guess(write(tmp_path, PRODUCTS.drop("google_product_category", "Marke"))).lines())
     assert any("categories are answered zero-shot" in line for line in lines)
     assert any("nothing to train brands on" in line for line in lines)
+
+
+def test_categories_that_only_the_whole_taxonomy_has_are_told(tmp_path: Path) -> None:
+    lacking = PRODUCTS.with_columns(google_product_category=pl.Series(["187", "1985"] * 20))
+    lines = list(guess(write(tmp_path, lacking)).lines())
+    assert any(
+        re.match(r"20 of the first 40 values .* `prodemb taxonomy FILE` fetches the whole", line) for line in lines
+    )
+    known = PRODUCTS.with_columns(google_product_category=pl.lit("187"))
+    assert not any("cannot be learned" in line for line in guess(write(tmp_path, known)).lines())
 
 
 @pytest.mark.parametrize(

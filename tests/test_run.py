@@ -1,19 +1,18 @@
 """The main job end to end on a small sample with the bundled CLIP, and again, when there is nothing left to do."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from prodemb.catalog.reader import CatalogConfig
-from prodemb.errors import CatalogError
-from prodemb.job import embed_catalog
-from prodemb.pipeline import Pipeline
+from prodemb.errors import ProdembError
+from prodemb.pipeline import read_pipeline
 from prodemb.run import run
 
 BLOCKED = """
@@ -44,18 +43,6 @@ def prodemb(*arguments: str, cwd: Path, program: str = "from prodemb.cli import 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
     paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in paths}
-
-
-def unwatched(_title: str) -> AbstractContextManager[Callable[[int, int | None], None]]:
-    raise AssertionError("nothing is to be shown")
-
-
-def test_of_a_missing_catalog_there_is_nothing_but_the_error() -> None:
-    pipeline = Pipeline(target="brand", catalog=CatalogConfig(path="nowhere.csv"))
-    with pytest.raises(CatalogError, match=r"nowhere\.csv: no such file"):
-        next(iter(run([pipeline], finetuned=False, watch=unwatched)))
-    with pytest.raises(CatalogError, match=r"nowhere\.csv: no such file"):
-        embed_catalog(pipeline, watch=unwatched)
 
 
 @pytest.mark.end_to_end
@@ -104,6 +91,27 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
     assert pl.read_parquet(tmp_path / "again.parquet")["brand"].to_list() == frame["brand"].to_list()
 
 
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ('[catalog]\npath = "nowhere.csv"', r"nowhere\.csv"),
+        ('[embed]\nmodel = "./no-model"', r"'\./no-model', but there is no such folder"),
+        ('[train]\ntaxonomy = "no.txt"', r"no\.txt: no such taxonomy file"),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_is_done(
+    make_catalog: Callable[[int], Path], tmp_path: Path, tables: str, message: str
+) -> None:
+    good = f"[catalog]\npath = {str(make_catalog(4))!r}\n"
+    (tmp_path / "brand.toml").write_text(f'target = "brand"\n{good}')
+    (tmp_path / "category.toml").write_text(
+        f'target = "category"\n{tables if "[catalog]" in tables else good + tables}'
+    )
+    pipelines = [read_pipeline(tmp_path / f"{target}.toml") for target in ("brand", "category")]
+    with pytest.raises(ProdembError, match=message):
+        next(run(pipelines, finetuned=False, watch=lambda title: nullcontext(lambda done, total: None)))
+
+
 @pytest.mark.end_to_end
 def test_a_catalog_without_gold_labels_gets_zero_shot_categories(tmp_path: Path) -> None:
     prodemb("sample", "sample", "--products", "120", cwd=tmp_path)
@@ -112,7 +120,9 @@ def test_a_catalog_without_gold_labels_gets_zero_shot_categories(tmp_path: Path)
     (tmp_path / "category.toml").write_text('target = "category"\n')
     shown = prodemb("run", "category.toml", cwd=tmp_path)
     assert "no product has a google_category_id" in shown
-    assert "categories are zero-shot" in shown
+    named = r"the part of the taxonomy that prodemb carries \(\d+ nodes\)"
+    assert re.search(rf"no product has a google_category_id.*{named}", shown)
+    assert re.search(rf"categories are zero-shot.*{named}", shown)
     frame = pl.read_parquet(tmp_path / "out.parquet")
     assert frame["category_id"].null_count() < 5
     assert frame["brand"].null_count() == 120

@@ -128,7 +128,7 @@ def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
     assert frame.columns == COLUMNS
     assert frame["product_id"].to_list() == [f"p{i}" for i in range(100)]
     assert steps == [(40, 100), (80, 100), (100, 100)]
-    assert (report.num_products, report.absent, report.unanswered) == (100, (), {"category": 1, "brand": 1})
+    assert (report.num_products, report.absent, report.counts.unanswered) == (100, (), {"category": 1, "brand": 1})
 
     vectors = torch.from_numpy(np.concatenate([shards.vectors(f) for f in FEATURES], axis=1))
     present = torch.from_numpy(np.stack([shards.present(f) for f in FEATURES], axis=1))
@@ -204,7 +204,7 @@ def test_a_brand_that_is_not_likely_enough_is_unknown(tmp_path: Path) -> None:
         config = ScoreConfig(min_brand_confidence=least)
         report = score([shards], out, heads=[head], fuser=fuser_of([head]), config=config, device=CPU)
         parts[least] = frame = pl.read_parquet(out)
-        assert report.unanswered == {"brand": frame["brand"].eq("UNKNOWN").sum()}
+        assert report.counts.unanswered == {"brand": frame["brand"].eq("UNKNOWN").sum()}
         sure = (frame["brand_confidence"] >= least) & (frame["brand_top"].list.len() > 0)
         assert frame["brand"].ne("UNKNOWN").equals(sure)
         assert frame["brand_source"].is_not_null().equals(sure)
@@ -333,7 +333,7 @@ def test_a_doubtful_product_is_answered_with_a_node_above(tmp_path: Path) -> Non
     config = ScoreConfig(category_precision=0.9, top=9)
     report = score([shards], tmp_path / "out.parquet", heads=[backed_off_head()], fuser=None, config=config, device=CPU)
     frame = pl.read_parquet(tmp_path / "out.parquet")
-    assert report.backed_off == frame["category_level"].eq(1).sum() > 10
+    assert report.counts.backed_off == frame["category_level"].eq(1).sum() > 10
     for level, node, path, confidence, top in frame.select(COLUMNS[3:4] + COLUMNS[1:3] + COLUMNS[4:6]).iter_rows():
         if top is None:
             assert (level, node, path, confidence) == (None,) * 4
@@ -347,7 +347,7 @@ def test_a_doubtful_product_is_answered_with_a_node_above(tmp_path: Path) -> Non
             assert confidence == pytest.approx(of_group, abs=1e-5)
         else:
             assert (level, node, path, confidence) == (None,) * 4
-    assert report.unanswered["category"] == frame["category_id"].null_count()
+    assert report.counts.unanswered["category"] == frame["category_id"].null_count()
 
 
 def test_backing_off_takes_thresholds_that_were_measured(tmp_path: Path) -> None:
@@ -374,11 +374,11 @@ def test_zero_shot_answers_and_says_so(tmp_path: Path) -> None:
     shards, out = make_set(tmp_path / "shards"), tmp_path / "out.parquet"
     vectors = np.random.default_rng(5).standard_normal((4, 8))
     paths = PathVectors(fingerprint="clip", ids=(1, 2, 3, 4), paths=("A", "A > B", "C", "C > D"), vectors=vectors)
-    zero_shot = ZeroShot.of(paths, schema=shards.schema)
+    zero_shot = ZeroShot.of(paths, schema=shards.schema, taxonomy="t.txt")
     brand = make_head("brand")
     report = score([shards], out, heads=[brand, zero_shot], fuser=fuser_of([brand]), config=ScoreConfig(), device=CPU)
-    assert report.zero_shot
-    assert report.unanswered["category"] == 1
+    assert report.zero_shot == "t.txt (4 nodes)"
+    assert report.counts.unanswered["category"] == 1
     frame = pl.read_parquet(out)
     assert set(frame["category_id"].drop_nulls()) <= {1, 2, 3, 4}
     assert frame["category_level"].drop_nulls().is_in([1, 2]).all()

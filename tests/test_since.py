@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from prodemb.errors import ConfigError
+from prodemb.heads import save_head
 from prodemb.predictions import predictions_schema
+from prodemb.report import score_lines
 from prodemb.since import CHANGE
 from tests.test_score import make_head, make_set, run
 
@@ -24,7 +27,7 @@ def test_new_changed_and_removed_products(tmp_path: Path) -> None:
     earlier.sample(fraction=1, shuffle=True, seed=1).write_parquet(tmp_path / "earlier.parquet")
     out = tmp_path / "changes.parquet"
     report = run([shards], out, *heads, since=tmp_path / "earlier.parquet")
-    assert report.changes == {"added": 2, "changed": 1, "removed": 1, "unchanged": 97}
+    assert report.counts.changes == {"added": 2, "changed": 1, "removed": 1, "unchanged": 97}
     found = pl.read_parquet(out)
     assert found.select("product_id", CHANGE).rows() == [
         ("p7", "added"),
@@ -41,8 +44,23 @@ def test_nothing_new_writes_an_empty_file(tmp_path: Path) -> None:
     shards, head = make_set(tmp_path / "shards"), make_head("brand")
     run([shards], tmp_path / "today.parquet", head)
     report = run([shards], tmp_path / "changes.parquet", head, since=tmp_path / "today.parquet")
-    assert report.changes == {"added": 0, "changed": 0, "removed": 0, "unchanged": 100}
+    assert report.counts.changes == {"added": 0, "changed": 0, "removed": 0, "unchanged": 100}
     assert pl.read_parquet(tmp_path / "changes.parquet").is_empty()
+
+
+def test_what_is_done_already_is_told_again_without_reading_the_earlier_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards, head = make_set(tmp_path / "shards"), save_head(tmp_path / "head", make_head("brand"))
+    today, out = tmp_path / "today.parquet", tmp_path / "changes.parquet"
+    run([shards], today, head)
+    first = run([shards], out, head, since=today)
+    monkeypatch.setattr(pq, "ParquetFile", None)
+    again = run([shards], out, head, since=today)
+    assert (first.was_done, again.was_done) == (False, True)
+    assert again.counts == first.counts
+    assert again.counts.changes == {"added": 0, "changed": 0, "removed": 0, "unchanged": 100}
+    assert "0 added, 0 changed, 0 removed, 100 unchanged" in "\n".join(score_lines(again))
 
 
 def test_a_column_that_earlier_predictions_lack_makes_a_change(tmp_path: Path) -> None:
@@ -50,7 +68,7 @@ def test_a_column_that_earlier_predictions_lack_makes_a_change(tmp_path: Path) -
     run([shards], tmp_path / "today.parquet", head)
     pl.read_parquet(tmp_path / "today.parquet").drop("brand").write_parquet(tmp_path / "earlier.parquet")
     report = run([shards], tmp_path / "changes.parquet", head, since=tmp_path / "earlier.parquet")
-    assert report.changes == {"added": 0, "changed": 100, "removed": 0, "unchanged": 0}
+    assert report.counts.changes == {"added": 0, "changed": 100, "removed": 0, "unchanged": 0}
 
 
 def test_what_is_no_earlier_predictions_is_refused(tmp_path: Path) -> None:

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from prodemb.screen import counted
 from prodemb.tree.threshold import choose_threshold
 
 if TYPE_CHECKING:
     from prodemb.heads import HeadCard
 
 _SHORT = {
-    "most frequent class": "frequent",
-    "supplied value": "supplied",
+    "most frequent class": "freq.",
+    "supplied value": "supp.",
+    "zero-shot": "0-shot",
     "TF-IDF + linear SVM": "TF-IDF",
     "logistic regression": "LR",
     "prodemb head": "head",
@@ -25,15 +27,15 @@ def category_tables(card: HeadCard) -> list[Table]:
     """The category head beside everything else, by condition; nothing where no truth is known."""
     if card.target != "category" or not card.conditions:
         return []
-    count = card.conditions[0].num_products
+    asked = counted(card.conditions[0].num_products, "test product")
     table = Table(
-        title=f"Category: figures in percent on all {count:,} test products",
+        title=f"Category: figures in percent on all {asked}",
         title_justify="left",
         caption=_CAPTION,
         caption_justify="left",
         padding=(0, 1, 0, 0),
     )
-    table.add_column("products", no_wrap=True)
+    table.add_column("products", overflow="fold")
     table.add_column("count", justify="right")
     table.add_column("")
     methods = list(card.conditions[0].top1)
@@ -49,9 +51,9 @@ def category_tables(card: HeadCard) -> list[Table]:
 
 _CAPTION = (
     "Against the nodes that products are labelled with, whether the head has a class for them or not. h-F1: "
-    "hierarchical F1; frequent: the most frequent class; supplied: looked up by cat1-3; LR: logistic regression on the "
-    "same vectors; head: prodemb's. All learned once, from all features, and are asked about what is left, TF-IDF "
-    "about the texts that are."
+    "hierarchical F1; 0-shot: the taxonomy's nearest name; supp.: looked up by cat1-3; freq.: the most frequent class; "
+    "LR: logistic regression on the same vectors; head: prodemb's. All learned once, from all features, and are asked "
+    "about what is left, TF-IDF about the texts that are."
 )
 
 

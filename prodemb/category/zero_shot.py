@@ -16,6 +16,7 @@ from prodemb.features import Feature
 from prodemb.labels import CategoryLabel
 from prodemb.lexical import LexicalKind
 from prodemb.product_set import ProductSet
+from prodemb.screen import counted
 from prodemb.shards.format import ShardSchema
 from prodemb.shards.paths import PathVectors
 
@@ -67,10 +68,15 @@ class ZeroShot:
     nodes: Nodes
     vectors: torch.Tensor
     """(num_nodes, dim) float32, L2-normalised."""
+    taxonomy: str
+    """How to call the taxonomy that the nodes are of, for people."""
 
     @classmethod
-    def of(cls, paths: PathVectors, *, schema: ShardSchema) -> Self:
+    def of(cls, paths: PathVectors, *, schema: ShardSchema, taxonomy: str) -> Self:
         """Answer products of a shard set with the nodes of `paths`.
+
+        Args:
+            taxonomy: the taxonomy's name or file, for people.
 
         Raises:
             FingerprintError: the two are of different models.
@@ -91,7 +97,8 @@ class ZeroShot:
             features=features_that_count(schema),
             weights_sha256=digest.hexdigest(),
         )
-        return cls(card=card, nodes=Nodes(labels, ancestors=()), vectors=vectors)
+        named = f"{taxonomy} ({counted(len(labels), 'node')})"
+        return cls(card=card, nodes=Nodes(labels, ancestors=()), vectors=vectors, taxonomy=named)
 
     def to(self, device: torch.device) -> "ZeroShot":
         """The same with its vectors on `device`."""

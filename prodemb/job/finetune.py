@@ -1,11 +1,13 @@
 """Fine-tuning of a pipeline's CLIP."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 from prodemb.catalog.reader import open_catalog
 from prodemb.finetune.finetune import finetune
 from prodemb.finetune.processes import is_first_process
 from prodemb.finetune.report import FinetuneReport
 from prodemb.job.taxonomy import pipeline_taxonomy
-from prodemb.job.watch import Watch
+from prodemb.job.watch import Advance, Watch
 from prodemb.pipeline import Pipeline
 from prodemb.towers.checkpoint import find_checkpoint
 
@@ -22,7 +24,8 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch, again: bool = False) 
     taxonomy, _ = pipeline_taxonomy(pipeline)
     catalog = open_catalog(pipeline.catalog)
     catalog.check_ids()
-    with watch("Fine-tuning CLIP") as advance:
+    shown: AbstractContextManager[Advance | None] = watch("Fine-tuning CLIP") if is_first_process() else nullcontext()
+    with shown as advance:
         return finetune(
             pipeline.finetune,
             catalog=catalog,
@@ -31,5 +34,5 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch, again: bool = False) 
             checkpoint=find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision),
             device=pipeline.embed.device,
             again=again,
-            progress=advance if is_first_process() else None,
+            progress=advance,
         )

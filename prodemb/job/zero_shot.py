@@ -56,16 +56,19 @@ def renew_path_vectors(shard_set: ShardSet, *, pipeline: Pipeline, config: Embed
             path.unlink()
 
 
-def stored_zero_shot(shard_set: ShardSet, *, taxonomy: Taxonomy) -> ZeroShot | None:
+def stored_zero_shot(shard_set: ShardSet, *, taxonomy: Taxonomy, name: str) -> ZeroShot | None:
     """What answers by the vectors beside the shards; None where these are not of this taxonomy and the shards' model.
 
     A damaged file counts as none, which is told.
+
+    Args:
+        name: what to call the taxonomy.
     """
     paths = _read(shard_set)
     if paths is None or not features_that_count(shard_set.schema):
         return None
     is_current = paths.fingerprint == shard_set.schema.fingerprint and paths.are_of(taxonomy.paths)
-    return ZeroShot.of(paths, schema=shard_set.schema) if is_current else None
+    return ZeroShot.of(paths, schema=shard_set.schema, taxonomy=name) if is_current else None
 
 
 def _read(shard_set: ShardSet) -> PathVectors | None:
@@ -83,8 +86,8 @@ def _zero_shot(shard_set: ShardSet, *, pipeline: Pipeline, model: str, revision:
 
     schema = shard_set.schema
     check_features(schema)
-    taxonomy, _ = pipeline_taxonomy(pipeline)
-    found = stored_zero_shot(shard_set, taxonomy=taxonomy)
+    taxonomy, name = pipeline_taxonomy(pipeline)
+    found = stored_zero_shot(shard_set, taxonomy=taxonomy, name=name)
     if found is not None:
         return found
     checkpoint = find_checkpoint(model, revision=revision)
@@ -100,4 +103,4 @@ def _zero_shot(shard_set: ShardSet, *, pipeline: Pipeline, model: str, revision:
             paths.write(shard_set.folder)
     except (BusyError, OutputError) as error:
         logger.warning("%s; the taxonomy's vectors are not kept", error)
-    return ZeroShot.of(paths, schema=schema)
+    return ZeroShot.of(paths, schema=schema, taxonomy=name)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from prodemb.errors import FingerprintError, ShardError
 from prodemb.features import Feature, absent_column, supplied_column
+from prodemb.screen import counted
 from prodemb.shards.checked import Checked
 from prodemb.shards.format import (
     HASH_BYTES,
@@ -246,8 +247,8 @@ def open_shard_set(folder: Path) -> ShardSet:
     manifest = read_manifest(folder)
     if not manifest.complete:
         raise ShardError(
-            f"{folder}: unfinished: {manifest.num_products:,} products so far; run the same `prodemb embed` again, "
-            "it goes on where it stopped"
+            f"{folder}: unfinished: {counted(manifest.num_products, 'product')} so far; run the same "
+            "`prodemb embed` again, it goes on where it stopped"
         )
     return ShardSet(folder, manifest=manifest)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from prodemb.errors import ShardError
+from prodemb.screen import counted
 from prodemb.shards.checked import Checked
 from prodemb.shards.format import Manifest, ShardRecord, is_replaced, read_manifest
 from prodemb.shards.paths import read_path_vectors
@@ -43,7 +44,7 @@ def _verify_one(folder: Path) -> list[str]:
     if lines and is_replaced(folder, manifest=manifest):
         return [f"{folder}: was updated while it was verified; run again"]
     if not manifest.complete:
-        lines.append(f"{folder}: unfinished: {manifest.num_products:,} products so far; embed again to go on")
+        lines.append(f"{folder}: unfinished: {counted(manifest.num_products, 'product')} so far; embed again to go on")
     if not lines:
         checked.remember(manifest.shards)
     try:

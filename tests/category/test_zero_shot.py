@@ -43,7 +43,7 @@ def make_products(num: int) -> ProductSet:
 
 def test_the_nearest_node_by_weighted_likeness_answers() -> None:
     paths, products = make_paths(), make_products(60)
-    zero_shot = ZeroShot.of(paths, schema=SCHEMA)
+    zero_shot = ZeroShot.of(paths, schema=SCHEMA, taxonomy="t.txt")
     said, known = zero_shot.answer(products, k=2), zero_shot.known(products)
     assert known.tolist() == products.present[:, [0, 2]].any(axis=1).tolist()
     for row in np.flatnonzero(known):
@@ -58,13 +58,13 @@ def test_the_nearest_node_by_weighted_likeness_answers() -> None:
 def test_vectors_of_another_model_are_refused() -> None:
     other = SCHEMA.model_copy(update={"fingerprint": "g"})
     with pytest.raises(FingerprintError, match=r"of model f, the shards of tiny \(g\)"):
-        ZeroShot.of(make_paths(), schema=other)
+        ZeroShot.of(make_paths(), schema=other, taxonomy="t.txt")
 
 
 def test_shards_without_a_feature_that_counts_are_refused() -> None:
     other = SCHEMA.model_copy(update={"features": ("brand", "lexical")})
     with pytest.raises(ShardError, match="with the features brand, lexical; wanted one or more of title, description"):
-        ZeroShot.of(make_paths(), schema=other)
+        ZeroShot.of(make_paths(), schema=other, taxonomy="the taxonomy")
 
 
 def test_the_file_beside_the_shards_is_read_as_written(tmp_path: Path) -> None:

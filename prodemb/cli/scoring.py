@@ -1,0 +1,55 @@
+"""Predictions out of shards and heads."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prodemb.cli.display import say
+from prodemb.cli.options import DeviceOption
+from prodemb.cli.progress import watch
+
+
+def score(
+    shards: Annotated[Path, typer.Argument(help="A shard set, or a folder of shard sets.")],
+    out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    heads: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--head", help="A head's folder, once for each; by default the pipelines' own.", show_default=False
+        ),
+    ] = None,
+    zero_shot: Annotated[
+        bool, typer.Option("--zero-shot", help="Categories without training: the taxonomy's nearest names.")
+    ] = False,
+    taxonomy: Annotated[
+        str | None, typer.Option(help="For --zero-shot: a taxonomy-with-ids file of Google's.", show_default=False)
+    ] = None,
+    changed_since: Annotated[
+        Path | None,
+        typer.Option(
+            help="Earlier predictions of all products: write only products that are new, answered otherwise or gone.",
+            show_default=False,
+        ),
+    ] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Write one category and one brand, with confidences, for every product of the shards."""
+    from prodemb.job.score import joint_scoring, own_heads, score_shards, trained_heads
+    from prodemb.job.zero_shot import open_zero_shot
+    from prodemb.pipeline import own_pipeline
+    from prodemb.report import score_lines
+    from prodemb.shards.reader import find_shard_sets
+
+    found = find_shard_sets(shards)
+    own = [own_pipeline("brand"), own_pipeline("category")]
+    brand, category = (pipeline.replaced({"embed": {"device": device}}, source="--device") for pipeline in own)
+    category = category.replaced({"train": {"taxonomy": taxonomy}}, source="--taxonomy")
+    brand = joint_scoring(brand, category=category)
+    answerer = open_zero_shot(found, pipeline=category, watch=watch) if zero_shot else None
+    folders = heads or (trained_heads(own[:1]) if zero_shot else own_heads(own))
+    report = score_shards(
+        found, out=out, heads=folders, pipeline=brand, watch=watch, zero_shot=answerer, since=changed_since
+    )
+    for line in score_lines(report):
+        say(line)

@@ -1,0 +1,75 @@
+"""Making shard sets, looking into them and checking them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from prodemb.cli.display import say, show
+from prodemb.cli.options import (
+    CatalogArgument,
+    DeviceOption,
+    ModelOption,
+    PipelineOption,
+    chosen_pipeline,
+    make_sample,
+)
+from prodemb.cli.progress import watch
+
+
+def embed(
+    catalog: CatalogArgument = None,
+    out: Annotated[str | None, typer.Option(help="The shard set's folder.", show_default=False)] = None,
+    model: ModelOption = None,
+    revision: Annotated[str | None, typer.Option(help="Of a hub id.", show_default=False)] = None,
+    pipeline: PipelineOption = None,
+    device: DeviceOption = None,
+    retry_absent: Annotated[
+        bool, typer.Option("--retry-absent", help="Try the pictures again that failed before.")
+    ] = False,
+    refresh: Annotated[
+        bool,
+        typer.Option("--refresh", help="Fetch every picture again, also where its address has not changed."),
+    ] = False,
+    fine_tuned: Annotated[
+        bool,
+        typer.Option("--fine-tuned", help="With the fine-tuned checkpoint of the category pipeline, into its own set."),
+    ] = False,
+) -> None:
+    """Stage one: bring shards of CLIP vectors to the state of a catalog; only what is new is encoded."""
+    from prodemb.job.embed import embed_catalog, with_checkpoint
+    from prodemb.report import embed_lines
+
+    chosen = chosen_pipeline("category" if fine_tuned else None, path=pipeline, catalog=catalog)
+    settings = {"out": out, "model": model, "revision": revision, "device": device}
+    chosen = chosen.replaced({"embed": settings}, source="command line")
+    make_sample(chosen)
+    config = with_checkpoint(chosen) if fine_tuned else chosen.embed
+    again: Literal["none", "absent", "all"] = "all" if refresh else "absent" if retry_absent else "none"
+    report = embed_catalog(chosen, config=config, watch=watch, again=again)
+    for line in embed_lines(report, folder=Path(config.out)):
+        say(line)
+
+
+def inspect(shards: Annotated[Path, typer.Argument(help="A shard set, or a folder of shard sets.")]) -> None:
+    """Show what shards hold: counts, features, dimension, fingerprint, sizes, and why vectors are absent."""
+    from prodemb.report import absence_table, shard_set_table
+    from prodemb.shards.reader import find_shard_sets
+
+    for shard_set in find_shard_sets(shards, unfinished=True):
+        show(shard_set_table(shard_set))
+        show(absence_table(shard_set))
+
+
+def verify(shards: Annotated[Path, typer.Argument(help="A shard set, or a folder of shard sets.")]) -> None:
+    """Check every byte of shards and manifests; `prodemb embed` makes again just what is wrong."""
+    from prodemb.shards.reader import find_shard_folders
+    from prodemb.shards.verify import verify as trouble_in
+
+    lines = trouble_in(shards)
+    for line in lines:
+        say(line)
+    if lines:
+        raise typer.Exit(1)
+    for folder in find_shard_folders(shards):
+        say(f"{folder}: all is right")

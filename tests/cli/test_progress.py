@@ -1,0 +1,106 @@
+"""A step says how far it is: by a bar on a terminal, elsewhere by plain lines, and not at all where it is short."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from prodemb.cli.progress import Pace, rate_text
+
+STEP = """
+import sys
+
+from prodemb.cli import progress
+
+progress.FIRST_LINE = progress.NEXT_LINES = {seconds}
+with progress.watch("Embedding") as advance:
+    advance(1000, 4000)
+    advance(2000, 4000)
+    sys.stdin.read()
+"""
+
+
+def start(stderr: int, *, seconds: float) -> subprocess.Popen[bytes]:
+    """A step that lasts until its input is closed."""
+    program = STEP.format(seconds=seconds)
+    environment = os.environ | {"TERM": "xterm", "FORCE_COLOR": "1"}
+    return subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=stderr, env=environment)
+
+
+def end(step: subprocess.Popen[bytes]) -> bytes:
+    """Let the step end; what it had still to say."""
+    return step.communicate(timeout=60)[1] or b""
+
+
+def test_where_there_is_no_terminal_a_long_step_prints_plain_lines() -> None:
+    step = start(subprocess.PIPE, seconds=0.01)
+    assert step.stderr is not None
+    lines = [step.stderr.readline()]
+    while b"2,000 of 4,000" not in lines[-1]:
+        lines.append(step.stderr.readline())
+    lines += end(step).splitlines(keepends=True)
+    assert step.returncode == 0
+    for line in lines:
+        assert re.fullmatch(rb"prodemb: Embedding: \d+ s[ -~]*\n", line), line
+
+
+def test_where_there_is_no_terminal_a_short_step_prints_nothing() -> None:
+    step = start(subprocess.PIPE, seconds=3600)
+    assert (end(step), step.returncode) == (b"", 0)
+
+
+def test_on_a_terminal_there_is_a_bar() -> None:
+    own, its = pty.openpty()
+    step = start(its, seconds=0.01)
+    os.close(its)
+    shown = b""
+    while b"2000/4000" not in shown:
+        shown += os.read(own, 4096)
+    assert step.stdin is not None
+    step.stdin.close()
+    try:
+        while more := os.read(own, 4096):
+            shown += more
+    except OSError:  # the terminal's other end is closed
+        pass
+    os.close(own)
+    assert step.wait(timeout=60) == 0
+    assert b"\x1b[" in shown
+    assert b"prodemb:" not in shown
+
+
+def test_a_line_says_all_that_is_known() -> None:
+    pace = Pace("Embedding", now=100.0)
+    assert pace.line(now=105.0) == "Embedding: 5 s"
+    pace.advance(9000, 20_000, now=110.0)
+    assert pace.line(now=115.0) == "Embedding: 15 s, 9,000 of 20,000"
+    pace.advance(10_000, 20_000, now=120.0)
+    assert pace.line(now=130.0) == "Embedding: 30 s, 10,000 of 20,000, 100/s, 100 s left"
+    pace.advance(20_000, 20_000, now=220.0)
+    assert pace.line(now=230.0) == "Embedding: 2 min, 20,000 of 20,000, 100/s"
+    pace.advance(20_001, None, now=230.0)
+    assert pace.line(now=7300.0) == "Embedding: 2 h 00 min, 20,001 done, 92/s"
+
+
+def test_what_an_earlier_run_did_is_not_this_one_s_speed() -> None:
+    pace = Pace("Embedding", now=0.0)
+    pace.advance(1_000_000, 2_000_000, now=10.0)
+    pace.advance(1_000_100, 2_000_000, now=20.0)
+    assert pace.rate() == pytest.approx(10.0)
+
+
+def test_a_step_that_begins_anew_has_a_new_speed() -> None:
+    pace = Pace("Deciding", now=0.0)
+    pace.advance(10, 100, now=0.0)
+    pace.advance(90, 100, now=1.0)
+    pace.advance(5, 50, now=2.0)
+    assert pace.rate() is None
+    pace.advance(10, 50, now=3.0)
+    assert pace.rate() == pytest.approx(5.0)
+
+
+def test_slow_steps_have_a_rate_too() -> None:
+    assert [rate_text(rate) for rate in (1234.5, 9.87, 0.05)] == ["1,234/s", "9.9/s", "20.0 s each"]
