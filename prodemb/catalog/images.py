@@ -20,7 +20,8 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from prodemb import __version__
 from prodemb.catalog.hosts import Hosts
-from prodemb.catalog.network import Deadline, GuardedBackend, PrivateHost, UnknownHost
+from prodemb.catalog.lookups import LookupTimeout, UnknownHost
+from prodemb.catalog.network import Deadline, GuardedBackend, PrivateHost
 from prodemb.config import Config
 
 FIRST_WAIT_S = 0.5
@@ -40,7 +41,7 @@ class ImagesConfig(Config):
     concurrency: PositiveInt = 16
     """Downloads at a time."""
     timeout_s: PositiveFloat = 10.0
-    """Seconds to wait for a connection, and for each next piece of an answer."""
+    """Seconds to wait for the look-up of a name, for a connection, and for each next piece of an answer."""
     deadline_s: PositiveFloat = 60.0
     """Seconds for one picture, with all its attempts and the pauses between them."""
     retries: NonNegativeInt = 3
@@ -234,6 +235,8 @@ class ImageLoader:
             raise AbsentImage("private address", detail=url.host) from error
         except UnknownHost as error:
             raise _TemporaryFailure("no such host", detail=url.host) from error
+        except LookupTimeout as error:
+            raise _TemporaryFailure("name look-up timed out", detail=url.host) from error
         except httpcore.TimeoutException as error:
             raise _TemporaryFailure("timed out", detail=url.host) from error
         except httpcore.ConnectError as error:

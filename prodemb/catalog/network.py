@@ -2,7 +2,6 @@
 
 import ipaddress
 import math
-import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -12,12 +11,10 @@ from typing import Any
 
 import httpcore
 
+from prodemb.catalog.lookups import Lookups, UnknownHost
+
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """RFC 6052: IPv4 addresses written inside IPv6 ones."""
-
-
-class UnknownHost(httpcore.ConnectError):
-    """The name has no address."""
 
 
 class PrivateHost(httpcore.ConnectError):
@@ -73,6 +70,7 @@ class GuardedBackend(httpcore.NetworkBackend):
 
     def __init__(self, *, deadline: Deadline, allow_private_hosts: bool) -> None:
         self._plain = httpcore.SyncBackend()
+        self._lookups = Lookups()
         self._deadline = deadline
         self._allow_private_hosts = allow_private_hosts
 
@@ -88,10 +86,11 @@ class GuardedBackend(httpcore.NetworkBackend):
 
         Raises:
             UnknownHost: the name has no address.
+            LookupTimeout: it is not known in time whether it has one.
             PrivateHost: none of its addresses is public.
             httpcore.ConnectError, httpcore.ConnectTimeout: none of them answers.
         """
-        addresses = self._addresses(host, port)
+        addresses = self._addresses(host, port, timeout=self._deadline.within(timeout))
         for position, address in enumerate(addresses, start=1):
             try:
                 stream = self._plain.connect_tcp(
@@ -108,12 +107,8 @@ class GuardedBackend(httpcore.NetworkBackend):
         """Wait."""
         time.sleep(seconds)
 
-    def _addresses(self, host: str, port: int) -> list[str]:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise UnknownHost(host) from error
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    def _addresses(self, host: str, port: int, *, timeout: float) -> list[str]:
+        addresses = self._lookups.addresses(host, port, timeout=timeout)
         allowed = [each for each in addresses if self._allow_private_hosts or is_public(each.partition("%")[0])]
         if addresses and not allowed:
             raise PrivateHost(host)

@@ -1,6 +1,8 @@
 """Pictures are found, or absent for a stated reason, against real files and a real server."""
 
 import os
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -211,6 +213,32 @@ def test_private_hosts_are_refused_by_default(server: str, tmp_path: Path) -> No
     for host in ("127.0.0.1", "localhost", "127.1", "2130706433"):
         assert reason(tmp_path, f"http://{host}:{port}/ok.jpg", allow_private_hosts=False) == "private address"
     assert PictureServer.asked.total() == before
+
+
+def test_a_name_that_is_not_looked_up_in_time(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's look-up takes no time limit, so one that hangs is put in its place."""
+    port, look_up = server.rpartition(":")[2], socket.getaddrinfo
+    answers, asked = threading.Event(), []
+
+    def hang(host: str, *rest: int, **named: int) -> object:
+        if host != "pictures.example":
+            return look_up(host, *rest, **named)
+        asked.append(host)
+        assert answers.wait(30)
+        return look_up("127.0.0.1", *rest, **named)
+
+    monkeypatch.setattr("socket.getaddrinfo", hang)
+    address = f"http://pictures.example:{port}/ok.jpg"
+    try:
+        for limit in ({"deadline_s": 0.1}, {"timeout_s": 0.1, "retries": 1}):
+            asked.clear()
+            assert reason(tmp_path, address, **limit) == "name look-up timed out"
+            assert asked == ["pictures.example"]
+    finally:
+        answers.set()
+    with loader(tmp_path) as opened:
+        assert opened.load(address) == PICTURE
+    assert reason(tmp_path, address, allow_private_hosts=False) == "private address"
 
 
 def test_a_redirect_to_a_private_host_is_refused(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
