@@ -21,6 +21,8 @@ class PictureServer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     asked: ClassVar[Counter[str]] = Counter()
+    gate: ClassVar[threading.Event] = threading.Event()
+    """What `/held/...` waits for."""
     pair: ClassVar[threading.Barrier] = threading.Barrier(2)
     on_connection = 0
     """Requests that have come on this connection."""
@@ -92,6 +94,11 @@ class PictureServer(BaseHTTPRequestHandler):
                 self.close_connection = True
             case ["deaf"] if self.on_connection > 1:
                 time.sleep(3)
+            case ["held", seed]:
+                PictureServer.gate.wait(30)
+                self.answer(200, jpeg(int(seed)))
+            case ["jpeg", seed]:
+                self.answer(200, jpeg(int(seed)))
             case ["pair"]:
                 PictureServer.pair.wait(10)
                 self.answer(200, PICTURE)
@@ -154,6 +161,8 @@ def running_server() -> Iterator[str]:
     with QuietServer(("127.0.0.1", 0), PictureServer) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()

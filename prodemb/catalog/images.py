@@ -2,7 +2,6 @@
 
 import errno
 import random
-import re
 import stat
 import threading
 import time
@@ -16,13 +15,13 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from prodemb.catalog.hosts import Hosts, retry_after_s
 from prodemb.catalog.lookups import LookupTimeout, UnknownHost
 from prodemb.catalog.network import Connections, Deadline, GuardedBackend, PrivateHost
+from prodemb.catalog.places import ADDRESS, is_address, is_showable
 from prodemb.config import Config
 
 FIRST_WAIT_S = 0.5
 """Pause before the first new attempt; doubles each time, and is shortened at random by up to a half."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
-ADDRESS = re.compile(r"^([a-z][a-z0-9+.-]+)://|^(file|data):", re.IGNORECASE)
 
 
 class ImagesConfig(Config):
@@ -32,8 +31,10 @@ class ImagesConfig(Config):
     """Whether paths may leave the image root: by `..`, an absolute path or a link."""
     allow_private_hosts: bool = False
     """Whether addresses of this machine and of private networks may be fetched."""
-    concurrency: PositiveInt = 16
+    concurrency: PositiveInt = 32
     """Downloads at a time."""
+    host_share: float = Field(default=0.5, gt=0, le=1)
+    """The part of them, one at least, that one host may take: while a slow one answers, the others go on."""
     timeout_s: PositiveFloat = 10.0
     """Seconds to wait for the look-up of a name, for a connection, and for each next piece of an answer."""
     deadline_s: PositiveFloat = 60.0
@@ -128,6 +129,11 @@ class ImageLoader:
         return self._config.concurrency
 
     @property
+    def host_concurrency(self) -> int:
+        """How many of them may come from one host."""
+        return max(1, int(self._config.concurrency * self._config.host_share))
+
+    @property
     def deadline_s(self) -> float:
         """Seconds that one picture may take."""
         return self._config.deadline_s
@@ -141,7 +147,7 @@ class ImageLoader:
     def stamp(self, value: str) -> str:
         """Size and time of a local picture, which tell that it changed; empty for an address or where there is none."""
         value = value.strip()
-        if value.startswith("//") or ADDRESS.match(value):
+        if is_address(value):
             return ""
         try:
             status = self._locate(value).stat()
@@ -157,27 +163,28 @@ class ImageLoader:
         return data
 
     def _read(self, value: str) -> bytes:
+        detail = value if is_showable(value) else ""
         try:
             path = self._locate(value)
             status = path.stat()
             # A pipe or a device could block or never end.
             if not stat.S_ISREG(status.st_mode):
-                raise AbsentImage("not a file", detail=value)
+                raise AbsentImage("not a file", detail=detail)
             if status.st_size > self._config.max_bytes:
-                raise AbsentImage("too large", detail=value)
-            return self._of_allowed_size(path.read_bytes(), detail=value)
+                raise AbsentImage("too large", detail=detail)
+            return self._of_allowed_size(path.read_bytes(), detail=detail)
         except OSError as error:
             missing = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-            raise AbsentImage("file not found" if missing else "cannot be read", detail=value) from error
+            raise AbsentImage("file not found" if missing else "cannot be read", detail=detail) from error
         except (ValueError, RuntimeError) as error:
             # No file can have such a name: a NUL or a lone surrogate in it, or a circle of links.
-            raise AbsentImage("file not found", detail=repr(value)) from error
+            raise AbsentImage("file not found", detail=repr(detail)) from error
 
     def _locate(self, value: str) -> Path:
         """The path without links, checked to lie under the root."""
         path = (self._root / value).resolve()
         if not (self._config.allow_outside_root or path.is_relative_to(self._root)):
-            raise AbsentImage("outside the image root", detail=value)
+            raise AbsentImage("outside the image root", detail=value if is_showable(value) else "")
         if "\\" in value and not path.exists():
             return self._locate(value.replace("\\", "/"))
         return path

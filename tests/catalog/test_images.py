@@ -229,6 +229,13 @@ def test_credentials_are_sent_and_never_shown(server: str, tmp_path: Path, caplo
     assert "wrong" not in str(caught.value) + caplog.text
 
 
+@pytest.mark.parametrize("value", ["https:/u:hidden@host/a.jpg", "host/a.jpg?sig=hidden\0", "../a.jpg?sig=hidden"])
+def test_a_misspelt_address_is_not_shown(tmp_path: Path, value: str) -> None:
+    with loader(tmp_path) as opened, pytest.raises(AbsentImage) as caught:
+        opened.load(value)
+    assert "hidden" not in str(caught.value)
+
+
 def test_private_hosts_are_refused_by_default(server: str, tmp_path: Path) -> None:
     before = PictureServer.asked.total()
     port = server.rpartition(":")[2]
