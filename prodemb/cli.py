@@ -3,7 +3,6 @@
 import logging
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from prodemb.errors import CatalogError, ProdembError
-from prodemb.screen import printable
+from prodemb.screen import printable, silence_pillow
 
 if TYPE_CHECKING:
     from prodemb.job import TrainReport
@@ -53,8 +52,7 @@ def main() -> None:
     logging.basicConfig(format="prodemb: %(message)s", level=logging.WARNING)
     for noisy in ("httpx", "transformers", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    # One strange picture can make Pillow warn sixty thousand times; what becomes of it is in the shard.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    silence_pillow()
     try:
         app()
     except ProdembError as error:

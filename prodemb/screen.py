@@ -1,6 +1,7 @@
-"""Text out of a catalog as a terminal may show it."""
+"""What of a catalog a terminal may show: its text without commands, and no library's warnings about its pictures."""
 
 import re
+import warnings
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but tab and newline, those that turn the direction of text, and what no terminal can encode."""
@@ -9,3 +10,11 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\
 def printable(text: str) -> str:
     """Text without what commands a terminal: names out of a catalog may hold escape sequences."""
     return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def silence_pillow() -> None:
+    """Show none of Pillow's warnings in this process, for its entry to call.
+
+    One strange picture can make Pillow warn sixty thousand times; what becomes of the picture is in the shard.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
