@@ -63,7 +63,7 @@ def find_files(path: str) -> list[Path]:
     if "://" in path:
         # Not shown whole: it may hold a password or a signature.
         raise CatalogError(
-            f"found a catalog's address (host {host_of(path) or '(none)'}), wanted a file, folder or glob; fetch it first"
+            f"found a catalog's address (host {host_of(path) or '(none)'}), wanted a file, folder or glob: fetch it"
         )
     place = Path(path).expanduser()
     if place.is_dir():
