@@ -2,14 +2,23 @@
 
 import multiprocessing
 import os
+import threading
 from multiprocessing.connection import wait
 
+from prodemb.screen import silence_pillow
 
-def end_with_parent() -> None:
-    """Leave at once when the process that started this one is gone: another run may take its folder then.
 
-    For a thread of its own, in a process that `multiprocessing` has started.
+def begin_child() -> None:
+    """What a process that `multiprocessing` has started does first.
+
+    From then on it is as quiet about pictures as the command, and leaves at once when the process that started it is
+    gone: another run may take its folder then.
     """
+    silence_pillow()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

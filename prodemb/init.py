@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prodemb.catalog.guess import ColumnGuess, guess_columns, unused
 from prodemb.catalog.ids import BadIds
+from prodemb.catalog.places import is_showable
 from prodemb.catalog.profile import ADDRESS, Profile, picture_root, profiles_of
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.sources import find_files, open_file
@@ -154,7 +155,7 @@ def _image_root(images: Profile | None, *, folder: Path) -> tuple[str | None, li
     root = picture_root(images.values, folder=folder)
     if root is None:
         # Not an address, which may hold a password.
-        first = next((value for value in images.values if not ADDRESS.match(value)), "")
+        first = next((value for value in images.values if not ADDRESS.match(value) and is_showable(value)), "")
         return None, [
             f"none of the pictures that {images.name!r} names first ({first!r}) was found under {folder}; "
             "say where they lie: image_root in [catalog]"

@@ -1,6 +1,7 @@
-"""Text as a screen may show it: what a catalog holds, and counts."""
+"""What a terminal may show: a catalog's text without commands, counts, and no library's warnings."""
 
 import re
+import warnings
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters but tab and newline, those that turn the direction of text, and what no terminal can encode."""
@@ -19,3 +20,11 @@ def counted(number: int, one: str, many: str | None = None) -> str:
         many: the noun for another number; `one` with an s where it is not given.
     """
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def silence_pillow() -> None:
+    """Show none of Pillow's warnings in this process, for its entry to call.
+
+    One strange picture can make Pillow warn sixty thousand times; what becomes of the picture is in the shard.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")

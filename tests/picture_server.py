@@ -21,9 +21,15 @@ class PictureServer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     asked: ClassVar[Counter[str]] = Counter()
+    gate: ClassVar[threading.Event] = threading.Event()
+    """What `/held/...` waits for."""
+    pair: ClassVar[threading.Barrier] = threading.Barrier(2)
+    on_connection = 0
+    """Requests that have come on this connection."""
 
     def do_GET(self) -> None:
         PictureServer.asked[self.path] += 1
+        self.on_connection += 1
         match self.path.split("?")[0].strip("/").split("/"):
             case ["ok.jpg"]:
                 self.answer(200, PICTURE)
@@ -49,9 +55,14 @@ class PictureServer(BaseHTTPRequestHandler):
             case ["slow"]:
                 time.sleep(1)
                 self.answer(200, PICTURE)
+            case ["nap"]:
+                time.sleep(0.2)
+                self.answer(200, PICTURE)
+            case ["later"]:
+                self.answer(429, b"", {"Retry-After": "20"})
             case ["drip"]:
                 self.send_response(200)
-                for _ in range(20):
+                for _ in range(200):
                     self.wfile.write(b"X")
                     self.wfile.flush()
                     time.sleep(0.1)
@@ -76,6 +87,23 @@ class PictureServer(BaseHTTPRequestHandler):
                 self.pour(b"\0\xff no HTTP at all\r\n")
             case ["short"]:
                 self.answer(200, PICTURE, {"Content-Length": str(len(PICTURE) - 5)})
+            case ["twice"]:
+                again = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nOTHER"
+                self.answer(200, PICTURE + again, {"Content-Length": str(len(PICTURE))})
+            case ["leaves"] if self.on_connection > 1:
+                self.close_connection = True
+            case ["deaf"] if self.on_connection > 1:
+                time.sleep(3)
+            case ["held", seed]:
+                PictureServer.gate.wait(30)
+                self.answer(200, jpeg(int(seed)))
+            case ["jpeg", seed]:
+                self.answer(200, jpeg(int(seed)))
+            case ["pair"]:
+                PictureServer.pair.wait(10)
+                self.answer(200, PICTURE)
+            case ["leaves" | "deaf"]:
+                self.answer(200, PICTURE)
             case ["html"]:
                 self.answer(200, b"<!doctype html><html>sold out</html>")
             case ["packed"]:
@@ -133,6 +161,8 @@ def running_server() -> Iterator[str]:
     with QuietServer(("127.0.0.1", 0), PictureServer) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -3,6 +3,8 @@
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 
 @dataclass
@@ -48,3 +50,13 @@ class Hosts:
             trouble.num_failures += 1
             if trouble.num_failures >= self._max_failures:
                 trouble.rests_until = time.monotonic() + self._rest_s
+
+
+def retry_after_s(value: str) -> float:
+    """Seconds that a Retry-After header (RFC 9110, 10.2.3) asks to wait; 0 where it cannot be read."""
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value).astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
+        return 0.0

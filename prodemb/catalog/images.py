@@ -2,32 +2,26 @@
 
 import errno
 import random
-import re
 import stat
 import threading
 import time
-from base64 import b64encode
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Self
-from urllib.parse import unquote_to_bytes
 
 import httpcore
 import httpx
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from prodemb import __version__
-from prodemb.catalog.hosts import Hosts
-from prodemb.catalog.network import Deadline, GuardedBackend, PrivateHost, UnknownHost
+from prodemb.catalog.hosts import Hosts, retry_after_s
+from prodemb.catalog.lookups import LookupTimeout, UnknownHost
+from prodemb.catalog.network import Connections, Deadline, GuardedBackend, PrivateHost
+from prodemb.catalog.places import ADDRESS, is_address, is_showable
 from prodemb.config import Config
 
 FIRST_WAIT_S = 0.5
 """Pause before the first new attempt; doubles each time, and is shortened at random by up to a half."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
-ADDRESS = re.compile(r"^([a-z][a-z0-9+.-]+)://|^(file|data):", re.IGNORECASE)
 
 
 class ImagesConfig(Config):
@@ -37,10 +31,12 @@ class ImagesConfig(Config):
     """Whether paths may leave the image root: by `..`, an absolute path or a link."""
     allow_private_hosts: bool = False
     """Whether addresses of this machine and of private networks may be fetched."""
-    concurrency: PositiveInt = 16
+    concurrency: PositiveInt = 32
     """Downloads at a time."""
+    host_share: float = Field(default=0.5, gt=0, le=1)
+    """The part of them, one at least, that one host may take: while a slow one answers, the others go on."""
     timeout_s: PositiveFloat = 10.0
-    """Seconds to wait for a connection, and for each next piece of an answer."""
+    """Seconds to wait for the look-up of a name, for a connection, and for each next piece of an answer."""
     deadline_s: PositiveFloat = 60.0
     """Seconds for one picture, with all its attempts and the pauses between them."""
     retries: NonNegativeInt = 3
@@ -81,25 +77,31 @@ class _TemporaryFailure(AbsentImage):
 
 
 class ImageLoader:
-    """Loads pictures; one loader serves many threads. Use it in a `with` block, which closes its connections."""
+    """Loads pictures; one loader serves many threads.
+
+    Use it in a `with` block. At its end connections are closed, and what is still being fetched soon gives up.
+    """
 
     def __init__(self, config: ImagesConfig, *, root: Path) -> None:
         """Relative paths are taken from the folder `root`."""
         self._config = config
         self._root = root.resolve()
-        self._deadline = Deadline()
+        self._stopped = threading.Event()
+        self._deadline = Deadline(self._stopped)
         self._hosts = Hosts(max_failures=config.host_failures, rest_s=config.host_rest_s)
+        self._downloads = threading.Semaphore(config.concurrency)
         self._opening = threading.Lock()
-        self._pool: httpcore.ConnectionPool | None = None
+        self._connections: Connections | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stopped.set()
         with self._opening:
-            if self._pool is not None:
-                self._pool.close()
-                self._pool = None
+            if self._connections is not None:
+                self._connections.close()
+                self._connections = None
 
     def load(self, value: str | bytes) -> bytes:
         """The bytes of the picture that a catalog's image value stands for.
@@ -127,6 +129,11 @@ class ImageLoader:
         return self._config.concurrency
 
     @property
+    def host_concurrency(self) -> int:
+        """How many of them may come from one host."""
+        return max(1, int(self._config.concurrency * self._config.host_share))
+
+    @property
     def deadline_s(self) -> float:
         """Seconds that one picture may take."""
         return self._config.deadline_s
@@ -140,7 +147,7 @@ class ImageLoader:
     def stamp(self, value: str) -> str:
         """Size and time of a local picture, which tell that it changed; empty for an address or where there is none."""
         value = value.strip()
-        if value.startswith("//") or ADDRESS.match(value):
+        if is_address(value):
             return ""
         try:
             status = self._locate(value).stat()
@@ -156,27 +163,28 @@ class ImageLoader:
         return data
 
     def _read(self, value: str) -> bytes:
+        detail = value if is_showable(value) else ""
         try:
             path = self._locate(value)
             status = path.stat()
             # A pipe or a device could block or never end.
             if not stat.S_ISREG(status.st_mode):
-                raise AbsentImage("not a file", detail=value)
+                raise AbsentImage("not a file", detail=detail)
             if status.st_size > self._config.max_bytes:
-                raise AbsentImage("too large", detail=value)
-            return self._of_allowed_size(path.read_bytes(), detail=value)
+                raise AbsentImage("too large", detail=detail)
+            return self._of_allowed_size(path.read_bytes(), detail=detail)
         except OSError as error:
             missing = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-            raise AbsentImage("file not found" if missing else "cannot be read", detail=value) from error
+            raise AbsentImage("file not found" if missing else "cannot be read", detail=detail) from error
         except (ValueError, RuntimeError) as error:
             # No file can have such a name: a NUL or a lone surrogate in it, or a circle of links.
-            raise AbsentImage("file not found", detail=repr(value)) from error
+            raise AbsentImage("file not found", detail=repr(detail)) from error
 
     def _locate(self, value: str) -> Path:
         """The path without links, checked to lie under the root."""
         path = (self._root / value).resolve()
         if not (self._config.allow_outside_root or path.is_relative_to(self._root)):
-            raise AbsentImage("outside the image root", detail=value)
+            raise AbsentImage("outside the image root", detail=value if is_showable(value) else "")
         if "\\" in value and not path.exists():
             return self._locate(value.replace("\\", "/"))
         return path
@@ -200,40 +208,44 @@ class ImageLoader:
         return data
 
     def _fetch_patiently(self, url: httpx.URL) -> bytes:
-        """As many attempts as it takes, within the deadline."""
-        until = time.monotonic() + self._config.deadline_s
-        with self._deadline.until(until):
-            for attempt in range(self._config.retries + 1):
-                try:
-                    return self._fetch(url)
-                except _TemporaryFailure as failure:
-                    wait = max(failure.after_s, FIRST_WAIT_S * 2**attempt * random.uniform(0.5, 1))
-                    if attempt == self._config.retries or time.monotonic() + wait >= until:
-                        raise
-                time.sleep(wait)
+        """As many attempts as it takes, within the deadline, which does not begin before this picture's turn."""
+        with self._downloads:
+            until = time.monotonic() + self._config.deadline_s
+            with self._deadline.until(until):
+                for attempt in range(self._config.retries + 1):
+                    try:
+                        return self._fetch(url, anew=attempt > 0)
+                    except _TemporaryFailure as failure:
+                        wait = max(failure.after_s, FIRST_WAIT_S * 2**attempt * random.uniform(0.5, 1))
+                        if attempt == self._config.retries or time.monotonic() + wait >= until:
+                            raise
+                    if self._stopped.wait(wait):
+                        raise AbsentImage("stopped")
         raise AssertionError("the last attempt returns or raises")
 
-    def _fetch(self, url: httpx.URL) -> bytes:
-        """One attempt, redirects included."""
+    def _fetch(self, url: httpx.URL, *, anew: bool) -> bytes:
+        """One attempt, redirects included; `anew` on new connections."""
         for _ in range(self._config.max_redirects + 1):
             if url.scheme not in ("http", "https") or not url.host:
                 raise AbsentImage("unsupported address", detail=url.scheme)
             if url.port is not None and url.port > 65_535:
                 raise AbsentImage("invalid address", detail=url.host)
-            answer = self._get(url)
+            answer = self._get(url, anew=anew)
             if isinstance(answer, bytes):
                 return answer
             url = answer
         raise AbsentImage("too many redirects", detail=url.host)
 
-    def _get(self, url: httpx.URL) -> bytes | httpx.URL:
+    def _get(self, url: httpx.URL, *, anew: bool) -> bytes | httpx.URL:
         """One request: the picture, or where the server says it is."""
         try:
-            return self._request(url)
+            return self._request(url, anew=anew)
         except PrivateHost as error:
             raise AbsentImage("private address", detail=url.host) from error
         except UnknownHost as error:
             raise _TemporaryFailure("no such host", detail=url.host) from error
+        except LookupTimeout as error:
+            raise _TemporaryFailure("name look-up timed out", detail=url.host) from error
         except httpcore.TimeoutException as error:
             raise _TemporaryFailure("timed out", detail=url.host) from error
         except httpcore.ConnectError as error:
@@ -243,19 +255,14 @@ class ImageLoader:
         except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError, httpx.InvalidURL, ValueError) as error:
             raise AbsentImage("invalid address", detail=url.host) from error
 
-    def _request(self, url: httpx.URL) -> bytes | httpx.URL:
-        timeouts = dict.fromkeys(("connect", "read", "write"), self._config.timeout_s) | {
-            "pool": self._deadline.within(None)
-        }
-        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        with self._connections().stream(
-            "GET", target, headers=_headers(url), extensions={"timeout": timeouts}
-        ) as response:
+    def _request(self, url: httpx.URL, *, anew: bool) -> bytes | httpx.URL:
+        connections = self._open_connections()
+        with connections.answer(url, timeout_s=self._config.timeout_s, anew=anew) as response:
             headers = {name.lower(): value for name, value in response.headers}
             if response.status in REDIRECTS and b"location" in headers:
                 return url.join(headers[b"location"].decode("utf-8", "replace"))
             if response.status in WORTH_RETRYING:
-                after_s = _retry_after(headers.get(b"retry-after", b"").decode("ascii", "replace"))
+                after_s = retry_after_s(headers.get(b"retry-after", b"").decode("ascii", "replace"))
                 raise _TemporaryFailure(f"HTTP {response.status}", detail=url.host, after_s=after_s)
             if response.status != 200:
                 raise AbsentImage(f"HTTP {response.status}", detail=url.host)
@@ -269,36 +276,11 @@ class ImageLoader:
                 raise AbsentImage("too large", detail=detail)
         return self._of_allowed_size(bytes(body), detail=detail)
 
-    def _connections(self) -> httpcore.ConnectionPool:
+    def _open_connections(self) -> Connections:
         with self._opening:
-            if self._pool is None:
+            if self._connections is None:
                 guard = GuardedBackend(deadline=self._deadline, allow_private_hosts=self._config.allow_private_hosts)
-                self._pool = httpcore.ConnectionPool(
-                    ssl_context=httpx.create_ssl_context(),
-                    max_connections=self._config.concurrency,
-                    network_backend=guard,
+                self._connections = Connections(
+                    guard, ssl_context=httpx.create_ssl_context(), max_kept=self._config.concurrency
                 )
-            return self._pool
-
-
-def _headers(url: httpx.URL) -> Sequence[tuple[bytes, bytes]]:
-    """Request headers; `identity` so that the size limit holds for what arrives and nothing has to be unpacked."""
-    headers = [
-        (b"Host", url.netloc),
-        (b"User-Agent", f"prodemb/{__version__}".encode()),
-        (b"Accept", b"image/*"),
-        (b"Accept-Encoding", b"identity"),
-    ]
-    if url.userinfo:
-        headers.append((b"Authorization", b"Basic " + b64encode(unquote_to_bytes(url.userinfo))))
-    return headers
-
-
-def _retry_after(value: str) -> float:
-    """Seconds that a Retry-After header (RFC 9110, 10.2.3) asks to wait; 0 where it cannot be read."""
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value).astimezone(UTC) - datetime.now(UTC)).total_seconds())
-    except (ValueError, OverflowError):
-        return 0.0
+            return self._connections

@@ -2,22 +2,27 @@
 
 import ipaddress
 import math
-import socket
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ssl import SSLContext
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import httpcore
+import httpx
+
+from prodemb import __version__
+from prodemb.catalog.lookups import Lookups, UnknownHost
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """RFC 6052: IPv4 addresses written inside IPv6 ones."""
-
-
-class UnknownHost(httpcore.ConnectError):
-    """The name has no address."""
+UNICAST = ipaddress.IPv6Network("2000::/3")
+"""RFC 4291, 2.4: where all public IPv6 addresses lie. Python also calls old forms of private ones global."""
+KEPT_SECONDS = 15.0
+"""A connection that rests for so long is given up: the server, or a router on the way, may have done so before."""
 
 
 class PrivateHost(httpcore.ConnectError):
@@ -30,7 +35,7 @@ def is_public(address: str) -> bool:
     # Python calls a mapped address reserved as a whole, so the address inside decides.
     inside = _written_inside(outer)
     tested: list[ipaddress.IPv4Address | ipaddress.IPv6Address] = [*inside] if inside else [outer]
-    return all(part.is_global and not part.is_multicast for part in tested)
+    return all(part.is_global and not part.is_multicast and (part.version == 4 or part in UNICAST) for part in tested)
 
 
 def _written_inside(outer: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
@@ -47,6 +52,10 @@ class Deadline(threading.local):
 
     at: float = math.inf
 
+    def __init__(self, stopped: threading.Event) -> None:
+        """Once `stopped` is set, every thread's deadline has passed."""
+        self._stopped = stopped
+
     @contextmanager
     def until(self, at: float) -> Iterator[None]:
         """Hold this thread's network reads and writes to `at`, in seconds of `time.monotonic`."""
@@ -59,7 +68,7 @@ class Deadline(threading.local):
     def within(self, timeout: float | None) -> float:
         """`timeout`, or the seconds left where that is less. Raises httpcore.ReadTimeout when none are left."""
         left = self.at - time.monotonic()
-        if left <= 0:
+        if left <= 0 or self._stopped.is_set():
             raise httpcore.ReadTimeout("the deadline has passed")
         return left if timeout is None else min(left, timeout)
 
@@ -73,6 +82,7 @@ class GuardedBackend(httpcore.NetworkBackend):
 
     def __init__(self, *, deadline: Deadline, allow_private_hosts: bool) -> None:
         self._plain = httpcore.SyncBackend()
+        self._lookups = Lookups()
         self._deadline = deadline
         self._allow_private_hosts = allow_private_hosts
 
@@ -88,10 +98,11 @@ class GuardedBackend(httpcore.NetworkBackend):
 
         Raises:
             UnknownHost: the name has no address.
+            LookupTimeout: it is not known in time whether it has one.
             PrivateHost: none of its addresses is public.
             httpcore.ConnectError, httpcore.ConnectTimeout: none of them answers.
         """
-        addresses = self._addresses(host, port)
+        addresses = self._addresses(host, port, timeout=self._deadline.within(timeout))
         for position, address in enumerate(addresses, start=1):
             try:
                 stream = self._plain.connect_tcp(
@@ -108,12 +119,8 @@ class GuardedBackend(httpcore.NetworkBackend):
         """Wait."""
         time.sleep(seconds)
 
-    def _addresses(self, host: str, port: int) -> list[str]:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise UnknownHost(host) from error
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    def _addresses(self, host: str, port: int, *, timeout: float) -> list[str]:
+        addresses = self._lookups.addresses(host, port, timeout=timeout)
         allowed = [each for each in addresses if self._allow_private_hosts or is_public(each.partition("%")[0])]
         if addresses and not allowed:
             raise PrivateHost(host)
@@ -123,14 +130,20 @@ class GuardedBackend(httpcore.NetworkBackend):
 class _TimedStream(httpcore.NetworkStream):
     """A connection whose reads and writes end with the deadline of the thread that makes them."""
 
+    is_answered = False
+    """Whether anything has come since the last request was sent."""
+
     def __init__(self, stream: httpcore.NetworkStream, *, deadline: Deadline) -> None:
         self._stream = stream
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.within(timeout))
+        data = self._stream.read(max_bytes, self._deadline.within(timeout))
+        self.is_answered = True
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self.is_answered = False
         self._stream.write(buffer, self._deadline.within(timeout))
 
     def close(self) -> None:
@@ -139,8 +152,103 @@ class _TimedStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        secured = self._stream.start_tls(ssl_context, server_hostname, self._deadline.within(timeout))
+        try:
+            secured = self._stream.start_tls(ssl_context, server_hostname, self._deadline.within(timeout))
+        except httpcore.TimeoutException:
+            self.close()
+            raise
         return _TimedStream(secured, deadline=self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
+
+
+class Connections:
+    """Sends requests, on connections that are kept for the next one to the same server.
+
+    What a server sends beyond the length that it has stated belongs to no answer (RFC 9112, 6.3), but lies in the way
+    of the next one. So where a kept connection brings no answer, or one that was there before it was asked for, the
+    request is sent again at once on a new connection; such a failure tells nothing of the picture.
+    """
+
+    def __init__(self, backend: GuardedBackend, *, ssl_context: SSLContext, max_kept: int) -> None:
+        """At most `max_kept` connections are kept."""
+        self._kept = httpcore.ConnectionPool(
+            ssl_context=ssl_context,
+            max_connections=None,
+            max_keepalive_connections=max_kept,
+            keepalive_expiry=KEPT_SECONDS,
+            network_backend=backend,
+        )
+        self._new = httpcore.ConnectionPool(
+            ssl_context=ssl_context, max_connections=None, max_keepalive_connections=0, network_backend=backend
+        )
+
+    def close(self) -> None:
+        """Close them all."""
+        self._kept.close()
+        self._new.close()
+
+    @contextmanager
+    def answer(self, url: httpx.URL, *, timeout_s: float, anew: bool) -> Iterator[httpcore.Response]:
+        """Ask a server for what is at `url`; gives its answer, whose body is read inside the block.
+
+        Args:
+            timeout_s: for the connection, and for each piece of the answer.
+            anew: whether to take no kept connection.
+
+        Raises:
+            httpcore's errors.
+        """
+        response = None if anew else self._answer_on_kept(url, timeout_s=timeout_s)
+        if response is None:
+            response = self._new.handle_request(_request(url, timeout_s=timeout_s))
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def _answer_on_kept(self, url: httpx.URL, *, timeout_s: float) -> httpcore.Response | None:
+        """The answer; None where a kept connection had no good one."""
+        is_new = False
+
+        def note(event: str, _: object) -> None:
+            nonlocal is_new
+            is_new = is_new or event == "connection.connect_tcp.started"
+
+        request = _request(url, timeout_s=timeout_s)
+        request.extensions["trace"] = note
+        try:
+            response = self._kept.handle_request(request)
+        except (httpcore.NetworkError, httpcore.RemoteProtocolError):
+            if is_new:
+                raise
+            return None
+        stream = response.extensions["network_stream"]
+        if isinstance(stream, _TimedStream) and not stream.is_answered:
+            stream.close()
+            response.close()
+            return None
+        return response
+
+
+def _request(url: httpx.URL, *, timeout_s: float) -> httpcore.Request:
+    return httpcore.Request(
+        "GET",
+        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=_headers(url),
+        extensions={"timeout": dict.fromkeys(("connect", "read", "write"), timeout_s)},
+    )
+
+
+def _headers(url: httpx.URL) -> list[tuple[bytes, bytes]]:
+    """Request headers; `identity` so that the size limit holds for what arrives and nothing has to be unpacked."""
+    headers = [
+        (b"Host", url.netloc),
+        (b"User-Agent", f"prodemb/{__version__}".encode()),
+        (b"Accept", b"image/*"),
+        (b"Accept-Encoding", b"identity"),
+    ]
+    if url.userinfo:
+        headers.append((b"Authorization", b"Basic " + b64encode(unquote_to_bytes(url.userinfo))))
+    return headers

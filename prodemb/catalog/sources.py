@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prodemb.catalog.lines import Row, SkippedRow, Tell, delimited_rows, header_of, json_rows, kept
+from prodemb.catalog.places import host_of
 from prodemb.catalog.values import ImageKind, as_images, as_text, image_kind, image_path_of, texts
 from prodemb.errors import CatalogError
 from prodemb.features import CATALOG_COLUMNS
@@ -55,8 +56,13 @@ def find_files(path: str) -> list[Path]:
     """The files that `path` means: a file, a glob, or a folder that holds files of one format; sorted by name.
 
     Raises:
-        CatalogError: there are none, a suffix is not supported, or a folder holds several formats.
+        CatalogError: there are none, a suffix is not supported, a folder holds several formats, or it is an address.
     """
+    if "://" in path:
+        # Not shown whole: it may hold a password or a signature.
+        raise CatalogError(
+            f"found a catalog's address (host {host_of(path) or '(none)'}), wanted a file, folder or glob: fetch it"
+        )
     place = Path(path).expanduser()
     if place.is_dir():
         return _in_folder(place)

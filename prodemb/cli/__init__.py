@@ -3,7 +3,6 @@
 import io
 import logging
 import sys
-import warnings
 
 import typer
 
@@ -14,6 +13,7 @@ from prodemb.cli.shard_sets import embed, inspect, verify
 from prodemb.cli.training import finetune_category, train_brand, train_category
 from prodemb.cli.whole_job import init, run
 from prodemb.errors import ProdembError
+from prodemb.screen import silence_pillow
 
 app = typer.Typer(
     name="prodemb",
@@ -47,8 +47,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal's alphabet lacks must not end a run.
         sys.stdout.reconfigure(errors="backslashreplace")
-    # One strange picture can make Pillow warn sixty thousand times; what becomes of it is in the shard.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    silence_pillow()
     try:
         app()
     except ProdembError as error:

@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from urllib.parse import urlsplit
 
-from prodemb.catalog.images import ADDRESS, ImagesConfig
+from prodemb.catalog.images import ImagesConfig
+from prodemb.catalog.places import host_of, is_showable
 from prodemb.errors import ImagesError
 
 
@@ -31,13 +31,10 @@ def picture_place(cell: str | bytes) -> str:
     """The host or folder that a picture comes from; never a user, password or query of an address."""
     if isinstance(cell, bytes):
         return "the catalog itself"
-    value = cell.strip()
-    if not value.startswith("//") and ADDRESS.match(value) is None:
-        return f"folder {PurePath(value).parent}"
-    try:
-        return f"host {urlsplit(value).hostname or '(none)'}"
-    except ValueError:
-        return "host (none)"
+    host = host_of(cell)
+    if host is not None:
+        return f"host {host or '(none)'}"
+    return f"folder {PurePath(cell.strip()).parent}" if is_showable(cell) else "paths with ? or @"
 
 
 def check_budget(counts: PictureCounts, *, images: ImagesConfig) -> None:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby, islice
 from types import TracebackType
 from typing import Self
 
@@ -14,9 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from prodemb.catalog.images import AbsentImage, ImageLoader
+from prodemb.catalog.places import host_of
 from prodemb.catalog.reader import Catalog
 from prodemb.embed.budget import PictureCounts
 from prodemb.embed.reuse import Reuse
+from prodemb.embed.turns import Turns
 from prodemb.errors import CatalogError
 from prodemb.hashes import RowsHash, content_hash, image_sources
 from prodemb.shards.format import HASH_BYTES, NO_VALUE
@@ -25,10 +29,12 @@ from prodemb.towers.image import ImagePreprocessor
 WINDOWS_AHEAD = 4
 """Windows that may wait, read and being decoded, for the towers."""
 PICTURES_A_TASK = 4
-"""Pictures that a worker takes at once: each task costs 30 microseconds that no other thread can use."""
+"""Local pictures that a worker takes at once: each task costs 30 microseconds that no other thread can use."""
+POLL_SECONDS = 1.0
+"""How often it is looked whether the reader gets on."""
 PATIENCE_SECONDS = 600.0
-"""A reader that has not got on for so long ends the run with an error, and so do pictures, or where their deadline is
-long, twice the deadlines of a task: nothing waits for ever."""
+"""A reader that has not got on for so long ends the run with an error, and so does a picture, or where the deadline is
+long, after three of them: it may wait for another one's end, and then has its own. Nothing waits for ever."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Feed:
         Args:
             loader: where pictures come from; None leaves them out.
             window: rows at once; divides `shard_size`.
-            num_workers: pictures that are decoded at a time; as many more as the loader allows are fetched.
+            num_workers: pictures that are decoded at a time; as many as the loader allows are fetched meanwhile.
             num_shards: how many the catalog had when the run began.
             is_mine: whether the shard at this place is to be made; asked once for each, in their order.
             reuse_for: the earlier set from which the shard at this place may take vectors, if any.
@@ -106,11 +112,13 @@ class Feed:
         self._num_shards, self._is_mine, self._reuse_for = num_shards, is_mine, reuse_for
         self._queue: queue.Queue[Window | BaseException | None] = queue.Queue(maxsize=WINDOWS_AHEAD)
         self._stop = threading.Event()
-        num_threads = max(num_workers, 0 if loader is None else loader.concurrency)
-        self._workers = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
+        self._workers = ThreadPoolExecutor(num_workers, thread_name_prefix="decode")
+        self._downloads: Turns[list[Picture | str]] = Turns(
+            num_threads=1 if loader is None else loader.concurrency,
+            at_most=1 if loader is None else loader.host_concurrency,
+        )
         self._decoding = threading.Semaphore(num_workers)
-        deadline_s = 0.0 if loader is None else loader.deadline_s
-        self._patience_s = max(PATIENCE_SECONDS, 2 * PICTURES_A_TASK * deadline_s)
+        self._patience_s = max(PATIENCE_SECONDS, 0.0 if loader is None else 3 * loader.deadline_s)
         self._got_on = time.monotonic()
         self._reader = threading.Thread(target=self._read, name="read", daemon=True)
 
@@ -122,13 +130,14 @@ class Feed:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stop.set()
+        self._downloads.shutdown(wait=kind is None)
         self._workers.shutdown(wait=kind is None, cancel_futures=True)
         self._reader.join(timeout=PATIENCE_SECONDS if kind is None else 5.0)
 
     def __iter__(self) -> Iterator[Window]:
         while True:
             try:
-                item = self._queue.get(timeout=1.0)
+                item = self._queue.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 if time.monotonic() - self._got_on > PATIENCE_SECONDS:
                     raise CatalogError(f"{self._catalog.name}: no rows came for {PATIENCE_SECONDS:.0f} s") from None
@@ -206,18 +215,31 @@ class Feed:
             ]
         known = [NO_VALUE if cell is None else found for cell, found in zip(cells, known, strict=True)]
         unknown = [cell for cell, found in zip(cells, known, strict=True) if found is None]
-        starts = range(0, len(unknown), PICTURES_A_TASK)
-        loading = [
-            self._workers.submit(self._load, unknown[start : start + PICTURES_A_TASK], reuse) for start in starts
-        ]
         return Window(
-            shard=shard, rows=rows, rows_hash=rows_hash, cells=cells, sources=sources, known=known, loading=loading
+            shard=shard,
+            rows=rows,
+            rows_hash=rows_hash,
+            cells=cells,
+            sources=sources,
+            known=known,
+            loading=list(self._start_loading(unknown, reuse)),
         )
+
+    def _start_loading(self, cells: list[str | bytes], reuse: Reuse | None) -> Iterator[Future[list[Picture | str]]]:
+        """Some local pictures together, each other one alone."""
+        for host, neighbours in groupby(cells, key=host_of):
+            if host is not None:
+                for cell in neighbours:
+                    yield self._downloads.submit(host, partial(self._load, [cell], reuse))
+                continue
+            while task := list(islice(neighbours, PICTURES_A_TASK)):
+                yield self._workers.submit(self._load, task, reuse)
 
     def _put(self, item: Window | BaseException | None) -> None:
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.2)
+                self._got_on = time.monotonic()
                 return
             except queue.Full:
                 continue

@@ -5,13 +5,12 @@ import os
 import pickle
 import queue
 import signal
-import threading
 import time
 import traceback
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from prodemb.children import end_with_parent
+from prodemb.children import begin_child
 from prodemb.embed.budget import PictureCounts
 from prodemb.embed.worker import Job, Listener, Spent, make_shards
 from prodemb.errors import ProdembError, WorkerError
@@ -124,7 +123,7 @@ class _Messages:
 def _work(job: Job, place: int, taken: Any, messages: "multiprocessing.Queue[tuple[str, Any]]") -> None:
     """A worker's whole life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the main process, which ends its workers
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    begin_child()
 
     def take(shard: int) -> bool:
         with taken.get_lock():

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from prodemb.children import end_with_parent
+from prodemb.children import begin_child
 from prodemb.errors import ProdembError, WorkerError
 from prodemb.finetune.processes import is_first_process
 
@@ -79,7 +79,7 @@ def _listen(messages: Any, failures: list[ProdembError], progress: Progress | No
 
 def _work(work: Work, messages: Any) -> None:
     """A process's whole life."""
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    begin_child()
 
     def report(done: int, total: int) -> None:
         if is_first_process():

@@ -1,6 +1,8 @@
 """Pictures are found, or absent for a stated reason, against real files and a real server."""
 
 import os
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from prodemb.catalog import images
 from prodemb.catalog.images import AbsentImage, ImageLoader, ImagesConfig
 from prodemb.catalog.network import is_public
+from tests.conftest import jpeg
 from tests.picture_server import PICTURE, PictureServer, running_server
 
 
@@ -172,6 +175,27 @@ def test_what_is_not_a_picture_is_handed_on_as_it_came(server: str, tmp_path: Pa
         assert opened.load(f"{server}/ok.jpg") == PICTURE
 
 
+@pytest.mark.parametrize(("path", "body"), [("short", PICTURE[:-5]), ("twice", PICTURE)])
+def test_what_a_server_sends_beyond_its_answer_is_nobody_s(server: str, tmp_path: Path, path: str, body: bytes) -> None:
+    with loader(tmp_path, retries=0) as opened:
+        for _ in range(3):
+            assert opened.load(f"{server}/{path}") == body
+            assert opened.load(f"{server}/jpeg") == jpeg(3)
+
+
+def test_a_kept_connection_that_the_server_has_left_costs_no_attempt(server: str, tmp_path: Path) -> None:
+    with loader(tmp_path, retries=0) as opened:
+        assert opened.load(f"{server}/ok.jpg") == PICTURE
+        assert opened.load(f"{server}/leaves") == PICTURE
+
+
+def test_a_new_attempt_is_made_on_a_new_connection(server: str, tmp_path: Path) -> None:
+    """Where kept connections have died in silence, as behind some routers, there may be many of them."""
+    with loader(tmp_path, retries=1, timeout_s=0.3) as opened, ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(opened.load, [f"{server}/pair"] * 2)) == [PICTURE] * 2
+        assert opened.load(f"{server}/deaf") == PICTURE
+
+
 def test_a_host_that_does_not_answer_is_left_alone(server: str, tmp_path: Path) -> None:
     before = PictureServer.asked["/down"]
     with loader(tmp_path, retries=0, host_failures=3, host_rest_s=0.3) as opened:
@@ -205,12 +229,45 @@ def test_credentials_are_sent_and_never_shown(server: str, tmp_path: Path, caplo
     assert "wrong" not in str(caught.value) + caplog.text
 
 
+@pytest.mark.parametrize("value", ["https:/u:hidden@host/a.jpg", "host/a.jpg?sig=hidden\0", "../a.jpg?sig=hidden"])
+def test_a_misspelt_address_is_not_shown(tmp_path: Path, value: str) -> None:
+    with loader(tmp_path) as opened, pytest.raises(AbsentImage) as caught:
+        opened.load(value)
+    assert "hidden" not in str(caught.value)
+
+
 def test_private_hosts_are_refused_by_default(server: str, tmp_path: Path) -> None:
     before = PictureServer.asked.total()
     port = server.rpartition(":")[2]
     for host in ("127.0.0.1", "localhost", "127.1", "2130706433"):
         assert reason(tmp_path, f"http://{host}:{port}/ok.jpg", allow_private_hosts=False) == "private address"
     assert PictureServer.asked.total() == before
+
+
+def test_a_name_that_is_not_looked_up_in_time(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's look-up takes no time limit, so one that hangs is put in its place."""
+    port, look_up = server.rpartition(":")[2], socket.getaddrinfo
+    answers, asked = threading.Event(), []
+
+    def hang(host: str, *rest: int, **named: int) -> object:
+        if host != "pictures.example":
+            return look_up(host, *rest, **named)
+        asked.append(host)
+        assert answers.wait(30)
+        return look_up("127.0.0.1", *rest, **named)
+
+    monkeypatch.setattr("socket.getaddrinfo", hang)
+    address = f"http://pictures.example:{port}/ok.jpg"
+    try:
+        for limit in ({"deadline_s": 0.1}, {"timeout_s": 0.1, "retries": 1}):
+            asked.clear()
+            assert reason(tmp_path, address, **limit) == "name look-up timed out"
+            assert asked == ["pictures.example"]
+    finally:
+        answers.set()
+    with loader(tmp_path) as opened:
+        assert opened.load(address) == PICTURE
+    assert reason(tmp_path, address, allow_private_hosts=False) == "private address"
 
 
 def test_a_redirect_to_a_private_host_is_refused(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,10 +295,31 @@ def test_a_redirect_to_a_private_host_is_refused(server: str, tmp_path: Path, mo
         ("::ffff:10.0.0.1", False),
         ("2002:7f00:1::", False),
         ("64:ff9b::a00:1", False),
+        ("64:ff9b::5db8:d822", True),
+        ("64:ff9b:1::a00:1", False),
+        ("fec0::1", False),
+        ("::127.0.0.1", False),
+        ("::ffff:0:127.0.0.1", False),
     ],
 )
 def test_which_addresses_are_public(address: str, public: bool) -> None:
     assert is_public(address) is public
+
+
+def test_the_deadline_of_a_picture_begins_with_its_turn(server: str, tmp_path: Path) -> None:
+    with loader(tmp_path, concurrency=1, deadline_s=1, retries=0) as opened, ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(opened.load, [f"{server}/nap"] * 8)) == {PICTURE}
+
+
+@pytest.mark.parametrize("path", ["later", "drip"])
+def test_closing_ends_what_is_still_being_fetched(server: str, tmp_path: Path, path: str) -> None:
+    before = PictureServer.asked[f"/{path}"]
+    with ThreadPoolExecutor(1) as threads:
+        with loader(tmp_path, deadline_s=60) as opened:
+            fetching = threads.submit(opened.load, f"{server}/{path}")
+            while PictureServer.asked[f"/{path}"] == before:
+                time.sleep(0.01)
+        assert isinstance(fetching.exception(timeout=5), AbsentImage)
 
 
 def test_one_loader_serves_many_threads(server: str, tmp_path: Path) -> None:

@@ -210,6 +210,12 @@ def test_numbers_become_texts(tmp_path: Path) -> None:
     assert (second["google_category_id"], second["title"]) == (None, None)
 
 
+def test_a_catalog_s_address_is_refused_and_not_shown() -> None:
+    said = message(lambda: opened("https://ann:secret@shop.example/feed.csv?sig=secret"))
+    assert "shop.example" in said
+    assert "secret" not in said
+
+
 def test_a_missing_file_is_named_with_its_likes(tmp_path: Path) -> None:
     write(tmp_path / "catalog.csv")
     assert message(lambda: opened(tmp_path / "catalogue.csv")) == (

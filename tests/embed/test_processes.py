@@ -13,6 +13,7 @@ import pytest
 from prodemb.errors import ModelError, WorkerError
 from prodemb.shards.reader import open_shard_set
 from tests.embed.test_embed import contents, run
+from tests.fuzz.hostile_pictures import BUILDERS
 
 MakeCatalog = Callable[[int], Path]
 
@@ -27,6 +28,17 @@ def test_two_workers_make_the_same_files_as_one(make_catalog: MakeCatalog, tiny_
     assert two.num_new == one.num_new == 100
     assert two.spent.num_texts == one.spent.num_texts
     assert run(catalog, tmp_path / "two", tiny_clip, workers=2).num_new == 0
+
+
+@pytest.mark.end_to_end
+def test_workers_are_quiet_about_strange_pictures(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    catalog = make_catalog(100)
+    (tmp_path / "images" / "4.jpg").write_bytes(BUILDERS["jpeg exif bomb"]())
+    assert run(catalog, tmp_path / "shards", tiny_clip, workers=2).num_workers == 2
+    printed = capfd.readouterr()
+    assert "Warning" not in printed.out + printed.err
 
 
 @pytest.mark.end_to_end

@@ -1,0 +1,29 @@
+"""Where a catalog's picture values lead, and what of them a message may show."""
+
+import re
+from urllib.parse import urlsplit
+
+ADDRESS = re.compile(r"^([a-z][a-z0-9+.-]+)://|^(file|data):", re.IGNORECASE)
+
+
+def is_address(value: str) -> bool:
+    """Whether a picture's value is an address, not a path; `//host/path` is one too."""
+    return value.startswith("//") or ADDRESS.match(value) is not None
+
+
+def host_of(value: str | bytes) -> str | None:
+    """The host that a picture is to come from; empty where an address names none, None for a path or bytes."""
+    if isinstance(value, bytes) or not is_address(value := value.strip()):
+        return None
+    try:
+        parts = urlsplit(value)
+        # Of `user:pass/word@host` the user would seem to be the host, but for a port that is no number.
+        _ = parts.port
+        return parts.hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_showable(path: str) -> bool:
+    """Whether a picture's path may stand in a message: it is no misspelt address (`https:/user:pass@host/`)."""
+    return not set("?@") & set(path)

@@ -1,0 +1,73 @@
+"""Tasks come in their order, and those of one host hold up no other's."""
+
+import threading
+from concurrent.futures import Future
+from functools import partial
+
+import pytest
+
+from prodemb.embed.turns import Turns
+
+
+def test_a_host_has_so_many_places_and_its_tasks_keep_their_order() -> None:
+    begun: list[tuple[str, int]] = []
+    gate = threading.Event()
+
+    def run(host: str, number: int) -> int:
+        begun.append((host, number))
+        assert host == "fast" or gate.wait(30)
+        return number
+
+    turns: Turns[int] = Turns(num_threads=3, at_most=2)
+    slow = [turns.submit("slow", partial(run, "slow", number)) for number in range(6)]
+    fast = [turns.submit("fast", partial(run, "fast", number)) for number in range(20)]
+    assert [each.result(timeout=10) for each in fast] == list(range(20))
+    assert [begin for begin in begun if begin[0] == "slow"] == [("slow", 0), ("slow", 1)]
+    gate.set()
+    turns.shutdown(wait=True)
+    assert [each.result(timeout=0) for each in slow] == list(range(6))
+    assert sorted(begun) == [*(("fast", n) for n in range(20)), *(("slow", n) for n in range(6))]
+
+
+def test_what_came_first_is_run_first_once_its_host_has_a_place() -> None:
+    begun: list[str] = []
+    gate = threading.Event()
+
+    def run(name: str) -> None:
+        begun.append(name)
+        assert gate.wait(30)
+
+    turns: Turns[None] = Turns(num_threads=1, at_most=1)
+    for name in ("a1", "a2", "b1", "b2", "a3"):
+        turns.submit(name[0], partial(run, name))
+    gate.set()
+    turns.shutdown(wait=True)
+    assert begun == ["a1", "a2", "b1", "b2", "a3"]
+
+
+def test_an_error_is_the_task_s_own_and_its_place_is_free_again() -> None:
+    turns: Turns[int] = Turns(num_threads=1, at_most=1)
+    failed = turns.submit("host", lambda: 1 // 0)
+    after = turns.submit("host", lambda: 1)
+    with pytest.raises(ZeroDivisionError):
+        failed.result(timeout=10)
+    assert after.result(timeout=10) == 1
+    turns.shutdown(wait=True)
+
+
+def test_leaving_forgets_what_has_not_begun() -> None:
+    gate, begun = threading.Event(), threading.Event()
+
+    def run() -> int:
+        begun.set()
+        assert gate.wait(30)
+        return 1
+
+    turns: Turns[int] = Turns(num_threads=1, at_most=1)
+    first, *rest = [turns.submit(host, run) for host in ("a", "a", "b")]
+    assert begun.wait(10)
+    turns.shutdown(wait=False)
+    gate.set()
+    assert first.result(timeout=10) == 1
+    turns.shutdown(wait=True)
+    assert not any(map(Future.done, rest))
