@@ -76,7 +76,7 @@ def test_unknown_categories_are_left_out_counted_and_named(tmp_path: Path, caplo
         labels = categories(tmp_path, ["187", "999", "999", "Nowhere", "212"])
     assert labels.index.tolist() == [0, -1, -1, -1, 1]
     assert labels.unknown == {"999": 2, "Nowhere": 1}
-    assert "3 products carry a google_category_id that is not in the test taxonomy: '999', 'Nowhere'" in caplog.text
+    assert "3 products with a google_category_id that is not in the test taxonomy: '999', 'Nowhere'" in caplog.text
 
 
 def test_labels_of_an_older_version_are_traced_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -92,8 +92,8 @@ def test_labels_of_an_older_version_are_traced_and_told(tmp_path: Path, caplog: 
     assert labels.index.tolist() == [1, 0, 0, 2, 1, -1, -1]
     assert labels.renamed == {"187 - Clothes > Boots": 1, "Mode > Schuhe": 1}
     assert (labels.removed, labels.unknown) == ({"9": 2}, {"77": 1})
-    assert "2 products carry a google_category_id that the test taxonomy has under another name" in caplog.text
-    assert "2 products carry a google_category_id that the test taxonomy has no more (it counts as" in caplog.text
+    assert "2 products with a google_category_id that the test taxonomy has under another name" in caplog.text
+    assert "2 products with a google_category_id that the test taxonomy has no more (it counts as" in caplog.text
 
 
 def test_rare_classes_are_rolled_up_to_a_node_that_has_enough(tmp_path: Path) -> None:

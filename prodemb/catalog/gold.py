@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from prodemb.catalog.taxonomy import Found, Taxonomy
 from prodemb.errors import TaxonomyError
+from prodemb.screen import counted
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +50,8 @@ def trace_gold(counts: Mapping[str, int], *, taxonomy: Taxonomy, taxonomy_name: 
         found[kind][text] = count
     unknown = found["unknown"]
     message = (
-        f"{where}: {sum(unknown.values()):,} products carry a google_category_id that is not in {taxonomy_name}: "
-        f"{_listed(unknown)}"
+        f"{where}: {counted(sum(unknown.values()), 'product')} with a google_category_id that is not in "
+        f"{taxonomy_name}: {_listed(unknown)}"
     )
     if unknown and len(unknown) == len(traces):
         raise TaxonomyError(f'{message}; none is, so wanted the taxonomy they are from: [train] taxonomy = "PATH"')
@@ -59,9 +60,9 @@ def trace_gold(counts: Mapping[str, int], *, taxonomy: Taxonomy, taxonomy_name: 
     for fate_of, fate in _FATES.items():
         if some := found[fate_of]:
             logger.warning(
-                "%s: %s products carry a google_category_id that %s has %s: %s",
+                "%s: %s with a google_category_id that %s has %s: %s",
                 where,
-                f"{sum(some.values()):,}",
+                counted(sum(some.values()), "product"),
                 taxonomy_name,
                 fate,
                 _listed(some),

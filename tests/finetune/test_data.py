@@ -65,7 +65,7 @@ def test_gold_categories_of_another_version_are_told_as_training_the_head_tells_
 ) -> None:
     names = ["3", "Home > Mugs > Blue mugs", "2 - Home > Cups", "77"]
     read(write(tmp_path, categories=[names[i % 4] for i in range(NUM_PRODUCTS)], pictures=[None] * NUM_PRODUCTS))
-    said = "15 products carry a google_category_id that"
+    said = "15 products with a google_category_id that"
     assert f"{said} is not in taxonomy: '77'; they are left out: give the taxonomy they are from" in caplog.text
     assert f"{said} taxonomy has no more (it counts as the nearest node above): 'Home > Mugs > Blue" in caplog.text
     assert f"{said} taxonomy has under another name (its id decides): '2 - Home > Cups'" in caplog.text
