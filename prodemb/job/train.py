@@ -53,7 +53,9 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
     made_from: dict[str, Any] = {
         "prodemb": __version__,
         "shards": [record.sha256 for record in shard_set.manifest.shards],
-        "settings": pipeline.model_dump(mode="json", include={"aggregate", "head", "train", "fuse"}),
+        "settings": pipeline.model_dump(
+            mode="json", include={"aggregate", "head", "train", "fuse"}, exclude={"train": {"memory_gb"}}
+        ),
     }
     if pipeline.target == "brand":
         aliases = update_aliases(
