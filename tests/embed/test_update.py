@@ -15,7 +15,7 @@ from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
-from prodemb.embed.reuse import PicturesAgain
+from prodemb.embed.reuse import PicturesAgain, Reuse, ReusePlan, Source, write_index
 from prodemb.errors import ImagesError, OutputError, ShardError
 from prodemb.features import ALL_FEATURES, absent_column, hash_column, supplied_column
 from prodemb.files import read_json
@@ -417,6 +417,20 @@ def test_a_shard_that_an_interrupted_refresh_made_is_made_again_where_its_rows_c
     (line,) = caplog.messages
     assert "takes 1 shard whose pictures an interrupted run had fetched again; the others keep theirs" in line
     assert (report.num_new, report.spent.num_texts, report.spent.num_images) == (16, 1, 0)
+
+
+def test_the_index_of_a_set_without_pictures_has_no_room_for_them(tmp_path: Path) -> None:
+    make_set(tmp_path / "shards", sizes=[2000])
+    manifest = read_manifest(tmp_path / "shards")
+    sources = tuple(Source(folder=tmp_path / "shards", record=record) for record in manifest.shards)
+    plan = ReusePlan(folder=tmp_path / ".reuse", sources=sources, features=("title",), again="none")
+    write_index(plan)
+    for name in ("hashes", "reasons"):
+        assert (plan.folder / f"{name}.npy").stat().st_size < 200
+    reuse = Reuse(plan)
+    assert reuse.pictures(np.ones((3, 16), dtype=np.uint8)) == [None] * 3
+    ids = open_shard_set(tmp_path / "shards").frame(["product_id"]).to_series()
+    assert reuse.changes(ids, {"title": np.zeros((2000, 16), dtype=np.uint8)}).added == 0
 
 
 def test_an_index_that_does_not_fit_the_disk_is_an_error_and_no_signal(tmp_path: Path, small_disk: Path) -> None:
