@@ -23,6 +23,7 @@ from prodemb.features import TEXT_FEATURES
 from prodemb.files import allocate
 from prodemb.hashes import RowsHash, content_hash, image_sources
 from prodemb.labels import CategoryLabel
+from prodemb.screen import counted
 from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
 from prodemb.towers.image import ImagePreprocessor
 
@@ -90,24 +91,18 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         HeadError: the training part holds fewer than two categories.
     """
     rows_hash = RowsHash()
-    resolved: dict[str, int | None] = {}
     counts: Counter[str] = Counter()
     kept: list[pa.Table] = []
-    nodes: list[int] = []
     parts: list[Parts] = []
     places: list[npt.NDArray[np.int64]] = []
     start = 0
     for rows in catalog.batches(READ_ROWS):
         rows_hash.update(rows, sources=image_sources(rows["image"].to_pylist(), loader=loader))
-        labels = rows["google_category_id"].to_pylist()
-        for label in set(labels) - resolved.keys() - {None}:
-            resolved[label] = taxonomy.resolve(label)
-        counts.update(label for label in labels if label is not None)
+        labels = rows["google_category_id"]
+        counts.update(labels.drop_null().to_pylist())
         row_parts = split_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
-        known = np.array([label is not None and resolved[label] is not None for label in labels], dtype=bool)
-        wanted = np.flatnonzero(known & (row_parts != TEST))
-        kept.append(rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(wanted)))
-        nodes += [node for place in wanted.tolist() if (node := resolved[labels[place]]) is not None]
+        wanted = np.flatnonzero(labels.is_valid().to_numpy() & (row_parts != TEST))
+        kept.append(rows.select(("product_id", *TEXT_FEATURES, "google_category_id")).take(pa.array(wanted)))
         parts.append(row_parts[wanted])
         places.append(wanted + start)
         start += rows.num_rows
@@ -116,22 +111,27 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
             f"{catalog.name}: fine-tuning found no value in the column google_category_id; "
             "wanted the Google category id of at least some products"
         )
-    trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
-    ids, index = np.unique(np.asarray(nodes, dtype=np.int64), return_inverse=True)
-    table = pa.concat_tables(kept).combine_chunks()
+    found = trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
+    nodes = [found.nodes[label] for rows in kept for label in rows["google_category_id"].to_pylist()]
+    known = np.array([node is not None for node in nodes], dtype=bool)
+    ids, index = np.unique(np.array([node for node in nodes if node is not None], np.int64), return_inverse=True)
+    classes = tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids)
+    table = pa.concat_tables(kept)
+    kept.clear()
+    table = table.filter(pa.array(known)).combine_chunks()
     products = Products(
         texts=table.select(TEXT_FEATURES),
         index=index.astype(np.int64),
-        parts=np.concatenate(parts),
-        classes=tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids),
-        places=np.concatenate(places),
-        marks=_marks(table, paths=[taxonomy.path_of(node) for node in nodes]),
+        parts=np.concatenate(parts)[known],
+        classes=classes,
+        places=np.concatenate(places)[known],
+        marks=_marks(table, paths=[classes[number].path for number in index]),
         rows_hash=rows_hash.hexdigest(),
     )
     num_trained = len(np.unique(products.index[products.train]))
     if num_trained < 2:
         raise HeadError(
-            f"{catalog.name}: fine-tuning found {num_trained} categories in the training part "
+            f"{catalog.name}: fine-tuning found {counted(num_trained, 'category', 'categories')} in the training part "
             f"({len(products.train):,} of {start:,} products); wanted 2 or more different google_category_id"
         )
     return products
