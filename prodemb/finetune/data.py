@@ -2,10 +2,12 @@
 
 import math
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from os import cpu_count
 from pathlib import Path
 
@@ -15,9 +17,11 @@ import polars as pl
 import pyarrow as pa
 
 from prodemb.catalog.gold import trace_gold
-from prodemb.catalog.images import AbsentImage, ImageLoader
+from prodemb.catalog.images import ImageLoader
+from prodemb.catalog.places import host_of
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
+from prodemb.catalog.turns import Turns
 from prodemb.errors import CatalogError, HeadError
 from prodemb.features import TEXT_FEATURES
 from prodemb.files import allocate
@@ -185,12 +189,29 @@ def read_pictures(
         # Pages that are never written take no memory.
         pixels = np.zeros(shape, dtype=np.uint8)
     present = np.zeros(num, dtype=bool)
-    with ThreadPoolExecutor(max(8, cpu_count() or 1), thread_name_prefix="decode") as workers:
-        for wanted, values in _picture_cells(catalog, places=products.places):
-            decoded = workers.map(lambda value: _decode(value, loader=loader, preprocessor=preprocessor), values)
-            for place, picture in zip(wanted, decoded, strict=True):
-                if picture is not None:
-                    pixels[place], present[place] = picture, True
+    num_workers = max(8, cpu_count() or 1)
+    decoding = threading.Semaphore(num_workers)
+
+    def take(place: int, value: str | bytes) -> None:
+        picture = _decoded(value, loader=loader, preprocessor=preprocessor, decoding=decoding)
+        if picture is not None:
+            pixels[place], present[place] = picture, True
+
+    downloads: Turns[None] = Turns(num_threads=loader.concurrency, at_most=loader.host_concurrency)
+    try:
+        with ThreadPoolExecutor(num_workers, thread_name_prefix="decode") as workers:
+            for wanted, values in _picture_cells(catalog, places=products.places):
+                tasks = [
+                    workers.submit(take, place, value)
+                    if (host := host_of(value)) is None
+                    else downloads.submit(host, partial(take, place, value))
+                    for place, value in zip(wanted, values, strict=True)
+                    if value is not None
+                ]
+                for task in tasks:
+                    task.result()
+    finally:
+        downloads.shutdown(wait=False)
     return Pictures(pixels=pixels, present=present)
 
 
@@ -206,13 +227,18 @@ def _picture_cells(
         start, begun = start + rows.num_rows, end
 
 
-def _decode(
-    value: str | bytes | None, *, loader: ImageLoader, preprocessor: ImagePreprocessor
+def _decoded(
+    value: str | bytes, *, loader: ImageLoader, preprocessor: ImagePreprocessor, decoding: threading.Semaphore
 ) -> npt.NDArray[np.uint8] | None:
-    """One picture (3, h, w) uint8, or None where it is absent; `embed` is what reports why."""
-    if value is None:
-        return None
+    """One picture (3, h, w) uint8, or None where it is absent or cannot be loaded; `embed` is what reports why.
+
+    Args:
+        decoding: lets so many be decoded at a time, for more are fetched.
+    """
     try:
-        return preprocessor.decode(loader.load(value))
-    except AbsentImage:
+        data = loader.load(value)
+        with decoding:
+            return preprocessor.decode(data)
+    except Exception:
+        # As in `embed`, one picture must not end a run, whatever its server or its bytes make a library raise.
         return None
