@@ -18,9 +18,9 @@ import pyarrow as pa
 from prodemb.catalog.images import AbsentImage, ImageLoader
 from prodemb.catalog.places import host_of
 from prodemb.catalog.reader import Catalog
+from prodemb.catalog.turns import Turns
 from prodemb.embed.budget import PictureCounts
 from prodemb.embed.reuse import Reuse
-from prodemb.embed.turns import Turns
 from prodemb.errors import CatalogError
 from prodemb.hashes import RowsHash, content_hash, image_sources
 from prodemb.shards.format import HASH_BYTES, NO_VALUE
