@@ -11,7 +11,7 @@ import pytest
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.taxonomy import Taxonomy
-from prodemb.errors import HeadError, OutputError
+from prodemb.errors import OutputError
 from prodemb.finetune.data import Products, pick, read_pictures, read_products
 from prodemb.split import TEST, TRAIN, VALIDATION, split_of
 from prodemb.towers.image import ImagePreprocessor
@@ -72,12 +72,6 @@ def test_gold_categories_of_another_version_are_told_as_training_the_head_tells_
     assert f"{said} is not in taxonomy: '77'; they are left out: give the taxonomy they are from" in caplog.text
     assert f"{said} taxonomy has no more (it counts as the nearest node above): 'Home > Mugs > Blue" in caplog.text
     assert f"{said} taxonomy has under another name (its id decides): '2 - Home > Cups'" in caplog.text
-
-
-def test_a_category_alone_is_no_training(tmp_path: Path) -> None:
-    one = write(tmp_path, categories=["2"] * NUM_PRODUCTS, pictures=[None] * NUM_PRODUCTS)
-    with pytest.raises(HeadError, match="fine-tuning found 1 category in the training part"):
-        read(one)
 
 
 def test_the_test_part_has_no_influence_but_on_the_rows_hash(tmp_path: Path) -> None:
