@@ -25,6 +25,9 @@ from prodemb.train import TrainConfig
 PIPELINES = Path("pipelines")
 """Where a project keeps its pipeline files."""
 
+_FILES = frozenset({"out", "shards", "aliases", "model", "taxonomy", "label_taxonomy"})
+"""Keys, of whatever table, that name a file or a folder."""
+
 Values = Mapping[str, Mapping[str, Any]]
 """Settings by table and key."""
 
@@ -51,6 +54,15 @@ class Pipeline(Config):
             raise ValueError(
                 f"[finetune] shards and [embed] out are both {self.embed.out!r}; wanted two folders, the original stays"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _files_are_here(self) -> Self:
+        for table, settings in self.model_dump(exclude={"target", "catalog"}).items():
+            for key in _FILES & settings.keys():
+                if "://" in str(settings[key]):
+                    # Not shown: it may hold a password or a signature.
+                    raise ValueError(f"[{table}] {key}: found an address, wanted a path on this machine")
         return self
 
     @property
