@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from rich.table import Table
 
 from prodemb.errors import ProdembError
-from prodemb.pipeline import read_pipeline
+from prodemb.pipeline import Pipeline, read_pipeline
 from prodemb.run import run
 
 BLOCKED = """
@@ -110,6 +112,22 @@ def test_what_is_not_there_is_told_before_anything_is_done(
     pipelines = [read_pipeline(tmp_path / f"{target}.toml") for target in ("brand", "category")]
     with pytest.raises(ProdembError, match=message):
         next(run(pipelines, finetuned=False, watch=lambda title: nullcontext(lambda done, total: None)))
+
+
+def test_a_head_with_too_few_labels_keeps_its_seconds_to_itself(tiny_clip: Path, tmp_path: Path) -> None:
+    pl.DataFrame({"product_id": range(8), "title": "mug"}).write_csv(tmp_path / "catalog.csv")
+    values: dict[str, Any] = {
+        "catalog": {"path": str(tmp_path / "catalog.csv")},
+        "brands": {"aliases": str(tmp_path / "aliases.csv")},
+        "embed": {"model": str(tiny_clip), "out": str(tmp_path / "shards"), "features": ["title"], "device": "cpu"},
+        "score": {"out": str(tmp_path / "out.parquet")},
+    }
+    pipelines = [Pipeline.parse(values | {"target": target}, source="test") for target in ("brand", "category")]
+    items = list(run(pipelines, finetuned=False, watch=lambda title: nullcontext(lambda done, total: None)))
+    assert any(str(item).startswith("no brand head: found 0 classes") for item in items)
+    (summary,) = (item for item in items if isinstance(item, Table) and item.title == "What was made")
+    assert list(summary.columns[0].cells) == ["embed", "train the brand head", "score"]
+    assert list(summary.columns[2].cells)[1] == "no head: too few labels"
 
 
 @pytest.mark.end_to_end

@@ -18,9 +18,15 @@ from prodemb.shards.reader import ShardSet, open_shard_set
 logger = logging.getLogger(__name__)
 
 
-def has_category_labels(shards: Path) -> bool:
+def has_category_labels(shards: Path, *, watch: Watch) -> bool:
     """Whether any product of the shard set carries a gold category."""
-    return any(shard.frame(["google_category_id"]).to_series().count() for shard in open_shard_set(shards).shards())
+    shard_set = open_shard_set(shards)
+    with watch("Looking for gold categories") as advance:
+        for number, shard in enumerate(shard_set.shards(), start=1):
+            if shard.frame(["google_category_id"]).to_series().count():
+                return True
+            advance(number, len(shard_set.manifest.shards))
+    return False
 
 
 def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Watch) -> ZeroShot:
