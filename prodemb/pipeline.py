@@ -67,12 +67,12 @@ class Pipeline(Config):
 
     @property
     def head_folder(self) -> Path:
-        """The folder of the head that scoring uses."""
+        """The folder of the head that scoring uses; without one, a category pipeline's is the next."""
         return Path(self.train.out or f"heads/{self.target}")
 
     @property
     def frozen_head_folder(self) -> Path:
-        """The folder of the category head on CLIP as published, kept to compare the fine-tuned one with."""
+        """The folder of the category head that `run` trains on CLIP as published, beside the fine-tuned one."""
         return self.head_folder.with_name(f"{self.head_folder.name}-frozen")
 
     def replaced(self, values: Values, *, source: str) -> "Pipeline":

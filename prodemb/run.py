@@ -145,17 +145,16 @@ def _category(
             f"{nearest}: label some products with Google's ids or paths"
         )
         return
-    folder = pipeline.frozen_head_folder if finetuned else pipeline.head_folder
     renew_path_vectors(open_shard_set(base), pipeline=pipeline, config=pipeline.embed, watch=watch)
     yield f"\n== train the category head on {base}"
     try:
-        report = train(pipeline, shards=base, folder=folder, watch=watch)
+        report = train(pipeline, shards=base, folder=pipeline.frozen_head_folder, watch=watch)
     except FewLabelsError as error:
         yield f"no {error}; {nearest}"
         steps.done("train the category head", "no head: too few labels")
         return
     yield from head_lines(report)
-    steps.done("train the category head, CLIP frozen", str(folder))
+    steps.done("train the category head, CLIP frozen", str(report.folder))
     before = None
     if finetuned:
         yield "\n== fine-tune CLIP for the categories, and regenerate the shards"

@@ -30,7 +30,9 @@ def has_category_labels(shards: Path, *, watch: Watch) -> bool:
 
 
 def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Watch) -> ZeroShot:
-    """What answers categories of the first of these shard sets without training, by the pipeline's taxonomy.
+    """What answers categories of one of these shard sets without training, by the pipeline's taxonomy.
+
+    It is the first one that was not made by the pipeline's fine-tuned checkpoint, if there is such.
 
     The vectors of the taxonomy's names lie beside the shards; where they do not, or are of another taxonomy, they are
     made with the shards' own model, which takes `transformers`, and written there unless the folder is read-only or
@@ -41,8 +43,10 @@ def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Wat
         ModelError: that model is not there.
         ShardError: the shards have none of the features that count.
     """
-    model = shards[0].schema.model
-    return _zero_shot(shards[0], pipeline=pipeline, model=model, revision=pipeline.embed.revision, watch=watch)
+    tuned = Path(pipeline.finetune.out)
+    shard_set = next((each for each in shards if Path(each.schema.model) != tuned), shards[0])
+    model = shard_set.schema.model
+    return _zero_shot(shard_set, pipeline=pipeline, model=model, revision=pipeline.embed.revision, watch=watch)
 
 
 def renew_path_vectors(shard_set: ShardSet, *, pipeline: Pipeline, config: EmbedConfig, watch: Watch) -> None:
