@@ -115,7 +115,7 @@ class Feed:
         self._workers = ThreadPoolExecutor(num_workers, thread_name_prefix="decode")
         self._downloads: Turns[list[Picture | str]] = Turns(
             num_threads=1 if loader is None else loader.concurrency,
-            at_most=1 if loader is None else loader.host_concurrency,
+            share=1 if loader is None else loader.host_share,
         )
         self._decoding = threading.Semaphore(num_workers)
         self._patience_s = max(PATIENCE_SECONDS, 0.0 if loader is None else 3 * loader.deadline_s)

@@ -122,5 +122,18 @@ def test_a_step_that_begins_anew_has_a_new_speed() -> None:
     assert pace.rate() == pytest.approx(5.0)
 
 
+def test_a_step_that_tells_while_its_rate_is_asked_for_does_no_harm() -> None:
+    pace = Pace("Embedding", now=0.0)
+
+    class Interrupted(int):
+        def __le__(self, other: int) -> bool:
+            pace.advance(0, None, now=20.0)  # as another thread may
+            return int(self) <= other
+
+    pace.advance(1, 4, now=0.0)
+    pace.advance(Interrupted(2), 4, now=10.0)
+    assert pace.rate() == pytest.approx(0.1)
+
+
 def test_slow_steps_have_a_rate_too() -> None:
     assert [rate_text(rate) for rate in (1234.5, 9.87, 0.05)] == ["1,234/s", "9.9/s", "20.0 s each"]
