@@ -120,6 +120,8 @@ class PictureServer(BaseHTTPRequestHandler):
                 self.answer(302, b"", {"Location": "/there"})
             case ["nowhere"]:
                 self.answer(302, b"", {"Location": "http://[::1"})
+            case ["no-name"]:
+                self.answer(302, b"", {"Location": "http://xn--/"})
             case ["jpeg"]:
                 self.answer(200, jpeg(3))
             case ["secret"]:
