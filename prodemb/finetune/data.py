@@ -96,6 +96,7 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
     nodes: list[int] = []
     parts: list[Parts] = []
     places: list[npt.NDArray[np.int64]] = []
+    marks: list[npt.NDArray[np.uint64]] = []
     start = 0
     for rows in catalog.batches(READ_ROWS):
         rows_hash.update(rows, sources=image_sources(rows["image"].to_pylist(), loader=loader))
@@ -106,8 +107,11 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         row_parts = split_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
         known = np.array([label is not None and resolved[label] is not None for label in labels], dtype=bool)
         wanted = np.flatnonzero(known & (row_parts != TEST))
-        kept.append(rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(wanted)))
-        nodes += [node for place in wanted.tolist() if (node := resolved[labels[place]]) is not None]
+        table = rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(wanted))
+        kept.append(table.select(TEXT_FEATURES))
+        found = [node for place in wanted.tolist() if (node := resolved[labels[place]]) is not None]
+        nodes += found
+        marks.append(_marks(table, paths=[taxonomy.path_of(node) for node in found]))
         parts.append(row_parts[wanted])
         places.append(wanted + start)
         start += rows.num_rows
@@ -118,14 +122,13 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         )
     trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
     ids, index = np.unique(np.asarray(nodes, dtype=np.int64), return_inverse=True)
-    table = pa.concat_tables(kept).combine_chunks()
     products = Products(
-        texts=table.select(TEXT_FEATURES),
+        texts=pa.concat_tables(kept).combine_chunks(),
         index=index.astype(np.int64),
         parts=np.concatenate(parts),
         classes=tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids),
         places=np.concatenate(places),
-        marks=_marks(table, paths=[taxonomy.path_of(node) for node in nodes]),
+        marks=np.concatenate(marks),
         rows_hash=rows_hash.hexdigest(),
     )
     num_trained = len(np.unique(products.index[products.train]))
@@ -138,7 +141,7 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
 
 
 def _marks(products: pa.Table, *, paths: list[str]) -> npt.NDArray[np.uint64]:
-    """The mark of each of n products.
+    """The mark of each of n products, which are Python objects for a while.
 
     Args:
         products: their columns `product_id` and text features.

@@ -1,5 +1,6 @@
 """What fine-tuning reads from a catalog, and that nothing of the test part is in it."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.errors import OutputError
+from prodemb.finetune import data
 from prodemb.finetune.data import Products, pick, read_pictures, read_products
 from prodemb.split import TEST, TRAIN, VALIDATION, split_of
 from prodemb.towers.image import ImagePreprocessor
@@ -79,6 +81,30 @@ def test_the_test_part_has_no_influence_but_on_the_rows_hash(tmp_path: Path) -> 
     assert other.index.tolist() == plain.index.tolist()
     assert other.classes == plain.classes
     assert other.rows_hash != plain.rows_hash
+
+
+def test_reading_holds_few_python_objects_a_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts and marks are arrays, which tracemalloc sees only in part: a product's seven strings would be 500 bytes."""
+    num = 4000
+    frame = pl.DataFrame(
+        {
+            "product_id": [f"p{i}" for i in range(num)],
+            "title": [f"thing {i}" for i in range(num)],
+            "description": [f"the thing number {i}" for i in range(num)],
+            "google_category_id": [["2", "3"][i % 2] for i in range(num)],
+        }
+    )
+    frame.write_parquet(tmp_path / "catalog.parquet")
+    whole = read(tmp_path / "catalog.parquet")
+    monkeypatch.setattr(data, "READ_ROWS", 50)
+    tracemalloc.start()
+    try:
+        products = read(tmp_path / "catalog.parquet")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(products.marks, whole.marks)
+    assert peak / num < 200
 
 
 def test_pictures_go_with_their_products_and_broken_ones_are_absent(tmp_path: Path) -> None:
