@@ -163,7 +163,8 @@ def finetune_lines(report: FinetuneReport, *, folder: Path) -> list[str]:
     """What fine-tuning did to the validation products."""
     lines = [
         f"checkpoint at {folder} ({report.fingerprint}), from {report.model} ({report.original_fingerprint}): "
-        f"{counted(report.num_train, 'product')} of {counted(report.num_classes, 'category', 'categories')}, "
+        f"{counted(report.num_train, 'product')} of {counted(report.num_classes, 'category', 'categories')} and "
+        f"{report.num_validation:,} to validate, {report.num_pictures:,} of them with a picture, "
         f"{counted(len(report.curve.epochs), 'epoch')} in {report.seconds:.1f} s, "
         f"{report.interpolation:.0%} of the new weights kept"
     ]

@@ -97,7 +97,9 @@ class PictureServer(BaseHTTPRequestHandler):
             case ["held", seed]:
                 PictureServer.gate.wait(30)
                 self.answer(200, jpeg(int(seed)))
-            case ["jpeg", seed]:
+            case ["away", _] if PictureServer.asked[self.path] == 1:
+                self.answer(503, b"")
+            case ["jpeg" | "away", seed]:
                 self.answer(200, jpeg(int(seed)))
             case ["pair"]:
                 PictureServer.pair.wait(10)

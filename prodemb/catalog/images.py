@@ -124,6 +124,11 @@ class ImageLoader:
         raise AbsentImage("unsupported address", detail=(address[1] or address[2]).lower())
 
     @property
+    def config(self) -> ImagesConfig:
+        """Its settings."""
+        return self._config
+
+    @property
     def concurrency(self) -> int:
         """How many pictures may be fetched at a time."""
         return self._config.concurrency

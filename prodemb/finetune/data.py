@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from prodemb.catalog.budget import PictureCounts, check_budget
 from prodemb.catalog.gold import trace_gold
 from prodemb.catalog.images import AbsentImage, ImageLoader
 from prodemb.catalog.reader import Catalog
@@ -176,6 +177,7 @@ def read_pictures(
 
     Raises:
         OutputError: that file does not fit the disk.
+        ImagesError: more pictures failed than `[images] max_absent_rate` allows.
     """
     num = len(products.index)
     shape = (num, *preprocessor.shape)
@@ -188,12 +190,19 @@ def read_pictures(
         # Pages that are never written take no memory.
         pixels = np.zeros(shape, dtype=np.uint8)
     present = np.zeros(num, dtype=bool)
+    counts = PictureCounts()
     with ThreadPoolExecutor(max(8, cpu_count() or 1), thread_name_prefix="decode") as workers:
         for wanted, values in _picture_cells(catalog, places=products.places):
             decoded = workers.map(lambda value: _decode(value, loader=loader, preprocessor=preprocessor), values)
-            for place, picture in zip(wanted, decoded, strict=True):
-                if picture is not None:
-                    pixels[place], present[place] = picture, True
+            for place, value, picture in zip(wanted, values, decoded, strict=True):
+                if value is None:
+                    continue
+                if isinstance(picture, str):
+                    counts.add(value, reason=picture)
+                    continue
+                counts.add(value, reason=None)
+                pixels[place], present[place] = picture, True
+            check_budget(counts, images=loader.config, advice="put that right and fine-tune again")
     return Pictures(pixels=pixels, present=present)
 
 
@@ -211,11 +220,11 @@ def _picture_cells(
 
 def _decode(
     value: str | bytes | None, *, loader: ImageLoader, preprocessor: ImagePreprocessor
-) -> npt.NDArray[np.uint8] | None:
-    """One picture (3, h, w) uint8, or None where it is absent; `embed` is what reports why."""
+) -> npt.NDArray[np.uint8] | str:
+    """One picture (3, h, w) uint8, or why it is absent."""
     if value is None:
-        return None
+        return "none named"
     try:
         return preprocessor.decode(loader.load(value))
-    except AbsentImage:
-        return None
+    except AbsentImage as error:
+        return error.reason

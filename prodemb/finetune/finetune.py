@@ -29,6 +29,8 @@ from prodemb.finetune.state import (
     LOG,
     PICTURE,
     StateStore,
+    again_mark,
+    begin_again,
     check_out,
     clear_leftovers,
     publish,
@@ -72,7 +74,8 @@ def finetune(
     Args:
         taxonomy: what resolves the catalog's categories.
         device: where to train.
-        again: keep no checkpoint of a catalog that has changed since, however little.
+        again: keep no checkpoint that is there, and begin from the start; what an interrupted run of this kind has done
+            stays done.
 
     Raises:
         CatalogError: the catalog cannot be read, or it has no `google_category_id`.
@@ -81,6 +84,7 @@ def finetune(
         ModelError: the checkpoint cannot be loaded.
         ConfigError: `config.out` holds something else, several machines do not share its place, the loss is not
             finite, or LoRA is wanted without peft.
+        ImagesError: more pictures failed than `[images] max_absent_rate` allows.
         WorkerError: one of several processes died.
         BusyError: another run writes to the same checkpoint.
     """
@@ -90,9 +94,11 @@ def finetune(
         products = read_products(catalog, taxonomy=taxonomy, loader=loader)
         recipe = recipe_of(config, checkpoint=checkpoint)
         key = key_of(recipe, products=products)
-        report = finished(out, key=key)
-        if report is None and not again:
-            report = kept(out, recipe=recipe, products=products, max_changed=config.max_changed)
+        report = None
+        if not again:
+            report = finished(out, key=key) or kept(
+                out, recipe=recipe, products=products, max_changed=config.max_changed
+            )
         if report is not None:
             if is_first_process():
                 clear_leftovers(out, key=report.key)
@@ -108,7 +114,7 @@ def finetune(
                 checkpoint=checkpoint,
                 device=device,
             )
-            return run.finish(loader=loader, progress=progress)
+            return run.finish(loader=loader, again=again, progress=progress)
     work = partial(finetune, config, catalog=catalog, images=images, taxonomy=taxonomy)
     launch(partial(work, checkpoint=checkpoint, device=device, again=again), count=count, progress=progress)
     report = finished(out, key=key)
@@ -148,11 +154,13 @@ class _Run:
             most_tokens=self._towers.text.max_length,
         )
 
-    def finish(self, *, loader: ImageLoader, progress: Progress | None) -> FinetuneReport:
+    def finish(self, *, loader: ImageLoader, again: bool, progress: Progress | None) -> FinetuneReport:
         """Train, and put the new checkpoint folder in place."""
         with writing_to(self._state) if self._processes.is_first else nullcontext():
             self._processes.wait()
             check_shared(self._state, processes=self._processes, device=self._towers.device)
+            if again and self._processes.is_first:
+                begin_again(self._state, key=self._key)
             resized = self._config.image_size is not None
             before = self._published(loader=loader) if resized and self._processes.is_first else None
             self._pictures = read_pictures(
@@ -169,6 +177,7 @@ class _Run:
                 shutil.copyfile(self._state / LOG, folder / LOG)
                 write_marks(folder, products=self._products)
                 draw_curves(report.curve, folder / PICTURE, title=f"{report.model}, {report.num_train:,} products")
+                again_mark(self._state).unlink(missing_ok=True)
                 put_in_place(report.model_dump(mode="json", exclude={"changed"}), out=self._out)
                 shutil.rmtree(self._state)
         self._processes.leave()

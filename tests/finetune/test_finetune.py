@@ -13,7 +13,7 @@ from transformers import SiglipConfig, SiglipModel
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.errors import CatalogError, ConfigError, HeadError, TaxonomyError
+from prodemb.errors import CatalogError, ConfigError, HeadError, ImagesError, TaxonomyError
 from prodemb.finetune.finetune import FinetuneConfig, FinetuneReport, finetune
 from prodemb.finetune.state import state_folder
 from prodemb.finetune.train import rate_at
@@ -23,6 +23,7 @@ from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
 from tests.conftest import make_clip
 from tests.finetune.shop import CATEGORIES, NUM_PRODUCTS, TAXONOMY, write_catalog
+from tests.picture_server import PictureServer, running_server
 
 
 def run(
@@ -32,6 +33,7 @@ def run(
     *,
     progress: Callable[[int, int], None] | None = None,
     again: bool = False,
+    images: ImagesConfig | None = None,
     **settings: object,
 ) -> FinetuneReport:
     values: dict[str, object] = {
@@ -46,7 +48,7 @@ def run(
     return finetune(
         FinetuneConfig.parse(values, source="test"),
         catalog=open_catalog(CatalogConfig(path=str(catalog))),
-        images=ImagesConfig(),
+        images=images or ImagesConfig(),
         taxonomy=TAXONOMY,
         checkpoint=find_checkpoint(str(model)),
         device="cpu",
@@ -147,10 +149,51 @@ def test_a_checkpoint_is_kept_while_few_products_have_changed(tiny_clip: Path, t
     assert run(changed(10), tiny_clip, out, max_changed=0.01, **SMALL).key != first.key
     anew = run(changed(20), tiny_clip, out, again=True, **SMALL)
     assert anew.changed is None
-    assert run(changed(20), tiny_clip, out, progress=forbidden, again=True, **SMALL) == anew
+    assert run(changed(20), tiny_clip, out, progress=forbidden, **SMALL) == anew
     assert run(changed(80), tiny_clip, out, **SMALL).key != anew.key
     (out / "products.npy").write_bytes(b"cut short")
     assert run(changed(81), tiny_clip, out, **SMALL).changed is None
+
+
+def test_a_checkpoint_made_while_its_pictures_were_gone_is_made_again_where_asked(
+    tiny_clip: Path, tmp_path: Path
+) -> None:
+    out, steps = tmp_path / "out", list[int]()
+    images = ImagesConfig(allow_private_hosts=True, retries=0, host_failures=NUM_PRODUCTS)
+    few = images.model_copy(update={"max_absent_rate": 0.5, "max_absent_after": 20})
+    with running_server() as server:
+        catalog = write_catalog(tmp_path, image=[f"{server}/away/{i}" for i in range(NUM_PRODUCTS)])
+        with pytest.raises(ImagesError, match=r"most at host 127.* HTTP 503\); put that right and fine-tune again$"):
+            run(catalog, tiny_clip, out, progress=forbidden, images=few, **SMALL)
+        PictureServer.asked.clear()
+        blind = run(catalog, tiny_clip, out, images=images, **SMALL)
+        assert ", 0 of them with a picture" in finetune_lines(blind, folder=out)[0]
+        with pytest.raises(Killed):
+            run(catalog, tiny_clip, out, progress=killed_at(4), again=True, images=few, **SMALL)
+        state = files(state_folder(out))
+        assert run(catalog, tiny_clip, out, progress=forbidden, images=images, **SMALL) == blind
+        assert files(state_folder(out)) == state
+        anew = run(
+            catalog,
+            tiny_clip,
+            out,
+            progress=lambda done, _total: steps.append(done),
+            again=True,
+            images=few,
+            **SMALL,
+        )
+    assert steps[0] == 3
+    assert (anew.key, anew.num_pictures) == (blind.key, anew.num_train + anew.num_validation)
+    assert anew.fingerprint != blind.fingerprint
+
+
+def test_making_again_does_not_go_on_from_a_run_that_was_not_asked_to(tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+    with pytest.raises(Killed):
+        run(catalog, tiny_clip, out, progress=killed_at(4), **SMALL)
+    steps: list[int] = []
+    run(catalog, tiny_clip, out, progress=lambda done, _total: steps.append(done), again=True, **SMALL)
+    assert steps[0] == 1
 
 
 @pytest.mark.parametrize("place", ["before the last rename", "out.old.tmp", "out.state"])
@@ -212,6 +255,16 @@ def small_run(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 class Killed(BaseException):
     """Stands for the end of the process."""
+
+
+def killed_at(step: int) -> Callable[[int, int], None]:
+    """Progress that ends the run behind this step."""
+
+    def kill(done: int, _total: int) -> None:
+        if done == step:
+            raise Killed
+
+    return kill
 
 
 @pytest.fixture(scope="module")
