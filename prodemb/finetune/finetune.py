@@ -19,7 +19,7 @@ from prodemb.files import writing_to
 from prodemb.finetune.batches import fitting_paths
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import Products, pick, read_pictures, read_products
-from prodemb.finetune.done import finished, kept, key_of, recipe_of, write_marks
+from prodemb.finetune.done import finished, kept, key_of, recipe_of, settle, write_marks
 from prodemb.finetune.launch import Progress, launch
 from prodemb.finetune.log import draw_curves
 from prodemb.finetune.near import near_categories
@@ -90,6 +90,8 @@ def finetune(
     """
     out = Path(config.out)
     check_out(out, checkpoint=checkpoint)
+    if is_first_process():
+        settle(out)
     with ImageLoader(images, root=catalog.image_root) as loader:
         products = read_products(catalog, taxonomy=taxonomy, loader=loader)
         recipe = recipe_of(config, checkpoint=checkpoint)

@@ -230,7 +230,7 @@ def put_in_place(report: dict[str, Any], *, out: Path) -> None:
     """Add the report to what `publish` wrote, and let it take the place of `out`."""
     temporary = unfinished_folder(out)
     write_json(temporary / REPORT, report)
-    old = _replaced_folder(out)
+    old = replaced_folder(out)
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
         out.rename(old)
@@ -246,7 +246,7 @@ def clear_leftovers(out: Path, *, key: str) -> None:
     Args:
         key: of the run that made `out`.
     """
-    folders = (_replaced_folder(out), unfinished_folder(out), state_folder(out))
+    folders = (replaced_folder(out), unfinished_folder(out), state_folder(out))
     if not any(folder.exists() for folder in folders):
         return
     with suppress(BusyError, OutputError), writing_to(state_folder(out)):
@@ -257,7 +257,7 @@ def clear_leftovers(out: Path, *, key: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _replaced_folder(out: Path) -> Path:
+def replaced_folder(out: Path) -> Path:
     """Where `put_in_place` moves what stood at `out`, and then removes it."""
     return out.with_name(f"{out.name}.old{TEMPORARY_SUFFIX}")
 

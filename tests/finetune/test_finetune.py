@@ -223,7 +223,32 @@ def test_what_a_run_leaves_that_was_killed_at_its_very_end_goes(
     steps: list[int] = []
     report = run(catalog, tiny_clip, out, seed=1, progress=lambda done, _total: steps.append(done), **SMALL)
     assert report.config.seed == 1
-    assert len(steps) == (1 if place == "before the last rename" else 0)
+    assert not steps
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["catalog.parquet", "out"]
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_kill_between_the_last_renames_loses_no_checkpoint(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_whole: bool
+) -> None:
+    catalog, out, rename = write_catalog(tmp_path), tmp_path / "out", Path.rename
+    run(catalog, tiny_clip, out, **SMALL)
+
+    def killed_at_renaming(self: Path, target: Path) -> Path:
+        if target == out:
+            raise Killed
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", killed_at_renaming)
+        with pytest.raises(Killed):
+            run(catalog, tiny_clip, out, again=True, **SMALL)
+    assert not out.exists()
+    if not is_whole:
+        (tmp_path / "out.new.tmp" / "model.safetensors").write_bytes(b"cut off")
+    titles = pl.read_parquet(catalog)["title"].to_list()
+    write_catalog(tmp_path, title=["a new mug", *titles[1:]])
+    assert run(catalog, tiny_clip, out, progress=forbidden, **SMALL).changed is not None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["catalog.parquet", "out"]
 
 
