@@ -82,6 +82,15 @@ class Processes:
         broadcast_object_list(held)
         return held[0]
 
+    def of_all(self, value: Value) -> list[Value]:
+        """What each process hands in, by rank."""
+        if self.count == 1:
+            return [value]
+        from accelerate.utils import gather_object
+
+        found: list[Value] = gather_object([value])
+        return found
+
     def wait(self) -> None:
         """Go on once all are here."""
         self.from_first(None)
@@ -110,6 +119,24 @@ def is_first_process() -> bool:
 def local_rank() -> int:
     """This process's number among those on its machine: which of several devices is its own."""
     return int(os.environ["LOCAL_RANK"]) if is_launched() else 0
+
+
+def check_alike(key: str, *, processes: Processes) -> None:
+    """Hold that all processes are about to do the same as the first one; all ask at once.
+
+    Args:
+        key: what this one is about to do.
+
+    Raises:
+        ConfigError: some are about to do something else; in all processes.
+    """
+    keys = processes.of_all(key)
+    if num_others := sum(found != keys[0] for found in keys):
+        raise ConfigError(
+            f"[finetune]: {num_others} of {processes.count} processes find another catalog, taxonomy or checkpoint, or "
+            "other settings, than the first one; wanted the same everywhere, pictures with the same times too (if the "
+            "catalog was changed while they read it, run again)"
+        )
 
 
 def check_shared(folder: Path, *, processes: Processes, device: torch.device) -> None:

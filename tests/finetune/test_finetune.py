@@ -1,9 +1,15 @@
 """Fine-tuning end to end on a random CLIP: it helps, resumes with the same curve, redoes nothing, names mistakes."""
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +20,10 @@ from transformers import SiglipConfig, SiglipModel
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.errors import CatalogError, ConfigError, HeadError, ImagesError, TaxonomyError
+from prodemb.files import writing_to
+from prodemb.finetune import processes
 from prodemb.finetune.finetune import FinetuneConfig, FinetuneReport, finetune
+from prodemb.finetune.launch import Progress, launch
 from prodemb.finetune.state import state_folder
 from prodemb.finetune.train import rate_at
 from prodemb.report import finetune_lines
@@ -225,6 +234,87 @@ def test_what_a_run_leaves_that_was_killed_at_its_very_end_goes(
     assert report.config.seed == 1
     assert not steps
     assert sorted(path.name for path in tmp_path.iterdir()) == ["catalog.parquet", "out"]
+
+
+def run_elsewhere(catalogs: list[Path], model: Path, outs: list[Path], *, progress: Progress | None) -> None:
+    """Fine-tune in a process that has a catalog and a folder of its own, as on a machine of its own."""
+    processes.PATIENCE = timedelta(minutes=2)
+    rank = int(os.environ["RANK"])
+    run(catalogs[rank], model, outs[rank], progress=progress, **SMALL)
+
+
+def test_the_first_process_decides_whether_there_is_something_to_do(tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, here, there = write_catalog(tmp_path), tmp_path / "here", tmp_path / "there"
+    run(catalog, tiny_clip, here, **SMALL)
+    work = partial(run_elsewhere, [catalog, catalog], tiny_clip, [here, there])
+    launch(work, count=2, progress=forbidden)
+    assert not there.exists()
+
+
+def test_processes_that_find_another_catalog_say_so(tiny_clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    catalogs = [write_catalog(tmp_path), write_catalog(tmp_path / "other", title=["mug"] * NUM_PRODUCTS)]
+    work = partial(run_elsewhere, catalogs, tiny_clip, [tmp_path / "out"] * 2)
+    with pytest.raises(ConfigError, match=r"1 of 2 processes find another catalog, .* than the first one; wanted"):
+        launch(work, count=2, progress=forbidden)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_catalog_that_changes_before_the_processes_read_it_costs_nothing(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+
+    def launch_late(*arguments: Any, **settings: Any) -> None:
+        write_catalog(tmp_path, title=[f"red mug {i}" for i in range(NUM_PRODUCTS)])
+        launch(*arguments, **settings)
+
+    monkeypatch.setattr("prodemb.finetune.finetune.launch", launch_late)
+    made = run(catalog, tiny_clip, out, processes=2, **SMALL)
+    assert run(catalog, tiny_clip, out, progress=forbidden, **SMALL) == made
+
+
+def test_what_another_run_has_just_finished_is_not_done_again(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have found nothing; the second gets the lock when the first is done."""
+    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+    first: list[FinetuneReport] = []
+
+    def wait_for_the_first(folder: Path) -> AbstractContextManager[None]:
+        if not first:
+            first.append(FinetuneReport.model_construct())
+            first[0] = run(catalog, tiny_clip, out, **SMALL)
+        return writing_to(folder)
+
+    monkeypatch.setattr("prodemb.finetune.finetune.writing_to", wait_for_the_first)
+    assert run(catalog, tiny_clip, out, progress=forbidden, **SMALL) == first[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["catalog.parquet", "out"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not list maps")
+def test_pictures_are_released_before_their_folder_goes_and_what_stays_there_ends_no_run(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is mapped cannot be removed from a folder on NFS: a removal that fails stands for it."""
+    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+    maps: list[str] = []
+    unlink = os.unlink
+
+    def remove_and_look(path: Any, *arguments: Any, **settings: Any) -> None:
+        if str(path).endswith("log.jsonl"):
+            maps.append(Path("/proc/self/maps").read_text())
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
+        unlink(path, *arguments, **settings)
+
+    monkeypatch.setattr(os, "unlink", remove_and_look)
+    report = run(catalog, tiny_clip, out, memory_gb=0, **SMALL)
+    monkeypatch.undo()
+    assert maps
+    assert not any(str(state_folder(out)) in line for line in maps[0].splitlines())
+    assert state_folder(out).exists()
+    assert run(catalog, tiny_clip, out, progress=forbidden, memory_gb=0, **SMALL) == report
+    assert not state_folder(out).exists()
 
 
 @pytest.mark.parametrize("is_whole", [True, False])
