@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from prodemb.catalog.budget import PictureCounts, check_budget
-from prodemb.catalog.gold import trace_gold
+from prodemb.catalog.gold import GoldCategories, trace_gold
 from prodemb.catalog.images import AbsentImage, ImageLoader
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
@@ -49,6 +49,8 @@ class Products:
     """(n,) a hash of each product's id, texts and category: what says that it has changed."""
     rows_hash: str
     """The hash of all the catalog's rows: what says that it has not changed."""
+    gold: GoldCategories
+    """What the catalog's gold categories mean, for `tell_gold`."""
 
     @property
     def train(self) -> npt.NDArray[np.int64]:
@@ -121,7 +123,7 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
             f"{catalog.name}: fine-tuning found no value in the column google_category_id; "
             "wanted the Google category id of at least some products"
         )
-    trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
+    gold = trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
     ids, index = np.unique(np.asarray(nodes, dtype=np.int64), return_inverse=True)
     products = Products(
         texts=pa.concat_tables(kept).combine_chunks(),
@@ -131,6 +133,7 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         places=np.concatenate(places),
         marks=np.concatenate(marks),
         rows_hash=rows_hash.hexdigest(),
+        gold=gold,
     )
     num_trained = len(np.unique(products.index[products.train]))
     if num_trained < 2:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from prodemb.catalog.gold import tell_gold
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
@@ -23,7 +24,15 @@ from prodemb.finetune.done import finished, kept, key_of, made, recipe_of, settl
 from prodemb.finetune.launch import Progress, launch
 from prodemb.finetune.log import draw_curves
 from prodemb.finetune.near import near_categories
-from prodemb.finetune.processes import Processes, check_alike, check_shared, is_launched, join_processes, local_rank
+from prodemb.finetune.processes import (
+    Processes,
+    check_alike,
+    check_shared,
+    is_launched,
+    is_started_here,
+    join_processes,
+    local_rank,
+)
 from prodemb.finetune.report import FinetuneReport
 from prodemb.finetune.state import (
     LOG,
@@ -96,6 +105,8 @@ def finetune(
         settle(out)
     with ImageLoader(images, root=catalog.image_root) as loader:
         products = read_products(catalog, taxonomy=taxonomy, loader=loader)
+        if processes.is_first and not is_started_here():
+            tell_gold(products.gold, taxonomy_name=taxonomy.source, where=catalog.name)
         recipe = recipe_of(config, checkpoint=checkpoint)
         key = key_of(recipe, products=products)
         check_alike(key, processes=processes)

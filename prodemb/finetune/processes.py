@@ -1,5 +1,6 @@
 """The processes that fine-tune together, one a device: each has a share of every batch and the same weights."""
 
+import multiprocessing
 import os
 import uuid
 from collections.abc import Iterable
@@ -109,6 +110,11 @@ class Processes:
 def is_launched() -> bool:
     """Whether a launcher (`accelerate launch`, torchrun) has started this process beside others."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def is_started_here() -> bool:
+    """Whether `launch` has started this process from within the command, which has read and told the same before."""
+    return is_launched() and multiprocessing.parent_process() is not None
 
 
 def is_first_process() -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from prodemb.catalog.gold import tell_gold
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.taxonomy import Taxonomy
@@ -66,7 +67,10 @@ def test_gold_categories_of_another_version_are_told_as_training_the_head_tells_
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = ["3", "Home > Mugs > Blue mugs", "2 - Home > Cups", "77"]
-    read(write(tmp_path, categories=[names[i % 4] for i in range(NUM_PRODUCTS)], pictures=[None] * NUM_PRODUCTS))
+    path = write(tmp_path, categories=[names[i % 4] for i in range(NUM_PRODUCTS)], pictures=[None] * NUM_PRODUCTS)
+    gold = read(path).gold
+    assert not caplog.text
+    tell_gold(gold, taxonomy_name="taxonomy", where=str(path))
     said = "15 products with a google_category_id that"
     assert f"{said} is not in taxonomy: '77'; they are left out: give the taxonomy they are from" in caplog.text
     assert f"{said} taxonomy has no more (it counts as the nearest node above): 'Home > Mugs > Blue" in caplog.text

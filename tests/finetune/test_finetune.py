@@ -261,16 +261,25 @@ def test_processes_that_find_another_catalog_say_so(tiny_clip: Path, tmp_path: P
 
 
 def test_a_catalog_that_changes_before_the_processes_read_it_costs_nothing(
-    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+    """And what there is to say of its categories is said once, not by each process."""
+    labels: list[object] = ["99999999", *[CATEGORIES[i % 4] for i in range(1, NUM_PRODUCTS)]]
+    catalog, out = write_catalog(tmp_path, google_category_id=labels), tmp_path / "out"
 
     def launch_late(*arguments: Any, **settings: Any) -> None:
-        write_catalog(tmp_path, title=[f"red mug {i}" for i in range(NUM_PRODUCTS)])
+        titles: list[object] = [f"red mug {i}" for i in range(NUM_PRODUCTS)]
+        write_catalog(tmp_path, google_category_id=labels, title=titles)
         launch(*arguments, **settings)
 
     monkeypatch.setattr("prodemb.finetune.finetune.launch", launch_late)
     made = run(catalog, tiny_clip, out, processes=2, **SMALL)
+    assert caplog.text.count("is not in the test's taxonomy: '99999999'") == 1
+    assert "99999999" not in capfd.readouterr().err
     assert run(catalog, tiny_clip, out, progress=forbidden, **SMALL) == made
 
 
