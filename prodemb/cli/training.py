@@ -78,7 +78,7 @@ def finetune_category(
     tuned = finetune_clip(chosen, watch=watch, again=again)
     if not is_first_process():
         return
-    for line in finetune_lines(tuned, folder=Path(chosen.finetune.out)):
+    for line in finetune_lines(tuned, config=chosen.finetune):
         say(line)
     embedded = embed_catalog(chosen, config=with_checkpoint(chosen), replace=True, watch=watch)
     for line in embed_lines(embedded, folder=Path(chosen.finetune.shards)):

@@ -51,7 +51,7 @@ def key_of(recipe: str, *, products: Products) -> str:
 def finished(out: Path, *, key: str) -> FinetuneReport | None:
     """The report of the folder at `out`, where this very run has finished it and nobody has changed it since."""
     report = made(out)
-    return report if report is not None and report.key == key else None
+    return report.model_copy(update={"was_done": True}) if report is not None and report.key == key else None
 
 
 def kept(out: Path, *, recipe: str, products: Products, max_changed: float) -> FinetuneReport | None:
@@ -70,7 +70,7 @@ def kept(out: Path, *, recipe: str, products: Products, max_changed: float) -> F
     if known is None:
         return None
     changed = float(1 - np.isin(products.marks, known).mean())
-    return report.model_copy(update={"changed": changed}) if changed <= max_changed else None
+    return report.model_copy(update={"changed": changed, "was_done": True}) if changed <= max_changed else None
 
 
 def settle(out: Path) -> None:

@@ -203,7 +203,7 @@ class _Run:
             write_marks(folder, products=self._products)
             draw_curves(report.curve, folder / PICTURE, title=f"{report.model}, {report.num_train:,} products")
             again_mark(self._state).unlink(missing_ok=True)
-            put_in_place(report.model_dump(mode="json", exclude={"changed"}), out=self._out)
+            put_in_place(report.model_dump(mode="json", exclude={"changed", "was_done"}), out=self._out)
         return report
 
     def _published(self, *, loader: ImageLoader) -> Validation | None:

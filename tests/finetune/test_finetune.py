@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -119,6 +120,11 @@ def test_the_new_text_tower_pools_at_the_end_token_of_texts_of_any_length(tiny_c
     np.testing.assert_allclose(together, alone, atol=2e-3)
 
 
+def done_before(report: FinetuneReport) -> FinetuneReport:
+    """What a run says that finds this one's work."""
+    return report.model_copy(update={"was_done": True})
+
+
 def forbidden(_done: int, _total: int) -> None:
     raise AssertionError("a step was made")
 
@@ -128,7 +134,7 @@ def test_a_second_run_does_nothing_until_something_changes(tiny_clip: Path, tmp_
     first = run(catalog, tiny_clip, out)
     made = files(out)
 
-    assert run(catalog, tiny_clip, out, progress=forbidden, save_every=7) == first
+    assert run(catalog, tiny_clip, out, progress=forbidden, save_every=7) == done_before(first)
     assert files(out) == made
     again = run(catalog, tiny_clip, out, seed=1)
     assert again.key != first.key
@@ -150,15 +156,17 @@ def test_a_checkpoint_is_kept_while_few_products_have_changed(tiny_clip: Path, t
     tomorrow = run(changed(10), tiny_clip, out, progress=forbidden, **SMALL)
     assert tomorrow.changed is not None
     assert 5 / labelled < tomorrow.changed < 15 / labelled
-    assert tomorrow == first.model_copy(update={"changed": tomorrow.changed})
+    assert tomorrow == done_before(first).model_copy(update={"changed": tomorrow.changed})
     assert files(out) == made
-    assert "kept, since but" in "\n".join(finetune_lines(tomorrow, folder=out))
+    lines = finetune_lines(tomorrow, config=first.config.model_copy(update={"max_changed": 0.3}))
+    assert "1 epoch trained before" in lines[0]
+    assert re.search(r"kept, since but .* \(\[finetune\] max_changed = 0\.3\); .* --again`, with the same", lines[-1])
     pictures = write_catalog(tmp_path, image=[None] * NUM_PRODUCTS)
     assert run(pictures, tiny_clip, out, progress=forbidden, **SMALL).changed == 0
     assert run(changed(10), tiny_clip, out, max_changed=0.01, **SMALL).key != first.key
     anew = run(changed(20), tiny_clip, out, again=True, **SMALL)
     assert anew.changed is None
-    assert run(changed(20), tiny_clip, out, progress=forbidden, **SMALL) == anew
+    assert run(changed(20), tiny_clip, out, progress=forbidden, **SMALL) == done_before(anew)
     assert run(changed(80), tiny_clip, out, **SMALL).key != anew.key
     (out / "products.npy").write_bytes(b"cut short")
     assert run(changed(81), tiny_clip, out, **SMALL).changed is None
@@ -176,11 +184,11 @@ def test_a_checkpoint_made_while_its_pictures_were_gone_is_made_again_where_aske
             run(catalog, tiny_clip, out, progress=forbidden, images=few, **SMALL)
         PictureServer.asked.clear()
         blind = run(catalog, tiny_clip, out, images=images, **SMALL)
-        assert ", 0 of them with a picture" in finetune_lines(blind, folder=out)[0]
+        assert ", 0 of them with a picture" in finetune_lines(blind, config=blind.config)[0]
         with pytest.raises(Killed):
             run(catalog, tiny_clip, out, progress=killed_at(4), again=True, images=few, **SMALL)
         state = files(state_folder(out))
-        assert run(catalog, tiny_clip, out, progress=forbidden, images=images, **SMALL) == blind
+        assert run(catalog, tiny_clip, out, progress=forbidden, images=images, **SMALL) == done_before(blind)
         assert files(state_folder(out)) == state
         anew = run(
             catalog,
@@ -280,7 +288,7 @@ def test_a_catalog_that_changes_before_the_processes_read_it_costs_nothing(
     made = run(catalog, tiny_clip, out, processes=2, **SMALL)
     assert caplog.text.count("is not in the test's taxonomy: '99999999'") == 1
     assert "99999999" not in capfd.readouterr().err
-    assert run(catalog, tiny_clip, out, progress=forbidden, **SMALL) == made
+    assert run(catalog, tiny_clip, out, progress=forbidden, **SMALL) == done_before(made)
 
 
 def test_what_another_run_has_just_finished_is_not_done_again(
@@ -322,7 +330,7 @@ def test_pictures_are_released_before_their_folder_goes_and_what_stays_there_end
     assert maps
     assert not any(str(state_folder(out)) in line for line in maps[0].splitlines())
     assert state_folder(out).exists()
-    assert run(catalog, tiny_clip, out, progress=forbidden, memory_gb=0, **SMALL) == report
+    assert run(catalog, tiny_clip, out, progress=forbidden, memory_gb=0, **SMALL) == done_before(report)
     assert not state_folder(out).exists()
 
 
