@@ -11,7 +11,7 @@ import polars as pl
 
 from prodemb.brands.junk import UNBRANDED, find_junk
 from prodemb.brands.normalise import normalise_brand
-from prodemb.catalog.gold import trace_gold
+from prodemb.catalog.gold import tell_gold, trace_gold
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.config import Config
 from prodemb.errors import FewLabelsError
@@ -160,6 +160,7 @@ def category_labels(shard_set: ShardSet, *, taxonomy: Taxonomy, taxonomy_name: s
     texts = shard_set.coded("google_category_id")
     counts = dict(zip(texts.values, texts.counts.tolist(), strict=True))
     found = trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy_name, where=str(shard_set.folder))
+    tell_gold(found, taxonomy_name=taxonomy_name, where=str(shard_set.folder))
     ids = sorted({node for node in found.nodes.values() if node is not None})
     above = {node for known in ids for node in taxonomy.ancestors(known)}.difference(ids)
     place: dict[int | None, int] = {node: index for index, node in enumerate(ids)}

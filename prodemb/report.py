@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from prodemb.brands.aliases import AliasTable
     from prodemb.embed.embed import EmbedReport
+    from prodemb.finetune.config import FinetuneConfig
     from prodemb.finetune.report import FinetuneReport
     from prodemb.heads import HeadCard
     from prodemb.job.train import TrainReport
@@ -159,12 +160,18 @@ def head_lines(report: TrainReport) -> list[str]:
     ]
 
 
-def finetune_lines(report: FinetuneReport, *, folder: Path) -> list[str]:
-    """What fine-tuning did to the validation products."""
+def finetune_lines(report: FinetuneReport, *, config: FinetuneConfig) -> list[str]:
+    """What fine-tuning did to the validation products.
+
+    Args:
+        config: today's settings; the report holds those of the run that trained.
+    """
+    took = "trained before" if report.was_done else f"in {report.seconds:.1f} s"
     lines = [
-        f"checkpoint at {folder} ({report.fingerprint}), from {report.model} ({report.original_fingerprint}): "
-        f"{counted(report.num_train, 'product')} of {counted(report.num_classes, 'category', 'categories')}, "
-        f"{counted(len(report.curve.epochs), 'epoch')} in {report.seconds:.1f} s, "
+        f"checkpoint at {config.out} ({report.fingerprint}), from {report.model} ({report.original_fingerprint}): "
+        f"{counted(report.num_train, 'product')} of {counted(report.num_classes, 'category', 'categories')} and "
+        f"{report.num_validation:,} to validate, {report.num_pictures:,} of them with a picture, "
+        f"{counted(len(report.curve.epochs), 'epoch')} {took}, "
         f"{report.interpolation:.0%} of the new weights kept"
     ]
     if report.before is not None and report.after is not None:
@@ -179,7 +186,8 @@ def finetune_lines(report: FinetuneReport, *, folder: Path) -> list[str]:
     if report.changed is not None:
         lines.append(
             f"kept, since but {report.changed:.1%} of the labelled products are new or changed ([finetune] max_changed "
-            f"= {report.config.max_changed:g}); `prodemb finetune-category --again` makes it of today's"
+            f"= {config.max_changed:g}); `prodemb finetune-category --again`, with the same catalog or --pipeline, "
+            "makes it of today's"
         )
     return lines
 

@@ -159,7 +159,7 @@ def _category(
     if finetuned:
         yield "\n== fine-tune CLIP for the categories, and regenerate the shards"
         tuned = finetune_category(pipeline, watch=watch)
-        yield from finetune_lines(tuned, folder=Path(pipeline.finetune.out))
+        yield from finetune_lines(tuned, config=pipeline.finetune)
         steps.done("fine-tune CLIP", pipeline.finetune.out)
         embedded = embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, watch=watch)
         yield from embed_lines(embedded, folder=Path(pipeline.finetune.shards))

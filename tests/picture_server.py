@@ -97,7 +97,9 @@ class PictureServer(BaseHTTPRequestHandler):
             case ["held", seed]:
                 PictureServer.gate.wait(30)
                 self.answer(200, jpeg(int(seed)))
-            case ["jpeg", seed]:
+            case ["away", _] if PictureServer.asked[self.path] == 1:
+                self.answer(503, b"")
+            case ["jpeg" | "away", seed]:
                 self.answer(200, jpeg(int(seed)))
             case ["pair"]:
                 PictureServer.pair.wait(10)
@@ -120,6 +122,8 @@ class PictureServer(BaseHTTPRequestHandler):
                 self.answer(302, b"", {"Location": "/there"})
             case ["nowhere"]:
                 self.answer(302, b"", {"Location": "http://[::1"})
+            case ["no-name"]:
+                self.answer(302, b"", {"Location": "http://xn--/"})
             case ["jpeg"]:
                 self.answer(200, jpeg(3))
             case ["secret"]:

@@ -11,9 +11,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from prodemb.cli import app
 from prodemb.pipeline import Pipeline
+from prodemb.shards.format import read_manifest
+from prodemb.towers.checkpoint import find_checkpoint
+from tests.conftest import make_clip
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
@@ -99,6 +103,9 @@ def test_every_make_target_of_the_readme_exists() -> None:
         (["inspect", "."], r"no shard set here"),
         (["brands", "no_brand.csv", "a.csv"], r"no column for the supplied brand"),
         (["finetune-category", "catalog.parquet"], r"google_category_id"),
+        (["embed", "--fine-tuned"], r"no fine-tuned checkpoint at checkpoints/category .*; run `prodemb finetune-cat"),
+        (["embed", "--fine-tuned", "--out", "a", "--model", "b"], r"--fine-tuned: found --out, --model beside it"),
+        (["score", ".", "out.parquet", "--taxonomy", "t.txt"], r"--taxonomy: found 't\.txt' without --zero-shot"),
         (["run", "missing.toml"], r"missing\.toml: no such pipeline file"),
     ],
 )
@@ -118,6 +125,22 @@ def test_a_mistake_is_one_line_and_status_1(
     said = [line for line in result.stderr.splitlines() if not re.match(r"prodemb: [\w ]+: \d+ s", line)]
     assert len(said) == 1, result.stderr
     assert not result.stdout
+
+
+def test_a_shard_set_of_the_fine_tuned_checkpoint_before_is_replaced(
+    make_catalog: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a run leaves it that was killed behind fine-tuning, before it embedded."""
+    monkeypatch.chdir(tmp_path)
+    make_catalog(8)
+    tables = '[catalog]\npath = "catalog.parquet"\n[finetune]\nout = "tuned/clip"\nshards = "own"\n'
+    (tmp_path / "category.toml").write_text(f'target = "category"\n{tables}')
+    for seed in range(2):
+        fingerprint = find_checkpoint(str(make_clip(tmp_path / "tuned" / "clip", seed=seed))).fingerprint
+        result = CliRunner().invoke(app, ["embed", "--fine-tuned", "--pipeline", "category.toml"])
+        assert result.exit_code == 0, result.exception
+        schema = read_manifest(tmp_path / "own").shard_schema
+        assert (schema.fingerprint, schema.model) == (fingerprint, "./tuned/clip")
 
 
 @pytest.mark.end_to_end

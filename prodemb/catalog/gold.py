@@ -12,10 +12,8 @@ logger = logging.getLogger(__name__)
 
 _SHOWN = 5
 
-_FATES: dict[Found, str] = {
-    "renamed": "under another name (its id decides)",
-    "removed": "no more (it counts as the nearest node above)",
-}
+_RENAMED = "under another name (its id decides)"
+_REMOVED = "no more (it counts as the nearest node above)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +31,7 @@ class GoldCategories:
 
 
 def trace_gold(counts: Mapping[str, int], *, taxonomy: Taxonomy, taxonomy_name: str, where: str) -> GoldCategories:
-    """Trace gold categories to nodes; what was renamed, removed or is not known at all is told in one line each.
+    """Trace gold categories to nodes; `tell_gold` says which of them were renamed, removed or are not known at all.
 
     Args:
         counts: how many products carry each.
@@ -49,16 +47,24 @@ def trace_gold(counts: Mapping[str, int], *, taxonomy: Taxonomy, taxonomy_name: 
         kind: Found = traces[text].found
         found[kind][text] = count
     unknown = found["unknown"]
-    message = (
-        f"{where}: {counted(sum(unknown.values()), 'product')} with a google_category_id that is not in "
-        f"{taxonomy_name}: {_listed(unknown)}"
-    )
     if unknown and len(unknown) == len(traces):
+        message = _unknown_line(unknown, taxonomy_name=taxonomy_name, where=where)
         raise TaxonomyError(f'{message}; none is, so wanted the taxonomy they are from: [train] taxonomy = "PATH"')
-    if unknown:
+    return GoldCategories(
+        nodes={text: trace.node for text, trace in traces.items()},
+        unknown=unknown,
+        renamed=found["renamed"],
+        removed=found["removed"],
+    )
+
+
+def tell_gold(gold: GoldCategories, *, taxonomy_name: str, where: str) -> None:
+    """Tell in one line each which gold categories are unknown, renamed or removed; arguments as of `trace_gold`."""
+    if gold.unknown:
+        message = _unknown_line(gold.unknown, taxonomy_name=taxonomy_name, where=where)
         logger.warning('%s; they are left out: give the taxonomy they are from, [train] taxonomy = "PATH"', message)
-    for fate_of, fate in _FATES.items():
-        if some := found[fate_of]:
+    for some, fate in ((gold.renamed, _RENAMED), (gold.removed, _REMOVED)):
+        if some:
             logger.warning(
                 "%s: %s with a google_category_id that %s has %s: %s",
                 where,
@@ -67,12 +73,11 @@ def trace_gold(counts: Mapping[str, int], *, taxonomy: Taxonomy, taxonomy_name: 
                 fate,
                 _listed(some),
             )
-    return GoldCategories(
-        nodes={text: trace.node for text, trace in traces.items()},
-        unknown=unknown,
-        renamed=found["renamed"],
-        removed=found["removed"],
-    )
+
+
+def _unknown_line(unknown: Mapping[str, int], *, taxonomy_name: str, where: str) -> str:
+    num = counted(sum(unknown.values()), "product")
+    return f"{where}: {num} with a google_category_id that is not in {taxonomy_name}: {_listed(unknown)}"
 
 
 def _listed(texts: Mapping[str, int]) -> str:

@@ -126,6 +126,11 @@ class ImageLoader:
         raise AbsentImage("unsupported address", detail=(address[1] or address[2]).lower())
 
     @property
+    def config(self) -> ImagesConfig:
+        """Its settings."""
+        return self._config
+
+    @property
     def concurrency(self) -> int:
         """How many pictures may be fetched at a time."""
         return self._config.concurrency
@@ -194,19 +199,20 @@ class ImageLoader:
     def _download(self, address: str) -> bytes:
         try:
             url = httpx.URL(address)
+            host = url.host  # Decoded only here; malformed punycode is a ValueError.
         except (httpx.InvalidURL, ValueError) as error:
             raise AbsentImage("invalid address") from error
-        if not self._hosts.may_ask(url.host):
-            raise AbsentImage("host does not answer", detail=url.host)
+        if not self._hosts.may_ask(host):
+            raise AbsentImage("host does not answer", detail=host)
         try:
             data = self._fetch_patiently(url)
         except _TemporaryFailure:
-            self._hosts.failed(url.host)
+            self._hosts.failed(host)
             raise
         except AbsentImage:
-            self._hosts.answered(url.host)
+            self._hosts.answered(host)
             raise
-        self._hosts.answered(url.host)
+        self._hosts.answered(host)
         return data
 
     def _fetch_patiently(self, url: httpx.URL) -> bytes:
@@ -262,7 +268,9 @@ class ImageLoader:
         with connections.answer(url, timeout_s=self._config.timeout_s, anew=anew) as response:
             headers = {name.lower(): value for name, value in response.headers}
             if response.status in REDIRECTS and b"location" in headers:
-                return url.join(headers[b"location"].decode("utf-8", "replace"))
+                target = url.join(headers[b"location"].decode("utf-8", "replace"))
+                _ = target.host  # As in `_download`: a host that cannot be decoded is found out here.
+                return target
             if response.status in WORTH_RETRYING:
                 after_s = retry_after_s(headers.get(b"retry-after", b"").decode("ascii", "replace"))
                 raise _TemporaryFailure(f"HTTP {response.status}", detail=url.host, after_s=after_s)

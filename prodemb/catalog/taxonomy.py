@@ -249,7 +249,9 @@ def fetch_taxonomy(locale: str, *, out: Path, url: str = TAXONOMY_URL) -> Taxono
 @cache
 def sample_taxonomy() -> Taxonomy:
     """The part of the taxonomy that the sample uses: its categories and all their ancestors, with Google's ids."""
-    return Taxonomy(paths=dict(_sample_paths()), version=VERSION, source="the sample's taxonomy")
+    return Taxonomy(
+        paths=dict(_sample_paths()), version=VERSION, source="the part of the taxonomy that prodemb carries"
+    )
 
 
 def _sample_paths() -> Iterator[tuple[int, str]]:

@@ -8,6 +8,7 @@ import typer
 from prodemb.cli.display import say
 from prodemb.cli.options import DeviceOption
 from prodemb.cli.progress import watch
+from prodemb.errors import ConfigError
 
 
 def score(
@@ -41,6 +42,11 @@ def score(
     from prodemb.report import score_lines
     from prodemb.shards.reader import find_shard_sets
 
+    if taxonomy is not None and not zero_shot:
+        raise ConfigError(
+            f"--taxonomy: found {taxonomy!r} without --zero-shot; wanted both: a head answers with the taxonomy it "
+            "was trained with"
+        )
     found = find_shard_sets(shards)
     own = [own_pipeline("brand"), own_pipeline("category")]
     brand, category = (pipeline.replaced({"embed": {"device": device}}, source="--device") for pipeline in own)

@@ -15,6 +15,7 @@ from prodemb.cli.options import (
     make_sample,
 )
 from prodemb.cli.progress import watch
+from prodemb.errors import ConfigError
 
 
 def embed(
@@ -40,13 +41,20 @@ def embed(
     from prodemb.job.embed import embed_catalog, with_checkpoint
     from prodemb.report import embed_lines
 
+    ignored = {"--out": out, "--model": model, "--revision": revision}
+    if fine_tuned and (found := [option for option, value in ignored.items() if value is not None]):
+        raise ConfigError(
+            f"--fine-tuned: found {', '.join(found)} beside it; wanted it alone, for the checkpoint and its "
+            "shard set are the pipeline's [finetune] out and shards"
+        )
     chosen = chosen_pipeline("category" if fine_tuned else None, path=pipeline, catalog=catalog)
     settings = {"out": out, "model": model, "revision": revision, "device": device}
     chosen = chosen.replaced({"embed": settings}, source="command line")
-    make_sample(chosen)
     config = with_checkpoint(chosen) if fine_tuned else chosen.embed
+    make_sample(chosen)
     again: Literal["none", "absent", "all"] = "all" if refresh else "absent" if retry_absent else "none"
-    report = embed_catalog(chosen, config=config, watch=watch, again=again)
+    # The set belongs to the checkpoint: one of another was left by a run that was killed before it made its own.
+    report = embed_catalog(chosen, config=config, watch=watch, replace=fine_tuned, again=again)
     for line in embed_lines(report, folder=Path(config.out)):
         say(line)
 

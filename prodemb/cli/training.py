@@ -57,7 +57,7 @@ def finetune_category(
     device: DeviceOption = None,
     again: Annotated[
         bool,
-        typer.Option("--again", help="Also where few products have changed since, so that the checkpoint would stay."),
+        typer.Option("--again", help="From the start, also where the checkpoint would be kept or is finished."),
     ] = False,
 ) -> None:
     """Fine-tune CLIP on the catalog's categories, regenerate its shards, and train the category head on them.
@@ -78,7 +78,7 @@ def finetune_category(
     tuned = finetune_clip(chosen, watch=watch, again=again)
     if not is_first_process():
         return
-    for line in finetune_lines(tuned, folder=Path(chosen.finetune.out)):
+    for line in finetune_lines(tuned, config=chosen.finetune):
         say(line)
     embedded = embed_catalog(chosen, config=with_checkpoint(chosen), replace=True, watch=watch)
     for line in embed_lines(embedded, folder=Path(chosen.finetune.shards)):

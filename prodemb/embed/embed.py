@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from prodemb.catalog.budget import PictureCounts, check_budget
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.device import choose_device, num_devices
-from prodemb.embed.budget import PictureCounts, check_budget
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.plan import Plan, indexed, make_plan
 from prodemb.embed.processes import make_shards_in_processes
@@ -37,6 +37,7 @@ LEAST_BUSY = 0.2
 """Part of a run's time that the part which bounds it works at least."""
 LARGE_ON_CPU = 50_000
 """Products from which a run on the CPU is warned about."""
+_PICTURES_ADVICE = "what is finished stays: put that right and embed again with --retry-absent"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +186,7 @@ class _Run:
         """Show how far the run is, and end it once too many pictures failed."""
         self.num_new += num_products
         self._pictures += pictures
-        check_budget(self._pictures, images=self._images)
+        check_budget(self._pictures, images=self._images, advice=_PICTURES_ADVICE)
         if self._progress is not None:
             self._progress(self._num_old + self.num_new, self._num_products)
 

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from prodemb.catalog.budget import PictureCounts
 from prodemb.catalog.images import AbsentImage, ImageLoader
 from prodemb.catalog.places import host_of
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.turns import Turns
-from prodemb.embed.budget import PictureCounts
 from prodemb.embed.reuse import Reuse
 from prodemb.errors import CatalogError
 from prodemb.hashes import RowsHash, content_hash, image_sources

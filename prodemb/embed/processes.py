@@ -10,8 +10,8 @@ import traceback
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from prodemb.catalog.budget import PictureCounts
 from prodemb.children import begin_child, take_record
-from prodemb.embed.budget import PictureCounts
 from prodemb.embed.worker import Job, Listener, Spent, make_shards
 from prodemb.errors import ProdembError, WorkerError
 from prodemb.shards.format import ShardRecord, ShardSchema

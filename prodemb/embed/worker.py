@@ -10,9 +10,9 @@ from typing import Protocol
 
 import torch
 
+from prodemb.catalog.budget import PictureCounts
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
-from prodemb.embed.budget import PictureCounts
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.encode import ShardEncoder
 from prodemb.embed.feed import Feed

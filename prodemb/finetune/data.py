@@ -16,8 +16,9 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from prodemb.catalog.gold import trace_gold
-from prodemb.catalog.images import ImageLoader
+from prodemb.catalog.budget import PictureCounts, check_budget
+from prodemb.catalog.gold import GoldCategories, trace_gold
+from prodemb.catalog.images import AbsentImage, ImageLoader
 from prodemb.catalog.places import host_of
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
@@ -53,6 +54,8 @@ class Products:
     """(n,) a hash of each product's id, texts and category: what says that it has changed."""
     rows_hash: str
     """The hash of all the catalog's rows: what says that it has not changed."""
+    gold: GoldCategories
+    """What the catalog's gold categories mean, for `tell_gold`."""
 
     @property
     def train(self) -> npt.NDArray[np.int64]:
@@ -95,18 +98,28 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         HeadError: the training part holds fewer than two categories.
     """
     rows_hash = RowsHash()
+    resolved: dict[str, int | None] = {}
     counts: Counter[str] = Counter()
     kept: list[pa.Table] = []
+    nodes: list[int] = []
     parts: list[Parts] = []
     places: list[npt.NDArray[np.int64]] = []
+    marks: list[npt.NDArray[np.uint64]] = []
     start = 0
     for rows in catalog.batches(READ_ROWS):
         rows_hash.update(rows, sources=image_sources(rows["image"].to_pylist(), loader=loader))
-        labels = rows["google_category_id"]
-        counts.update(labels.drop_null().to_pylist())
+        labels = rows["google_category_id"].to_pylist()
+        for label in set(labels) - resolved.keys() - {None}:
+            resolved[label] = taxonomy.resolve(label)
+        counts.update(label for label in labels if label is not None)
         row_parts = split_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
-        wanted = np.flatnonzero(labels.is_valid().to_numpy() & (row_parts != TEST))
-        kept.append(rows.select(("product_id", *TEXT_FEATURES, "google_category_id")).take(pa.array(wanted)))
+        known = np.array([label is not None and resolved[label] is not None for label in labels], dtype=bool)
+        wanted = np.flatnonzero(known & (row_parts != TEST))
+        table = rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(wanted))
+        kept.append(table.select(TEXT_FEATURES))
+        found = [node for place in wanted.tolist() if (node := resolved[labels[place]]) is not None]
+        nodes += found
+        marks.append(_marks(table, paths=[taxonomy.path_of(node) for node in found]))
         parts.append(row_parts[wanted])
         places.append(wanted + start)
         start += rows.num_rows
@@ -115,34 +128,29 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
             f"{catalog.name}: fine-tuning found no value in the column google_category_id; "
             "wanted the Google category id of at least some products"
         )
-    found = trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
-    nodes = [found.nodes[label] for rows in kept for label in rows["google_category_id"].to_pylist()]
-    known = np.array([node is not None for node in nodes], dtype=bool)
-    ids, index = np.unique(np.array([node for node in nodes if node is not None], np.int64), return_inverse=True)
-    classes = tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids)
-    table = pa.concat_tables(kept)
-    kept.clear()
-    table = table.filter(pa.array(known)).combine_chunks()
+    gold = trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
+    ids, index = np.unique(np.asarray(nodes, dtype=np.int64), return_inverse=True)
     products = Products(
-        texts=table.select(TEXT_FEATURES),
+        texts=pa.concat_tables(kept).combine_chunks(),
         index=index.astype(np.int64),
-        parts=np.concatenate(parts)[known],
-        classes=classes,
-        places=np.concatenate(places)[known],
-        marks=_marks(table, paths=[classes[number].path for number in index]),
+        parts=np.concatenate(parts),
+        classes=tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids),
+        places=np.concatenate(places),
+        marks=np.concatenate(marks),
         rows_hash=rows_hash.hexdigest(),
+        gold=gold,
     )
     num_trained = len(np.unique(products.index[products.train]))
     if num_trained < 2:
         raise HeadError(
             f"{catalog.name}: fine-tuning found {counted(num_trained, 'category', 'categories')} in the training part "
-            f"({len(products.train):,} of {start:,} products); wanted 2 or more different google_category_id"
+            f"({len(products.train):,} of {counted(start, 'product')}); wanted 2 or more different google_category_id"
         )
     return products
 
 
 def _marks(products: pa.Table, *, paths: list[str]) -> npt.NDArray[np.uint64]:
-    """The mark of each of n products.
+    """The mark of each of n products, which are Python objects for a while.
 
     Args:
         products: their columns `product_id` and text features.
@@ -177,6 +185,7 @@ def read_pictures(
 
     Raises:
         OutputError: that file does not fit the disk.
+        ImagesError: more pictures failed than `[images] max_absent_rate` allows.
     """
     num = len(products.index)
     shape = (num, *preprocessor.shape)
@@ -189,27 +198,35 @@ def read_pictures(
         # Pages that are never written take no memory.
         pixels = np.zeros(shape, dtype=np.uint8)
     present = np.zeros(num, dtype=bool)
+    counts = PictureCounts()
     num_workers = max(8, cpu_count() or 1)
     decoding = threading.Semaphore(num_workers)
 
-    def take(place: int, value: str | bytes) -> None:
+    def take(place: int, value: str | bytes) -> str | None:
+        """Decode a picture into its place, or say why it is absent."""
         picture = _decoded(value, loader=loader, preprocessor=preprocessor, decoding=decoding)
-        if picture is not None:
-            pixels[place], present[place] = picture, True
+        if isinstance(picture, str):
+            return picture
+        pixels[place], present[place] = picture, True
+        return None
 
-    downloads: Turns[None] = Turns(num_threads=loader.concurrency, at_most=loader.host_concurrency)
+    downloads: Turns[str | None] = Turns(num_threads=loader.concurrency, share=loader.host_share)
     try:
         with ThreadPoolExecutor(num_workers, thread_name_prefix="decode") as workers:
             for wanted, values in _picture_cells(catalog, places=products.places):
                 tasks = [
-                    workers.submit(take, place, value)
-                    if (host := host_of(value)) is None
-                    else downloads.submit(host, partial(take, place, value))
+                    (
+                        value,
+                        workers.submit(take, place, value)
+                        if (host := host_of(value)) is None
+                        else downloads.submit(host, partial(take, place, value)),
+                    )
                     for place, value in zip(wanted, values, strict=True)
                     if value is not None
                 ]
-                for task in tasks:
-                    task.result()
+                for value, task in tasks:
+                    counts.add(value, reason=task.result())
+                check_budget(counts, images=loader.config, advice="put that right and fine-tune again")
     finally:
         downloads.shutdown(wait=False)
     return Pictures(pixels=pixels, present=present)
@@ -229,8 +246,8 @@ def _picture_cells(
 
 def _decoded(
     value: str | bytes, *, loader: ImageLoader, preprocessor: ImagePreprocessor, decoding: threading.Semaphore
-) -> npt.NDArray[np.uint8] | None:
-    """One picture (3, h, w) uint8, or None where it is absent or cannot be loaded; `embed` is what reports why.
+) -> npt.NDArray[np.uint8] | str:
+    """One picture (3, h, w) uint8, or why it is absent.
 
     Args:
         decoding: lets so many be decoded at a time, for more are fetched.
@@ -239,6 +256,8 @@ def _decoded(
         data = loader.load(value)
         with decoding:
             return preprocessor.decode(data)
-    except Exception:
+    except AbsentImage as absent:
+        return absent.reason
+    except Exception as error:
         # As in `embed`, one picture must not end a run, whatever its server or its bytes make a library raise.
-        return None
+        return f"cannot be loaded ({type(error).__name__})"

@@ -1,17 +1,18 @@
 """Which fine-tuning is done already: of just these products, or of products that have changed but little since."""
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.errors import ModelError
-from prodemb.files import read_json
+from prodemb.errors import BusyError, ModelError
+from prodemb.files import read_json, writing_to
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import Products
 from prodemb.finetune.report import FinetuneReport
-from prodemb.finetune.state import REPORT, hash_of
+from prodemb.finetune.state import REPORT, hash_of, replaced_folder, state_folder, unfinished_folder
 from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
 
 PRODUCTS = "products.npy"
@@ -49,8 +50,8 @@ def key_of(recipe: str, *, products: Products) -> str:
 
 def finished(out: Path, *, key: str) -> FinetuneReport | None:
     """The report of the folder at `out`, where this very run has finished it and nobody has changed it since."""
-    report = _intact(out)
-    return report if report is not None and report.key == key else None
+    report = made(out)
+    return report.model_copy(update={"was_done": True}) if report is not None and report.key == key else None
 
 
 def kept(out: Path, *, recipe: str, products: Products, max_changed: float) -> FinetuneReport | None:
@@ -62,14 +63,28 @@ def kept(out: Path, *, recipe: str, products: Products, max_changed: float) -> F
     Args:
         max_changed: the largest share of changed products that is little.
     """
-    report = _intact(out)
+    report = made(out)
     if report is None or report.recipe != recipe:
         return None
     known = _read_marks(out)
     if known is None:
         return None
     changed = float(1 - np.isin(products.marks, known).mean())
-    return report.model_copy(update={"changed": changed}) if changed <= max_changed else None
+    return report.model_copy(update={"changed": changed, "was_done": True}) if changed <= max_changed else None
+
+
+def settle(out: Path) -> None:
+    """Put a checkpoint at `out` where a run was killed between the two renames that end it: the new one, or the old.
+
+    What another run is doing there just now is left to it.
+    """
+    new, old = unfinished_folder(out), replaced_folder(out)
+    if out.exists() or not (new.exists() or old.exists()):
+        return
+    with suppress(BusyError), writing_to(state_folder(out)):
+        whole = old if made(new) is None else new
+        if whole.exists() and not out.exists():
+            whole.rename(out)
 
 
 def write_marks(folder: Path, *, products: Products) -> None:
@@ -85,7 +100,7 @@ def _read_marks(folder: Path) -> npt.NDArray[np.uint64] | None:
     return marks if isinstance(marks, np.ndarray) and marks.dtype == np.uint64 else None
 
 
-def _intact(out: Path) -> FinetuneReport | None:
+def made(out: Path) -> FinetuneReport | None:
     """The report of the folder at `out`, where it is finished and its checkpoint is the one that was written."""
     try:
         report = FinetuneReport.model_validate(read_json(out / REPORT))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from prodemb.catalog.gold import tell_gold
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
@@ -18,17 +19,27 @@ from prodemb.device import DeviceName, num_devices
 from prodemb.files import writing_to
 from prodemb.finetune.batches import fitting_paths
 from prodemb.finetune.config import FinetuneConfig
-from prodemb.finetune.data import Products, pick, read_pictures, read_products
-from prodemb.finetune.done import finished, kept, key_of, recipe_of, write_marks
+from prodemb.finetune.data import Pictures, Products, pick, read_pictures, read_products
+from prodemb.finetune.done import finished, kept, key_of, made, recipe_of, settle, write_marks
 from prodemb.finetune.launch import Progress, launch
 from prodemb.finetune.log import draw_curves
 from prodemb.finetune.near import near_categories
-from prodemb.finetune.processes import check_shared, is_first_process, is_launched, join_processes, local_rank
+from prodemb.finetune.processes import (
+    Processes,
+    check_alike,
+    check_shared,
+    is_launched,
+    is_started_here,
+    join_processes,
+    local_rank,
+)
 from prodemb.finetune.report import FinetuneReport
 from prodemb.finetune.state import (
     LOG,
     PICTURE,
     StateStore,
+    again_mark,
+    begin_again,
     check_out,
     clear_leftovers,
     publish,
@@ -41,7 +52,7 @@ from prodemb.finetune.train import Training
 from prodemb.finetune.trained import load_mixed, snapshot
 from prodemb.finetune.validate import Validation, validate
 from prodemb.towers.checkpoint import Checkpoint
-from prodemb.towers.load import load_towers
+from prodemb.towers.load import Towers, load_towers
 from prodemb.towers.resize import with_image_size
 
 __all__ = ["FinetuneConfig", "FinetuneReport", "finetune"]
@@ -67,35 +78,47 @@ def finetune(
     than `config.max_changed` of the labelled products are new or changed. Making its shard set is `embed`'s work.
 
     On several CUDA devices it starts a process for each, which share every batch: the gradients are those of one
-    process with the whole batch. Processes that a launcher has started all call this, and the first one writes.
+    process with the whole batch. Processes that a launcher has started all call this; the first one decides whether
+    there is something to do, and writes.
 
     Args:
         taxonomy: what resolves the catalog's categories.
         device: where to train.
-        again: keep no checkpoint of a catalog that has changed since, however little.
+        again: keep no checkpoint that is there, and begin from the start; what an interrupted run of this kind has done
+            stays done.
 
     Raises:
         CatalogError: the catalog cannot be read, or it has no `google_category_id`.
         TaxonomyError: none of its categories is in the taxonomy.
         HeadError: the training part has fewer than two categories.
         ModelError: the checkpoint cannot be loaded.
-        ConfigError: `config.out` holds something else, several machines do not share its place, the loss is not
-            finite, or LoRA is wanted without peft.
+        ConfigError: `config.out` holds something else, several machines do not share its place or differ in what they
+            are to do, the loss is not finite, or LoRA is wanted without peft.
+        ImagesError: more pictures failed than `[images] max_absent_rate` allows.
         WorkerError: one of several processes died.
         BusyError: another run writes to the same checkpoint.
     """
     out = Path(config.out)
     check_out(out, checkpoint=checkpoint)
+    processes = join_processes(device)
+    if processes.is_first:
+        settle(out)
     with ImageLoader(images, root=catalog.image_root) as loader:
         products = read_products(catalog, taxonomy=taxonomy, loader=loader)
+        if processes.is_first and not is_started_here():
+            tell_gold(products.gold, taxonomy_name=taxonomy.source, where=catalog.name)
         recipe = recipe_of(config, checkpoint=checkpoint)
         key = key_of(recipe, products=products)
-        report = finished(out, key=key)
-        if report is None and not again:
-            report = kept(out, recipe=recipe, products=products, max_changed=config.max_changed)
-        if report is not None:
-            if is_first_process():
+        check_alike(key, processes=processes)
+        report = None
+        if processes.is_first and not again:
+            report = finished(out, key=key)
+            report = report or kept(out, recipe=recipe, products=products, max_changed=config.max_changed)
+            if report is not None:
                 clear_leftovers(out, key=report.key)
+        report = processes.from_first(report)
+        if report is not None:
+            processes.leave()
             return report
         count = config.processes or num_devices(device)
         if count == 1 or is_launched():
@@ -107,11 +130,13 @@ def finetune(
                 products=products,
                 checkpoint=checkpoint,
                 device=device,
+                processes=processes,
             )
-            return run.finish(loader=loader, progress=progress)
+            return run.finish(loader=loader, again=again, progress=progress)
     work = partial(finetune, config, catalog=catalog, images=images, taxonomy=taxonomy)
     launch(partial(work, checkpoint=checkpoint, device=device, again=again), count=count, progress=progress)
-    report = finished(out, key=key)
+    # Of the catalog as the processes have read it, which may have changed since this one did.
+    report = made(out)
     assert report is not None, "the processes have ended without an error"
     return report
 
@@ -129,9 +154,10 @@ class _Run:
         products: Products,
         checkpoint: Checkpoint,
         device: DeviceName,
+        processes: Processes,
     ) -> None:
         self._started = time.perf_counter()
-        self._processes = join_processes(device)
+        self._processes = processes
         self._config, self._key, self._recipe = config, key, recipe
         self._catalog, self._products = catalog, products
         self._out, self._state = Path(config.out), state_folder(Path(config.out))
@@ -148,30 +174,36 @@ class _Run:
             most_tokens=self._towers.text.max_length,
         )
 
-    def finish(self, *, loader: ImageLoader, progress: Progress | None) -> FinetuneReport:
-        """Train, and put the new checkpoint folder in place."""
+    def finish(self, *, loader: ImageLoader, again: bool, progress: Progress | None) -> FinetuneReport:
+        """Train, and put the new checkpoint folder in place; nothing where another run has done so."""
         with writing_to(self._state) if self._processes.is_first else nullcontext():
             self._processes.wait()
             check_shared(self._state, processes=self._processes, device=self._towers.device)
-            resized = self._config.image_size is not None
-            before = self._published(loader=loader) if resized and self._processes.is_first else None
-            self._pictures = read_pictures(
-                self._catalog,
-                products=self._products,
-                loader=loader,
-                preprocessor=self._towers.image,
-                most_bytes=int(self._config.memory_gb * 1e9),
-                scratch=self._state,
-            )
-            report = self._train(before=before, progress=progress)
+            if again and self._processes.is_first:
+                begin_again(self._state, key=self._key)
+            # Another run may have done it just before this one got here.
+            done = finished(self._out, key=self._key) if self._processes.is_first and not again else None
+            report = self._processes.from_first(done)
+            if report is None:
+                report = self._make(loader=loader, progress=progress)
             if self._processes.is_first:
-                folder = unfinished_folder(self._out)
-                shutil.copyfile(self._state / LOG, folder / LOG)
-                write_marks(folder, products=self._products)
-                draw_curves(report.curve, folder / PICTURE, title=f"{report.model}, {report.num_train:,} products")
-                put_in_place(report.model_dump(mode="json", exclude={"changed"}), out=self._out)
-                shutil.rmtree(self._state)
+                # What cannot be removed, as of a map on NFS, is left to the next run.
+                shutil.rmtree(self._state, ignore_errors=True)
         self._processes.leave()
+        return report
+
+    def _make(self, *, loader: ImageLoader, progress: Progress | None) -> FinetuneReport:
+        """Train, and let the first process put the folder in place."""
+        resized = self._config.image_size is not None
+        before = self._published(loader=loader) if resized and self._processes.is_first else None
+        report = self._train(before=before, loader=loader, progress=progress)
+        if self._processes.is_first:
+            folder = unfinished_folder(self._out)
+            shutil.copyfile(self._state / LOG, folder / LOG)
+            write_marks(folder, products=self._products)
+            draw_curves(report.curve, folder / PICTURE, title=f"{report.model}, {report.num_train:,} products")
+            again_mark(self._state).unlink(missing_ok=True)
+            put_in_place(report.model_dump(mode="json", exclude={"changed", "was_done"}), out=self._out)
         return report
 
     def _published(self, *, loader: ImageLoader) -> Validation | None:
@@ -180,7 +212,12 @@ class _Run:
             return None
         towers = load_towers(self._checkpoint, device=self._device, index=local_rank(), for_training=True)
         products = self._products.take(self._measured)
-        pictures = read_pictures(
+        pictures = self._read_pictures(products, loader=loader, towers=towers)
+        rows = np.arange(len(self._measured))
+        return validate(towers, products=products, pictures=pictures, rows=rows, paths=self._paths)
+
+    def _read_pictures(self, products: Products, *, loader: ImageLoader, towers: Towers) -> Pictures:
+        return read_pictures(
             self._catalog,
             products=products,
             loader=loader,
@@ -188,17 +225,15 @@ class _Run:
             most_bytes=int(self._config.memory_gb * 1e9),
             scratch=self._state,
         )
-        rows = np.arange(len(self._measured))
-        return validate(towers, products=products, pictures=pictures, rows=rows, paths=self._paths)
 
-    def _train(self, *, before: Validation | None, progress: Progress | None) -> FinetuneReport:
-        """Train, and let the first process choose and write what is kept.
+    def _train(self, *, before: Validation | None, loader: ImageLoader, progress: Progress | None) -> FinetuneReport:
+        """Train, and let the first process choose and write what is kept. Afterwards the pictures are released.
 
         Args:
             before: the score before training, where it is known already.
         """
         config, products, towers, processes = self._config, self._products, self._towers, self._processes
-        pictures = self._pictures
+        pictures = self._read_pictures(products, loader=loader, towers=towers)
         rows = self._measured
 
         def measure() -> Validation | None:
@@ -223,13 +258,21 @@ class _Run:
             processes=processes,
         )
         training.run(progress=progress)
-        report = self._report(training, before=before, measure=measure) if processes.is_first else None
+        report = None
+        if processes.is_first:
+            num_pictures = int(pictures.present.sum())
+            report = self._report(training, before=before, measure=measure, num_pictures=num_pictures)
         report = processes.from_first(report)
         assert report is not None
         return report
 
     def _report(
-        self, training: Training, *, before: Validation | None, measure: Callable[[], Validation | None]
+        self,
+        training: Training,
+        *,
+        before: Validation | None,
+        measure: Callable[[], Validation | None],
+        num_pictures: int,
     ) -> FinetuneReport:
         """Choose the mix of new and original weights, and write the folder under its temporary name."""
         products, towers = self._products, self._towers
@@ -248,7 +291,7 @@ class _Run:
             fingerprint=publish(towers, out=self._out),
             num_train=len(products.train),
             num_validation=len(products.validation),
-            num_pictures=int(self._pictures.present.sum()),
+            num_pictures=num_pictures,
             num_classes=len(products.classes),
             learning_rate=training.learning_rate,
             best_epoch=training.curve.best_epoch.epoch,

@@ -1,5 +1,6 @@
 """The processes that fine-tune together, one a device: each has a share of every batch and the same weights."""
 
+import multiprocessing
 import os
 import uuid
 from collections.abc import Iterable
@@ -82,6 +83,15 @@ class Processes:
         broadcast_object_list(held)
         return held[0]
 
+    def of_all(self, value: Value) -> list[Value]:
+        """What each process hands in, by rank."""
+        if self.count == 1:
+            return [value]
+        from accelerate.utils import gather_object
+
+        found: list[Value] = gather_object([value])
+        return found
+
     def wait(self) -> None:
         """Go on once all are here."""
         self.from_first(None)
@@ -102,6 +112,11 @@ def is_launched() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+def is_started_here() -> bool:
+    """Whether `launch` has started this process from within the command, which has read and told the same before."""
+    return is_launched() and multiprocessing.parent_process() is not None
+
+
 def is_first_process() -> bool:
     """Whether this is the only process, or the first of those that a launcher has started."""
     return not is_launched() or int(os.environ["RANK"]) == 0
@@ -110,6 +125,24 @@ def is_first_process() -> bool:
 def local_rank() -> int:
     """This process's number among those on its machine: which of several devices is its own."""
     return int(os.environ["LOCAL_RANK"]) if is_launched() else 0
+
+
+def check_alike(key: str, *, processes: Processes) -> None:
+    """Hold that all processes are about to do the same as the first one; all ask at once.
+
+    Args:
+        key: what this one is about to do.
+
+    Raises:
+        ConfigError: some are about to do something else; in all processes.
+    """
+    keys = processes.of_all(key)
+    if num_others := sum(found != keys[0] for found in keys):
+        raise ConfigError(
+            f"[finetune]: {num_others} of {processes.count} processes find another catalog, taxonomy or checkpoint, or "
+            "other settings, than the first one; wanted the same everywhere, pictures with the same times too (if the "
+            "catalog was changed while they read it, run again)"
+        )
 
 
 def check_shared(folder: Path, *, processes: Processes, device: torch.device) -> None:

@@ -39,3 +39,5 @@ class FinetuneReport(Config):
     changed: float | None = None
     """Where the checkpoint was kept for a catalog that has changed since, the share of labelled products that are new
     or changed (`prodemb.finetune.done`); the file never holds it."""
+    was_done: bool = False
+    """Whether an earlier run made it and this one did nothing; the file never holds it."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from prodemb.config import Config
 from prodemb.errors import BusyError, ConfigError, OutputError
-from prodemb.files import TEMPORARY_SUFFIX, replacing, write_json, writing_to
+from prodemb.files import TEMPORARY_SUFFIX, replacing, write_json, write_text, writing_to
 from prodemb.finetune.validate import Validation
 from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
 from prodemb.towers.load import Towers, save_checkpoint
@@ -194,6 +194,26 @@ def check_out(out: Path, *, checkpoint: Checkpoint) -> None:
         )
 
 
+def begin_again(folder: Path, *, key: str) -> None:
+    """Forget the state of a run that was not asked to make its checkpoint again; one that was goes on from its own.
+
+    Args:
+        folder: this process alone writes to it.
+        key: of the run that begins.
+    """
+    mark = again_mark(folder)
+    if mark.exists() and mark.read_text(encoding="utf-8") == key:
+        return
+    for path in folder.glob("*.safetensors"):
+        path.unlink()
+    write_text(mark, key)
+
+
+def again_mark(folder: Path) -> Path:
+    """The file in a state folder that says that its run makes again what was there, and which run that is."""
+    return folder / "again"
+
+
 def publish(towers: Towers, *, out: Path) -> str:
     """Write the towers as a checkpoint folder beside `out`, named as temporary, and return its fingerprint.
 
@@ -210,7 +230,7 @@ def put_in_place(report: dict[str, Any], *, out: Path) -> None:
     """Add the report to what `publish` wrote, and let it take the place of `out`."""
     temporary = unfinished_folder(out)
     write_json(temporary / REPORT, report)
-    old = _replaced_folder(out)
+    old = replaced_folder(out)
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
         out.rename(old)
@@ -221,22 +241,23 @@ def put_in_place(report: dict[str, Any], *, out: Path) -> None:
 def clear_leftovers(out: Path, *, key: str) -> None:
     """Remove what the run that made `out` left beside it, where it was killed right behind its last rename.
 
-    The state of another run stays: it may go on.
+    The state of another run stays, and of one that makes the same again: it may go on.
 
     Args:
         key: of the run that made `out`.
     """
-    folders = (_replaced_folder(out), unfinished_folder(out), state_folder(out))
+    folders = (replaced_folder(out), unfinished_folder(out), state_folder(out))
     if not any(folder.exists() for folder in folders):
         return
     with suppress(BusyError, OutputError), writing_to(state_folder(out)):
-        if StateStore(state_folder(out), key=key).is_of_another():
+        state = state_folder(out)
+        if StateStore(state, key=key).is_of_another() or again_mark(state).exists():
             return
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _replaced_folder(out: Path) -> Path:
+def replaced_folder(out: Path) -> Path:
     """Where `put_in_place` moves what stood at `out`, and then removes it."""
     return out.with_name(f"{out.name}.old{TEMPORARY_SUFFIX}")
 

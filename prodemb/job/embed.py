@@ -6,11 +6,13 @@ from prodemb.catalog.reader import open_catalog
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.reuse import PicturesAgain
+from prodemb.errors import ModelError
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.watch import Watch
 from prodemb.job.zero_shot import renew_path_vectors
 from prodemb.pipeline import Pipeline
 from prodemb.shards.reader import open_shard_set
+from prodemb.towers.checkpoint import as_folder
 
 
 def embed_catalog(
@@ -39,6 +41,16 @@ def embed_catalog(
 
 
 def with_checkpoint(pipeline: Pipeline) -> EmbedConfig:
-    """Stage one with the pipeline's fine-tuned checkpoint, into that checkpoint's own shard set."""
-    tuned = {"model": pipeline.finetune.out, "revision": None, "out": pipeline.finetune.shards}
+    """Stage one with the pipeline's fine-tuned checkpoint, into that checkpoint's own shard set.
+
+    Raises:
+        ModelError: there is no such checkpoint.
+    """
+    folder = pipeline.finetune.out
+    if not Path(folder).is_dir():
+        raise ModelError(
+            f"[finetune] out: no fine-tuned checkpoint at {folder} ({Path(folder).absolute()}); run "
+            "`prodemb finetune-category`"
+        )
+    tuned = {"model": as_folder(folder), "revision": None, "out": pipeline.finetune.shards}
     return EmbedConfig.parse(pipeline.embed.model_dump() | tuned, source="[finetune]")

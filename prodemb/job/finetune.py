@@ -19,7 +19,7 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch, again: bool = False) 
     is its work alone.
 
     Args:
-        again: also where few of the products have changed since.
+        again: from the start, whatever is there.
     """
     taxonomy, _ = pipeline_taxonomy(pipeline)
     catalog = open_catalog(pipeline.catalog)

@@ -13,7 +13,7 @@ def pipeline_taxonomy(pipeline: Pipeline) -> tuple[Taxonomy, str]:
     own, other = pipeline.train.taxonomy, pipeline.train.label_taxonomy
     taxonomy = sample_taxonomy() if own is None else read_taxonomy(existing_taxonomy(own))
     of_labels = None if other is None else read_taxonomy(existing_taxonomy(other))
-    return replace(taxonomy, of_labels=of_labels), own or "the part of the taxonomy that prodemb carries"
+    return replace(taxonomy, of_labels=of_labels), own or taxonomy.source
 
 
 def existing_taxonomy(taxonomy: str) -> Path:

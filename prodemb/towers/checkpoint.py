@@ -70,7 +70,7 @@ def find_checkpoint(model: str, *, revision: str | None = None) -> Checkpoint:
         folder = CLIP_FOLDER
     elif Path(model).is_dir():
         folder = Path(model)
-        name = model if _looks_like_a_path(model) else f"./{model}"
+        name = as_folder(model)
     elif _looks_like_a_path(model):
         raise ModelError(
             f"model: found {model!r}, but there is no such folder ({Path(model).absolute()}); wanted a "
@@ -79,6 +79,11 @@ def find_checkpoint(model: str, *, revision: str | None = None) -> Checkpoint:
     else:
         folder = _download(model, revision=revision)
     return Checkpoint(name=name, folder=folder, config=_read_config(folder))
+
+
+def as_folder(model: str) -> str:
+    """The name of a folder as one that is no hub id, nor `bundled`: with `./` before it where it looks like one."""
+    return model if _looks_like_a_path(model) else f"./{model}"
 
 
 def _looks_like_a_path(model: str) -> bool:

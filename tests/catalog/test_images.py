@@ -74,6 +74,8 @@ def test_a_path_is_taken_from_the_root(tmp_path: Path) -> None:
         ("http://", "unsupported address"),
         ("http://a:b:c/", "invalid address"),
         ("http://example.com:99999999/", "invalid address"),
+        ("http://xn--/x.jpg", "invalid address"),
+        ("http://xn--a/x.jpg", "invalid address"),
         (b"", "empty file"),
         (b"x" * 5000, "too large"),
     ],
@@ -150,6 +152,7 @@ def test_retry_after_is_obeyed(server: str, tmp_path: Path) -> None:
         ("tomorrow", "HTTP 429", 1),
         ("there", "too many redirects", 3),
         ("nowhere", "invalid address", 1),
+        ("no-name", "invalid address", 1),
     ],
 )
 def test_why_a_served_picture_is_absent(

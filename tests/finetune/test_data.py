@@ -2,16 +2,19 @@
 
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from prodemb.catalog.gold import tell_gold
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.errors import OutputError
+from prodemb.finetune import data
 from prodemb.finetune.data import Products, pick, read_pictures, read_products
 from prodemb.split import TEST, TRAIN, VALIDATION, split_of
 from prodemb.towers.image import ImagePreprocessor
@@ -67,7 +70,10 @@ def test_gold_categories_of_another_version_are_told_as_training_the_head_tells_
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = ["3", "Home > Mugs > Blue mugs", "2 - Home > Cups", "77"]
-    read(write(tmp_path, categories=[names[i % 4] for i in range(NUM_PRODUCTS)], pictures=[None] * NUM_PRODUCTS))
+    path = write(tmp_path, categories=[names[i % 4] for i in range(NUM_PRODUCTS)], pictures=[None] * NUM_PRODUCTS)
+    gold = read(path).gold
+    assert not caplog.text
+    tell_gold(gold, taxonomy_name="taxonomy", where=str(path))
     said = "15 products with a google_category_id that"
     assert f"{said} is not in taxonomy: '77'; they are left out: give the taxonomy they are from" in caplog.text
     assert f"{said} taxonomy has no more (it counts as the nearest node above): 'Home > Mugs > Blue" in caplog.text
@@ -82,6 +88,30 @@ def test_the_test_part_has_no_influence_but_on_the_rows_hash(tmp_path: Path) -> 
     assert other.index.tolist() == plain.index.tolist()
     assert other.classes == plain.classes
     assert other.rows_hash != plain.rows_hash
+
+
+def test_reading_holds_few_python_objects_a_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts and marks are arrays, which tracemalloc sees only in part: a product's seven strings would be 500 bytes."""
+    num = 4000
+    frame = pl.DataFrame(
+        {
+            "product_id": [f"p{i}" for i in range(num)],
+            "title": [f"thing {i}" for i in range(num)],
+            "description": [f"the thing number {i}" for i in range(num)],
+            "google_category_id": [["2", "3"][i % 2] for i in range(num)],
+        }
+    )
+    frame.write_parquet(tmp_path / "catalog.parquet")
+    whole = read(tmp_path / "catalog.parquet")
+    monkeypatch.setattr(data, "READ_ROWS", 50)
+    tracemalloc.start()
+    try:
+        products = read(tmp_path / "catalog.parquet")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(products.marks, whole.marks)
+    assert peak / num < 200
 
 
 def test_pictures_go_with_their_products_and_broken_ones_are_absent(tmp_path: Path) -> None:

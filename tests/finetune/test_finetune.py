@@ -1,9 +1,16 @@
 """Fine-tuning end to end on a random CLIP: it helps, resumes with the same curve, redoes nothing, names mistakes."""
 
+import errno
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,8 +20,11 @@ from transformers import SiglipConfig, SiglipModel
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.errors import CatalogError, ConfigError, HeadError, TaxonomyError
+from prodemb.errors import CatalogError, ConfigError, HeadError, ImagesError, TaxonomyError
+from prodemb.files import writing_to
+from prodemb.finetune import processes
 from prodemb.finetune.finetune import FinetuneConfig, FinetuneReport, finetune
+from prodemb.finetune.launch import Progress, launch
 from prodemb.finetune.state import state_folder
 from prodemb.finetune.train import rate_at
 from prodemb.report import finetune_lines
@@ -23,6 +33,7 @@ from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
 from tests.conftest import make_clip
 from tests.finetune.shop import CATEGORIES, NUM_PRODUCTS, TAXONOMY, write_catalog
+from tests.picture_server import PictureServer, running_server
 
 
 def run(
@@ -32,6 +43,7 @@ def run(
     *,
     progress: Callable[[int, int], None] | None = None,
     again: bool = False,
+    images: ImagesConfig | None = None,
     **settings: object,
 ) -> FinetuneReport:
     values: dict[str, object] = {
@@ -46,7 +58,7 @@ def run(
     return finetune(
         FinetuneConfig.parse(values, source="test"),
         catalog=open_catalog(CatalogConfig(path=str(catalog))),
-        images=ImagesConfig(),
+        images=images or ImagesConfig(),
         taxonomy=TAXONOMY,
         checkpoint=find_checkpoint(str(model)),
         device="cpu",
@@ -108,6 +120,11 @@ def test_the_new_text_tower_pools_at_the_end_token_of_texts_of_any_length(tiny_c
     np.testing.assert_allclose(together, alone, atol=2e-3)
 
 
+def done_before(report: FinetuneReport) -> FinetuneReport:
+    """What a run says that finds this one's work."""
+    return report.model_copy(update={"was_done": True})
+
+
 def forbidden(_done: int, _total: int) -> None:
     raise AssertionError("a step was made")
 
@@ -117,7 +134,7 @@ def test_a_second_run_does_nothing_until_something_changes(tiny_clip: Path, tmp_
     first = run(catalog, tiny_clip, out)
     made = files(out)
 
-    assert run(catalog, tiny_clip, out, progress=forbidden, save_every=7) == first
+    assert run(catalog, tiny_clip, out, progress=forbidden, save_every=7) == done_before(first)
     assert files(out) == made
     again = run(catalog, tiny_clip, out, seed=1)
     assert again.key != first.key
@@ -139,18 +156,61 @@ def test_a_checkpoint_is_kept_while_few_products_have_changed(tiny_clip: Path, t
     tomorrow = run(changed(10), tiny_clip, out, progress=forbidden, **SMALL)
     assert tomorrow.changed is not None
     assert 5 / labelled < tomorrow.changed < 15 / labelled
-    assert tomorrow == first.model_copy(update={"changed": tomorrow.changed})
+    assert tomorrow == done_before(first).model_copy(update={"changed": tomorrow.changed})
     assert files(out) == made
-    assert "kept, since but" in "\n".join(finetune_lines(tomorrow, folder=out))
+    lines = finetune_lines(tomorrow, config=first.config.model_copy(update={"max_changed": 0.3}))
+    assert "1 epoch trained before" in lines[0]
+    assert re.search(r"kept, since but .* \(\[finetune\] max_changed = 0\.3\); .* --again`, with the same", lines[-1])
     pictures = write_catalog(tmp_path, image=[None] * NUM_PRODUCTS)
     assert run(pictures, tiny_clip, out, progress=forbidden, **SMALL).changed == 0
     assert run(changed(10), tiny_clip, out, max_changed=0.01, **SMALL).key != first.key
     anew = run(changed(20), tiny_clip, out, again=True, **SMALL)
     assert anew.changed is None
-    assert run(changed(20), tiny_clip, out, progress=forbidden, again=True, **SMALL) == anew
+    assert run(changed(20), tiny_clip, out, progress=forbidden, **SMALL) == done_before(anew)
     assert run(changed(80), tiny_clip, out, **SMALL).key != anew.key
     (out / "products.npy").write_bytes(b"cut short")
     assert run(changed(81), tiny_clip, out, **SMALL).changed is None
+
+
+def test_a_checkpoint_made_while_its_pictures_were_gone_is_made_again_where_asked(
+    tiny_clip: Path, tmp_path: Path
+) -> None:
+    out, steps = tmp_path / "out", list[int]()
+    images = ImagesConfig(allow_private_hosts=True, retries=0, host_failures=NUM_PRODUCTS)
+    few = images.model_copy(update={"max_absent_rate": 0.5, "max_absent_after": 20})
+    with running_server() as server:
+        catalog = write_catalog(tmp_path, image=[f"{server}/away/{i}" for i in range(NUM_PRODUCTS)])
+        with pytest.raises(ImagesError, match=r"most at host 127.* HTTP 503\); put that right and fine-tune again$"):
+            run(catalog, tiny_clip, out, progress=forbidden, images=few, **SMALL)
+        PictureServer.asked.clear()
+        blind = run(catalog, tiny_clip, out, images=images, **SMALL)
+        assert ", 0 of them with a picture" in finetune_lines(blind, config=blind.config)[0]
+        with pytest.raises(Killed):
+            run(catalog, tiny_clip, out, progress=killed_at(4), again=True, images=few, **SMALL)
+        state = files(state_folder(out))
+        assert run(catalog, tiny_clip, out, progress=forbidden, images=images, **SMALL) == done_before(blind)
+        assert files(state_folder(out)) == state
+        anew = run(
+            catalog,
+            tiny_clip,
+            out,
+            progress=lambda done, _total: steps.append(done),
+            again=True,
+            images=few,
+            **SMALL,
+        )
+    assert steps[0] == 3
+    assert (anew.key, anew.num_pictures) == (blind.key, anew.num_train + anew.num_validation)
+    assert anew.fingerprint != blind.fingerprint
+
+
+def test_making_again_does_not_go_on_from_a_run_that_was_not_asked_to(tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+    with pytest.raises(Killed):
+        run(catalog, tiny_clip, out, progress=killed_at(4), **SMALL)
+    steps: list[int] = []
+    run(catalog, tiny_clip, out, progress=lambda done, _total: steps.append(done), again=True, **SMALL)
+    assert steps[0] == 1
 
 
 @pytest.mark.parametrize("place", ["before the last rename", "out.old.tmp", "out.state"])
@@ -180,7 +240,122 @@ def test_what_a_run_leaves_that_was_killed_at_its_very_end_goes(
     steps: list[int] = []
     report = run(catalog, tiny_clip, out, seed=1, progress=lambda done, _total: steps.append(done), **SMALL)
     assert report.config.seed == 1
-    assert len(steps) == (1 if place == "before the last rename" else 0)
+    assert not steps
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["catalog.parquet", "out"]
+
+
+def run_elsewhere(catalogs: list[Path], model: Path, outs: list[Path], *, progress: Progress | None) -> None:
+    """Fine-tune in a process that has a catalog and a folder of its own, as on a machine of its own."""
+    processes.PATIENCE = timedelta(minutes=2)
+    rank = int(os.environ["RANK"])
+    run(catalogs[rank], model, outs[rank], progress=progress, **SMALL)
+
+
+def test_the_first_process_decides_whether_there_is_something_to_do(tiny_clip: Path, tmp_path: Path) -> None:
+    catalog, here, there = write_catalog(tmp_path), tmp_path / "here", tmp_path / "there"
+    run(catalog, tiny_clip, here, **SMALL)
+    work = partial(run_elsewhere, [catalog, catalog], tiny_clip, [here, there])
+    launch(work, count=2, progress=forbidden)
+    assert not there.exists()
+
+
+def test_processes_that_find_another_catalog_say_so(tiny_clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    catalogs = [write_catalog(tmp_path), write_catalog(tmp_path / "other", title=["mug"] * NUM_PRODUCTS)]
+    work = partial(run_elsewhere, catalogs, tiny_clip, [tmp_path / "out"] * 2)
+    with pytest.raises(ConfigError, match=r"1 of 2 processes find another catalog, .* than the first one; wanted"):
+        launch(work, count=2, progress=forbidden)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_catalog_that_changes_before_the_processes_read_it_costs_nothing(
+    tiny_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """And what there is to say of its categories is said once, not by each process."""
+    labels: list[object] = ["99999999", *[CATEGORIES[i % 4] for i in range(1, NUM_PRODUCTS)]]
+    catalog, out = write_catalog(tmp_path, google_category_id=labels), tmp_path / "out"
+
+    def launch_late(*arguments: Any, **settings: Any) -> None:
+        titles: list[object] = [f"red mug {i}" for i in range(NUM_PRODUCTS)]
+        write_catalog(tmp_path, google_category_id=labels, title=titles)
+        launch(*arguments, **settings)
+
+    monkeypatch.setattr("prodemb.finetune.finetune.launch", launch_late)
+    made = run(catalog, tiny_clip, out, processes=2, **SMALL)
+    assert caplog.text.count("is not in the test's taxonomy: '99999999'") == 1
+    assert "99999999" not in capfd.readouterr().err
+    assert run(catalog, tiny_clip, out, progress=forbidden, **SMALL) == done_before(made)
+
+
+def test_what_another_run_has_just_finished_is_not_done_again(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have found nothing; the second gets the lock when the first is done."""
+    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+    first: list[FinetuneReport] = []
+
+    def wait_for_the_first(folder: Path) -> AbstractContextManager[None]:
+        if not first:
+            first.append(FinetuneReport.model_construct())
+            first[0] = run(catalog, tiny_clip, out, **SMALL)
+        return writing_to(folder)
+
+    monkeypatch.setattr("prodemb.finetune.finetune.writing_to", wait_for_the_first)
+    assert run(catalog, tiny_clip, out, progress=forbidden, **SMALL) == first[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["catalog.parquet", "out"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not list maps")
+def test_pictures_are_released_before_their_folder_goes_and_what_stays_there_ends_no_run(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is mapped cannot be removed from a folder on NFS: a removal that fails stands for it."""
+    catalog, out = write_catalog(tmp_path), tmp_path / "out"
+    maps: list[str] = []
+    unlink = os.unlink
+
+    def remove_and_look(path: Any, *arguments: Any, **settings: Any) -> None:
+        if str(path).endswith("log.jsonl"):
+            maps.append(Path("/proc/self/maps").read_text())
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
+        unlink(path, *arguments, **settings)
+
+    monkeypatch.setattr(os, "unlink", remove_and_look)
+    report = run(catalog, tiny_clip, out, memory_gb=0, **SMALL)
+    monkeypatch.undo()
+    assert maps
+    assert not any(str(state_folder(out)) in line for line in maps[0].splitlines())
+    assert state_folder(out).exists()
+    assert run(catalog, tiny_clip, out, progress=forbidden, memory_gb=0, **SMALL) == done_before(report)
+    assert not state_folder(out).exists()
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_kill_between_the_last_renames_loses_no_checkpoint(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_whole: bool
+) -> None:
+    catalog, out, rename = write_catalog(tmp_path), tmp_path / "out", Path.rename
+    run(catalog, tiny_clip, out, **SMALL)
+
+    def killed_at_renaming(self: Path, target: Path) -> Path:
+        if target == out:
+            raise Killed
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", killed_at_renaming)
+        with pytest.raises(Killed):
+            run(catalog, tiny_clip, out, again=True, **SMALL)
+    assert not out.exists()
+    if not is_whole:
+        (tmp_path / "out.new.tmp" / "model.safetensors").write_bytes(b"cut off")
+    titles = pl.read_parquet(catalog)["title"].to_list()
+    write_catalog(tmp_path, title=["a new mug", *titles[1:]])
+    assert run(catalog, tiny_clip, out, progress=forbidden, **SMALL).changed is not None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["catalog.parquet", "out"]
 
 
@@ -212,6 +387,16 @@ def small_run(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 class Killed(BaseException):
     """Stands for the end of the process."""
+
+
+def killed_at(step: int) -> Callable[[int, int], None]:
+    """Progress that ends the run behind this step."""
+
+    def kill(done: int, _total: int) -> None:
+        if done == step:
+            raise Killed
+
+    return kill
 
 
 @pytest.fixture(scope="module")

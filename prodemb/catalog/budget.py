@@ -37,10 +37,13 @@ def picture_place(cell: str | bytes) -> str:
     return f"folder {PurePath(cell.strip()).parent}" if is_showable(cell) else "paths with ? or @"
 
 
-def check_budget(counts: PictureCounts, *, images: ImagesConfig) -> None:
+def check_budget(counts: PictureCounts, *, images: ImagesConfig, advice: str) -> None:
     """Raise ImagesError once more pictures failed than `[images] max_absent_rate` allows.
 
     Only pictures that this run has tried are counted, and nothing is said before `max_absent_after` of them.
+
+    Args:
+        advice: what to do about it.
     """
     if images.max_absent_rate is None or counts.num_tried < images.max_absent_after:
         return
@@ -55,6 +58,5 @@ def check_budget(counts: PictureCounts, *, images: ImagesConfig) -> None:
     reasons = ", ".join(f"{-count:,} {reason}" for count, reason in why[:3])
     raise ImagesError(
         f"{num_failed:,} of {counts.num_tried:,} pictures failed, more than [images] max_absent_rate = "
-        f"{images.max_absent_rate:g} allows; most at {worst}: {num_worst:,} ({reasons}); what is finished stays: put "
-        "that right and embed again with --retry-absent"
+        f"{images.max_absent_rate:g} allows; most at {worst}: {num_worst:,} ({reasons}); {advice}"
     )
