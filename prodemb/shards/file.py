@@ -1,10 +1,13 @@
-"""The file of one shard, held open, so that it can be read whatever becomes of its name."""
+"""The files of shards, held open, so that they can be read whatever becomes of their names."""
 
+import errno
 import hashlib
 import mmap
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from prodemb.descriptors import have_room
 from prodemb.errors import ShardError
 from prodemb.shards.format import ShardRecord
 
@@ -64,3 +67,19 @@ class ShardFile:
             digest.update(piece)
             place += len(piece)
         return digest.hexdigest()
+
+
+def held_files(folder: Path, *, records: Sequence[ShardRecord]) -> dict[str, ShardFile]:
+    """Those of the shards' files that can be opened, by name; none where they are more than the process may hold."""
+    if not have_room(len(records)):
+        return {}
+    held: dict[str, ShardFile] = {}
+    for record in records:
+        try:
+            held[record.name] = ShardFile(folder / record.name)
+        except ShardError:
+            continue
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                return {}
+    return held

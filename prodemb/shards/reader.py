@@ -1,6 +1,5 @@
 """Reading shards: vectors as views of the mapped file, everything else as polars frames."""
 
-import errno
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.descriptors import have_room
 from prodemb.errors import FingerprintError, ShardError
 from prodemb.features import Feature, absent_column, supplied_column
 from prodemb.screen import counted
 from prodemb.shards.checked import Checked
-from prodemb.shards.file import ShardFile
+from prodemb.shards.file import ShardFile, held_files
 from prodemb.shards.format import (
     HASH_BYTES,
     ROWS_HASH_KEY,
@@ -256,26 +254,10 @@ def open_shard_set(folder: Path) -> ShardSet:
                 f"{folder}: unfinished: {counted(manifest.num_products, 'product')} so far; run the same "
                 "`prodemb embed` again, it goes on where it stopped"
             )
-        files = _held(folder, records=manifest.shards)
+        files = held_files(folder, records=manifest.shards)
         if len(files) == len(manifest.shards) or not is_replaced(folder, manifest=manifest):
             return ShardSet(folder, manifest=manifest, files=files)
     raise ShardError(f"{folder}: was updated while it was read; run again")
-
-
-def _held(folder: Path, *, records: Sequence[ShardRecord]) -> dict[str, ShardFile]:
-    """Those of the shards' files that can be opened, by name; none where they are more than the process may hold."""
-    if not have_room(len(records)):
-        return {}
-    held: dict[str, ShardFile] = {}
-    for record in records:
-        try:
-            held[record.name] = ShardFile(folder / record.name)
-        except ShardError:
-            continue
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                return {}
-    return held
 
 
 def find_shard_sets(folder: Path) -> list[ShardSet]:
