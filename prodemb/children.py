@@ -1,21 +1,47 @@
 """Processes that a command starts, and that must not outlive it."""
 
+import logging
 import multiprocessing
 import os
 import threading
+from collections.abc import Callable
+from logging.handlers import QueueHandler
 from multiprocessing.connection import wait
 
 from prodemb.screen import silence_pillow
 
+Tell = Callable[[logging.LogRecord], None]
+"""Sends a record of the log to the process that started this one, which gives it to `take_record`."""
 
-def begin_child() -> None:
+
+def begin_child(tell: Tell) -> None:
     """What a process that `multiprocessing` has started does first.
 
-    From then on it is as quiet about pictures as the command, and leaves at once when the process that started it is
-    gone: another run may take its folder then.
+    From then on it is as quiet about pictures as the command, what it logs stands in the log of the process that
+    started it, and it leaves at once when that one is gone: another run may take its folder then.
     """
     silence_pillow()
+    logging.getLogger().addHandler(_Teller(tell))
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def take_record(record: logging.LogRecord) -> None:
+    """Log what a child has logged, as this process would have."""
+    logger = logging.getLogger(record.name)
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)
+
+
+class _Teller(QueueHandler):
+    """Sends records, which it makes such that they can be sent."""
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__(None)  # type: ignore[arg-type]  # enqueue needs no queue
+        self._tell = tell
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Send a record."""
+        self._tell(record)
 
 
 def _end_with_parent() -> None:

@@ -29,7 +29,7 @@ class Config(BaseModel):
 def _explain(config: type[BaseModel], detail: Any, *, source: str) -> str:
     """One pydantic error as `source: [table] key: what was found, what is wanted`."""
     *tables, key = (str(part) for part in detail["loc"]) if detail["loc"] else ("",)
-    where = f"{source}: [{'.'.join(tables)}] {key}" if tables else f"{source}: {key}"
+    where = f"{source}: [{'.'.join(tables)}] {key}" if tables else f"{source}: {key}".removesuffix(": ")
     if detail["type"] == "extra_forbidden":
         known = _fields_at(config, tables)
         close = difflib.get_close_matches(key, known, n=1)

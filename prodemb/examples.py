@@ -5,19 +5,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from prodemb.features import Feature
 from prodemb.metrics import Indices
-from prodemb.product_set import load_vectors
+from prodemb.product_set import load_presence, load_vectors
 from prodemb.shards.reader import ShardSet
 
 _BLOCK = 256
 """Neighbours of a shard that a window takes together, so that a disk is read in long pieces."""
 
-Some = tuple["Examples", Tensor]
-"""Examples, and (m,) int64 the places in them that are meant."""
+_LEAST_WINDOW = 8192
+"""Products a window at least, however little memory there may be, so that it has several batches."""
+
+Chosen = tuple["Examples", Tensor]
+"""Examples on the device, and (m,) int64 the places in them that are meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,25 +39,31 @@ class Examples:
     def device(self) -> torch.device:
         return self.vectors.device
 
-    def sample(self, places: Indices) -> Some:
+    def sample(self, places: Indices) -> Chosen:
         """Enough of the products at these places to say what all of them are like."""
         return self, self._on_device(places)
 
-    def shuffled(self, places: Indices) -> Iterator[Some]:
+    def num_batches(self, num_products: int, *, batch_size: int) -> int:
+        """How many batches `batches` makes of so many products."""
+        return -(-num_products // batch_size)
+
+    def batches(self, places: Indices, *, batch_size: int) -> Iterator[Chosen]:
         """The products at these places, each once, in random order."""
         rows = self._on_device(places)
-        yield self, rows[torch.randperm(len(rows), device=self.device)]
+        for batch in torch.split(rows[torch.randperm(len(rows), device=self.device)], batch_size):
+            yield self, batch
 
-    def in_order(self, places: Indices) -> Iterator[Some]:
-        """The products at these places."""
-        yield self, self._on_device(places)
+    def in_order(self, places: Indices, *, batch_size: int) -> Iterator[Chosen]:
+        """The products at these places, as they come."""
+        for batch in torch.split(self._on_device(places), batch_size):
+            yield self, batch
 
     def _on_device(self, places: Indices) -> Tensor:
         return torch.from_numpy(places).to(self.device, torch.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MappedExamples:
+class WindowedExamples:
     """Labelled products whose vectors stay in the shards: two windows of them are in memory at a time.
 
     A window is made of blocks of neighbours from all over the shards, drawn anew for each pass and shuffled within, so
@@ -64,51 +74,71 @@ class MappedExamples:
     features: tuple[Feature, ...]
     rows: Indices
     """(n,) places in the shard set, ascending."""
+    present: npt.NDArray[np.bool_]
+    """(n, F)."""
     labels: Indices
     """(n,)."""
     device: torch.device
     window: int
     """Products a window, rounded down to whole blocks."""
 
-    def sample(self, places: Indices) -> Some:
+    def sample(self, places: Indices) -> Chosen:
         """One window of the products at these places."""
-        return next(self.shuffled(places))
+        blocks = _blocks(places)
+        some = np.sort(torch.randperm(len(blocks))[: self._blocks_a_window].numpy())
+        examples = self._read(np.concatenate([blocks[block] for block in some]))
+        return examples, torch.arange(len(examples.labels), device=self.device)
 
-    def shuffled(self, places: Indices) -> Iterator[Some]:
-        """The products at these places, each once, in random order."""
-        blocks = [places[start : start + _BLOCK] for start in range(0, len(places), _BLOCK)]
+    def num_batches(self, num_products: int, *, batch_size: int) -> int:
+        """How many batches `batches` makes of so many products, or one or two more."""
+        windows, rest = divmod(-(-num_products // _BLOCK), self._blocks_a_window)
+        return windows * -(-self._blocks_a_window * _BLOCK // batch_size) + -(-rest * _BLOCK // batch_size)
+
+    def batches(self, places: Indices, *, batch_size: int) -> Iterator[Chosen]:
+        """The products at these places, each once, in random order; batches of a window are of like size."""
+        blocks, size = _blocks(places), self._blocks_a_window
         order = torch.randperm(len(blocks)).tolist()
-        size = max(1, self.window // _BLOCK)
         windows = [sorted(order[start : start + size]) for start in range(0, len(order), size)]
-        for examples in self._read([np.concatenate([blocks[block] for block in window]) for window in windows]):
-            yield examples, torch.randperm(len(examples.labels), device=self.device)
+        for examples in self._each([np.concatenate([blocks[block] for block in window]) for window in windows]):
+            rows = torch.randperm(len(examples.labels), device=self.device)
+            for batch in torch.tensor_split(rows, -(-len(rows) // batch_size)):
+                yield examples, batch
 
-    def in_order(self, places: Indices) -> Iterator[Some]:
-        """The products at these places."""
-        size = max(_BLOCK, self.window)
-        for examples in self._read([places[start : start + size] for start in range(0, len(places), size)]):
-            yield examples, torch.arange(len(examples.labels), device=self.device)
+    def in_order(self, places: Indices, *, batch_size: int) -> Iterator[Chosen]:
+        """The products at these places, as they come."""
+        size = self._blocks_a_window * _BLOCK
+        for examples in self._each([places[start : start + size] for start in range(0, len(places), size)]):
+            for batch in torch.split(torch.arange(len(examples.labels), device=self.device), batch_size):
+                yield examples, batch
 
     def whole(self) -> Examples:
         """All of the products at once."""
-        return self._window(np.arange(len(self.rows)))
+        return self._read(np.arange(len(self.rows)))
 
-    def _read(self, windows: list[Indices]) -> Iterator[Examples]:
+    @property
+    def _blocks_a_window(self) -> int:
+        return max(1, self.window // _BLOCK)
+
+    def _each(self, windows: list[Indices]) -> Iterator[Examples]:
         with ThreadPoolExecutor(1) as reader:
-            coming = [reader.submit(self._window, places) for places in windows[:1]]
+            coming = [reader.submit(self._read, places) for places in windows[:1]]
             for number in range(len(windows)):
                 read = coming.pop().result()
-                coming = [reader.submit(self._window, places) for places in windows[number + 1 : number + 2]]
+                coming = [reader.submit(self._read, places) for places in windows[number + 1 : number + 2]]
                 yield read
                 del read  # before the next one is there
 
-    def _window(self, places: Indices) -> Examples:
-        vectors, present = load_vectors(self.shard_set, features=self.features, rows=self.rows[places])
+    def _read(self, places: Indices) -> Examples:
+        vectors = load_vectors(self.shard_set, features=self.features, rows=self.rows[places])
         return Examples(
             vectors=torch.from_numpy(vectors).to(self.device),
-            present=torch.from_numpy(present).to(self.device),
+            present=torch.from_numpy(self.present[places]).to(self.device),
             labels=torch.from_numpy(self.labels[places]).to(self.device, torch.int64),
         )
+
+
+def _blocks(places: Indices) -> list[Indices]:
+    return [places[start : start + _BLOCK] for start in range(0, len(places), _BLOCK)]
 
 
 def load_examples(
@@ -119,7 +149,7 @@ def load_examples(
     labels: Indices,
     device: torch.device,
     memory_gb: float,
-) -> Examples | MappedExamples:
+) -> Examples | WindowedExamples:
     """The vectors of some products with their labels: on the device if they fit into `memory_gb`, else in windows.
 
     Args:
@@ -127,9 +157,14 @@ def load_examples(
         labels: (n,).
         memory_gb: what vectors may take on the device, in 10^9 bytes.
     """
-    bytes_each = 2 * sum(shard_set.schema.dim_of(feature) for feature in features)
-    room = int(memory_gb * 1e9 / bytes_each)
-    mapped = MappedExamples(
-        shard_set=shard_set, features=features, rows=rows, labels=labels, device=device, window=room // 2
+    room = int(memory_gb * 1e9 / (2 * sum(shard_set.schema.dim_of(feature) for feature in features)))
+    windowed = WindowedExamples(
+        shard_set=shard_set,
+        features=features,
+        rows=rows,
+        present=load_presence(shard_set, features=features, rows=rows),
+        labels=labels,
+        device=device,
+        window=max(_LEAST_WINDOW, room // 2),
     )
-    return mapped if len(rows) > room else mapped.whole()
+    return windowed if len(rows) > room else windowed.whole()

@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
         BusyError: another run is making this file.
         OutputError: it cannot be written: the disk is full, the folder read-only.
     """
-    temporary = path.with_name(f"{path.name}{TEMPORARY_SUFFIX}")
+    temporary = _temporary(path)
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = _locked(temporary)
@@ -117,16 +117,31 @@ def allocate(descriptor: int, num_bytes: int, *, folder: Path) -> None:
 def naming(path: Path) -> Iterator[None]:
     """Say of which output a failure of the disk is; an error that names another file passes as it is.
 
+    An error that names no file counts as the output's: writing to an open file raises such, and shards, which are read
+    meanwhile, are mapped.
+
     Raises:
         OutputError: the disk is full, the folder read-only.
     """
     try:
         yield
     except OSError as error:
-        named = None if error.filename is None else Path(os.fsdecode(error.filename)).parent
-        if error.errno not in _DISK_TROUBLE or not (named is None or named == path or path.is_relative_to(named)):
+        if error.errno not in _DISK_TROUBLE or not _is_of(error.filename, path):
             raise
         raise OutputError(f"{path}: cannot be written: {os.strerror(error.errno)}; what was finished stays") from error
+
+
+def _is_of(named: str | bytes | None, path: Path) -> bool:
+    """Whether a file is `path`, in it, its temporary file, or a folder above it that is missing; None is."""
+    if named is None:
+        return True
+    file = Path(os.fsdecode(named))
+    is_missing_folder = path.is_relative_to(file) and not os.access(file, os.F_OK)
+    return file.is_relative_to(path) or file == _temporary(path) or is_missing_folder
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{path.name}{TEMPORARY_SUFFIX}")
 
 
 def _locked(temporary: Path) -> int:

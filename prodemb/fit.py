@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from prodemb.config import Config
 from prodemb.device import fastest_dtype
-from prodemb.examples import Examples, MappedExamples
+from prodemb.examples import Examples, WindowedExamples
 from prodemb.features import Feature
 from prodemb.heads import TrainedHead
 from prodemb.loss import ROWS_AT_A_TIME
@@ -73,7 +73,7 @@ class FitConfig(Config):
     """What the vectors of labelled products may take on the device, in 10^9 bytes. Where they take more, they are read
     from the shards in windows of half of that, and a pass goes through the windows in random order."""
     seed: int = 0
-    """Of everything random; on a CPU the same seed gives the same head."""
+    """Of everything random; on a CPU the same seed gives the same head, where windows are the same or none."""
 
     def num_epochs(self, num_train: int, *, num_classes: int) -> int:
         """Passes over `num_train` products at most."""
@@ -120,7 +120,7 @@ class Network(nn.Module):
 
 def fit(
     trained: TrainedHead,
-    examples: Examples | MappedExamples,
+    examples: Examples | WindowedExamples,
     *,
     train: Indices,
     validation: Indices,
@@ -137,14 +137,12 @@ def fit(
         validation: (v,) places in `examples` that decide when to stop.
     """
     device = examples.device
-    like_all, rows = examples.sample(train)
-    trained.aggregate.fit(like_all.vectors, present=like_all.present, rows=rows)
-    del like_all
+    _fit_aggregate(trained, examples, places=train)
     network = Network(trained)
     batch_size = max(1, min(config.batch_size, len(train) // _MIN_STEPS))
     optimizer = adamw(network, learning_rate=config.learning_rate * math.sqrt(batch_size / 1024), config=config)
     num_epochs = config.num_epochs(len(train), num_classes=len(trained.card.labels))
-    num_steps = num_epochs * math.ceil(len(train) / batch_size)
+    num_steps = num_epochs * examples.num_batches(len(train), batch_size=batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, num_steps=num_steps, config=config)
     )
@@ -156,18 +154,18 @@ def fit(
         epoch += 1
         network.train()
         loss = torch.zeros((), device=device)
-        for some, rows in examples.shuffled(train):
-            for batch in torch.split(rows, batch_size):
-                loss += len(batch) * train_step(
-                    network,
-                    some,
-                    batch=batch,
-                    rates=rates,
-                    alone=alone,
-                    optimizer=optimizer,
-                    label_smoothing=config.label_smoothing,
-                )
-                schedule.step()
+        for some, batch in examples.batches(train, batch_size=batch_size):
+            loss += len(batch) * train_step(
+                network,
+                some,
+                batch=batch,
+                rates=rates,
+                alone=alone,
+                optimizer=optimizer,
+                label_smoothing=config.label_smoothing,
+            )
+            schedule.step()
+        del some  # a window, in whose place validation reads its own
         network.eval()
         top1, validation_loss = _validate(network, examples, places=validation)
         if not len(validation) or (top1, -validation_loss) > best:
@@ -180,6 +178,11 @@ def fit(
             progress(Epoch(index=epoch, num_epochs=num_epochs, loss=float(loss) / len(train), validation_top1=shown))
     network.load_state_dict(best_weights)
     return epoch
+
+
+def _fit_aggregate(trained: TrainedHead, examples: Examples | WindowedExamples, *, places: Indices) -> None:
+    some, rows = examples.sample(places)
+    trained.aggregate.fit(some.vectors, present=some.present, rows=rows)
 
 
 def hide_features(present: Tensor, *, rates: Tensor, alone: float) -> Tensor:
@@ -228,14 +231,13 @@ def train_step(
 
 
 @torch.inference_mode()
-def _validate(network: Network, examples: Examples | MappedExamples, *, places: Indices) -> tuple[float, float]:
+def _validate(network: Network, examples: Examples | WindowedExamples, *, places: Indices) -> tuple[float, float]:
     """Top-1 and mean loss on the products at these places; zeros where there are none."""
     num_right, loss = 0.0, 0.0
-    for some, rows in examples.in_order(places):
-        for batch in torch.split(rows, ROWS_AT_A_TIME):
-            logits, labels = network(some.vectors[batch], some.present[batch]), some.labels[batch]
-            num_right += float((logits.argmax(1) == labels).sum())
-            loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
+    for some, batch in examples.in_order(places, batch_size=ROWS_AT_A_TIME):
+        logits, labels = network(some.vectors[batch], some.present[batch]), some.labels[batch]
+        num_right += float((logits.argmax(1) == labels).sum())
+        loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
     return num_right / max(1, len(places)), loss / max(1, len(places))
 
 

@@ -135,5 +135,9 @@ def as_keys(data: bytes | npt.NDArray[np.uint8]) -> Keys:
 
 
 def keys_of(column: pl.Series) -> Keys:
-    """A key for each value of a column, by two hash functions; the same values have the same key in one process."""
+    """A key for each value of a column, by two hash functions of polars.
+
+    The same value has the same key in every process of one version of polars, and may have another one in the next:
+    keys are for files that go with the run.
+    """
     return np.stack([column.hash(seed).to_numpy() for seed in (1, 2)], axis=1)

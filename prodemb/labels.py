@@ -44,9 +44,6 @@ class BrandLabel(Config):
     name: str
 
 
-Label = CategoryLabel | BrandLabel
-
-
 @dataclass(frozen=True, kw_only=True)
 class Labels:
     """The classes, the class of each product, and what was left out on the way."""

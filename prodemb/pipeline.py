@@ -25,6 +25,9 @@ from prodemb.train import TrainConfig
 PIPELINES = Path("pipelines")
 """Where a project keeps its pipeline files."""
 
+_FILES = frozenset({"out", "shards", "aliases", "model", "taxonomy", "label_taxonomy"})
+"""Keys, of whatever table, that name a file or a folder."""
+
 Values = Mapping[str, Mapping[str, Any]]
 """Settings by table and key."""
 
@@ -53,14 +56,23 @@ class Pipeline(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _files_are_here(self) -> Self:
+        for table, settings in self.model_dump(exclude={"target", "catalog"}).items():
+            for key in _FILES & settings.keys():
+                if "://" in str(settings[key]):
+                    # Not shown: it may hold a password or a signature.
+                    raise ValueError(f"[{table}] {key}: found an address, wanted a path on this machine")
+        return self
+
     @property
     def head_folder(self) -> Path:
-        """The folder of the head that scoring uses."""
+        """The folder of the head that scoring uses; without one, a category pipeline's is the next."""
         return Path(self.train.out or f"heads/{self.target}")
 
     @property
     def frozen_head_folder(self) -> Path:
-        """The folder of the category head on CLIP as published, kept to compare the fine-tuned one with."""
+        """The folder of the category head that `run` trains on CLIP as published, beside the fine-tuned one."""
         return self.head_folder.with_name(f"{self.head_folder.name}-frozen")
 
     def replaced(self, values: Values, *, source: str) -> "Pipeline":

@@ -1,7 +1,7 @@
 """Some products as stage two sees them: vectors, which of them are present, and what the partners sent."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ import polars as pl
 from prodemb.features import LEXICAL_TEXTS, TEXT_FEATURES, Feature, supplied_column
 from prodemb.lexical import lexical_vectors
 from prodemb.metrics import Indices
-from prodemb.shards.reader import ShardSet
+from prodemb.shards.reader import Shard, ShardSet
 
 _ROWS_AT_A_TIME = 2048
 """Vectors a thread copies at a time; where they are not neighbours they are gathered in the processor's cache first."""
@@ -94,52 +94,61 @@ def read_products(shard_set: ShardSet, *, features: tuple[Feature, ...], rows: I
     Args:
         rows: (m,) places in the shard set, ascending.
     """
-    vectors, present = load_vectors(shard_set, features=features, rows=rows)
     columns = [supplied_column(feature) for feature in TEXT_FEATURES]
     return ProductSet(
         features=features,
         dims=tuple(shard_set.schema.dim_of(feature) for feature in features),
-        vectors=vectors,
-        present=present,
+        vectors=load_vectors(shard_set, features=features, rows=rows),
+        present=load_presence(shard_set, features=features, rows=rows),
         supplied=supplied_values(shard_set, columns, rows=rows),
     )
 
 
-def load_vectors(
-    shard_set: ShardSet, *, features: tuple[Feature, ...], rows: Indices
-) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_]]:
-    """Some products' vectors side by side, (m, D) float16, and presence, (m, F) bool, shard by shard, on all cores.
+def load_vectors(shard_set: ShardSet, *, features: tuple[Feature, ...], rows: Indices) -> npt.NDArray[np.float16]:
+    """Some products' vectors side by side, (m, D) float16, shard by shard, on all cores.
 
     Args:
         rows: (m,) places in the shard set, ascending.
     """
     ends = np.cumsum([shard_set.schema.dim_of(feature) for feature in features])
     vectors = np.empty((len(rows), ends[-1]), dtype=np.float16)
-    present = np.empty((len(rows), len(features)), dtype=np.bool_)
-    start = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for shard in shard_set.shards():
-            low, high = _between(rows, start=start, end=start + shard.num_products)
-            places = rows[low:high] - start
+        for shard, low, places in _wanted(shard_set, rows=rows):
+            high = low + len(places)
             copies = []
-            for column, feature in enumerate(features if len(places) else ()):
+            for column, feature in enumerate(features):
                 view = shard.vectors(feature)
                 out = vectors[low:high, ends[column] - view.shape[1] : ends[column]]
                 for first in range(0, len(places), _ROWS_AT_A_TIME):
                     some = slice(first, first + _ROWS_AT_A_TIME)
                     copies.append(pool.submit(_copy_rows, view, places[some], out[some]))
-            for column, feature in enumerate(features if len(places) else ()):
-                present[low:high, column] = shard.present(feature)[places]
             for copy in copies:
                 copy.result()
-            start += shard.num_products
-    return vectors, present
+    return vectors
 
 
-def _between(rows: Indices, *, start: int, end: int) -> tuple[int, int]:
-    """Where the places from `start` to before `end` stand in ascending `rows`, which are not copied for it."""
-    low, high = np.searchsorted(rows, np.array([start, end], dtype=rows.dtype))
-    return int(low), int(high)
+def load_presence(shard_set: ShardSet, *, features: tuple[Feature, ...], rows: Indices) -> npt.NDArray[np.bool_]:
+    """Which features some products have, (m, F) bool.
+
+    Args:
+        rows: (m,) places in the shard set, ascending.
+    """
+    present = np.empty((len(rows), len(features)), dtype=np.bool_)
+    for shard, low, places in _wanted(shard_set, rows=rows):
+        for column, feature in enumerate(features):
+            present[low : low + len(places), column] = shard.present(feature)[places]
+    return present
+
+
+def _wanted(shard_set: ShardSet, *, rows: Indices) -> Iterator[tuple[Shard, int, Indices]]:
+    """The shards that hold any of the products, where these stand in ascending `rows`, and their places in there."""
+    start = 0
+    for shard in shard_set.shards():
+        # Numbers of another type would have all rows copied to compare them.
+        low, high = np.searchsorted(rows, np.array([start, start + shard.num_products], dtype=rows.dtype))
+        if low < high:
+            yield shard, int(low), rows[low:high] - start
+        start += shard.num_products
 
 
 def _copy_rows(view: npt.NDArray[np.float16], places: Indices, out: npt.NDArray[np.float16]) -> None:
@@ -156,10 +165,5 @@ def supplied_values(shard_set: ShardSet, columns: Sequence[str], *, rows: Indice
     Args:
         rows: (m,) places in the shard set, ascending.
     """
-    frames = []
-    start = 0
-    for shard in shard_set.shards():
-        low, high = _between(rows, start=start, end=start + shard.num_products)
-        frames.append(shard.frame(columns, rows=rows[low:high] - start))
-        start += shard.num_products
-    return pl.concat(frames)
+    none = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+    return pl.concat([none, *(shard.frame(columns, rows=places) for shard, _, places in _wanted(shard_set, rows=rows))])

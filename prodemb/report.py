@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from prodemb.brands.junk import UNBRANDED, UNKNOWN
-from prodemb.screen import counted, printable
+from prodemb.screen import counted
 
 if TYPE_CHECKING:
     # For annotations alone: at run time they would load torch for `prodemb inspect`.
@@ -300,7 +300,7 @@ _SHOWN = ("product_id", "category_path", "category_confidence", "brand", "brand_
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else printable(str(value))
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _size(num_bytes: float) -> str:

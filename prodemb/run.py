@@ -124,6 +124,7 @@ def _brand(
         report = train(pipeline, shards=shards, folder=pipeline.head_folder, watch=watch)
     except FewLabelsError as error:
         yield f"no {error}"
+        steps.done("train the brand head", "no head: too few labels")
         return
     if report.aliases is not None:
         yield from alias_lines(report.aliases, path=Path(pipeline.brands.aliases))
@@ -139,23 +140,23 @@ def _category(
     base = Path(pipeline.embed.out)
     taxonomy, name = pipeline_taxonomy(pipeline)
     nearest = f"the nearest names of {name} ({counted(len(taxonomy.paths), 'node')}) answer"
-    if not has_category_labels(base):
+    if not has_category_labels(base, watch=watch):
         yield (
             f"\n== {pipeline.catalog.path}: no product has a google_category_id, so there is no category to learn and "
             f"{nearest}: label some products with Google's ids or paths"
         )
         return
-    folder = pipeline.frozen_head_folder if finetuned else pipeline.head_folder
     schema = read_manifest(base).shard_schema
     renew_path_vectors(base, schema=schema, pipeline=pipeline, config=pipeline.embed, watch=watch)
     yield f"\n== train the category head on {base}"
     try:
-        report = train(pipeline, shards=base, folder=folder, watch=watch)
+        report = train(pipeline, shards=base, folder=pipeline.frozen_head_folder, watch=watch)
     except FewLabelsError as error:
         yield f"no {error}; {nearest}"
+        steps.done("train the category head", "no head: too few labels")
         return
     yield from head_lines(report)
-    steps.done("train the category head, CLIP frozen", str(folder))
+    steps.done("train the category head, CLIP frozen", str(report.folder))
     before = None
     if finetuned:
         yield "\n== fine-tune CLIP for the categories, and regenerate the shards"

@@ -11,11 +11,12 @@ from pydantic import Field
 from prodemb.aggregate import AggregateConfig
 from prodemb.baselines import BaselineConfig
 from prodemb.errors import HeadError
-from prodemb.examples import Examples, MappedExamples, load_examples
+from prodemb.examples import Examples, WindowedExamples, load_examples
 from prodemb.features import ALL_FEATURES, BRAND_FEATURES, FEATURES, Feature, supplied_column
 from prodemb.fit import FitConfig, Progress, fit
 from prodemb.heads import HeadCard, HeadConfig, TrainedHead
 from prodemb.labels import Labels, Target
+from prodemb.loss import ROWS_AT_A_TIME
 from prodemb.metrics import Indices, Metrics, evaluate
 from prodemb.shards.reader import ShardSet
 from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
@@ -65,7 +66,7 @@ class Labelled:
     """(j,) places in the shard set of all test products whose truth is known, of a class that the head has or not."""
     gold: bool
     """Whether `test` and `judged` hold gold labels alone."""
-    examples: Examples | MappedExamples
+    examples: Examples | WindowedExamples
     """(m,) their vectors."""
 
     @property
@@ -177,7 +178,7 @@ def _measure(trained: TrainedHead, data: Labelled) -> Metrics:
     """The head's figures on the test part."""
     said = [
         trained.top(some.vectors[rows], present=some.present[rows], k=5)
-        for some, rows in data.examples.in_order(data.test)
+        for some, rows in data.examples.in_order(data.test, batch_size=ROWS_AT_A_TIME)
     ]
     top, confidences = torch.cat([top for _, top in said]), torch.cat([sure[:, 0] for sure, _ in said])
     return evaluate(data.labels.index[data.rows[data.test]], top=top.numpy(), confidences=confidences.double().numpy())

@@ -165,6 +165,25 @@ def test_embed_inspect_brands_and_train_as_written(
     assert "altered" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("inspect", "{}"),
+        ("embed", "feed.csv", "--out={}"),
+        ("embed", "--pipeline", "p.toml"),
+        ("score", "shards", "{}"),
+    ],
+)
+def test_a_password_or_signature_of_an_address_is_not_shown(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    address = "https://ann:hunter2@a.example/x?sig=hunter2"
+    (tmp_path / "p.toml").write_text(f'target = "brand"\n[embed]\nout = "{address}"\n')
+    result = prodemb(*(argument.format(address) for argument in arguments), cwd=tmp_path)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "found an address" in result.stderr
+    assert "hunter2" not in result.stdout + result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["p.toml"]
+
+
 def test_names_out_of_a_catalog_cannot_command_the_terminal(tmp_path: Path) -> None:
     (tmp_path / "catalog.csv").write_bytes(b"\x1b[31mred,\xe2\x80\xaeback,\x00\nx,y,z\n")
     result = prodemb("embed", "catalog.csv", cwd=tmp_path)

@@ -1,21 +1,24 @@
 """Examples: whole or in windows, training sees each product once a pass, with its own vectors, presence and label."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from prodemb.errors import ShardError
-from prodemb.examples import Examples, MappedExamples, load_examples
+from prodemb.examples import Chosen, Examples, WindowedExamples, load_examples
 from prodemb.metrics import Indices
-from prodemb.product_set import load_vectors
+from prodemb.product_set import load_presence, load_vectors
 from prodemb.shards.reader import ShardSet
 from tests.test_train import make_set
 
 FEATURES = ("title", "image")
 BYTES_EACH = 2 * 16 * len(FEATURES)
-ROWS = np.flatnonzero(np.arange(2000) % 3 != 0)
+ROWS: npt.NDArray[np.int32] = np.flatnonzero(np.arange(2000) % 3 != 0).astype(np.int32)
+PLACES: npt.NDArray[np.int32] = np.arange(len(ROWS), dtype=np.int32)
 
 
 @pytest.fixture(scope="module")
@@ -23,71 +26,93 @@ def shard_set(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
     return make_set(tmp_path_factory.mktemp("shards"), num=2000, features=FEATURES, shard_size=300)
 
 
-def load(shard_set: ShardSet, *, room: int) -> Examples | MappedExamples:
+def load(shard_set: ShardSet, *, room: int) -> Examples | WindowedExamples:
     """The examples, of which so many fit; each one's label is its place."""
-    return load_examples(
-        shard_set,
-        features=FEATURES,
-        rows=ROWS,
-        labels=np.arange(len(ROWS)),
-        device=torch.device("cpu"),
-        memory_gb=(room + 0.5) * BYTES_EACH / 1e9,
-    )
+    memory_gb = (room + 0.5) * BYTES_EACH / 1e9
+    device = torch.device("cpu")
+    return load_examples(shard_set, features=FEATURES, rows=ROWS, labels=PLACES, device=device, memory_gb=memory_gb)
 
 
-def seen(examples: Examples | MappedExamples, places: Indices, *, shuffled: bool) -> list[torch.Tensor]:
-    """The labels of each window, which are places, once its vectors and presence are found to be theirs."""
-    assert isinstance(examples, MappedExamples)
-    vectors, present = load_vectors(examples.shard_set, features=FEATURES, rows=ROWS)
+@pytest.fixture
+def windowed(shard_set: ShardSet, monkeypatch: pytest.MonkeyPatch) -> WindowedExamples:
+    """Windows of two blocks."""
+    monkeypatch.setattr("prodemb.examples._LEAST_WINDOW", 256)
+    examples = load(shard_set, room=1024)
+    assert isinstance(examples, WindowedExamples)
+    return examples
+
+
+def shown(batches: Iterable[Chosen], *, shard_set: ShardSet) -> tuple[list[int], torch.Tensor]:
+    """The sizes of the batches and the labels, which are places, once vectors and presence are found to be theirs."""
+    vectors = load_vectors(shard_set, features=FEATURES, rows=ROWS)
+    present = load_presence(shard_set, features=FEATURES, rows=ROWS)
     found = []
-    for some, rows in examples.shuffled(places) if shuffled else examples.in_order(places):
+    for some, rows in batches:
         labels = some.labels[rows]
         assert np.array_equal(some.vectors[rows].numpy(), vectors[labels])
         assert np.array_equal(some.present[rows].numpy(), present[labels])
         found.append(labels)
-    return found
+    return [len(labels) for labels in found], torch.cat(found) if found else torch.empty(0)
 
 
 def test_what_fits_is_loaded_whole(shard_set: ShardSet) -> None:
     examples = load(shard_set, room=len(ROWS))
     assert isinstance(examples, Examples)
-    vectors, present = load_vectors(shard_set, features=FEATURES, rows=ROWS)
-    assert np.array_equal(examples.vectors.numpy(), vectors)
-    assert np.array_equal(examples.present.numpy(), present)
-    assert isinstance(load(shard_set, room=len(ROWS) - 1), MappedExamples)
+    sizes, labels = shown(examples.batches(PLACES, batch_size=400), shard_set=shard_set)
+    assert sizes == [400, 400, 400, 133]
+    assert len(sizes) == examples.num_batches(len(PLACES), batch_size=400)
+    assert labels.sort().values.tolist() == PLACES.tolist() != labels.tolist()
+    assert isinstance(load(shard_set, room=len(ROWS) - 1), WindowedExamples)
 
 
-def test_windows_shuffle_and_show_each_product_once(shard_set: ShardSet) -> None:
-    examples, places = load(shard_set, room=1024), np.arange(1, len(ROWS))
+def test_windows_shuffle_and_show_each_product_once(shard_set: ShardSet, windowed: WindowedExamples) -> None:
     torch.manual_seed(0)
-    windows = seen(examples, places, shuffled=True)
-    assert sorted(len(window) for window in windows) == [(len(places) - 1) % 256 + 1 + 256, 512, 512]
-    shown = torch.cat(windows)
-    assert torch.equal(shown.sort().values, torch.from_numpy(places))
-    assert not torch.equal(shown, torch.from_numpy(places))
-    # A window reaches over the whole set, and another pass has other windows.
-    again = seen(examples, places, shuffled=True)
-    assert any({*window.tolist()} != {*other.tolist()} for window, other in zip(windows, again, strict=True))
+    places = PLACES[1:]
+    sizes, labels = shown(windowed.batches(places, batch_size=200), shard_set=shard_set)
+    assert labels.sort().values.tolist() == places.tolist() != labels.tolist()
+    # Three windows: of two whole blocks, and one with the last block, which has 52 products.
+    assert set(sizes) <= {154, 170, 171}
+    assert len(sizes) == 8 <= windowed.num_batches(len(places), batch_size=200) <= 9
+    first = {*labels[:512].tolist()}
+    again = shown(windowed.batches(places, batch_size=200), shard_set=shard_set)[1]
+    assert first != {*again[:512].tolist()}
 
 
-def test_in_order_they_stay_in_order(shard_set: ShardSet) -> None:
-    places = np.arange(0, len(ROWS), 2)
-    windows = seen(load(shard_set, room=600), places, shuffled=False)
-    assert len(windows) == 3
-    assert torch.equal(torch.cat(windows), torch.from_numpy(places))
-    assert seen(load(shard_set, room=600), places[:0], shuffled=False) == []
+def test_in_order_they_stay_in_order(shard_set: ShardSet, windowed: WindowedExamples) -> None:
+    some: Indices = PLACES[::2]
+    sizes, labels = shown(windowed.in_order(some, batch_size=300), shard_set=shard_set)
+    assert sizes == [300, 212, 155]
+    assert labels.tolist() == some.tolist()
+    assert shown(windowed.in_order(PLACES[:0], batch_size=300), shard_set=shard_set)[0] == []
 
 
-def test_a_sample_is_one_window(shard_set: ShardSet) -> None:
-    some, rows = load(shard_set, room=1024).sample(np.arange(len(ROWS)))
-    assert len(rows) == len(some.labels) == 512
+def test_a_sample_is_one_window(
+    shard_set: ShardSet, windowed: WindowedExamples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    monkeypatch.setattr(
+        "prodemb.examples.load_vectors", lambda *given, **named: read.append(1) or load_vectors(*given, **named)
+    )
+    some, rows = windowed.sample(PLACES)
+    assert len(rows) == len(some.labels) in {512, 256 + 53}
+    assert read == [1]
 
 
-def test_a_shard_that_is_altered_ends_the_pass(tmp_path: Path) -> None:
+def test_a_window_has_several_batches_however_little_memory_there_is(shard_set: ShardSet) -> None:
+    examples = load(shard_set, room=1)
+    assert isinstance(examples, WindowedExamples)
+    assert examples.window == 8192
+
+
+def test_a_shard_that_cannot_be_read_ends_the_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prodemb.examples._LEAST_WINDOW", 256)
     examples = load(make_set(tmp_path, num=2000, features=FEATURES, shard_size=300), room=600)
-    windows = examples.shuffled(np.arange(len(ROWS)))
-    next(windows)
-    with (tmp_path / "part-00004.parquet").open("rb+") as file:
-        file.write(b"R1AP")
+    batches = examples.batches(PLACES, batch_size=256)
+    next(batches)
+
+    def unreadable(*_given: object, **_named: object) -> npt.NDArray[np.float16]:
+        raise ShardError("part-00004.parquet: not readable")
+
+    monkeypatch.setattr("prodemb.examples.load_vectors", unreadable)
     with pytest.raises(ShardError, match="part-00004"):
-        list(windows)
+        list(batches)

@@ -1,12 +1,15 @@
 """Writing: whole under the final name or not at all, and one writer a folder."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from prodemb.files import read_json, replacing, sha256_of, write_json, writing_to
+from prodemb.errors import OutputError
+from prodemb.files import naming, read_json, replacing, sha256_of, write_json, writing_to
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -63,3 +66,41 @@ def test_a_leftover_that_goes_meanwhile_is_no_trouble(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Path, "unlink", after_another)
     with writing_to(tmp_path):
         assert not [*tmp_path.glob("*.tmp")]
+
+
+@pytest.mark.parametrize(
+    ("output", "named"),
+    [
+        ("shards/part-00001.parquet", None),
+        ("shards/part-00001.parquet", "shards/part-00001.parquet"),
+        ("shards/part-00001.parquet", "shards/part-00001.parquet.tmp"),
+        ("new/shards/part-00001.parquet", "new"),
+        ("shards", "shards/.lock"),
+        ("shards/.reuse", "shards/.reuse/texts.first.npy"),
+    ],
+)
+def test_what_cannot_be_written_is_named(tmp_path: Path, output: str, named: str | None) -> None:
+    (tmp_path / "shards").mkdir()
+    error = OSError(errno.EACCES, os.strerror(errno.EACCES), None if named is None else str(tmp_path / named))
+    with (
+        pytest.raises(OutputError, match=rf"{output}: cannot be written: Permission denied"),
+        naming(tmp_path / output),
+    ):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("output", "named"),
+    [
+        ("shards/part-00001.parquet", "catalog.csv"),
+        ("shards/part-00001.parquet", "shards/part-00007.parquet"),
+        ("shards/.reuse", "shards/part-00007.parquet"),
+        ("shards/part-00001.parquet", "shards"),
+    ],
+)
+def test_what_cannot_be_read_is_not_taken_for_the_output(tmp_path: Path, output: str, named: str) -> None:
+    (tmp_path / "shards").mkdir()
+    error = OSError(errno.EIO, os.strerror(errno.EIO), str(tmp_path / named))
+    with pytest.raises(OSError, match=named) as raised, naming(tmp_path / output):
+        raise error
+    assert raised.value is error

@@ -1,5 +1,8 @@
 """Keys are found wherever they stand, and nothing else is."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +49,16 @@ def test_equal_values_have_equal_keys() -> None:
     keys = keys_of(pl.Series(["a", "b", None, "a"]))
     assert (keys[0] == keys[3]).all()
     assert len({tuple(key) for key in keys.tolist()}) == 3
+
+
+def test_another_process_has_the_same_keys() -> None:
+    program = """
+import polars as pl
+from prodemb.keys import keys_of
+print(keys_of(pl.Series(["a", "b", None, "é" * 40])).tolist())
+"""
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", program]
+        answer = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60).stdout
+        assert answer == f"{keys_of(pl.Series(['a', 'b', None, 'é' * 40])).tolist()}\n"

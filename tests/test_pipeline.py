@@ -37,6 +37,10 @@ def test_shipped_pipelines_say_what_the_defaults_are(path: Path) -> None:
         ('target = "brand"\n[embed]\nmodle = "x"', r"p\.toml: \[embed\] modle: no such key; did you mean 'model'\?"),
         ('target = "brand"\n[train.feature_dropout]\ntitle = 2', r"\[train\.feature_dropout\] title: found 2, wanted"),
         ('target = "brand"\n[finetune]\nshards = "shards/clip"', r"are both 'shards/clip'; wanted two folders"),
+        (
+            'target = "brand"\n[score]\nout = "s3://key:secret@bucket/out.parquet"',
+            r"p\.toml: \[score\] out: found an address, wanted a path on this machine$",
+        ),
         ('target = "brand"\n[catalog]\ncolumns = {titel = "x"}', r"found the column 'titel'; did you mean 'title'"),
     ],
 )

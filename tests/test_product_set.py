@@ -9,7 +9,7 @@ import pytest
 from prodemb.features import TEXT_FEATURES, supplied_column
 from prodemb.lexical import lexical_vectors
 from prodemb.metrics import Indices
-from prodemb.product_set import ProductSet, load_vectors, read_products, supplied_values
+from prodemb.product_set import ProductSet, load_presence, load_vectors, read_products, supplied_values
 from prodemb.shards.reader import ShardSet
 from tests.fuse.conftest import make_set
 
@@ -29,7 +29,8 @@ def read(shards: ShardSet) -> ProductSet:
 @pytest.mark.parametrize("rows", [ROWS, np.arange(240, 520), np.arange(0)])
 def test_only_the_wanted_rows_are_loaded(shards: ShardSet, rows: Indices, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prodemb.product_set._ROWS_AT_A_TIME", 64)
-    vectors, present = load_vectors(shards, features=("title", "image"), rows=rows)
+    vectors = load_vectors(shards, features=("title", "image"), rows=rows)
+    present = load_presence(shards, features=("title", "image"), rows=rows)
     assert np.array_equal(vectors[:, 8:], shards.vectors("image")[rows])
     assert np.array_equal(present[:, 0], shards.present("title")[rows])
     titles = shards.frame(["supplied_title"]).to_series()

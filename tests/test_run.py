@@ -2,18 +2,23 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from rich.table import Table
 
 from prodemb.errors import ProdembError
-from prodemb.pipeline import read_pipeline
+from prodemb.job.score import own_heads
+from prodemb.pipeline import Pipeline, read_pipeline
 from prodemb.run import run
+from tests.job.test_zero_shot import make_pipeline
 
 BLOCKED = """
 import sys
@@ -110,6 +115,39 @@ def test_what_is_not_there_is_told_before_anything_is_done(
     pipelines = [read_pipeline(tmp_path / f"{target}.toml") for target in ("brand", "category")]
     with pytest.raises(ProdembError, match=message):
         next(run(pipelines, finetuned=False, watch=lambda title: nullcontext(lambda done, total: None)))
+
+
+def test_a_head_with_too_few_labels_keeps_its_seconds_to_itself(tiny_clip: Path, tmp_path: Path) -> None:
+    pl.DataFrame({"product_id": range(8), "title": "mug"}).write_csv(tmp_path / "catalog.csv")
+    values: dict[str, Any] = {
+        "catalog": {"path": str(tmp_path / "catalog.csv")},
+        "brands": {"aliases": str(tmp_path / "aliases.csv")},
+        "embed": {"model": str(tiny_clip), "out": str(tmp_path / "shards"), "features": ["title"], "device": "cpu"},
+        "score": {"out": str(tmp_path / "out.parquet")},
+    }
+    pipelines = [Pipeline.parse(values | {"target": target}, source="test") for target in ("brand", "category")]
+    items = list(run(pipelines, finetuned=False, watch=lambda title: nullcontext(lambda done, total: None)))
+    assert any(str(item).startswith("no brand head: found 0 classes") for item in items)
+    (summary,) = (item for item in items if isinstance(item, Table) and item.title == "What was made")
+    assert list(summary.columns[0].cells) == ["embed", "train the brand head", "score"]
+    assert list(summary.columns[2].cells)[1] == "no head: too few labels"
+
+
+def test_without_fine_tuning_a_fine_tuned_head_stays(tiny_clip: Path, tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path, tiny_clip, score={"out": str(tmp_path / "out.parquet")})
+
+    def run_frozen() -> list[str]:
+        watched = run([pipeline], finetuned=False, watch=lambda title: nullcontext(lambda done, total: None))
+        return [item for item in watched if isinstance(item, str)]
+
+    run_frozen()
+    assert own_heads([pipeline]) == [tmp_path / "head-frozen"]
+    shutil.copytree(tmp_path / "head-frozen", tmp_path / "head")
+    before = files(tmp_path / "head")
+    pipeline = make_pipeline(tmp_path, tiny_clip, train={"epochs": 3}, score={"out": str(tmp_path / "out.parquet")})
+    assert not any("trained before" in line for line in run_frozen())
+    assert files(tmp_path / "head") == before
+    assert own_heads([pipeline]) == [tmp_path / "head"]
 
 
 @pytest.mark.end_to_end

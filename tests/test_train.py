@@ -14,7 +14,7 @@ from prodemb.aggregate import AggregateConfig
 from prodemb.baselines import BaselineConfig
 from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.errors import HeadError
-from prodemb.examples import MappedExamples
+from prodemb.examples import WindowedExamples
 from prodemb.features import CATALOG_COLUMNS, FEATURES, Feature
 from prodemb.fit import Epoch, FeatureDropout, hide_features
 from prodemb.heads import HeadConfig, TrainedHead
@@ -109,13 +109,15 @@ def test_a_head_learns(shard_set: ShardSet) -> None:
     assert len(card.labels) == 6
 
 
-def test_a_head_learns_from_windows_of_the_shards(shard_set: ShardSet) -> None:
+def test_a_head_learns_from_windows_of_the_shards(shard_set: ShardSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prodemb.examples._LEAST_WINDOW", 256)
     config = TrainConfig(epochs=12, memory_gb=1e-6)
-    assert isinstance(load(shard_set, config).examples, MappedExamples)
+    assert isinstance(load(shard_set, config).examples, WindowedExamples)
     card, whole = train(shard_set, config).card, train(shard_set, TrainConfig(epochs=12)).card
     assert card.metrics is not None
     assert card.metrics.top1 > 0.95
-    assert card.metrics.num_products == whole.metrics.num_products if whole.metrics else False
+    assert whole.metrics is not None
+    assert card.metrics.num_products == whole.metrics.num_products
     assert card.examples == whole.examples
 
 

@@ -34,7 +34,9 @@ class ImagesConfig(Config):
     concurrency: PositiveInt = 32
     """Downloads at a time."""
     host_share: float = Field(default=0.5, gt=0, le=1)
-    """The part of them, one at least, that one host may take: while a slow one answers, the others go on."""
+    """The part, one place at least, that one host may take of those that other hosts' pictures leave: half of all where
+    it is alone, and five hosts that hang leave one of 32 to others. A picture counts for the host in its own address,
+    wherever a redirect leads."""
     timeout_s: PositiveFloat = 10.0
     """Seconds to wait for the look-up of a name, for a connection, and for each next piece of an answer."""
     deadline_s: PositiveFloat = 60.0
@@ -129,9 +131,9 @@ class ImageLoader:
         return self._config.concurrency
 
     @property
-    def host_concurrency(self) -> int:
-        """How many of them may come from one host."""
-        return max(1, int(self._config.concurrency * self._config.host_share))
+    def host_share(self) -> float:
+        """The part of those that other hosts leave which one host may take."""
+        return self._config.host_share
 
     @property
     def deadline_s(self) -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from prodemb.errors import CatalogError
+from prodemb.screen import counted
 
 DELIMITERS = ",;\t|"
 MAX_ROW_LINES = 5_000
@@ -208,7 +209,7 @@ def delimited_rows(path: Path, *, delimiter: str, tell: Tell | None = None) -> I
             number += 1
             values = values or []
             if fault is None and len(values) != num_columns:
-                fault = f"found {len(values)} values, wanted {num_columns}"
+                fault = f"found {counted(len(values), 'value')}, wanted {num_columns}"
             if fault is None and lines.num_chars >= MAX_ROW_CHARS:
                 fault = f"longer than {MAX_ROW_CHARS} characters"
             if len(lines.row) > 1 and (fault or _holds_rows(lines.row, delimiter, num_columns=num_columns)):

@@ -21,6 +21,12 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """RFC 6052: IPv4 addresses written inside IPv6 ones."""
 UNICAST = ipaddress.IPv6Network("2000::/3")
 """RFC 4291, 2.4: where all public IPv6 addresses lie. Python also calls old forms of private ones global."""
+WITHIN_CLOUDS = (
+    ipaddress.IPv4Network("168.63.129.16/32"),  # Azure's wire server
+    ipaddress.IPv4Network("192.0.0.0/24"),  # RFC 6890; Oracle's metadata at 192.0.0.192. Older Pythons call it global.
+)
+"""Answered by a machine's own cloud, whatever their numbers say. The others' metadata servers are not public anyway:
+169.254.169.254 is link-local, 100.100.100.200 shared, fd00:ec2::254 and fd20:ce::254 unique local."""
 KEPT_SECONDS = 15.0
 """A connection that rests for so long is given up: the server, or a router on the way, may have done so before."""
 
@@ -35,7 +41,13 @@ def is_public(address: str) -> bool:
     # Python calls a mapped address reserved as a whole, so the address inside decides.
     inside = _written_inside(outer)
     tested: list[ipaddress.IPv4Address | ipaddress.IPv6Address] = [*inside] if inside else [outer]
-    return all(part.is_global and not part.is_multicast and (part.version == 4 or part in UNICAST) for part in tested)
+    return all(
+        part.is_global
+        and not part.is_multicast
+        and (part.version == 4 or part in UNICAST)
+        and not any(part in network for network in WITHIN_CLOUDS)
+        for part in tested
+    )
 
 
 def _written_inside(outer: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:

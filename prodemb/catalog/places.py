@@ -17,9 +17,10 @@ def host_of(value: str | bytes) -> str | None:
         return None
     try:
         parts = urlsplit(value)
-        # Of `user:pass/word@host` the user would seem to be the host, but for a port that is no number.
+        # Of `user:pass/word@host` the user would seem to be the host, and the password's beginning its port.
         _ = parts.port
-        return parts.hostname or ""
+        is_misspelt = set(":@") & set(parts.netloc) and "@" in value.partition(parts.netloc)[2]
+        return "" if is_misspelt else parts.hostname or ""
     except ValueError:
         return ""
 

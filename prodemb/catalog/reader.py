@@ -17,7 +17,7 @@ from prodemb.catalog.sources import CatalogFile, find_files, holds_key, is_empty
 from prodemb.catalog.values import ImageKind, split_path
 from prodemb.config import Config
 from prodemb.errors import CatalogError
-from prodemb.features import CATALOG_COLUMNS, FEATURES, GOLD_LABELS
+from prodemb.features import CATALOG_COLUMNS, FEATURES
 
 logger = logging.getLogger(__name__)
 
@@ -82,11 +82,6 @@ class Catalog:
         """The features that this catalog has a column for, in the order of `prodemb.features.FEATURES`."""
         levels = CATEGORY_LEVELS if self._splits_categories() else ()
         return tuple(feature for feature in FEATURES if feature in self.columns or feature in levels)
-
-    @property
-    def gold_labels(self) -> tuple[str, ...]:
-        """The gold labels that this catalog has a column for."""
-        return tuple(label for label in GOLD_LABELS if label in self.columns)
 
     def check_ids(self) -> int:
         """Number of products; reads the ids of the whole catalog.

@@ -101,10 +101,6 @@ class Taxonomy:
         except KeyError:
             raise self._lacks(node) from None
 
-    def name_of(self, node: int) -> str:
-        """The last name of a node's path. Raises TaxonomyError for an id that is not in the taxonomy."""
-        return self.path_of(node).rpartition(SEPARATOR)[2]
-
     def parent(self, node: int) -> int | None:
         """The node above, or None at the top. Raises TaxonomyError for an id that is not in the taxonomy."""
         try:

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from prodemb.cli.catalogs import brands, sample, taxonomy
-from prodemb.cli.display import fail
+from prodemb.cli.display import LogFormatter, fail
 from prodemb.cli.scoring import score
 from prodemb.cli.shard_sets import embed, inspect, verify
 from prodemb.cli.training import finetune_category, train_brand, train_category
@@ -42,7 +42,9 @@ for command in (
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line on stderr and status 1."""
-    logging.basicConfig(format="prodemb: %(message)s", level=logging.WARNING)
+    logged = logging.StreamHandler()
+    logged.setFormatter(LogFormatter())
+    logging.basicConfig(handlers=[logged], level=logging.WARNING)
     for noisy in ("httpx", "transformers", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -50,6 +52,9 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     silence_pillow()
     raise_limit()
+    if any("://" in argument for argument in sys.argv[1:]):
+        # Not shown: it may hold a password or a signature.
+        fail("found an address among the arguments, wanted a path on this machine: fetch what it leads to")
     try:
         app()
     except ProdembError as error:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 from prodemb.job.watch import Advance
 
@@ -13,6 +14,21 @@ FIRST_LINE = 5.0
 """Seconds until a step says where it is; one that is done before says nothing."""
 NEXT_LINES = 30.0
 """Seconds from one of its lines to the next."""
+
+
+class _Told(NamedTuple):
+    """What a step has told."""
+
+    first: tuple[int, float] | None
+    """What was done at its first word, and when that was."""
+    done: int
+    total: int | None
+    at: float
+
+    def rate(self) -> float | None:
+        if self.first is None or self.at <= self.first[1] or self.done <= self.first[0]:
+            return None
+        return (self.done - self.first[0]) / (self.at - self.first[1])
 
 
 class Pace:
@@ -25,32 +41,30 @@ class Pace:
             now: seconds on some clock, as everywhere here.
         """
         self.title = title
-        self.done = 0
-        self.total: int | None = None
-        self._began = self._last = now
-        self._first: tuple[int, float] | None = None
+        self._began = now
+        # Replaced as a whole, so that the thread that reads it never sees halves of two.
+        self._told = _Told(first=None, done=0, total=None, at=now)
 
     def advance(self, done: int, total: int | None, *, now: float) -> None:
         """Take what the step tells. What was done before its first word, as by an earlier run, has no rate."""
-        if self._first is None or done < self.done:
-            self._first = done, now
-        self.done, self.total, self._last = done, total, now
+        told = self._told
+        begins = told.first is None or done < told.done
+        self._told = _Told(first=(done, now) if begins else told.first, done=done, total=total, at=now)
 
     def rate(self) -> float | None:
         """Done in a second; None until that can be said."""
-        if self._first is None or self._last <= self._first[1] or self.done <= self._first[0]:
-            return None
-        return (self.done - self._first[0]) / (self._last - self._first[1])
+        return self._told.rate()
 
     def line(self, *, now: float) -> str:
         """Done and all, rate and time left, as far as they are known."""
-        rate, parts = self.rate(), [f"{self.title}: {_span(now - self._began)}"]
-        if self.done:
-            parts.append(f"{self.done:,} done" if self.total is None else f"{self.done:,} of {self.total:,}")
+        told = self._told
+        rate, parts = told.rate(), [f"{self.title}: {_span(now - self._began)}"]
+        if told.done:
+            parts.append(f"{told.done:,} done" if told.total is None else f"{told.done:,} of {told.total:,}")
         if rate is not None:
             parts.append(rate_text(rate))
-            if self.total is not None and self.total > self.done:
-                parts.append(f"{_span((self.total - self.done) / rate)} left")
+            if told.total is not None and told.total > told.done:
+                parts.append(f"{_span((told.total - told.done) / rate)} left")
         return ", ".join(parts)
 
 

@@ -68,7 +68,8 @@ def verify(shards: Annotated[Path, typer.Argument(help="A shard set, or a folder
     from prodemb.shards.reader import find_shard_folders
     from prodemb.shards.verify import verify as trouble_in
 
-    lines = trouble_in(shards)
+    with watch("Verifying") as advance:
+        lines = trouble_in(shards, progress=advance)
     for line in lines:
         say(line)
     if lines:

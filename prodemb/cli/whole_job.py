@@ -15,7 +15,9 @@ def run(
         list[Path] | None,
         typer.Argument(help="Pipeline files; by default pipelines/brand.toml and category.toml.", show_default=False),
     ] = None,
-    finetune: Annotated[bool, typer.Option(help="Fine-tune CLIP for the categories too.")] = True,
+    finetune: Annotated[
+        bool, typer.Option(help="Fine-tune CLIP for the categories too. Without it what was fine-tuned stays as it is.")
+    ] = True,
     device: DeviceOption = None,
 ) -> None:
     """Do the whole job: embed, train, fine-tune, score. What is done is not done again."""

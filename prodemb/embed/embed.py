@@ -24,6 +24,7 @@ from prodemb.embed.reuse import INDEX_FOLDER, PicturesAgain
 from prodemb.embed.worker import Job, Listener, Spent, make_shards
 from prodemb.errors import CatalogError
 from prodemb.files import writing_to
+from prodemb.screen import counted
 from prodemb.shards.format import UPDATE_NAME, Changes, Manifest, ShardRecord, ShardSchema
 from prodemb.towers.checkpoint import BUNDLED, Checkpoint, find_checkpoint
 
@@ -87,8 +88,9 @@ def embed(
         replace: make the set anew if it holds vectors of another model or other features, in place of refusing; for
             the set of a checkpoint that was fine-tuned again.
         again: which pictures are fetched again though nothing says that they changed. A picture on a server counts as
-            unchanged while its address is the same; "all" asks the server. What an interrupted run has fetched again
-            stays fetched, whatever the next one is asked for.
+            unchanged while its address is the same; "all" asks the server. Shards whose pictures an interrupted run
+            has fetched again stay as they are, whatever the next one is asked for, where their rows are the same; of
+            the others the pictures of the set in place count.
 
     Raises:
         CatalogError: the catalog cannot be read, or its product ids are not unique.
@@ -202,8 +204,8 @@ class _Run:
         num_made = sum(record.num_products for record in self._records.values())
         if num_made + sum(self._left_out.values()) != self._num_rows:
             raise CatalogError(
-                f"{self._catalog.name}: changed while it was read: found {num_made:,} products, {self._num_products:,} "
-                "when the run began; run again"
+                f"{self._catalog.name}: changed while it was read: found {counted(num_made, 'product')}, "
+                f"{self._num_products:,} when the run began; run again"
             )
         manifest = self._manifest(complete=True)
         if self._plan.old != manifest:

@@ -18,9 +18,9 @@ import pyarrow as pa
 from prodemb.catalog.images import AbsentImage, ImageLoader
 from prodemb.catalog.places import host_of
 from prodemb.catalog.reader import Catalog
+from prodemb.catalog.turns import Turns
 from prodemb.embed.budget import PictureCounts
 from prodemb.embed.reuse import Reuse
-from prodemb.embed.turns import Turns
 from prodemb.errors import CatalogError
 from prodemb.hashes import RowsHash, content_hash, image_sources
 from prodemb.shards.format import HASH_BYTES, NO_VALUE
@@ -115,7 +115,7 @@ class Feed:
         self._workers = ThreadPoolExecutor(num_workers, thread_name_prefix="decode")
         self._downloads: Turns[list[Picture | str]] = Turns(
             num_threads=1 if loader is None else loader.concurrency,
-            at_most=1 if loader is None else loader.host_concurrency,
+            share=1 if loader is None else loader.host_share,
         )
         self._decoding = threading.Semaphore(num_workers)
         self._patience_s = max(PATIENCE_SECONDS, 0.0 if loader is None else 3 * loader.deadline_s)

@@ -18,6 +18,7 @@ from prodemb.embed.reuse import INDEX_FOLDER, PicturesAgain, Reuse, ReusePlan, S
 from prodemb.errors import FingerprintError, ShardError, VersionError
 from prodemb.hashes import content_hash, rows_hashes
 from prodemb.lexical import LexicalKind
+from prodemb.screen import counted
 from prodemb.shards.checked import Checked
 from prodemb.shards.format import (
     HASH_BYTES,
@@ -98,7 +99,7 @@ def make_plan(
     checked = Checked(folder)
     damaged = damaged_shards(folder, manifest=old, checked=checked)
     if damaged:
-        logger.warning("%s: %d shards are damaged and are made again", folder, len(damaged))
+        logger.warning("%s: damaged and made again: %s", folder, counted(len(damaged), "shard"))
     recorded = {place: record for record in old.shards if (place := shard_place(record.name)) is not None}
     whole = {place: record for place, record in recorded.items() if record.name not in damaged}
     is_same = _is_same(old, config=config, checkpoint=checkpoint)
@@ -135,8 +136,8 @@ def make_plan(
     refreshed = made.keys() & kept.keys()
     if refreshed:
         logger.warning(
-            "%s: takes the %d shards whose pictures an interrupted run had fetched again; the others keep theirs",
-            *(folder, len(refreshed)),
+            "%s: takes %s whose pictures an interrupted run had fetched again; the others keep theirs",
+            *(folder, counted(len(refreshed), "shard")),
         )
     return replace(plan, done=kept | made, schema=journal.shard_schema)
 
@@ -172,7 +173,7 @@ def _in_place(folder: Path) -> Manifest | None:
             raise
         rebuilt = rebuilt_manifest(folder)
         num_found = 0 if rebuilt is None else len(rebuilt.shards)
-        logger.warning("%s; made anew from %d shards that are whole", error, num_found)
+        logger.warning("%s; made anew from what is whole, %s", error, counted(num_found, "shard"))
         if rebuilt is not None:
             rebuilt.write(folder)
         return rebuilt
@@ -270,6 +271,6 @@ def _check_shared(old: Manifest, reuse: Reuse, *, catalog: Catalog, folder: Path
     if shared < LEAST_SHARED * min(num_products, old.num_products):
         found = f"{shared:,}" if shared else "none"
         raise ShardError(
-            f"{folder}: holds {old.num_products:,} products of {old.catalog}, and {found} of {catalog.name}; "
+            f"{folder}: holds {counted(old.num_products, 'product')} of {old.catalog}, and {found} of {catalog.name}; "
             "give another --out, or remove the folder"
         )

@@ -10,7 +10,7 @@ import traceback
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from prodemb.children import begin_child
+from prodemb.children import begin_child, take_record
 from prodemb.embed.budget import PictureCounts
 from prodemb.embed.worker import Job, Listener, Spent, make_shards
 from prodemb.errors import ProdembError, WorkerError
@@ -66,6 +66,8 @@ def make_shards_in_processes(job: Job, *, is_done: list[bool], listener: Listene
                 listener.encoded(*value)
             elif name == "written":
                 listener.written(*value)
+            elif name == "logged":
+                take_record(value)
             elif name == "finished":
                 place, its_part = value
                 workers.pop(place).join(END_SECONDS)
@@ -123,7 +125,7 @@ class _Messages:
 def _work(job: Job, place: int, taken: Any, messages: "multiprocessing.Queue[tuple[str, Any]]") -> None:
     """A worker's whole life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the main process, which ends its workers
-    begin_child()
+    begin_child(lambda record: messages.put(("logged", record)))
 
     def take(shard: int) -> bool:
         with taken.get_lock():

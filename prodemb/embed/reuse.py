@@ -125,18 +125,20 @@ def _id_keys(shard: Shard, rows: npt.NDArray[np.int64]) -> SortedKeys:
 
 def _write_marks(plan: ReusePlan) -> None:
     """Of each product and feature, enough of the content hash to see that it changed."""
-    marks = _new_array(plan, "marks", np.uint32, (len(plan.features),))
+    marks = _new_array(plan, "marks", np.uint32, (_num_products(plan), len(plan.features)))
     for shard, rows in _shards(plan):
         for column, feature in enumerate(plan.features):
             marks[rows[0] : rows[-1] + 1, column] = _marks(shard.hashes(hash_column(feature)))
 
 
 def _write_pictures(plan: ReusePlan) -> None:
-    """Of each product's picture, the content hash, or why it is absent."""
-    hashes = _new_array(plan, "hashes", np.uint8, (KEY_BYTES,))
-    numbers = _new_array(plan, "reasons", np.uint32, ())
+    """Of each product's picture, the content hash, or why it is absent; nothing where pictures do not count."""
+    has_pictures = "image" in plan.features
+    num_rows = _num_products(plan) if has_pictures else 0
+    hashes = _new_array(plan, "hashes", np.uint8, (num_rows, KEY_BYTES))
+    numbers = _new_array(plan, "reasons", np.uint32, (num_rows,))
     reasons: dict[str, int] = {"": 0}
-    for shard, rows in _shards(plan) if "image" in plan.features else ():
+    for shard, rows in _shards(plan) if has_pictures else ():
         some = slice(rows[0], rows[-1] + 1)
         hashes[some] = shard.hashes(hash_column("image"))
         told = shard.frame([absent_column("image")]).to_series().fill_null("")
@@ -145,10 +147,13 @@ def _write_pictures(plan: ReusePlan) -> None:
     (plan.folder / "reasons.json").write_text(json.dumps(list(reasons)), encoding="utf-8")
 
 
-def _new_array(plan: ReusePlan, name: str, dtype: type, width: tuple[int, ...]) -> "np.memmap[Any, Any]":
-    """An array in a file, with a row for each product of the earlier set."""
-    num_products = sum(source.record.num_products for source in plan.sources)
-    return new_array(plan.folder / f"{name}.npy", dtype=dtype, shape=(num_products, *width))
+def _new_array(plan: ReusePlan, name: str, dtype: type, shape: tuple[int, ...]) -> "np.memmap[Any, Any]":
+    return new_array(plan.folder / f"{name}.npy", dtype=dtype, shape=shape)
+
+
+def _num_products(plan: ReusePlan) -> int:
+    """Of the earlier set."""
+    return sum(source.record.num_products for source in plan.sources)
 
 
 def _shards(plan: ReusePlan) -> Iterator[tuple[Shard, npt.NDArray[np.int64]]]:

@@ -2,10 +2,12 @@
 
 import math
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from os import cpu_count
 from pathlib import Path
 
@@ -15,14 +17,17 @@ import polars as pl
 import pyarrow as pa
 
 from prodemb.catalog.gold import trace_gold
-from prodemb.catalog.images import AbsentImage, ImageLoader
+from prodemb.catalog.images import ImageLoader
+from prodemb.catalog.places import host_of
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
+from prodemb.catalog.turns import Turns
 from prodemb.errors import CatalogError, HeadError
 from prodemb.features import TEXT_FEATURES
 from prodemb.files import allocate
 from prodemb.hashes import RowsHash, content_hash, image_sources
 from prodemb.labels import CategoryLabel
+from prodemb.screen import counted
 from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
 from prodemb.towers.image import ImagePreprocessor
 
@@ -90,24 +95,18 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         HeadError: the training part holds fewer than two categories.
     """
     rows_hash = RowsHash()
-    resolved: dict[str, int | None] = {}
     counts: Counter[str] = Counter()
     kept: list[pa.Table] = []
-    nodes: list[int] = []
     parts: list[Parts] = []
     places: list[npt.NDArray[np.int64]] = []
     start = 0
     for rows in catalog.batches(READ_ROWS):
         rows_hash.update(rows, sources=image_sources(rows["image"].to_pylist(), loader=loader))
-        labels = rows["google_category_id"].to_pylist()
-        for label in set(labels) - resolved.keys() - {None}:
-            resolved[label] = taxonomy.resolve(label)
-        counts.update(label for label in labels if label is not None)
+        labels = rows["google_category_id"]
+        counts.update(labels.drop_null().to_pylist())
         row_parts = split_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
-        known = np.array([label is not None and resolved[label] is not None for label in labels], dtype=bool)
-        wanted = np.flatnonzero(known & (row_parts != TEST))
-        kept.append(rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(wanted)))
-        nodes += [node for place in wanted.tolist() if (node := resolved[labels[place]]) is not None]
+        wanted = np.flatnonzero(labels.is_valid().to_numpy() & (row_parts != TEST))
+        kept.append(rows.select(("product_id", *TEXT_FEATURES, "google_category_id")).take(pa.array(wanted)))
         parts.append(row_parts[wanted])
         places.append(wanted + start)
         start += rows.num_rows
@@ -116,22 +115,27 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
             f"{catalog.name}: fine-tuning found no value in the column google_category_id; "
             "wanted the Google category id of at least some products"
         )
-    trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
-    ids, index = np.unique(np.asarray(nodes, dtype=np.int64), return_inverse=True)
-    table = pa.concat_tables(kept).combine_chunks()
+    found = trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
+    nodes = [found.nodes[label] for rows in kept for label in rows["google_category_id"].to_pylist()]
+    known = np.array([node is not None for node in nodes], dtype=bool)
+    ids, index = np.unique(np.array([node for node in nodes if node is not None], np.int64), return_inverse=True)
+    classes = tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids)
+    table = pa.concat_tables(kept)
+    kept.clear()
+    table = table.filter(pa.array(known)).combine_chunks()
     products = Products(
         texts=table.select(TEXT_FEATURES),
         index=index.astype(np.int64),
-        parts=np.concatenate(parts),
-        classes=tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids),
-        places=np.concatenate(places),
-        marks=_marks(table, paths=[taxonomy.path_of(node) for node in nodes]),
+        parts=np.concatenate(parts)[known],
+        classes=classes,
+        places=np.concatenate(places)[known],
+        marks=_marks(table, paths=[classes[number].path for number in index]),
         rows_hash=rows_hash.hexdigest(),
     )
     num_trained = len(np.unique(products.index[products.train]))
     if num_trained < 2:
         raise HeadError(
-            f"{catalog.name}: fine-tuning found {num_trained} categories in the training part "
+            f"{catalog.name}: fine-tuning found {counted(num_trained, 'category', 'categories')} in the training part "
             f"({len(products.train):,} of {start:,} products); wanted 2 or more different google_category_id"
         )
     return products
@@ -185,12 +189,29 @@ def read_pictures(
         # Pages that are never written take no memory.
         pixels = np.zeros(shape, dtype=np.uint8)
     present = np.zeros(num, dtype=bool)
-    with ThreadPoolExecutor(max(8, cpu_count() or 1), thread_name_prefix="decode") as workers:
-        for wanted, values in _picture_cells(catalog, places=products.places):
-            decoded = workers.map(lambda value: _decode(value, loader=loader, preprocessor=preprocessor), values)
-            for place, picture in zip(wanted, decoded, strict=True):
-                if picture is not None:
-                    pixels[place], present[place] = picture, True
+    num_workers = max(8, cpu_count() or 1)
+    decoding = threading.Semaphore(num_workers)
+
+    def take(place: int, value: str | bytes) -> None:
+        picture = _decoded(value, loader=loader, preprocessor=preprocessor, decoding=decoding)
+        if picture is not None:
+            pixels[place], present[place] = picture, True
+
+    downloads: Turns[None] = Turns(num_threads=loader.concurrency, at_most=loader.host_concurrency)
+    try:
+        with ThreadPoolExecutor(num_workers, thread_name_prefix="decode") as workers:
+            for wanted, values in _picture_cells(catalog, places=products.places):
+                tasks = [
+                    workers.submit(take, place, value)
+                    if (host := host_of(value)) is None
+                    else downloads.submit(host, partial(take, place, value))
+                    for place, value in zip(wanted, values, strict=True)
+                    if value is not None
+                ]
+                for task in tasks:
+                    task.result()
+    finally:
+        downloads.shutdown(wait=False)
     return Pictures(pixels=pixels, present=present)
 
 
@@ -206,13 +227,18 @@ def _picture_cells(
         start, begun = start + rows.num_rows, end
 
 
-def _decode(
-    value: str | bytes | None, *, loader: ImageLoader, preprocessor: ImagePreprocessor
+def _decoded(
+    value: str | bytes, *, loader: ImageLoader, preprocessor: ImagePreprocessor, decoding: threading.Semaphore
 ) -> npt.NDArray[np.uint8] | None:
-    """One picture (3, h, w) uint8, or None where it is absent; `embed` is what reports why."""
-    if value is None:
-        return None
+    """One picture (3, h, w) uint8, or None where it is absent or cannot be loaded; `embed` is what reports why.
+
+    Args:
+        decoding: lets so many be decoded at a time, for more are fetched.
+    """
     try:
-        return preprocessor.decode(loader.load(value))
-    except AbsentImage:
+        data = loader.load(value)
+        with decoding:
+            return preprocessor.decode(data)
+    except Exception:
+        # As in `embed`, one picture must not end a run, whatever its server or its bytes make a library raise.
         return None

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from prodemb.children import begin_child
+from prodemb.children import begin_child, take_record
 from prodemb.errors import ProdembError, WorkerError
 from prodemb.finetune.processes import is_first_process
 
@@ -73,13 +73,15 @@ def _listen(messages: Any, failures: list[ProdembError], progress: Progress | No
     while (message := messages.get()) is not None:
         if isinstance(message, ProdembError):
             failures.append(message)
+        elif isinstance(message, logging.LogRecord):
+            take_record(message)
         elif progress is not None:
             progress(*message)
 
 
 def _work(work: Work, messages: Any) -> None:
     """A process's whole life."""
-    begin_child()
+    begin_child(messages.put)
 
     def report(done: int, total: int) -> None:
         if is_first_process():

@@ -28,8 +28,17 @@ def own_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
 
 
 def trained_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
-    """The folders of those of the pipelines' heads that have been trained, maybe none."""
-    return [pipeline.head_folder for pipeline in pipelines if (pipeline.head_folder / CARD_NAME).is_file()]
+    """The folders of those of the pipelines' heads that have been trained, maybe none.
+
+    A category pipeline without a head of its own has that on CLIP as published, which `prodemb run --no-finetune` ends
+    with.
+    """
+    folders = []
+    for pipeline in pipelines:
+        own, frozen = pipeline.head_folder, pipeline.frozen_head_folder
+        candidates = (own, frozen) if pipeline.target == "category" else (own,)
+        folders += [folder for folder in candidates if (folder / CARD_NAME).is_file()][:1]
+    return folders
 
 
 def frozen_card(pipeline: Pipeline, *, tuned: HeadCard) -> HeadCard | None:

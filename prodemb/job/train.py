@@ -53,7 +53,9 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
     made_from: dict[str, Any] = {
         "prodemb": __version__,
         "shards": [record.sha256 for record in shard_set.manifest.shards],
-        "settings": pipeline.model_dump(mode="json", include={"aggregate", "head", "train", "fuse"}),
+        "settings": pipeline.model_dump(
+            mode="json", include={"aggregate", "head", "train", "fuse"}, exclude={"train": {"memory_gb"}}
+        ),
     }
     if pipeline.target == "brand":
         aliases = update_aliases(
@@ -64,6 +66,7 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
             shards=shard_set,
         )
         made_from["aliases"] = sha256_of(Path(pipeline.brands.aliases))
+        made_from["min_brand_confidence"] = pipeline.score.min_brand_confidence
     else:
         files = (pipeline.train.taxonomy, pipeline.train.label_taxonomy)
         made_from["tau"] = pipeline.score.tau
@@ -78,12 +81,13 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
         seconds = time.perf_counter() - started
         return TrainReport(head=done, folder=folder, shards=shards, seconds=seconds, was_done=True, aliases=aliases)
 
-    if aliases is not None:
-        labels = brand_labels(shard_set, canonical_of=aliases.canonical_of, corrected=aliases.corrected)
-    else:
-        labels = category_labels(shard_set, taxonomy=taxonomy, taxonomy_name=name)
-    device = choose_device(pipeline.embed.device)
-    data = load_labelled(shard_set, labels=labels, config=pipeline.train, device=device)
+    with watch("Reading labels and vectors"):
+        if aliases is not None:
+            labels = brand_labels(shard_set, canonical_of=aliases.canonical_of, corrected=aliases.corrected)
+        else:
+            labels = category_labels(shard_set, taxonomy=taxonomy, taxonomy_name=name)
+        device = choose_device(pipeline.embed.device)
+        data = load_labelled(shard_set, labels=labels, config=pipeline.train, device=device)
     with watch(f"Training the {pipeline.target} head") as advance:
 
         def on_epoch(epoch: Epoch) -> None:

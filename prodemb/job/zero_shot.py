@@ -19,13 +19,21 @@ from prodemb.shards.reader import ShardSet, open_shard_set
 logger = logging.getLogger(__name__)
 
 
-def has_category_labels(shards: Path) -> bool:
+def has_category_labels(shards: Path, *, watch: Watch) -> bool:
     """Whether any product of the shard set carries a gold category."""
-    return any(shard.frame(["google_category_id"]).to_series().count() for shard in open_shard_set(shards).shards())
+    shard_set = open_shard_set(shards)
+    with watch("Looking for gold categories") as advance:
+        for number, shard in enumerate(shard_set.shards(), start=1):
+            if shard.frame(["google_category_id"]).to_series().count():
+                return True
+            advance(number, len(shard_set.manifest.shards))
+    return False
 
 
 def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Watch) -> ZeroShot:
-    """What answers categories of the first of these shard sets without training, by the pipeline's taxonomy.
+    """What answers categories of one of these shard sets without training, by the pipeline's taxonomy.
+
+    It is the first one that was not made by the pipeline's fine-tuned checkpoint, if there is such.
 
     The vectors of the taxonomy's names lie beside the shards; where they do not, or are of another taxonomy, they are
     made with the shards' own model, which takes `transformers`, and written there unless the folder is read-only or
@@ -36,7 +44,9 @@ def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Wat
         ModelError: that model is not there.
         ShardError: the shards have none of the features that count.
     """
-    folder, schema, model = shards[0].folder, shards[0].schema, shards[0].schema.model
+    tuned = Path(pipeline.finetune.out)
+    shard_set = next((each for each in shards if Path(each.schema.model) != tuned), shards[0])
+    folder, schema, model = shard_set.folder, shard_set.schema, shard_set.schema.model
     revision = pipeline.embed.revision
     return _zero_shot(folder, schema=schema, pipeline=pipeline, model=model, revision=revision, watch=watch)
 

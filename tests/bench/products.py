@@ -13,7 +13,7 @@ from rows import CATALOG, INPUTS
 from prodemb.bundled import CLIP_FOLDER
 from prodemb.catalog.images import ADDRESS
 from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
-from prodemb.features import FEATURES, Feature
+from prodemb.features import FEATURES, GOLD_LABELS, Feature
 
 ROWS_AT_ONCE = 256
 
@@ -41,7 +41,8 @@ def lay_out(path: str, *, folder: Path, limit: int | None, text_only: bool) -> P
     folder.mkdir(parents=True, exist_ok=True)
     catalog = open_catalog(CatalogConfig(path=path))
     features = tuple(f for f in FEATURES if f in catalog.features and not (text_only and f == "image"))
-    columns = ["product_id", *features, *catalog.gold_labels]
+    labels = (label for label in GOLD_LABELS if label in catalog.columns)
+    columns = ["product_id", *features, *labels]
     schema = pa.schema([(name, pa.large_string()) for name in columns])
     texts: dict[str, list[str]] = {feature: [] for feature in features if feature != "image"}
     pictures: list[Path] = []

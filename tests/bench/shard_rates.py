@@ -5,7 +5,7 @@
     write FixedSizeList     pyarrow, one uncompressed Parquet file, neither hashed nor flushed
     copy from shards        the mapped columns into one array
     read FixedSizeList      pyarrow, mapped file, into one array
-    load as stage two       prodemb.product_set.load_vectors: vectors and presence of all products, as for training
+    load as stage two       prodemb.product_set.load_vectors: the vectors of all products, as for training
     aggregate               prodemb.aggregate over the mapped shards, piece by piece as scoring does it
 
 What is read lies in the page cache. Rates are float16 bytes of the column by seconds; operations take turns, medians.

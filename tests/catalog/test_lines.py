@@ -66,11 +66,12 @@ def test_bytes_that_are_not_utf8_are_said_once(tmp_path: Path) -> None:
 
 
 def test_ragged_rows_are_named(tmp_path: Path) -> None:
-    rows = rows_of(tmp_path / "a.csv", HEADER + "1,Mug,Acme,A,B\n2,Cup\n3,Pan,Acme,A,B,C\n4,Pot,Acme,A,B\n")
+    rows = rows_of(tmp_path / "a.csv", HEADER + "1,Mug,Acme,A,B\n2,Cup\n3,Pan,Acme,A,B,C\n4,Pot,Acme,A,B\n5\n")
     assert ids_of(rows) == ["1", "4"]
     assert [(row.number, row.fault) for row in rows if row.fault] == [
         (2, "found 2 values, wanted 5"),
         (3, "found 6 values, wanted 5"),
+        (5, "found 1 value, wanted 5"),
     ]
 
 

@@ -46,7 +46,6 @@ def test_walks_the_tree(taxonomy: Taxonomy) -> None:
     assert taxonomy.parent(187) == 166
     assert taxonomy.parent(166) is None
     assert taxonomy.path_of(2271) == "Apparel & Accessories > Clothing > Dresses"
-    assert taxonomy.name_of(2271) == "Dresses"
     assert [taxonomy.depth(node) for node in taxonomy.ids] == [1, 2, 3, 2, 1]
     assert len(taxonomy) == 5
     assert 187 in taxonomy

@@ -7,6 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from rich.table import Table
+
+from prodemb.cli.display import show
+from prodemb.report import first_rows
 
 TABLE = """
 from rich.table import Table
@@ -51,3 +55,24 @@ def test_a_file_gets_wide_tables() -> None:
     ).stdout
     assert "letter by letter" in shown
     assert "\x1b" not in shown
+
+
+def test_no_part_of_a_table_commands_the_terminal_or_shows_a_password(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table(title="shards\x1b]8;;http://x\x07", caption="a\x9bb")
+    table.add_column("model\x1b[2J")
+    table.add_row("tiny\x1b]0;own\x07")
+    table.add_row("https://ann:secret@a.example/x")
+    show(table)
+    printed = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\x9b"} & set(printed)
+    assert "secret" not in printed
+    assert all(
+        part in printed for part in (r"\x1b]8;;", r"a\x9bb", r"model\x1b[2J", r"tiny\x1b]0;own\x07", "https://...")
+    )
+
+
+def test_predictions_are_shown_as_they_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"product_id": "[/b]\x1b[2J", "category_path": ":smile:", "brand": "[red]x"}
+    show(first_rows([row | {"category_confidence": 0.5, "brand_confidence": None}]))
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in (r"[/b]\x1b[2J", ":smile:", "[red]x"))

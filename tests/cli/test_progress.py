@@ -5,6 +5,9 @@ import pty
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -23,11 +26,20 @@ with progress.watch("Embedding") as advance:
 """
 
 
-def start(stderr: int, *, seconds: float) -> subprocess.Popen[bytes]:
-    """A step that lasts until its input is closed."""
+@contextmanager
+def started(stderr: int, *, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
+    """A step that lasts until its input is closed, and is killed after a minute."""
     program = STEP.format(seconds=seconds)
     environment = os.environ | {"TERM": "xterm", "FORCE_COLOR": "1"}
-    return subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=stderr, env=environment)
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=stderr, env=environment) as step:
+        killer = threading.Timer(60, step.kill)
+        killer.start()
+        try:
+            yield step
+        finally:
+            killer.cancel()
+            step.kill()
 
 
 def end(step: subprocess.Popen[bytes]) -> bytes:
@@ -35,39 +47,47 @@ def end(step: subprocess.Popen[bytes]) -> bytes:
     return step.communicate(timeout=60)[1] or b""
 
 
+def read_terminal(own: int) -> bytes:
+    """What the step shows; nothing once it has ended."""
+    try:
+        return os.read(own, 4096)
+    except OSError:  # the terminal's other end is closed
+        return b""
+
+
 def test_where_there_is_no_terminal_a_long_step_prints_plain_lines() -> None:
-    step = start(subprocess.PIPE, seconds=0.01)
-    assert step.stderr is not None
-    lines = [step.stderr.readline()]
-    while b"2,000 of 4,000" not in lines[-1]:
-        lines.append(step.stderr.readline())
-    lines += end(step).splitlines(keepends=True)
+    with started(subprocess.PIPE, seconds=0.01) as step:
+        assert step.stderr is not None
+        lines = [step.stderr.readline()]
+        while b"2,000 of 4,000" not in lines[-1]:
+            assert lines[-1], lines
+            lines.append(step.stderr.readline())
+        lines += end(step).splitlines(keepends=True)
     assert step.returncode == 0
     for line in lines:
         assert re.fullmatch(rb"prodemb: Embedding: \d+ s[ -~]*\n", line), line
 
 
 def test_where_there_is_no_terminal_a_short_step_prints_nothing() -> None:
-    step = start(subprocess.PIPE, seconds=3600)
-    assert (end(step), step.returncode) == (b"", 0)
+    with started(subprocess.PIPE, seconds=3600) as step:
+        assert (end(step), step.returncode) == (b"", 0)
 
 
 def test_on_a_terminal_there_is_a_bar() -> None:
     own, its = pty.openpty()
-    step = start(its, seconds=0.01)
-    os.close(its)
-    shown = b""
-    while b"2000/4000" not in shown:
-        shown += os.read(own, 4096)
-    assert step.stdin is not None
-    step.stdin.close()
-    try:
-        while more := os.read(own, 4096):
+    with started(its, seconds=0.01) as step:
+        os.close(its)
+        shown = b""
+        while b"2000/4000" not in shown:
+            more = read_terminal(own)
+            assert more, shown
             shown += more
-    except OSError:  # the terminal's other end is closed
-        pass
-    os.close(own)
-    assert step.wait(timeout=60) == 0
+        assert step.stdin is not None
+        step.stdin.close()
+        while more := read_terminal(own):
+            shown += more
+        os.close(own)
+        assert step.wait(timeout=60) == 0
     assert b"\x1b[" in shown
     assert b"prodemb:" not in shown
 
@@ -100,6 +120,19 @@ def test_a_step_that_begins_anew_has_a_new_speed() -> None:
     assert pace.rate() is None
     pace.advance(10, 50, now=3.0)
     assert pace.rate() == pytest.approx(5.0)
+
+
+def test_a_step_that_tells_while_its_rate_is_asked_for_does_no_harm() -> None:
+    pace = Pace("Embedding", now=0.0)
+
+    class Interrupted(int):
+        def __le__(self, other: int) -> bool:
+            pace.advance(0, None, now=20.0)  # as another thread may
+            return int(self) <= other
+
+    pace.advance(1, 4, now=0.0)
+    pace.advance(Interrupted(2), 4, now=10.0)
+    assert pace.rate() == pytest.approx(0.1)
 
 
 def test_slow_steps_have_a_rate_too() -> None:

@@ -100,6 +100,7 @@ def test_a_host_that_does_not_answer_holds_up_no_other(tmp_path: Path) -> None:
         fast = slow.replace("127.0.0.1", "localhost")
         addresses = [f"{slow}/held/{n}" if n % 4 < 2 else f"{fast}/jpeg/{n}" for n in range(24)]
         asked = PictureServer.asked
+        asked.clear()
         pl.DataFrame({"product_id": range(24), "title": "x", "image": addresses}).write_csv(tmp_path / "catalog.csv")
         catalog = open_catalog(CatalogConfig(path=str(tmp_path / "catalog.csv")))
         images = ImagesConfig(concurrency=4, host_share=0.5, allow_private_hosts=True)

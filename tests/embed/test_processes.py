@@ -1,15 +1,21 @@
 """Several worker processes: the same shards as one, and none of them dies unnoticed."""
 
+import logging
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from prodemb.catalog.images import ImagesConfig
+from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
+from prodemb.embed.config import EmbedConfig
+from prodemb.embed.embed import embed
 from prodemb.errors import ModelError, WorkerError
 from prodemb.shards.reader import open_shard_set
 from tests.embed.test_embed import contents, run
@@ -39,6 +45,32 @@ def test_workers_are_quiet_about_strange_pictures(
     assert run(catalog, tmp_path / "shards", tiny_clip, workers=2).num_workers == 2
     printed = capfd.readouterr()
     assert "Warning" not in printed.out + printed.err
+
+
+class LoudCatalog(Catalog):
+    """A catalog that warns of its rows in a process that is not the first."""
+
+    def batches(self, num_rows: int, *, columns: Iterable[str] | None = None) -> Iterator[pa.Table]:
+        if multiprocessing.parent_process() is not None:
+            logging.getLogger("prodemb.catalog.reader").warning("%s: odd rows", self.name)
+        yield from super().batches(num_rows, columns=columns)
+
+
+@pytest.mark.end_to_end
+def test_what_a_worker_logs_is_logged_here_and_not_printed(
+    make_catalog: MakeCatalog,
+    tiny_clip: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    plain = open_catalog(CatalogConfig(path=str(make_catalog(40))))
+    loud = LoudCatalog(plain.config, files=plain.files, columns=plain.columns)
+    values = {"model": str(tiny_clip), "out": str(tmp_path / "shards"), "shard_size": 16, "workers": 2}
+    report = embed(EmbedConfig.parse(values, source="test"), catalog=loud, images=ImagesConfig())
+    assert report.num_workers == 2
+    assert caplog.record_tuples == [("prodemb.catalog.reader", logging.WARNING, f"{plain.name}: odd rows")] * 2
+    assert "odd rows" not in capfd.readouterr().err
 
 
 @pytest.mark.end_to_end

@@ -16,11 +16,12 @@ from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
-from prodemb.embed.reuse import PicturesAgain
+from prodemb.embed.reuse import PicturesAgain, Reuse, ReusePlan, Source, write_index
 from prodemb.errors import ImagesError, OutputError, ShardError
 from prodemb.features import ALL_FEATURES, absent_column, hash_column, supplied_column
 from prodemb.files import read_json, replacing
 from prodemb.report import change_lines
+from prodemb.screen import counted
 from prodemb.shards.checked import CHECKED_NAME
 from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, Changes, ShardRecord, read_manifest
 from prodemb.shards.reader import open_shard_set
@@ -297,7 +298,7 @@ def test_who_reads_a_set_that_is_updated_meanwhile_reads_it_to_the_end(
 
 
 def test_products_of_damaged_shards_are_neither_new_nor_gone(
-    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     catalog, out = make_catalog(64), tmp_path / "shards"
     first = run(catalog, out, tiny_clip)
@@ -306,6 +307,7 @@ def test_products_of_damaged_shards_are_neither_new_nor_gone(
     edit(catalog, product="p0", title="green lamp")
     found = changes(run(catalog, out, tiny_clip))
     assert (found.added, found.changed, found.unknown, found.removed, found.unchanged) == (0, 1, 0, 0, 63)
+    assert caplog.messages == [f"{out}: damaged and made again: 1 shard"]
     assert found.vectors_encoded == 2 + num_vectors["part-00001.parquet"]
     assert found.vectors_encoded + found.vectors_reused == sum(num_vectors.values())
 
@@ -407,12 +409,50 @@ def test_what_an_interrupted_refresh_has_fetched_is_taken_by_a_plain_run(
     assert fetched[0] == "part-00000-b.parquet"
     assert not caplog.records
     report = run(catalog, out, tiny_clip)
-    (line,) = (record.getMessage() for record in caplog.records)
-    assert f"takes the {len(fetched)} shards whose pictures an interrupted run had fetched again" in line
+    (line,) = caplog.messages
+    assert f"takes {counted(len(fetched), 'shard')} whose pictures an interrupted run had fetched again" in line
     assert report.num_new == 0
     assert set(fetched) < {record.name for record in report.manifest.shards}
     assert contents(out).keys() == {MANIFEST_NAME, *(record.name for record in report.manifest.shards)}
     assert run(catalog, out, tiny_clip).manifest == report.manifest
+
+
+def test_a_shard_that_an_interrupted_refresh_made_is_made_again_where_its_rows_changed(
+    make_catalog: MakeCatalog,
+    tiny_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    catalog, out = make_catalog(32), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+
+    def killed(_run: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("prodemb.embed.embed._Run.finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            again(catalog, out, tiny_clip, pictures="all")
+    edit(catalog, product="p20", title="green lamp")
+    report = run(catalog, out, tiny_clip)
+    (line,) = caplog.messages
+    assert "takes 1 shard whose pictures an interrupted run had fetched again; the others keep theirs" in line
+    assert (report.num_new, report.spent.num_texts, report.spent.num_images) == (16, 1, 0)
+
+
+def test_the_index_of_a_set_without_pictures_has_no_room_for_them(tmp_path: Path) -> None:
+    make_set(tmp_path / "shards", sizes=[2000])
+    manifest = read_manifest(tmp_path / "shards")
+    sources = tuple(Source(folder=tmp_path / "shards", record=record) for record in manifest.shards)
+    plan = ReusePlan(folder=tmp_path / ".reuse", sources=sources, features=("title",), again="none")
+    write_index(plan)
+    for name in ("hashes", "reasons"):
+        assert (plan.folder / f"{name}.npy").stat().st_size < 200
+    reuse = Reuse(plan)
+    assert reuse.pictures(np.ones((3, 16), dtype=np.uint8)) == [None] * 3
+    ids = open_shard_set(tmp_path / "shards").frame(["product_id"]).to_series()
+    assert reuse.changes(ids, {"title": np.zeros((2000, 16), dtype=np.uint8)}).added == 0
 
 
 def test_an_index_that_does_not_fit_the_disk_is_an_error_and_no_signal(tmp_path: Path, small_disk: Path) -> None:

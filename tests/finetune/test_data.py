@@ -1,5 +1,7 @@
 """What fine-tuning reads from a catalog, and that nothing of the test part is in it."""
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from prodemb.finetune.data import Products, pick, read_pictures, read_products
 from prodemb.split import TEST, TRAIN, VALIDATION, split_of
 from prodemb.towers.image import ImagePreprocessor
 from tests.conftest import fill, jpeg
+from tests.picture_server import PictureServer, running_server
 
 TAXONOMY = Taxonomy(paths={1: "Home", 2: "Home > Mugs", 3: "Shoes"})
 NUM_PRODUCTS = 60
@@ -101,6 +104,72 @@ def test_pictures_go_with_their_products_and_broken_ones_are_absent(tmp_path: Pa
             if decoded.present[place]:
                 np.testing.assert_array_equal(decoded.pixels[place], PREPROCESSOR.decode(jpeg(i)))
     assert [path.name for path in tmp_path.iterdir()] == ["catalog.parquet"]
+
+
+def test_a_picture_that_makes_a_library_fail_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, categories=categories(), pictures=[jpeg(i) for i in range(NUM_PRODUCTS)])
+    products = read(path)
+    bad = int(products.places[3])
+    decode = ImagePreprocessor.decode
+
+    def fails_on_one(self: ImagePreprocessor, data: bytes) -> np.ndarray:
+        if data == jpeg(bad):
+            raise KeyError("nobody thought of this")
+        return decode(self, data)
+
+    monkeypatch.setattr(ImagePreprocessor, "decode", fails_on_one)
+    with ImageLoader(ImagesConfig(), root=tmp_path) as loader:
+        decoded = read_pictures(
+            open_catalog(CatalogConfig(path=str(path))),
+            products=products,
+            loader=loader,
+            preprocessor=PREPROCESSOR,
+            most_bytes=10**9,
+            scratch=tmp_path,
+        )
+    assert np.flatnonzero(~decoded.present).tolist() == [3]
+
+
+def test_a_host_that_does_not_answer_holds_up_no_other(tmp_path: Path) -> None:
+    with running_server() as slow:
+        fast = slow.replace("127.0.0.1", "localhost")
+        seeds = range(200, 200 + NUM_PRODUCTS)
+        addresses = [f"{slow}/held/{n}" if n < 240 else f"{fast}/jpeg/{n}" for n in seeds]
+        path = tmp_path / "catalog.csv"
+        frame = pl.DataFrame({"product_id": IDS, "title": TITLES, "image": addresses})
+        frame.with_columns(google_category_id=pl.Series(categories())).write_csv(path)
+        products = read(path)
+        quick = [f"/jpeg/{200 + i}" for i in products.places if i >= 40]
+        assert len(products.index) - len(quick) > 16
+        told: list[bool] = []
+
+        def open_gate() -> None:
+            until = time.monotonic() + 8
+            while not all(PictureServer.asked[name] for name in quick) and time.monotonic() < until:
+                time.sleep(0.01)
+            told.append(all(PictureServer.asked[name] for name in quick))
+            PictureServer.gate.set()
+
+        PictureServer.gate.clear()
+        opener = threading.Thread(target=open_gate)
+        opener.start()
+        try:
+            images = ImagesConfig(concurrency=4, host_share=0.5, allow_private_hosts=True, timeout_s=60)
+            with ImageLoader(images, root=tmp_path) as loader:
+                decoded = read_pictures(
+                    open_catalog(CatalogConfig(path=str(path))),
+                    products=products,
+                    loader=loader,
+                    preprocessor=PREPROCESSOR,
+                    most_bytes=10**9,
+                    scratch=tmp_path,
+                )
+        finally:
+            opener.join()
+    assert told == [True]
+    assert decoded.present.all()
+    for place, i in enumerate(products.places.tolist()):
+        np.testing.assert_array_equal(decoded.pixels[place], PREPROCESSOR.decode(jpeg(200 + i)))
 
 
 def test_pictures_that_do_not_fit_the_disk_are_an_error_and_no_signal(tmp_path: Path, small_disk: Path) -> None:

@@ -489,7 +489,7 @@ def test_without_categories_it_says_which_column_is_wanted(tiny_clip: Path, tmp_
     with pytest.raises(TaxonomyError, match=r"120 products .*'no such node'; none is"):
         run(catalog, tiny_clip, tmp_path / "out")
     catalog = write_catalog(tmp_path, google_category_id=[CATEGORIES[0]] * NUM_PRODUCTS)
-    with pytest.raises(HeadError, match=r"found 1 categories .* wanted 2 or more"):
+    with pytest.raises(HeadError, match=r"found 1 category .* wanted 2 or more"):
         run(catalog, tiny_clip, tmp_path / "out")
 
 

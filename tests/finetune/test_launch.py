@@ -1,5 +1,6 @@
 """Processes that are started together: what they tell, and what is said when one of them dies."""
 
+import logging
 import os
 import time
 from functools import partial
@@ -30,6 +31,13 @@ def fail(how: str, *, progress: Progress | None) -> None:
     os._exit(3)
 
 
+def warn(*, progress: Progress | None) -> None:
+    """Log something from the first process."""
+    assert progress is not None
+    if is_first_process():
+        logging.getLogger("prodemb.finetune.train").warning("%s is strange", Path("x"))
+
+
 def share(folder: Path, elsewhere: Path, *, progress: Progress | None) -> None:
     """Check for a folder that the second process may look for in another place, as on a machine of its own."""
     processes = join_processes("cpu")
@@ -50,6 +58,15 @@ def test_only_the_first_process_is_heard() -> None:
     heard: list[tuple[int, int]] = []
     launch(count, count=2, progress=lambda *done: heard.append(done))
     assert heard == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_what_a_process_logs_is_logged_here_and_not_printed(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    launch(warn, count=2, progress=None)
+    said = [record for record in caplog.record_tuples if record[0].startswith("prodemb")]
+    assert said == [("prodemb.finetune.train", logging.WARNING, "x is strange")]
+    assert "strange" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,7 @@ def make_pipeline(folder: Path, clip: Path, **tables: dict[str, Any]) -> Pipelin
         "train": {"taxonomy": str(folder / "taxonomy.txt"), "out": str(folder / "head"), "epochs": 2},
     }
     for table, settings in tables.items():
-        values[table] |= settings
+        values[table] = values.get(table, {}) | settings
     return Pipeline.parse(values, source="test")
 
 
@@ -85,6 +86,18 @@ def test_shards_without_a_feature_that_counts_have_none_and_zero_shot_says_why(t
     assert not (tmp_path / "shards" / PATHS_NAME).exists()
     with pytest.raises(ShardError, match="with the features brand, lexical; wanted one or more of title"):
         open_zero_shot([shards], pipeline=pipeline, watch=watch)
+
+
+def test_of_two_sets_the_one_that_was_not_fine_tuned_answers(tiny_clip: Path, tmp_path: Path) -> None:
+    pipeline = make_pipeline(tmp_path, tiny_clip)
+    embed_catalog(pipeline, watch=watch)
+    published = open_shard_set(tmp_path / "shards")
+    schema = published.schema.model_copy(update={"model": f"./{pipeline.finetune.out}", "fingerprint": "tuned"})
+    shutil.copytree(tmp_path / "shards", tmp_path / "tuned")
+    published.manifest.model_copy(update={"shard_schema": schema}).write(tmp_path / "tuned")
+    tuned = open_shard_set(tmp_path / "tuned")
+    found = open_zero_shot([tuned, published], pipeline=pipeline, watch=watch)
+    assert found.card.fingerprint == published.schema.fingerprint
 
 
 @pytest.mark.parametrize("trouble", ["busy", "read-only"])

@@ -31,7 +31,9 @@ def flip(path: Path, place: int, *, bit: int = 1) -> None:
 
 def test_a_whole_set_is_right(tmp_path: Path) -> None:
     make_set(tmp_path / "clip", sizes=[30, 30])
-    assert verify(tmp_path / "clip") == verify(tmp_path) == []
+    told: list[tuple[int, int]] = []
+    assert verify(tmp_path / "clip") == verify(tmp_path, progress=lambda *done: told.append(done)) == []
+    assert told == [(1, 2), (2, 2)]
 
 
 @pytest.mark.parametrize(

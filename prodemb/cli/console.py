@@ -1,0 +1,19 @@
+"""The console that tables are printed on."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from prodemb.cli.display import shown
+
+
+class TableConsole(Console):
+    """Shows names as they are: one in brackets is no markup, and none commands the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(markup=False, emoji=False)
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """A cell, title or caption."""
+        return super().render_str(shown(text), **how)

@@ -1,0 +1,61 @@
+"""Training a pipeline's head: once for the same inputs, and each long step says that it runs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prodemb.job.train import train
+from prodemb.job.zero_shot import has_category_labels
+from prodemb.pipeline import Pipeline
+from tests.test_train import make_set
+
+
+class Steps(list[str]):
+    """The titles of the steps that were shown, and what each of them told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int | None]] = []
+
+    @contextmanager
+    def watch(self, title: str) -> Iterator[Callable[[int, int | None], None]]:
+        self.append(title)
+        yield lambda done, total: self.told.append((done, total))
+
+
+def brand_pipeline(folder: Path, **score: Any) -> Pipeline:
+    values: dict[str, Any] = {
+        "target": "brand",
+        "brands": {"aliases": str(folder / "aliases.csv")},
+        "embed": {"device": "cpu"},
+        "train": {"epochs": 2, "out": str(folder / "head"), "baselines": {"run": False}},
+        "score": score,
+    }
+    return Pipeline.parse(values, source="test")
+
+
+def test_a_brand_head_is_made_again_where_another_confidence_judges_it(tmp_path: Path) -> None:
+    make_set(tmp_path / "shards")
+    steps = Steps()
+
+    def was_done(**score: Any) -> bool:
+        pipeline = brand_pipeline(tmp_path, **score)
+        return train(pipeline, shards=tmp_path / "shards", folder=pipeline.head_folder, watch=steps.watch).was_done
+
+    assert not was_done()
+    assert steps[-4:] == [
+        "Reading labels and vectors",
+        "Training the brand head",
+        "Fusing supplied brand, title and head",
+        "Comparing with baselines",
+    ]
+    assert was_done()
+    assert not was_done(min_brand_confidence=0.9)
+    assert was_done(min_brand_confidence=0.9)
+
+
+def test_looking_for_gold_categories_is_shown(tmp_path: Path) -> None:
+    make_set(tmp_path / "shards", num=60, shard_size=20)
+    steps = Steps()
+    assert has_category_labels(tmp_path / "shards", watch=steps.watch)
+    assert (steps, steps.told) == (["Looking for gold categories"], [])
