@@ -88,7 +88,7 @@ def writing_to(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise BusyError(f"{folder}: another run is writing here; wait for it or choose another folder") from None
         for leftover in folder.glob(f"*{TEMPORARY_SUFFIX}"):
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)  # what is remembered of checksums is written without this lock
         yield
 
 

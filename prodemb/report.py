@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from prodemb.job.train import TrainReport
     from prodemb.score import ScoreReport
     from prodemb.shards.format import Manifest
-    from prodemb.shards.reader import ShardSet
 
 
 def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
@@ -228,11 +227,11 @@ def score_lines(report: ScoreReport) -> list[str]:
     return lines
 
 
-def shard_set_table(shard_set: ShardSet) -> Table:
+def shard_set_table(manifest: Manifest, *, folder: Path) -> Table:
     """A shard set's counts and origin."""
-    manifest, schema = shard_set.manifest, shard_set.schema
+    schema = manifest.shard_schema
     num_bytes = sum(record.num_bytes for record in manifest.shards)
-    table = Table(title=str(shard_set.folder), title_justify="left", show_header=False)
+    table = Table(title=str(folder), title_justify="left", show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
     per_product = num_bytes / max(1, manifest.num_products)
@@ -256,19 +255,19 @@ def shard_set_table(shard_set: ShardSet) -> Table:
     return table
 
 
-def absence_table(shard_set: ShardSet) -> Table:
+def absence_table(manifest: Manifest) -> Table:
     """How many vectors are present, and why the others are absent."""
     table = Table(show_header=True)
     table.add_column("feature")
     table.add_column("present", justify="right")
     table.add_column("absent", justify="right")
     table.add_column("reasons")
-    absences = shard_set.manifest.absences()
-    for feature in shard_set.schema.features:
+    absences = manifest.absences()
+    for feature in manifest.shard_schema.features:
         reasons = absences.get(feature, {})
         absent = sum(reasons.values())
         shown = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
-        table.add_row(feature, f"{shard_set.num_products - absent:,}", f"{absent:,}", shown)
+        table.add_row(feature, f"{manifest.num_products - absent:,}", f"{absent:,}", shown)
     return table
 
 

@@ -31,6 +31,7 @@ from prodemb.report import (
     seconds_table,
 )
 from prodemb.screen import counted
+from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.towers.checkpoint import find_checkpoint
 
@@ -85,15 +86,15 @@ def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iter
             yield from _category(pipeline, finetuned=finetuned, watch=watch, heads=heads, tables=tables, steps=steps)
     yield "\n== score"
     out = Path(pipelines[0].score.out)
-    folders = {report.shards for report in heads}
+    answered = {report.head.card.target for report in heads}
+    untrained = {Path(p.embed.out): p for p in pipelines if p.target == "category" and p.target not in answered}
+    folders = {report.shards for report in heads} | untrained.keys()
+    opened = {folder: open_shard_set(folder) for folder in sorted(folders)}
     zero_shot = None
-    for pipeline in pipelines:
-        if pipeline.target == "category" and "category" not in {report.head.card.target for report in heads}:
-            base = Path(pipeline.embed.out)
-            zero_shot = open_zero_shot([open_shard_set(base)], pipeline=pipeline, watch=watch)
-            folders.add(base)
+    for base, pipeline in untrained.items():
+        zero_shot = open_zero_shot([opened[base]], pipeline=pipeline, watch=watch)
     scored = score_shards(
-        [open_shard_set(folder) for folder in sorted(folders)],
+        list(opened.values()),
         out=out,
         heads=[report.folder for report in heads],
         pipeline=_scoring(pipelines),
@@ -145,7 +146,8 @@ def _category(
             f"{nearest}: label some products with Google's ids or paths"
         )
         return
-    renew_path_vectors(open_shard_set(base), pipeline=pipeline, config=pipeline.embed, watch=watch)
+    schema = read_manifest(base).shard_schema
+    renew_path_vectors(base, schema=schema, pipeline=pipeline, config=pipeline.embed, watch=watch)
     yield f"\n== train the category head on {base}"
     try:
         report = train(pipeline, shards=base, folder=pipeline.frozen_head_folder, watch=watch)

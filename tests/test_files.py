@@ -55,6 +55,19 @@ def test_leftovers_of_a_killed_run_are_cleared(tmp_path: Path) -> None:
         assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "part-00000.parquet"]
 
 
+def test_a_leftover_that_goes_meanwhile_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "checked.json.tmp").touch()
+    unlink = Path.unlink
+
+    def after_another(path: Path, *, missing_ok: bool = False) -> None:
+        unlink(path)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", after_another)
+    with writing_to(tmp_path):
+        assert not [*tmp_path.glob("*.tmp")]
+
+
 @pytest.mark.parametrize(
     ("output", "named"),
     [

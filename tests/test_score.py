@@ -27,6 +27,7 @@ from prodemb.shards.paths import PathVectors
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.verify import verify
 from prodemb.shards.writer import EncodedFeature, write_shard
+from tests.shards.test_reader import updated_set
 
 CPU = torch.device("cpu")
 COLUMNS = [
@@ -171,6 +172,22 @@ def test_the_columns_of_a_missing_head_are_null(tmp_path: Path, target: Target) 
     for column in COLUMNS[1:]:
         found = column.startswith("category") or column == "brand_source"
         assert frame[column].null_count() == (100 if column.startswith(absent) else int(found))
+
+
+def test_a_set_that_is_updated_meanwhile_is_scored_to_its_end(tmp_path: Path) -> None:
+    shards, heads = make_set(tmp_path / "shards"), (make_head("category"), make_head("brand"))
+    run([shards], tmp_path / "wanted.parquet", *heads)
+    score(
+        [shards],
+        tmp_path / "out.parquet",
+        heads=heads,
+        fuser=fuser_of(heads),
+        config=ScoreConfig(min_brand_confidence=0.0),
+        device=CPU,
+        progress=lambda _done, _total: updated_set(tmp_path / "shards", sizes=[20, 20]),
+    )
+    assert open_shard_set(tmp_path / "shards").num_products == 40
+    assert pl.read_parquet(tmp_path / "out.parquet").equals(pl.read_parquet(tmp_path / "wanted.parquet"))
 
 
 def test_each_head_reads_its_own_shard_set_whatever_its_boundaries(tmp_path: Path) -> None:

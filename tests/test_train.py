@@ -31,6 +31,7 @@ from prodemb.train import (
     split_of_shards,
     train_head,
 )
+from tests.shards.test_reader import updated_set
 
 CPU = torch.device("cpu")
 TAXONOMY = Taxonomy(paths={1: "Things"} | {i: f"Things > Kind {i}" for i in range(2, 12)})
@@ -118,6 +119,21 @@ def test_a_head_learns_from_windows_of_the_shards(shard_set: ShardSet, monkeypat
     assert whole.metrics is not None
     assert card.metrics.num_products == whole.metrics.num_products
     assert card.examples == whole.examples
+
+
+def test_training_in_windows_ends_with_the_set_that_it_began_with(tmp_path: Path) -> None:
+    config = QUICK.model_copy(update={"memory_gb": 1e-6})
+    shard_set = make_set(tmp_path / "shards")
+    wanted = train(shard_set, config)
+    data = load(shard_set, config)
+
+    def update(_epoch: Epoch) -> None:
+        updated_set(tmp_path / "shards", sizes=[20, 20])
+
+    found = train_head(data, config=config, aggregate=AggregateConfig(), head=HeadConfig(hidden=(32,)), progress=update)
+    assert open_shard_set(tmp_path / "shards").num_products == 40
+    for name, value in wanted.head.state_dict().items():
+        assert torch.equal(value, found.head.state_dict()[name])
 
 
 def test_brands_are_learned_from_the_brand_features(shard_set: ShardSet) -> None:

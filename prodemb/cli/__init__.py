@@ -12,6 +12,7 @@ from prodemb.cli.scoring import score
 from prodemb.cli.shard_sets import embed, inspect, verify
 from prodemb.cli.training import finetune_category, train_brand, train_category
 from prodemb.cli.whole_job import init, run
+from prodemb.descriptors import raise_limit
 from prodemb.errors import ProdembError
 from prodemb.screen import silence_pillow
 
@@ -50,6 +51,7 @@ def main() -> None:
         # A name that the terminal's alphabet lacks must not end a run.
         sys.stdout.reconfigure(errors="backslashreplace")
     silence_pillow()
+    raise_limit()
     if any("://" in argument for argument in sys.argv[1:]):
         # Not shown: it may hold a password or a signature.
         fail("found an address among the arguments, wanted a path on this machine: fetch what it leads to")

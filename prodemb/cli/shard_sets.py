@@ -62,11 +62,13 @@ def embed(
 def inspect(shards: Annotated[Path, typer.Argument(help="A shard set, or a folder of shard sets.")]) -> None:
     """Show what shards hold: counts, features, dimension, fingerprint, sizes, and why vectors are absent."""
     from prodemb.report import absence_table, shard_set_table
-    from prodemb.shards.reader import find_shard_sets
+    from prodemb.shards.format import read_manifest
+    from prodemb.shards.reader import find_shard_folders
 
-    for shard_set in find_shard_sets(shards, unfinished=True):
-        show(shard_set_table(shard_set))
-        show(absence_table(shard_set))
+    for folder in find_shard_folders(shards):
+        manifest = read_manifest(folder)
+        show(shard_set_table(manifest, folder=folder))
+        show(absence_table(manifest))
 
 
 def verify(shards: Annotated[Path, typer.Argument(help="A shard set, or a folder of shard sets.")]) -> None:

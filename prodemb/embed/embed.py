@@ -2,8 +2,8 @@
 
 A set that is whole is not touched while a changed catalog is embedded: changed shards go to files of other names beside
 it, `update.json` lists those that are done, and when all are, `manifest.json` is replaced. That is the moment of the
-change: whoever opens the set has either the old or the new one, and a killed run loses neither. Who still reads the old
-one keeps the shards that are open, is told at the next one, and has to open the set again, for its files go.
+change: whoever opens the set has either the old or the new one, and a killed run loses neither. Who has opened the old
+one holds its files open and reads it to the end, though their names go.
 """
 
 import logging

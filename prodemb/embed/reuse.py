@@ -19,6 +19,7 @@ import polars as pl
 from prodemb.features import ALL_FEATURES, TEXT_FEATURES, Feature, absent_column, hash_column
 from prodemb.files import naming
 from prodemb.keys import KEY_BYTES, NOT_FOUND, SortedKeys, Values, as_keys, keys_of, new_array, write_keys
+from prodemb.shards.file import ShardFile
 from prodemb.shards.format import IMAGE_SOURCE, Changes, ShardRecord
 from prodemb.shards.reader import Shard
 
@@ -159,7 +160,7 @@ def _shards(plan: ReusePlan) -> Iterator[tuple[Shard, npt.NDArray[np.int64]]]:
     """Each earlier shard, and the rows of its products in the earlier set."""
     start = 0
     for source in plan.sources:
-        shard = Shard(source.folder / source.record.name, record=source.record)
+        shard = Shard(ShardFile(source.folder / source.record.name), record=source.record)
         yield shard, np.arange(start, start + shard.num_products)
         start += shard.num_products
 
@@ -257,7 +258,7 @@ class Reuse:
         shard = self._open.pop(number, None)
         if shard is None:
             source = self._sources[number]
-            shard = Shard(source.folder / source.record.name, record=source.record)
+            shard = Shard(ShardFile(source.folder / source.record.name), record=source.record)
         self._open[number] = shard
         while len(self._open) > _OPEN_SHARDS:
             self._open.popitem(last=False)

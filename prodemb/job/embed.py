@@ -11,7 +11,6 @@ from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.watch import Watch
 from prodemb.job.zero_shot import renew_path_vectors
 from prodemb.pipeline import Pipeline
-from prodemb.shards.reader import open_shard_set
 from prodemb.towers.checkpoint import as_folder
 
 
@@ -36,7 +35,8 @@ def embed_catalog(
     catalog = open_catalog(pipeline.catalog)
     with watch("Embedding") as advance:
         report = embed(config, catalog=catalog, images=pipeline.images, progress=advance, replace=replace, again=again)
-    renew_path_vectors(open_shard_set(Path(config.out)), pipeline=pipeline, config=config, watch=watch)
+    schema = report.manifest.shard_schema
+    renew_path_vectors(Path(config.out), schema=schema, pipeline=pipeline, config=config, watch=watch)
     return report
 
 

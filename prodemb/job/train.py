@@ -72,7 +72,7 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
         made_from["tau"] = pipeline.score.tau
         made_from["taxonomy"] = [sha256_of(existing_taxonomy(file)) for file in files if file is not None]
         taxonomy, name = pipeline_taxonomy(pipeline)
-        zero_shot = stored_zero_shot(shard_set, taxonomy=taxonomy, name=name)
+        zero_shot = stored_zero_shot(shards, schema=shard_set.schema, taxonomy=taxonomy, name=name)
         made_from["zero_shot"] = None if zero_shot is None else zero_shot.card.weights_sha256
     inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
 

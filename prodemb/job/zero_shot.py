@@ -12,6 +12,7 @@ from prodemb.files import writing_to
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.watch import Watch
 from prodemb.pipeline import Pipeline
+from prodemb.shards.format import ShardSchema
 from prodemb.shards.paths import PATHS_NAME, PathVectors, read_path_vectors
 from prodemb.shards.reader import ShardSet, open_shard_set
 
@@ -45,72 +46,81 @@ def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Wat
     """
     tuned = Path(pipeline.finetune.out)
     shard_set = next((each for each in shards if Path(each.schema.model) != tuned), shards[0])
-    model = shard_set.schema.model
-    return _zero_shot(shard_set, pipeline=pipeline, model=model, revision=pipeline.embed.revision, watch=watch)
+    folder, schema, model = shard_set.folder, shard_set.schema, shard_set.schema.model
+    revision = pipeline.embed.revision
+    return _zero_shot(folder, schema=schema, pipeline=pipeline, model=model, revision=revision, watch=watch)
 
 
-def renew_path_vectors(shard_set: ShardSet, *, pipeline: Pipeline, config: EmbedConfig, watch: Watch) -> None:
+def renew_path_vectors(
+    folder: Path, *, schema: ShardSchema, pipeline: Pipeline, config: EmbedConfig, watch: Watch
+) -> None:
     """Have the vectors of the taxonomy's names beside shards that were just embedded, for a category pipeline.
 
     Other pipelines know of no taxonomy; for them a damaged file goes, so that the set is whole.
 
     Args:
+        folder: the shard set's.
+        schema: the shards'.
         config: what the shards were embedded with.
     """
-    if pipeline.target == "category" and features_that_count(shard_set.schema):
-        _zero_shot(shard_set, pipeline=pipeline, model=config.model, revision=config.revision, watch=watch)
+    if pipeline.target == "category" and features_that_count(schema):
+        model, revision = config.model, config.revision
+        _zero_shot(folder, schema=schema, pipeline=pipeline, model=model, revision=revision, watch=watch)
         return
-    path = shard_set.folder / PATHS_NAME
-    if path.is_file() and _read(shard_set) is None:
-        with writing_to(shard_set.folder):
+    path = folder / PATHS_NAME
+    if path.is_file() and _read(folder) is None:
+        with writing_to(folder):
             path.unlink()
 
 
-def stored_zero_shot(shard_set: ShardSet, *, taxonomy: Taxonomy, name: str) -> ZeroShot | None:
+def stored_zero_shot(folder: Path, *, schema: ShardSchema, taxonomy: Taxonomy, name: str) -> ZeroShot | None:
     """What answers by the vectors beside the shards; None where these are not of this taxonomy and the shards' model.
 
     A damaged file counts as none, which is told.
 
     Args:
+        folder: the shard set's.
+        schema: the shards'.
         name: what to call the taxonomy.
     """
-    paths = _read(shard_set)
-    if paths is None or not features_that_count(shard_set.schema):
+    paths = _read(folder)
+    if paths is None or not features_that_count(schema):
         return None
-    is_current = paths.fingerprint == shard_set.schema.fingerprint and paths.are_of(taxonomy.paths)
-    return ZeroShot.of(paths, schema=shard_set.schema, taxonomy=name) if is_current else None
+    is_current = paths.fingerprint == schema.fingerprint and paths.are_of(taxonomy.paths)
+    return ZeroShot.of(paths, schema=schema, taxonomy=name) if is_current else None
 
 
-def _read(shard_set: ShardSet) -> PathVectors | None:
+def _read(folder: Path) -> PathVectors | None:
     try:
-        return read_path_vectors(shard_set.folder)
+        return read_path_vectors(folder)
     except ShardError as error:
         logger.warning("%s", error)
         return None
 
 
-def _zero_shot(shard_set: ShardSet, *, pipeline: Pipeline, model: str, revision: str | None, watch: Watch) -> ZeroShot:
+def _zero_shot(
+    folder: Path, *, schema: ShardSchema, pipeline: Pipeline, model: str, revision: str | None, watch: Watch
+) -> ZeroShot:
     # For everything but this, stage two works without the towers.
     from prodemb.paths import encode_paths
     from prodemb.towers.checkpoint import find_checkpoint
 
-    schema = shard_set.schema
     check_features(schema)
     taxonomy, name = pipeline_taxonomy(pipeline)
-    found = stored_zero_shot(shard_set, taxonomy=taxonomy, name=name)
+    found = stored_zero_shot(folder, schema=schema, taxonomy=taxonomy, name=name)
     if found is not None:
         return found
     checkpoint = find_checkpoint(model, revision=revision)
     if checkpoint.fingerprint != schema.fingerprint:
         raise FingerprintError(
-            f"{shard_set.folder}: made by {schema.model} ({schema.fingerprint}), which now is "
+            f"{folder}: made by {schema.model} ({schema.fingerprint}), which now is "
             f"{checkpoint.fingerprint}; wanted the same model for the taxonomy's names: embed again"
         )
     with watch("Encoding the taxonomy"):
         paths = encode_paths(taxonomy, checkpoint=checkpoint, device=pipeline.embed.device)
     try:
-        with writing_to(shard_set.folder):
-            paths.write(shard_set.folder)
+        with writing_to(folder):
+            paths.write(folder)
     except (BusyError, OutputError) as error:
         logger.warning("%s; the taxonomy's vectors are not kept", error)
     return ZeroShot.of(paths, schema=schema, taxonomy=name)

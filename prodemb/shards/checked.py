@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from prodemb.errors import OutputError, ShardError
-from prodemb.files import read_json, sha256_of, write_json
+from prodemb.errors import BusyError, OutputError, ShardError
+from prodemb.files import read_json, write_json
+from prodemb.shards.file import ShardFile, State
 from prodemb.shards.format import ShardRecord
 
 CHECKED_NAME = ".checked.json"
@@ -36,51 +37,59 @@ class Checked:
             found = {}
         return cls(folder, stamps=found if isinstance(found, dict) else {})
 
-    def hold(self, record: ShardRecord) -> None:
-        """Hash a shard unless that was done.
+    def hold(self, record: ShardRecord, *, file: ShardFile) -> None:
+        """Hash a shard's file unless that was done.
 
         Raises:
             ShardError: it has not its recorded checksum.
         """
-        path = self._folder / record.name
-        if self._stamps.get(record.name) != _stamp(path, record=record):
-            self.hash(record)
+        if self._stamps.get(record.name) != _stamp(record, state=file.state()):
+            self.hash(record, file=file)
 
-    def hash(self, record: ShardRecord) -> None:
-        """Hash a shard, whatever is known of it.
+    def hash(self, record: ShardRecord, *, file: ShardFile) -> None:
+        """Hash a shard's file, whatever is known of it.
 
         Raises:
             ShardError: it has not its recorded checksum.
         """
-        path = self._folder / record.name
-        stamp = _stamp(path, record=record)  # before, so that what is written meanwhile shows
-        if sha256_of(path) != record.sha256:
-            raise ShardError(f"{path}: altered: its checksum is not the recorded one; embed again to redo it")
-        self._stamps[record.name] = stamp
+        state = file.state()  # before, so that what is written meanwhile shows
+        if file.sha256() != record.sha256:
+            raise ShardError(f"{file.path}: altered: its checksum is not the recorded one; embed again to redo it")
+        self._stamps[record.name] = _stamp(record, state=state)
 
     def note(self, record: ShardRecord) -> None:
-        """Take in a shard that was hashed as it was written."""
-        self._stamps[record.name] = _stamp(self._folder / record.name, record=record)
+        """Take in a shard that was hashed as it was written.
+
+        Raises:
+            ShardError: its file is missing.
+        """
+        self._stamps[record.name] = _stamp(record, state=ShardFile(self._folder / record.name).state())
 
     def remember(self, records: Iterable[ShardRecord]) -> None:
         """Write down which of these shards are what they were when they were hashed.
 
-        Where nothing can be written, that is no loss.
+        Where nothing can be written, another run writes the same file or takes its temporary file for a leftover, that
+        is no loss: who reads next hashes what is not written down.
         """
         stamps = {
             record.name: stamp
             for record in records
-            if (stamp := self._stamps.get(record.name)) is not None
-            and stamp == _stamp(self._folder / record.name, record=record)
+            if (stamp := self._stamps.get(record.name)) is not None and stamp == self._found(record)
         }
         if Checked.read(self._folder)._stamps == stamps:
             return
         try:
             write_json(self._folder / CHECKED_NAME, stamps)
-        except OutputError:
+        except (BusyError, OutputError, OSError):
             return
 
+    def _found(self, record: ShardRecord) -> Stamp | None:
+        """The stamp of the file that has the shard's name now; None where it has gone."""
+        try:
+            return _stamp(record, state=ShardFile(self._folder / record.name).state())
+        except (ShardError, OSError):
+            return None
 
-def _stamp(path: Path, *, record: ShardRecord) -> Stamp:
-    status = path.stat()
-    return [record.sha256, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+def _stamp(record: ShardRecord, *, state: State) -> Stamp:
+    return [record.sha256, *state]

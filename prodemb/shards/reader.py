@@ -1,8 +1,6 @@
 """Reading shards: vectors as views of the mapped file, everything else as polars frames."""
 
-import mmap
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from prodemb.errors import FingerprintError, ShardError
 from prodemb.features import Feature, absent_column, supplied_column
 from prodemb.screen import counted
 from prodemb.shards.checked import Checked
+from prodemb.shards.file import ShardFile, held_files
 from prodemb.shards.format import (
     HASH_BYTES,
     ROWS_HASH_KEY,
@@ -28,6 +27,9 @@ from prodemb.shards.format import (
 )
 
 Vectors = npt.NDArray[np.float16]
+
+_TRIES = 3
+"""How often a set is opened that is updated just then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,26 +57,17 @@ class Coded:
 
 
 class Shard:
-    """One open shard. Vectors stay on disk until they are touched; the file may be closed by dropping the object."""
+    """One shard, mapped. Vectors stay on disk until they are touched; memory is given back by dropping the object."""
 
-    def __init__(self, path: Path, *, record: ShardRecord) -> None:
-        """Open the file and hold it against its record.
+    def __init__(self, file: ShardFile, *, record: ShardRecord) -> None:
+        """Map the file, which may be closed then, and hold it against its record.
 
         Raises:
-            ShardError: the file is missing, truncated, not a shard or holds another number of products.
+            ShardError: the file is truncated, not a shard or holds another number of products.
         """
-        self.path = path
+        path = self.path = file.path
         self.num_products = record.num_products
-        try:
-            with path.open("rb") as file:
-                found = os.fstat(file.fileno()).st_size
-                if found != record.num_bytes:
-                    raise ShardError(
-                        f"{path}: found {found:,} bytes, wanted {record.num_bytes:,}; embed again to redo it"
-                    )
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except FileNotFoundError:
-            raise ShardError(f"{path}: missing, though the manifest lists it; embed again to redo it") from None
+        self._map = file.mapped(record=record)
         try:
             self._file = pq.ParquetFile(pa.BufferReader(self._map))
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -147,23 +140,29 @@ class Shard:
 
 
 class ShardSet:
-    """All recorded shards of one model, in catalog order."""
+    """All recorded shards of one model, in catalog order, as they were when the set was opened."""
 
-    def __init__(self, folder: Path, *, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, *, manifest: Manifest, files: Mapping[str, ShardFile]) -> None:
+        """The set that a manifest lists.
+
+        Args:
+            files: its files by name; one that is not there is opened each time it is read.
+        """
         self.folder = folder
         self.manifest = manifest
         self.schema = manifest.shard_schema
         self.num_products = manifest.num_products
+        self._files = files
         self._checked = Checked.read(folder)
 
     def shards(self) -> Iterator[Shard]:
-        """Open the shards one after another.
+        """Map the shards one after another.
 
         A file that is not just as it was when its checksum was last found right is hashed first.
 
         Raises:
             ShardError: a file is missing, truncated, altered or not a shard; or an update has replaced the set since it
-                was opened.
+                was opened, and its files were more than the process may hold open.
             FingerprintError: a file was made by another model than the manifest says.
         """
         for record in self.manifest.shards:
@@ -176,7 +175,8 @@ class ShardSet:
             yield shard
 
     def _opened(self, record: ShardRecord) -> Shard:
-        shard = Shard(self.folder / record.name, record=record)
+        file = self._files.get(record.name) or ShardFile(self.folder / record.name)
+        shard = Shard(file, record=record)
         if shard.schema.fingerprint != self.schema.fingerprint:
             raise FingerprintError(
                 f"{shard.path}: made by {shard.schema.model} ({shard.schema.fingerprint}), but its set by "
@@ -184,7 +184,7 @@ class ShardSet:
             )
         if not shard.schema.like(self.schema):
             raise ShardError(f"{shard.path}: has other columns than its set; embed again to redo it")
-        self._checked.hold(record)
+        self._checked.hold(record, file=file)
         return shard
 
     def vectors(self, feature: Feature) -> Vectors:
@@ -239,35 +239,36 @@ class ShardSet:
 
 
 def open_shard_set(folder: Path) -> ShardSet:
-    """Open a finished shard set.
+    """Open a finished shard set, with all its files: what is read from it is this set, whatever an update does.
+
+    Holds a descriptor a shard. Where the process may not hold so many (`prodemb.descriptors`), files are opened when
+    they are read, and an update ends the reading. What is wrong with a file shows when it is read.
 
     Raises:
         ShardError: the folder is none, is damaged, or its embedding was interrupted.
     """
-    manifest = read_manifest(folder)
-    if not manifest.complete:
-        raise ShardError(
-            f"{folder}: unfinished: {counted(manifest.num_products, 'product')} so far; run the same "
-            "`prodemb embed` again, it goes on where it stopped"
-        )
-    return ShardSet(folder, manifest=manifest)
+    for _ in range(_TRIES):
+        manifest = read_manifest(folder)
+        if not manifest.complete:
+            raise ShardError(
+                f"{folder}: unfinished: {counted(manifest.num_products, 'product')} so far; run the same "
+                "`prodemb embed` again, it goes on where it stopped"
+            )
+        files = held_files(folder, records=manifest.shards)
+        if len(files) == len(manifest.shards) or not is_replaced(folder, manifest=manifest):
+            return ShardSet(folder, manifest=manifest, files=files)
+    raise ShardError(f"{folder}: was updated while it was read; run again")
 
 
-def find_shard_sets(folder: Path, *, unfinished: bool = False) -> list[ShardSet]:
-    """The shard sets at `folder`: itself, and its direct subfolders.
-
-    Args:
-        unfinished: take sets too whose embedding was interrupted; they hold what was finished.
+def find_shard_sets(folder: Path) -> list[ShardSet]:
+    """The finished shard sets at `folder`, opened: itself, and its direct subfolders.
 
     Raises:
         ShardError: there is none, or none is finished.
     """
     folders = find_shard_folders(folder)
-    found = [ShardSet(f, manifest=read_manifest(f)) for f in folders]
-    finished = [shard_set for shard_set in found if shard_set.manifest.complete]
-    if unfinished:
-        return found
-    return finished or [open_shard_set(folders[0])]
+    finished = [f for f in folders if read_manifest(f).complete]
+    return [open_shard_set(f) for f in finished or folders[:1]]
 
 
 def find_shard_folders(folder: Path) -> list[Path]:

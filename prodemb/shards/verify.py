@@ -6,6 +6,7 @@ from pathlib import Path
 from prodemb.errors import ShardError
 from prodemb.screen import counted
 from prodemb.shards.checked import Checked
+from prodemb.shards.file import ShardFile
 from prodemb.shards.format import Manifest, ShardRecord, is_replaced, read_manifest
 from prodemb.shards.paths import read_path_vectors
 from prodemb.shards.reader import Shard, find_shard_folders
@@ -51,7 +52,7 @@ def _verify_one(folder: Path, *, progress: Progress | None) -> list[str]:
         return [str(error)]
     checked = Checked(folder)
     lines = list(damaged_shards(folder, manifest=manifest, checked=checked, progress=progress).values())
-    if lines and is_replaced(folder, manifest=manifest):
+    if (lines or manifest.complete) and is_replaced(folder, manifest=manifest):
         return [f"{folder}: was updated while it was verified; run again"]
     if not manifest.complete:
         lines.append(f"{folder}: unfinished: {counted(manifest.num_products, 'product')} so far; embed again to go on")
@@ -66,12 +67,13 @@ def _verify_one(folder: Path, *, progress: Progress | None) -> list[str]:
 
 def _trouble(path: Path, *, record: ShardRecord, manifest: Manifest, checked: Checked) -> str | None:
     try:
-        shard = Shard(path, record=record)
+        file = ShardFile(path)
+        shard = Shard(file, record=record)
         if not shard.schema.like(manifest.shard_schema):
             return f"{path}: made by {shard.schema.model} or with other features than its set; embed again to redo it"
         if not shard.has_columns():
             return f"{path}: lacks columns of a shard; embed again to redo it"
-        checked.hash(record)
+        checked.hash(record, file=file)
     except ShardError as error:
         return str(error)
     return None

@@ -82,7 +82,7 @@ def test_shards_without_a_feature_that_counts_have_none_and_zero_shot_says_why(t
     pipeline = make_pipeline(tmp_path, tiny_clip, embed={"features": ["brand", "lexical"]})
     embed_catalog(pipeline, watch=watch)
     shards = open_shard_set(tmp_path / "shards")
-    renew_path_vectors(shards, pipeline=pipeline, config=pipeline.embed, watch=watch)
+    renew_path_vectors(shards.folder, schema=shards.schema, pipeline=pipeline, config=pipeline.embed, watch=watch)
     assert not (tmp_path / "shards" / PATHS_NAME).exists()
     with pytest.raises(ShardError, match="with the features brand, lexical; wanted one or more of title"):
         open_zero_shot([shards], pipeline=pipeline, watch=watch)

@@ -1,5 +1,7 @@
 """Shards written and read back: equal, mapped without a copy, refused when they are not what the manifest says."""
 
+import gc
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,30 @@ def make_set(folder: Path, *, sizes: list[int], dim: int = 8, fingerprint: str =
             truth[feature].append(encoded[feature].vectors)
     write_manifest(folder, schema=schema, records=records)
     return {feature: np.concatenate(parts) for feature, parts in truth.items()}
+
+
+def updated_set(folder: Path, *, sizes: list[int], fingerprint: str = "f1") -> None:
+    """Do to a set what an update does: shards of other names, another manifest, and the old files go."""
+    old = [folder / record.name for record in read_manifest(folder).shards]
+    made = folder.with_name(f"{folder.name}-made")
+    make_set(made, sizes=sizes, fingerprint=fingerprint)
+    manifest = read_manifest(made)
+    records = []
+    for record in manifest.shards:
+        names = (record.name, f"{record.name.removesuffix('.parquet')}-b.parquet")
+        name = next(name for name in names if folder / name not in old)
+        (made / record.name).rename(folder / name)
+        records.append(record.model_copy(update={"name": name}))
+    write_manifest(folder, schema=manifest.shard_schema, records=records)
+    for path in old:
+        path.unlink()
+    (made / "manifest.json").unlink()
+    made.rmdir()
+
+
+def num_open_files() -> int:
+    gc.collect()
+    return len([*Path("/dev/fd").iterdir()])
 
 
 def write_manifest(folder: Path, *, schema: ShardSchema, records: list[ShardRecord], complete: bool = True) -> None:
@@ -197,3 +223,95 @@ def test_rows_of_a_frame_hold_on_to_no_other_text(tmp_path: Path) -> None:
     some = shard.frame(columns, rows=rows)
     assert pa.total_allocated_bytes() - before < 2000
     assert some.to_dicts() == wanted
+
+
+def test_a_set_that_is_open_is_read_to_its_end_whatever_becomes_of_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "shards"
+    truth = make_set(folder, sizes=[30, 30, 10])
+    shard_set = open_shard_set(folder)
+    reading = shard_set.shards()
+    first = next(reading)
+    updated_set(folder, sizes=[20, 20])
+    updated_set(folder, sizes=[20, 5])
+    parts = [shard.vectors("image") for shard in (first, *reading)]
+    assert np.array_equal(np.concatenate(parts), truth["image"])
+    assert np.array_equal(shard_set.vectors("title"), truth["title"])
+    assert shard_set.frame(["product_id"])["product_id"].to_list() == [f"p{i}" for i in range(70)]
+    assert open_shard_set(folder).num_products == 25
+
+
+def test_an_open_file_is_held_against_its_checksum_after_its_name_has_gone(tmp_path: Path) -> None:
+    make_set(tmp_path, sizes=[30])
+    path = tmp_path / "part-00000.parquet"
+    content = bytearray(path.read_bytes())
+    content[700] ^= 1
+    path.write_bytes(content)
+    shard_set = open_shard_set(tmp_path)
+    path.unlink()
+    with pytest.raises(ShardError, match=r"part-00000\.parquet: altered"):
+        shard_set.vectors("image")
+
+
+@pytest.mark.parametrize("num_left", [500, None])
+def test_an_open_file_that_is_written_to_is_refused(tmp_path: Path, num_left: int | None) -> None:
+    make_set(tmp_path, sizes=[30])
+    shard_set = open_shard_set(tmp_path)
+    shard_set.vectors("image")
+    path = tmp_path / "part-00000.parquet"
+    content = bytearray(path.read_bytes())
+    content[700] ^= 1
+    path.write_bytes(content[:num_left])
+    with pytest.raises(ShardError, match="found 500 bytes" if num_left else "altered"):
+        shard_set.vectors("image")
+
+
+def test_a_set_that_is_updated_while_it_is_opened_is_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, num_updates = tmp_path / "shards", 0
+    make_set(folder, sizes=[30, 30])
+
+    def read_and_update(folder: Path) -> Manifest:
+        nonlocal num_updates
+        manifest = read_manifest(folder)
+        if num_updates:
+            num_updates -= 1
+            updated_set(folder, sizes=[30, 10 + num_updates])
+        return manifest
+
+    monkeypatch.setattr("prodemb.shards.reader.read_manifest", read_and_update)
+    num_updates = 1
+    assert open_shard_set(folder).vectors("image").shape == (40, 8)
+    num_updates = 9
+    with pytest.raises(ShardError, match=rf"^{folder}: was updated while it was read; run again$"):
+        open_shard_set(folder)
+
+
+def test_files_that_are_more_than_may_be_open_are_opened_as_they_are_read(tmp_path: Path) -> None:
+    folder = tmp_path / "shards"
+    truth = make_set(folder, sizes=[3] * 30)
+    num_open, (soft, hard) = num_open_files(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (num_open + 30, hard))
+    try:
+        shard_set = open_shard_set(folder)
+        assert num_open_files() == num_open
+        assert np.array_equal(shard_set.vectors("image"), truth["image"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    reading = shard_set.shards()
+    next(reading)
+    updated_set(folder, sizes=[3] * 2)
+    with pytest.raises(ShardError, match=rf"^{folder}: was updated while it was read; run again$"):
+        next(reading)
+
+
+def test_a_set_that_is_dropped_closes_its_files(tmp_path: Path) -> None:
+    make_set(tmp_path, sizes=[3, 3])
+    num_open = num_open_files()
+    shard_set = open_shard_set(tmp_path)
+    assert num_open_files() == num_open + 2
+    vectors = next(shard_set.shards()).vectors("image")
+    del shard_set
+    assert vectors.shape == (3, 8)
+    del vectors
+    assert num_open_files() == num_open

@@ -10,13 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prodemb.errors import ProdembError, ShardError
+from prodemb.files import replacing, writing_to
 from prodemb.shards.checked import CHECKED_NAME
+from prodemb.shards.file import ShardFile
 from prodemb.shards.format import Manifest, read_manifest
 from prodemb.shards.paths import PATHS_NAME, PathVectors
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.rebuild import rebuilt_manifest
 from prodemb.shards.verify import verify
-from tests.shards.test_reader import make_set
+from tests.shards.test_reader import make_set, updated_set
 
 Damage = Callable[[Path], object]
 
@@ -101,6 +103,62 @@ def test_a_set_that_is_updated_meanwhile_is_not_called_damaged(tmp_path: Path, m
 
     monkeypatch.setattr("prodemb.shards.verify.read_manifest", read_and_update)
     assert verify(tmp_path) == [f"{tmp_path}: was updated while it was verified; run again"]
+
+
+def test_an_update_that_ends_while_a_whole_set_is_verified_is_told_and_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, sha256 = tmp_path / "shards", ShardFile.sha256
+    make_set(folder, sizes=[30, 30])
+
+    def hash_and_update(file: ShardFile) -> str:
+        found = sha256(file)
+        if file.path.name == "part-00001.parquet":
+            updated_set(folder, sizes=[30, 20])
+        return found
+
+    monkeypatch.setattr(ShardFile, "sha256", hash_and_update)
+    assert verify(folder) == [f"{folder}: was updated while it was verified; run again"]
+    assert not (folder / CHECKED_NAME).exists()
+    monkeypatch.undo()
+    assert verify(folder) == []
+
+
+def test_a_file_that_vanishes_while_it_is_hashed_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_set(tmp_path, sizes=[30, 30])
+    sha256 = ShardFile.sha256
+
+    def vanish(file: ShardFile) -> str:
+        if file.path.name == "part-00001.parquet":
+            file.path.unlink()
+        return sha256(file)
+
+    monkeypatch.setattr(ShardFile, "sha256", vanish)
+    assert verify(tmp_path) == []
+    assert list(json.loads((tmp_path / CHECKED_NAME).read_text())) == ["part-00000.parquet"]
+    assert [line.partition(": ")[2] for line in verify(tmp_path)] == [
+        "missing, though the manifest lists it; embed again to redo it"
+    ]
+
+
+def test_what_cannot_be_remembered_as_another_run_writes_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_set(tmp_path, sizes=[30])
+    with replacing(tmp_path / CHECKED_NAME):
+        assert verify(tmp_path) == []
+    assert verify(tmp_path) == []
+    (tmp_path / CHECKED_NAME).unlink()
+
+    def begin_another_run(_descriptor: int) -> None:
+        with writing_to(tmp_path):
+            return
+
+    monkeypatch.setattr("os.fsync", begin_another_run)
+    assert verify(tmp_path) == []
+    assert not (tmp_path / CHECKED_NAME).exists()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"part-00000.parquet": 3}'])

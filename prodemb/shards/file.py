@@ -1,0 +1,85 @@
+"""The files of shards, held open, so that they can be read whatever becomes of their names."""
+
+import errno
+import hashlib
+import mmap
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from prodemb.descriptors import have_room
+from prodemb.errors import ShardError
+from prodemb.shards.format import ShardRecord
+
+_PIECE = 1 << 20
+
+State = list[int]
+"""What the file system says of a file: inode, size, and the times of its last changes."""
+
+
+class ShardFile:
+    """An open file; it is closed by dropping the object.
+
+    An update puts shards under other names and removes the old ones, so an open file stays what it was.
+    """
+
+    __slots__ = ("_changed_ns", "_descriptor", "path")
+
+    def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            ShardError: it is missing.
+        """
+        self.path = path
+        self._descriptor = -1
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            raise ShardError(f"{path}: missing, though the manifest lists it; embed again to redo it") from None
+        self._changed_ns = os.fstat(self._descriptor).st_ctime_ns
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def mapped(self, *, record: ShardRecord) -> mmap.mmap:
+        """The whole file as read-only memory, which stays after the file is closed.
+
+        Raises:
+            ShardError: it has not the recorded size.
+        """
+        found = os.fstat(self._descriptor).st_size
+        if found != record.num_bytes:
+            raise ShardError(f"{self.path}: found {found:,} bytes, wanted {record.num_bytes:,}; embed again to redo it")
+        return mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
+
+    def state(self) -> State:
+        """What the file system says of it now; that it has lost its name is no change."""
+        status = os.fstat(self._descriptor)
+        changed_ns = status.st_ctime_ns if status.st_nlink else self._changed_ns
+        return [status.st_ino, status.st_size, status.st_mtime_ns, changed_ns]
+
+    def sha256(self) -> str:
+        """The SHA-256 of its bytes, in hexadecimal."""
+        digest, place = hashlib.sha256(), 0
+        while piece := os.pread(self._descriptor, _PIECE, place):
+            digest.update(piece)
+            place += len(piece)
+        return digest.hexdigest()
+
+
+def held_files(folder: Path, *, records: Sequence[ShardRecord]) -> dict[str, ShardFile]:
+    """Those of the shards' files that can be opened, by name; none where they are more than the process may hold."""
+    if not have_room(len(records)):
+        return {}
+    held: dict[str, ShardFile] = {}
+    for record in records:
+        try:
+            held[record.name] = ShardFile(folder / record.name)
+        except ShardError:
+            continue
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                return {}
+    return held
