@@ -130,7 +130,7 @@ def embed(
                 reuse=plan.reuse,
                 reusing=plan.reusing,
             )
-            with indexed(plan, catalog=catalog, folder=folder, anew=replace):
+            with indexed(plan, catalog=catalog, folder=folder, checkpoint=checkpoint):
                 spent = _make(job, plan=plan, listener=run)
         shutil.rmtree(folder / INDEX_FOLDER, ignore_errors=True)  # of a run that was killed behind its last shard
         return EmbedReport(

@@ -143,8 +143,10 @@ def make_plan(
 
 
 @contextmanager
-def indexed(plan: Plan, *, catalog: Catalog, folder: Path, anew: bool) -> Iterator[None]:
+def indexed(plan: Plan, *, catalog: Catalog, folder: Path, checkpoint: Checkpoint) -> Iterator[None]:
     """Have the index of the set in place at hand, where there are shards to make with it.
+
+    A set of another model goes, whatever catalog it is of; of the same model it must hold products of this catalog.
 
     Raises:
         ShardError: the set in place is of another catalog.
@@ -155,8 +157,10 @@ def indexed(plan: Plan, *, catalog: Catalog, folder: Path, anew: bool) -> Iterat
         return
     try:
         write_index(plan.reuse)
-        if plan.old is not None and not plan.done and not anew and plan.old.catalog != catalog.name:
-            _check_shared(plan.old, Reuse(plan.reuse), catalog=catalog, folder=folder)
+        old = plan.old
+        stays = old is not None and old.shard_schema.fingerprint == checkpoint.fingerprint
+        if old is not None and stays and not plan.done and old.catalog != catalog.name:
+            _check_shared(old, Reuse(plan.reuse), catalog=catalog, folder=folder)
         yield
     finally:
         shutil.rmtree(folder / INDEX_FOLDER, ignore_errors=True)

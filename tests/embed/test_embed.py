@@ -175,6 +175,14 @@ def test_a_checkpoint_s_own_set_is_replaced_when_the_checkpoint_changed(
     opened = open_catalog(CatalogConfig(path=str(catalog)))
     assert embed(config, catalog=opened, images=ImagesConfig(), replace=True).num_new == 20
     assert embed(config, catalog=opened, images=ImagesConfig(), replace=True).num_new == 0
+    # Whatever catalog the set of the checkpoint before was of; this one's own set stays one of its catalog.
+    other = tmp_path / "other.parquet"
+    pl.read_parquet(catalog).with_columns(product_id="x" + pl.col("product_id")).write_parquet(other)
+    opened = open_catalog(CatalogConfig(path=str(other)))
+    with pytest.raises(ShardError, match=r"holds 20 products of .*catalog\.parquet, and none of .*other\.parquet"):
+        embed(config, catalog=opened, images=ImagesConfig(), replace=True)
+    config = config.model_copy(update={"model": str(make_clip(tmp_path / "third", seed=2))})
+    assert embed(config, catalog=opened, images=ImagesConfig(), replace=True).num_new == 20
 
 
 def test_pictures_are_tried_again_when_other_ones_are_let_in(
