@@ -10,23 +10,16 @@ from typing import Any
 
 from prodemb import __version__
 from prodemb.brands.aliases import AliasTable
-from prodemb.category.judge import compare_categories
 from prodemb.device import choose_device
 from prodemb.errors import HeadError
-from prodemb.files import sha256_of
 from prodemb.fit import Epoch
-from prodemb.fuse.fit import fit_fuser, knowing_all
-from prodemb.fuse.judge import compare_brands
-from prodemb.fuse.store import load_fuser, save_fuser
+from prodemb.fuse.store import load_fuser
 from prodemb.heads import CARD_NAME, TrainedHead, load_head, save_head
-from prodemb.job.brands import supplied_batches, update_aliases
-from prodemb.job.taxonomy import existing_taxonomy, pipeline_taxonomy
+from prodemb.job.targets import BrandTarget, CategoryTarget
 from prodemb.job.watch import Watch
-from prodemb.job.zero_shot import stored_zero_shot
-from prodemb.labels import brand_labels, category_labels
 from prodemb.pipeline import Pipeline
 from prodemb.shards.format import has_manifest, read_manifest
-from prodemb.shards.reader import open_shard_set
+from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.train import load_labelled, train_head
 
 logger = logging.getLogger(__name__)
@@ -49,45 +42,29 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
     """Train the pipeline's head on a shard set into `folder`, unless it was trained on just that."""
     started = time.perf_counter()
     shard_set = open_shard_set(shards)
-    aliases = None
-    made_from: dict[str, Any] = {
-        "prodemb": __version__,
-        "shards": [record.sha256 for record in shard_set.manifest.shards],
-        "settings": pipeline.model_dump(
-            mode="json", include={"aggregate", "head", "train", "fuse"}, exclude={"train": {"memory_gb"}}
-        ),
-    }
+    target: BrandTarget | CategoryTarget
     if pipeline.target == "brand":
-        aliases = update_aliases(
-            pipeline.brands,
-            batches=supplied_batches(shard_set),
-            watch=watch,
-            num_products=shard_set.num_products,
-            shards=shard_set,
-        )
-        made_from["aliases"] = sha256_of(Path(pipeline.brands.aliases))
-        made_from["min_brand_confidence"] = pipeline.score.min_brand_confidence
+        target = BrandTarget(pipeline, shard_set=shard_set, watch=watch)
     else:
-        files = (pipeline.train.taxonomy, pipeline.train.label_taxonomy)
-        made_from["tau"] = pipeline.score.tau
-        made_from["taxonomy"] = [sha256_of(existing_taxonomy(file)) for file in files if file is not None]
-        taxonomy, name = pipeline_taxonomy(pipeline)
-        zero_shot = stored_zero_shot(shards, schema=shard_set.schema, taxonomy=taxonomy, name=name)
-        made_from["zero_shot"] = None if zero_shot is None else zero_shot.card.weights_sha256
-    inputs = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
+        target = CategoryTarget(pipeline, shard_set=shard_set)
+    inputs = _inputs(pipeline, shard_set=shard_set, others=target.made_from)
+    head, was_done = _trained_before(folder, inputs=inputs), True
+    if head is None:
+        head, was_done = _trained(pipeline, shard_set=shard_set, target=target, folder=folder, watch=watch), False
+        head = save_head(folder, head.with_card(inputs=inputs))
+    seconds = time.perf_counter() - started
+    return TrainReport(
+        head=head, folder=folder, shards=shards, seconds=seconds, was_done=was_done, aliases=target.aliases
+    )
 
-    done = _trained_before(folder, inputs=inputs)
-    if done is not None:
-        seconds = time.perf_counter() - started
-        return TrainReport(head=done, folder=folder, shards=shards, seconds=seconds, was_done=True, aliases=aliases)
 
+def _trained(
+    pipeline: Pipeline, *, shard_set: ShardSet, target: BrandTarget | CategoryTarget, folder: Path, watch: Watch
+) -> TrainedHead:
+    """A new head with its figures."""
     with watch("Reading labels and vectors"):
-        if aliases is not None:
-            labels = brand_labels(shard_set, canonical_of=aliases.canonical_of, corrected=aliases.corrected)
-        else:
-            labels = category_labels(shard_set, taxonomy=taxonomy, taxonomy_name=name)
         device = choose_device(pipeline.embed.device)
-        data = load_labelled(shard_set, labels=labels, config=pipeline.train, device=device)
+        data = load_labelled(shard_set, labels=target.labels(), config=pipeline.train, device=device)
     with watch(f"Training the {pipeline.target} head") as advance:
 
         def on_epoch(epoch: Epoch) -> None:
@@ -96,28 +73,19 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
         head = train_head(
             data, config=pipeline.train, aggregate=pipeline.aggregate, head=pipeline.head, progress=on_epoch
         )
-    if aliases is None:
-        with watch("Comparing with baselines"):
-            found = compare_categories(
-                data, head=head, train=pipeline.train, tau=pipeline.score.tau, zero_shot=zero_shot
-            )
-        head = head.with_card(**found)
-    else:
-        with watch("Fusing supplied brand, title and head"):
-            fuser = fit_fuser(data, head=head, aliases=aliases, config=pipeline.fuse)
-        with watch("Comparing with baselines"):
-            found = compare_brands(
-                data,
-                head=head,
-                fuser=fuser,
-                train=pipeline.train,
-                config=pipeline.fuse,
-                min_confidence=pipeline.score.min_brand_confidence,
-            )
-        head = head.with_card(**found, fuser_sha256=save_fuser(folder, knowing_all(fuser, data=data)))
-    saved = save_head(folder, head.with_card(inputs=inputs))
-    seconds = time.perf_counter() - started
-    return TrainReport(head=saved, folder=folder, shards=shards, seconds=seconds, was_done=False, aliases=aliases)
+    return target.judged(head, data=data, folder=folder, watch=watch)
+
+
+def _inputs(pipeline: Pipeline, *, shard_set: ShardSet, others: dict[str, Any]) -> str:
+    """The hash of all that a head is made from."""
+    made_from = {
+        "prodemb": __version__,
+        "shards": [record.sha256 for record in shard_set.manifest.shards],
+        "settings": pipeline.model_dump(
+            mode="json", include={"aggregate", "head", "train", "fuse"}, exclude={"train": {"memory_gb"}}
+        ),
+    }
+    return hashlib.sha256(json.dumps(made_from | others, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _trained_before(folder: Path, *, inputs: str) -> TrainedHead | None:
