@@ -26,6 +26,8 @@ MAX_DEPTH = 50
 NUM_REMEMBERED = 1_000
 """Skipped rows kept by number; the rest are counted."""
 UNDECODED = re.compile("[\udc80-\udcff]")
+_TELLING = 16
+"""Bytes that tell a file's encoding: so many that a line of rubbish at its start seldom looks like UTF-16."""
 
 Tell = Callable[[str], None]
 """Called with what a user should know of a file that can be read all the same."""
@@ -82,7 +84,7 @@ def opened(path: Path) -> Iterator[TextIO]:
     """
     try:
         with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as binary:
-            encoding = _encoding(binary.peek(4)[:4])
+            encoding = _encoding(binary.peek(_TELLING)[:_TELLING])
             errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
             yield io.TextIOWrapper(binary, encoding=encoding, errors=errors, newline="")
     except (OSError, EOFError, UnicodeError, zlib.error) as error:
@@ -90,20 +92,20 @@ def opened(path: Path) -> Iterator[TextIO]:
 
 
 def _encoding(start: bytes) -> str:
-    """The encoding of a text whose first four bytes these are; where there is no mark, zeros in ASCII tell."""
-    if start in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+    """The encoding of a text that starts so; where there is no mark, the zeros in its first characters, Latin, tell."""
+    if start[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
         return "utf-32"
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
-    match [bool(byte) for byte in start]:
-        case [True, False, False, False]:
-            return "utf-32-le"
-        case [False, False, False, True]:
-            return "utf-32-be"
-        case [True, False, True, False]:
-            return "utf-16-le"
-        case [False, True, False, True]:
-            return "utf-16-be"
+    for encoding, width, place in (
+        ("utf-32-le", 4, 0),
+        ("utf-32-be", 4, 3),
+        ("utf-16-le", 2, 0),
+        ("utf-16-be", 2, 1),
+    ):
+        whole = len(start) // 4 * 4
+        if whole and all(bool(byte) == (number % width == place) for number, byte in enumerate(start[:whole])):
+            return encoding
     return "utf-8-sig"
 
 

@@ -188,6 +188,12 @@ def test_unicode_in_any_form_is_read_with_or_without_a_mark(tmp_path: Path, enco
     assert rows == [["a", "été 👟"], ["b", "x"]]
 
 
+def test_zeros_in_a_first_line_of_rubbish_are_no_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.jsonl"
+    path.write_bytes(b'\x000\x00\n{"product_id": "a", "title": "Mug"}\n')
+    assert [row.values.get("title") for row in json_rows(path)] == [None, "Mug"]
+
+
 def test_what_is_broken_in_utf_16_costs_one_character(tmp_path: Path) -> None:
     path = tmp_path / "catalog.csv"
     path.write_bytes("product_id,title\na,".encode("utf-16") + b"\0\xd8" + "x\nb,y\n".encode("utf-16-le") + b"\0")
