@@ -17,6 +17,7 @@ from prodemb.catalog.places import host_of
 from prodemb.catalog.values import ImageKind, as_images, as_text, image_kind, image_path_of, texts
 from prodemb.errors import CatalogError
 from prodemb.features import CATALOG_COLUMNS
+from prodemb.screen import counted
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
 
@@ -232,6 +233,10 @@ def _read_parquet(
                 yield numbers, _table(taken, num_rows=batch.num_rows)
         except (pa.ArrowException, OSError) as error:
             raise CatalogError(f"{file.path}: damaged Parquet after row {first - 1}: {_one_line(error)}") from error
+        # Where a column ends early pyarrow's batches do too, and say nothing.
+        if first - 1 != opened.metadata.num_rows:
+            wanted = counted(opened.metadata.num_rows, "row")
+            raise CatalogError(f"{file.path}: damaged Parquet: a column ends after row {first - 1:,}, wanted {wanted}")
 
 
 def _parquet(path: Path) -> pq.ParquetFile:
