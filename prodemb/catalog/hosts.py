@@ -54,7 +54,7 @@ class Hosts:
 
 def retry_after_s(value: str) -> float:
     """Seconds that a Retry-After header (RFC 9110, 10.2.3) asks to wait; 0 where it cannot be read."""
-    if value.strip().isdigit():
+    if value.isascii() and value.strip().isdigit():
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value).astimezone(UTC) - datetime.now(UTC)).total_seconds())

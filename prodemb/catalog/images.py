@@ -131,21 +131,6 @@ class ImageLoader:
         return self._config
 
     @property
-    def concurrency(self) -> int:
-        """How many pictures may be fetched at a time."""
-        return self._config.concurrency
-
-    @property
-    def host_share(self) -> float:
-        """The part of those that other hosts leave which one host may take."""
-        return self._config.host_share
-
-    @property
-    def deadline_s(self) -> float:
-        """Seconds that one picture may take."""
-        return self._config.deadline_s
-
-    @property
     def rules(self) -> str:
         """The settings that decide which pictures are let in: where they change, a picture may come or go."""
         config = self._config

@@ -114,11 +114,11 @@ class Feed:
         self._stop = threading.Event()
         self._workers = ThreadPoolExecutor(num_workers, thread_name_prefix="decode")
         self._downloads: Turns[list[Picture | str]] = Turns(
-            num_threads=1 if loader is None else loader.concurrency,
-            share=1 if loader is None else loader.host_share,
+            num_threads=1 if loader is None else loader.config.concurrency,
+            share=1 if loader is None else loader.config.host_share,
         )
         self._decoding = threading.Semaphore(num_workers)
-        self._patience_s = max(PATIENCE_SECONDS, 0.0 if loader is None else 3 * loader.deadline_s)
+        self._patience_s = max(PATIENCE_SECONDS, 0.0 if loader is None else 3 * loader.config.deadline_s)
         self._got_on = time.monotonic()
         self._reader = threading.Thread(target=self._read, name="read", daemon=True)
 

@@ -210,7 +210,7 @@ def read_pictures(
         pixels[place], present[place] = picture, True
         return None
 
-    downloads: Turns[str | None] = Turns(num_threads=loader.concurrency, share=loader.host_share)
+    downloads: Turns[str | None] = Turns(num_threads=loader.config.concurrency, share=loader.config.host_share)
     try:
         with ThreadPoolExecutor(num_workers, thread_name_prefix="decode") as workers:
             for wanted, values in _picture_cells(catalog, places=products.places):

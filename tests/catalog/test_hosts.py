@@ -3,7 +3,7 @@
 import pytest
 
 from prodemb.catalog import hosts
-from prodemb.catalog.hosts import Hosts
+from prodemb.catalog.hosts import Hosts, retry_after_s
 
 
 class Clock:
@@ -56,3 +56,8 @@ def test_a_picture_that_never_comes_back_does_not_keep_the_host_away(clock: Cloc
     assert known.may_ask("a.example")
     clock.now += 61
     assert known.may_ask("a.example")
+
+
+@pytest.mark.parametrize(("value", "seconds"), [(" 7 ", 7), ("\xb2", 0), ("soon", 0), ("-1", 0), ("", 0)])
+def test_a_retry_after_that_cannot_be_read_asks_for_no_pause(value: str, seconds: float) -> None:
+    assert retry_after_s(value) == seconds
