@@ -70,6 +70,14 @@ class AbsentImage(Exception):  # noqa: N818 - names what the product has, as sha
         self.detail = detail
 
 
+def why_absent(error: Exception) -> str:
+    """The reason that a product has for a picture whose loading or decoding ended so.
+
+    One picture must not end a run, whatever its server or its bytes make a library raise.
+    """
+    return error.reason if isinstance(error, AbsentImage) else f"cannot be loaded ({type(error).__name__})"
+
+
 class _TemporaryFailure(AbsentImage):
     """A failure that may pass; the server may have said after how many seconds."""
 

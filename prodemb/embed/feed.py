@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from prodemb.catalog.budget import PictureCounts
-from prodemb.catalog.images import AbsentImage, ImageLoader
+from prodemb.catalog.images import ImageLoader, why_absent
 from prodemb.catalog.places import host_of
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.turns import Turns
@@ -258,9 +258,6 @@ class Feed:
                 is_known = reuse is not None and reuse.has_picture(hashed)
                 picture = Picture(content_hash=hashed, pixels=None if is_known else self._preprocessor.decode(data))
                 self.seconds.add_decoding(time.perf_counter() - started)
-        except AbsentImage as absent:
-            return absent.reason
         except Exception as error:
-            # One picture must not end a run, whatever its server or its bytes make a library raise.
-            return f"cannot be loaded ({type(error).__name__})"
+            return why_absent(error)
         return picture

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from prodemb.catalog.budget import PictureCounts, check_budget
 from prodemb.catalog.gold import GoldCategories, trace_gold
-from prodemb.catalog.images import AbsentImage, ImageLoader
+from prodemb.catalog.images import ImageLoader, why_absent
 from prodemb.catalog.places import host_of
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.taxonomy import Taxonomy
@@ -256,8 +256,5 @@ def _decoded(
         data = loader.load(value)
         with decoding:
             return preprocessor.decode(data)
-    except AbsentImage as absent:
-        return absent.reason
     except Exception as error:
-        # As in `embed`, one picture must not end a run, whatever its server or its bytes make a library raise.
-        return f"cannot be loaded ({type(error).__name__})"
+        return why_absent(error)

@@ -54,8 +54,8 @@ def finished(out: Path, *, key: str) -> FinetuneReport | None:
     return report.model_copy(update={"was_done": True}) if report is not None and report.key == key else None
 
 
-def kept(out: Path, *, recipe: str, products: Products, max_changed: float) -> FinetuneReport | None:
-    """The report of the folder at `out`, where this recipe has made it of products that have changed but little.
+def usable(out: Path, *, key: str, recipe: str, products: Products, max_changed: float) -> FinetuneReport | None:
+    """The report of the folder at `out`, where this very run, or this recipe of products little changed, has made it.
 
     A product has changed if no product of then had its id, its texts and its category. Those that are gone do not
     matter, nor do pictures.
@@ -66,6 +66,8 @@ def kept(out: Path, *, recipe: str, products: Products, max_changed: float) -> F
     report = made(out)
     if report is None or report.recipe != recipe:
         return None
+    if report.key == key:
+        return report.model_copy(update={"was_done": True})
     known = _read_marks(out)
     if known is None:
         return None

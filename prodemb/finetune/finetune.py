@@ -20,7 +20,7 @@ from prodemb.files import writing_to
 from prodemb.finetune.batches import fitting_paths
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import Pictures, Products, pick, read_pictures, read_products
-from prodemb.finetune.done import finished, kept, key_of, made, recipe_of, settle, write_marks
+from prodemb.finetune.done import finished, key_of, made, recipe_of, settle, usable, write_marks
 from prodemb.finetune.launch import Progress, launch
 from prodemb.finetune.log import draw_curves
 from prodemb.finetune.near import near_categories
@@ -112,8 +112,7 @@ def finetune(
         check_alike(key, processes=processes)
         report = None
         if processes.is_first and not again:
-            report = finished(out, key=key)
-            report = report or kept(out, recipe=recipe, products=products, max_changed=config.max_changed)
+            report = usable(out, key=key, recipe=recipe, products=products, max_changed=config.max_changed)
             if report is not None:
                 clear_leftovers(out, key=report.key)
         report = processes.from_first(report)
