@@ -1,0 +1,1 @@
+"""The ground floor: errors, files, settings, devices and the seven features."""

@@ -1,0 +1,1 @@
+"""Heads: from labelled vectors of a shard set to a trained head, beside its baselines."""

@@ -1,0 +1,1 @@
+"""Scoring: shards and heads in, one Parquet file of predictions out."""
