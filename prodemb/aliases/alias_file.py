@@ -9,10 +9,10 @@ from typing import Any, get_args
 
 import polars as pl
 
-from prodemb.brands.aliases import COLUMNS, AliasRow, AliasTable, Layout, Status
-from prodemb.brands.junk import UNKNOWN
-from prodemb.errors import CatalogError
-from prodemb.files import replacing
+from prodemb.aliases.junk import UNKNOWN
+from prodemb.aliases.table import COLUMNS, AliasRow, AliasTable, Layout, Status
+from prodemb.core.errors import CatalogError
+from prodemb.core.files import replacing
 
 _RISKY = r"(?:[\s\x{FEFF}]*[=+\-@＝＋－＠]|[\t\r\n'])"
 """How a cell begins that some spreadsheet would run: also behind blanks, in full width, or after an apostrophe."""

@@ -8,15 +8,14 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from prodemb.brands.aliases import AliasRow, AliasTable, Status
-from prodemb.brands.clusters import Place, Progress, find_sellers, place_names, proposals_by_rule
-from prodemb.brands.config import BrandsConfig
-from prodemb.brands.counts import EXAMPLES
-from prodemb.brands.evidence import Evidence
-from prodemb.brands.junk import UNBRANDED, UNKNOWN, Junk, find_junk
-from prodemb.brands.links import Names
-from prodemb.brands.neighbours import TextVectors
-from prodemb.brands.normalise import (
+from prodemb.aliases.clusters import Place, Progress, find_sellers, place_names, proposals_by_rule
+from prodemb.aliases.config import BrandsConfig
+from prodemb.aliases.counts import EXAMPLES
+from prodemb.aliases.evidence import Evidence
+from prodemb.aliases.junk import UNBRANDED, UNKNOWN, Junk, find_junk
+from prodemb.aliases.links import Names
+from prodemb.aliases.neighbours import TextVectors
+from prodemb.aliases.normalise import (
     SPELLING_SCORES,
     brand_words,
     choose_spelling,
@@ -24,7 +23,8 @@ from prodemb.brands.normalise import (
     spelling_rule,
     words_of,
 )
-from prodemb.errors import CatalogError
+from prodemb.aliases.table import AliasRow, AliasTable, Status
+from prodemb.core.errors import CatalogError
 
 __all__ = ["UNBRANDED", "UNKNOWN", "canonicalise", "normalise_brand"]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prodemb.brands.config import BrandsConfig
-from prodemb.brands.evidence import Evidence, Title, lines_of, prefix_products, spread_words
-from prodemb.brands.links import PLAIN_WORDS, Judge, Link, Names, short_keys
-from prodemb.brands.neighbours import Neighbours, TextVectors, key_vectors
+from prodemb.aliases.config import BrandsConfig
+from prodemb.aliases.evidence import Evidence, Title, lines_of, prefix_products, spread_words
+from prodemb.aliases.links import PLAIN_WORDS, Judge, Link, Names, short_keys
+from prodemb.aliases.neighbours import Neighbours, TextVectors, key_vectors
 
 Progress = Callable[[int, int], None]
 """Called with the names that are done and all there are."""

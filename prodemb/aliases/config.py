@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from prodemb.config import Config
+from prodemb.core.config import Config
 
 
 class BrandsConfig(Config):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import polars as pl
 import pyarrow as pa
 
-from prodemb.errors import CatalogError
+from prodemb.core.errors import CatalogError
 
 TITLE_LENGTH = 96
 """Characters of a title that are kept as evidence; brands stand near its start."""

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from rapidfuzz.distance import OSA
 
-from prodemb.brands.normalise import words_of
+from prodemb.aliases.normalise import words_of
 
 _CACHED_NAMES = 20_000
 _CACHED_TITLES = 400_000

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from prodemb.brands.normalise import words_of
-from prodemb.brands.vocabulary import (
+from prodemb.aliases.normalise import words_of
+from prodemb.aliases.vocabulary import (
     AUDIENCES,
     COLOUR_SHADES,
     COLOURS,

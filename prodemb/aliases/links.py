@@ -6,9 +6,9 @@ from typing import Literal
 
 from rapidfuzz.distance import OSA
 
-from prodemb.brands.config import BrandsConfig
-from prodemb.brands.evidence import Evidence
-from prodemb.brands.vocabulary import (
+from prodemb.aliases.config import BrandsConfig
+from prodemb.aliases.evidence import Evidence
+from prodemb.aliases.vocabulary import (
     AUDIENCES,
     COLOURS,
     COLOURS_OR_NAMES,

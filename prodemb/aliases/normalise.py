@@ -9,7 +9,7 @@ from typing import Literal
 import ftfy
 from anyascii import anyascii
 
-from prodemb.brands.vocabulary import LEGAL_PHRASES, LEGAL_SUFFIXES, LEGAL_SUFFIXES_UNSPACED
+from prodemb.aliases.vocabulary import LEGAL_PHRASES, LEGAL_SUFFIXES, LEGAL_SUFFIXES_UNSPACED
 
 SpellingRule = Literal[
     "exact", "case", "marks", "mojibake", "punctuation-spacing", "legal_suffix", "transliteration", "unlike"

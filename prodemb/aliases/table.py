@@ -8,8 +8,8 @@ from typing import Literal, Self
 
 import polars as pl
 
-from prodemb.brands.junk import UNBRANDED, UNKNOWN, find_junk
-from prodemb.brands.normalise import normalise_brand, tidy_spelling
+from prodemb.aliases.junk import UNBRANDED, UNKNOWN, find_junk
+from prodemb.aliases.normalise import normalise_brand, tidy_spelling
 
 Status = Literal["accepted", "review", "rejected"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.brands.evidence import fold_titles
+from prodemb.aliases.evidence import fold_titles
 
 MAX_FOUND = 4
 """Names that are kept of one title, from its start."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.fuse.head_says import HeadSays
-from prodemb.fuse.logit import Floats
-from prodemb.fuse.names import NO_NAME, Ids, Said
+from prodemb.brand.head_says import HeadSays
+from prodemb.brand.logit import Floats
+from prodemb.brand.names import NO_NAME, Ids, Said
 
 VOICES: dict[str, float] = {
     "head": 0.5,

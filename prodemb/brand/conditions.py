@@ -6,14 +6,14 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from prodemb.brands.aliases import AliasTable
-from prodemb.features import supplied_column
-from prodemb.fuse.fuse import Fuser
-from prodemb.fuse.names import NO_NAME, Ids
-from prodemb.labels import BrandLabel
-from prodemb.metrics import Indices
-from prodemb.product_set import ProductSet
-from prodemb.train import Labelled
+from prodemb.aliases.table import AliasTable
+from prodemb.brand.fuse import Fuser
+from prodemb.brand.names import NO_NAME, Ids
+from prodemb.core.arrays import Indices
+from prodemb.core.features import supplied_column
+from prodemb.heads.labels import BrandLabel
+from prodemb.heads.train import Labelled
+from prodemb.shards.product_set import ProductSet
 
 Name = Literal["as supplied", "unseen spellings", "brand withheld", "wrong brand supplied"]
 """A condition. In all but the first, the spellings that only these products send are unknown: a new partner's."""

@@ -5,12 +5,9 @@ import logging
 import numpy as np
 from pydantic import Field
 
-from prodemb.baselines import sample_rows
-from prodemb.brands.aliases import AliasTable
-from prodemb.config import Config
-from prodemb.features import supplied_column
-from prodemb.fuse.candidates import Candidates
-from prodemb.fuse.conditions import (
+from prodemb.aliases.table import AliasTable
+from prodemb.brand.candidates import Candidates
+from prodemb.brand.conditions import (
     AS_SUPPLIED,
     UNSEEN,
     WITHHELD,
@@ -21,14 +18,17 @@ from prodemb.fuse.conditions import (
     true_names,
     without_strings_of,
 )
-from prodemb.fuse.fuse import Fuser
-from prodemb.fuse.logit import Floats
-from prodemb.fuse.names import Ids
-from prodemb.heads import TrainedHead
-from prodemb.metrics import Indices
-from prodemb.product_set import read_products, supplied_values
-from prodemb.split import TEST, TRAIN, VALIDATION
-from prodemb.train import Labelled
+from prodemb.brand.fuse import Fuser
+from prodemb.brand.logit import Floats
+from prodemb.brand.names import Ids
+from prodemb.core.arrays import Indices
+from prodemb.core.config import Config
+from prodemb.core.features import supplied_column
+from prodemb.heads.baselines import sample_rows
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.split import TEST, TRAIN, VALIDATION
+from prodemb.heads.train import Labelled
+from prodemb.shards.product_set import read_products, supplied_values
 
 logger = logging.getLogger(__name__)
 

@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.brands.aliases import AliasTable
-from prodemb.features import supplied_column
-from prodemb.fuse.candidates import VOICES, Candidates, list_candidates, said_classes
-from prodemb.fuse.head_says import ask_head
-from prodemb.fuse.logit import Floats, choice_probabilities, fit_weights
-from prodemb.fuse.names import NO_NAME, BrandNames, Ids, Said
-from prodemb.fuse.trust import Counts, find_redirects
-from prodemb.heads import TrainedHead
-from prodemb.product_set import ProductSet
+from prodemb.aliases.table import AliasTable
+from prodemb.brand.candidates import VOICES, Candidates, list_candidates, said_classes
+from prodemb.brand.head_says import ask_head
+from prodemb.brand.logit import Floats, choice_probabilities, fit_weights
+from prodemb.brand.names import NO_NAME, BrandNames, Ids, Said
+from prodemb.brand.trust import Counts, find_redirects
+from prodemb.core.features import supplied_column
+from prodemb.heads.head import TrainedHead
+from prodemb.shards.product_set import ProductSet
 
 _BRAND, _TITLE = supplied_column("brand"), supplied_column("title")
 

@@ -7,9 +7,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from prodemb.fuse.logit import Floats
-from prodemb.fuse.names import NO_NAME, Ids
-from prodemb.heads import TrainedHead
+from prodemb.brand.logit import Floats
+from prodemb.brand.names import NO_NAME, Ids
+from prodemb.heads.head import TrainedHead
 
 NUM_BEST = 5
 """Best classes that are told, with the supplied brand and without."""

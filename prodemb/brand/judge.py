@@ -9,20 +9,21 @@ import numpy.typing as npt
 import polars as pl
 from rapidfuzz.fuzz import partial_ratio
 
-from prodemb.baselines import brand_lookups
-from prodemb.brands.normalise import normalise_brand
-from prodemb.compare import fit_rivals, judged_products, known_only
-from prodemb.features import supplied_column
-from prodemb.fuse.conditions import AS_SUPPLIED, conditions, true_names, without_strings_of
-from prodemb.fuse.fit import FuseConfig
-from prodemb.fuse.fuse import FusedAnswers, Fuser
-from prodemb.fuse.logit import Floats
-from prodemb.fuse.names import NO_NAME, Ids
-from prodemb.heads import TrainedHead
-from prodemb.metrics import Condition, Indices, by_examples, calibration_error, evaluate
-from prodemb.product_set import ProductSet
-from prodemb.split import TEST
-from prodemb.train import Labelled, TrainConfig
+from prodemb.aliases.normalise import normalise_brand
+from prodemb.brand.conditions import AS_SUPPLIED, conditions, true_names, without_strings_of
+from prodemb.brand.fit import FuseConfig
+from prodemb.brand.fuse import FusedAnswers, Fuser
+from prodemb.brand.logit import Floats
+from prodemb.brand.names import NO_NAME, Ids
+from prodemb.core.arrays import Indices
+from prodemb.core.features import supplied_column
+from prodemb.heads.baselines import brand_lookups
+from prodemb.heads.compare import fit_rivals, judged_products, known_only
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.metrics import Condition, by_examples, calibration_error, evaluate
+from prodemb.heads.split import TEST
+from prodemb.heads.train import Labelled, TrainConfig
+from prodemb.shards.product_set import ProductSet
 
 _NOISY = 75.0
 """The least likeness, of 100, at which a supplied brand is called the true one in another spelling."""
@@ -33,7 +34,7 @@ def compare_brands(
 ) -> dict[str, Any]:
     """The fused answer beside the head alone and the baselines, as entries of the head's card.
 
-    On test products whose true brand is known, whether the head has it or not, in each of `prodemb.fuse.conditions`;
+    On test products whose true brand is known, whether the head has it or not, in each of `prodemb.brand.conditions`;
     as supplied also by what is supplied and by how many examples a brand has.
 
     Args:

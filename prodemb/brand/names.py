@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.brands.aliases import AliasTable
-from prodemb.brands.evidence import Title, fold_titles
-from prodemb.brands.junk import UNBRANDED, UNKNOWN
-from prodemb.brands.normalise import normalise_brand, tidy_spelling
-from prodemb.brands.titles import TitleMatches, TitleNames
-from prodemb.brands.vocabulary import LEGAL_SUFFIXES
+from prodemb.aliases.evidence import Title, fold_titles
+from prodemb.aliases.junk import UNBRANDED, UNKNOWN
+from prodemb.aliases.normalise import normalise_brand, tidy_spelling
+from prodemb.aliases.table import AliasTable
+from prodemb.aliases.titles import TitleMatches, TitleNames
+from prodemb.aliases.vocabulary import LEGAL_SUFFIXES
 
 Ids = npt.NDArray[np.int64]
 """Numbers of names in `BrandNames.names`; -1 where there is none."""

@@ -7,16 +7,16 @@ import numpy as np
 import polars as pl
 from pydantic import ValidationError
 
-from prodemb.brands.aliases import AliasRow, AliasTable
-from prodemb.config import Config
-from prodemb.errors import HeadError
-from prodemb.files import read_json, replacing, sha256_of, write_json
-from prodemb.fuse.candidates import VOICES
-from prodemb.fuse.fuse import Fuser
-from prodemb.fuse.names import BrandNames
-from prodemb.fuse.trust import Counts
-from prodemb.heads import HeadCard
-from prodemb.labels import BrandLabel
+from prodemb.aliases.table import AliasRow, AliasTable
+from prodemb.brand.candidates import VOICES
+from prodemb.brand.fuse import Fuser
+from prodemb.brand.names import BrandNames
+from prodemb.brand.trust import Counts
+from prodemb.core.config import Config
+from prodemb.core.errors import HeadError
+from prodemb.core.files import read_json, replacing, sha256_of, write_json
+from prodemb.heads.head import HeadCard
+from prodemb.heads.labels import BrandLabel
 
 FUSER_NAME, NAMES_NAME, ALIASES_NAME = "fuser.json", "names.parquet", "aliases.parquet"
 

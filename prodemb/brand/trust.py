@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.brands.normalise import words_of
-from prodemb.fuse.names import NO_NAME, BrandNames, Ids, Said
+from prodemb.aliases.normalise import words_of
+from prodemb.brand.names import NO_NAME, BrandNames, Ids, Said
 
 _PRIOR = 4.0
 """Products that the mean over all names counts for, beside those of one name."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from prodemb.files import write_text
+from prodemb.core.files import write_text
 
 _CARD = """\
 ---

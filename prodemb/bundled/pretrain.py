@@ -22,7 +22,7 @@ from prodemb.bundled.architecture import IMAGE_SIZE, build_model
 from prodemb.bundled.card import write_card
 from prodemb.bundled.tokenizer import MAX_TOKENS, train_tokenizer
 from prodemb.bundled.training_set import TrainingSet, build_training_set, tokenizer_texts
-from prodemb.config import Config
+from prodemb.core.config import Config
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from prodemb.bundled.architecture import DIM, IMAGE_SIZE
 from prodemb.bundled.words import WORDS
-from prodemb.catalog.taxonomy import sample_taxonomy
 from prodemb.sample.catalog import Product, product
+from prodemb.taxonomy.taxonomy import sample_taxonomy
 
 _TEXTS = ("title", "description", "brand", "cat1", "cat2", "cat3")
 _TOKENIZER_PRODUCTS = 8_000

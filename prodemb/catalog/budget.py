@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from prodemb.catalog.images import ImagesConfig
-from prodemb.catalog.places import host_of, is_showable
-from prodemb.errors import ImagesError
+from prodemb.catalog.urls import host_of, is_showable
+from prodemb.core.errors import ImagesError
 
 
 @dataclass

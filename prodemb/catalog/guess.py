@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prodemb.catalog.profile import Profile
-from prodemb.features import CATALOG_COLUMNS
+from prodemb.core.features import CATALOG_COLUMNS
 
 NAMES = {
     "product_id": (

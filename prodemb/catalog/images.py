@@ -12,11 +12,11 @@ import httpcore
 import httpx
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from prodemb.catalog.hosts import Hosts, retry_after_s
+from prodemb.catalog.circuit_breaker import Hosts, retry_after_s
 from prodemb.catalog.lookups import LookupTimeout, UnknownHost
 from prodemb.catalog.network import Connections, Deadline, GuardedBackend, PrivateHost
-from prodemb.catalog.places import ADDRESS, is_address, is_showable
-from prodemb.config import Config
+from prodemb.catalog.urls import ADDRESS, is_address, is_showable
+from prodemb.core.config import Config
 
 FIRST_WAIT_S = 0.5
 """Pause before the first new attempt; doubles each time, and is shortened at random by up to a half."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from prodemb.errors import CatalogError
-from prodemb.screen import counted
+from prodemb.core.errors import CatalogError
+from prodemb.core.text import counted
 
 DELIMITERS = ",;\t|"
 MAX_ROW_LINES = 5_000

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from prodemb.catalog.sources import CatalogFile, read
-from prodemb.errors import CatalogError
+from prodemb.core.errors import CatalogError
 
 NUM_ROWS = 3_000
 """Rows that are looked at."""

@@ -15,9 +15,9 @@ from prodemb.catalog.ids import BadIds, IdBatch, find_bad_ids
 from prodemb.catalog.lines import SkippedRows
 from prodemb.catalog.sources import CatalogFile, find_files, holds_key, is_empty, open_file, read
 from prodemb.catalog.values import ImageKind, split_path
-from prodemb.config import Config
-from prodemb.errors import CatalogError
-from prodemb.features import CATALOG_COLUMNS, FEATURES
+from prodemb.core.config import Config
+from prodemb.core.errors import CatalogError
+from prodemb.core.features import CATALOG_COLUMNS, FEATURES
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Catalog:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The features that this catalog has a column for, in the order of `prodemb.features.FEATURES`."""
+        """The features that this catalog has a column for, in the order of `prodemb.core.features.FEATURES`."""
         levels = CATEGORY_LEVELS if self._splits_categories() else ()
         return tuple(feature for feature in FEATURES if feature in self.columns or feature in levels)
 
@@ -110,7 +110,7 @@ class Catalog:
     def batches(self, num_rows: int, *, columns: Iterable[str] | None = None) -> Iterator[pa.Table]:
         """Stream the catalog: `num_rows` products in each table, fewer only in the last.
 
-        A table has the standard columns in their order (`prodemb.features.CATALOG_COLUMNS`), or those of `columns`
+        A table has the standard columns in their order (`prodemb.core.features.CATALOG_COLUMNS`), or those of `columns`
         alone, which then are all that is read. All are large_string; `image` is large_binary where pictures stand in
         the catalog. Values are null where the catalog has none, and where text is empty or blank.
 

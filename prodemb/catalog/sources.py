@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prodemb.catalog.lines import Row, SkippedRow, Tell, delimited_rows, header_of, json_rows, kept
-from prodemb.catalog.places import host_of
+from prodemb.catalog.urls import host_of
 from prodemb.catalog.values import ImageKind, as_images, as_text, image_kind, image_path_of, texts
-from prodemb.errors import CatalogError
-from prodemb.features import CATALOG_COLUMNS
-from prodemb.screen import counted
+from prodemb.core.errors import CatalogError
+from prodemb.core.features import CATALOG_COLUMNS
+from prodemb.core.text import counted
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
 

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 
 from prodemb.category.nodes import NodeAnswers, Nodes
-from prodemb.heads import TrainedHead
-from prodemb.labels import CategoryLabel
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.labels import CategoryLabel
 
 
 @dataclass(frozen=True, kw_only=True)

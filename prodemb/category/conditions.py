@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from prodemb.features import ALL_FEATURES, Feature
-from prodemb.product_set import ProductSet
+from prodemb.core.features import ALL_FEATURES, Feature
+from prodemb.shards.product_set import ProductSet
 
 Name = Literal["all features", "no cat1-3", "no picture", "title + description", "title only", "picture only"]
 """A condition."""

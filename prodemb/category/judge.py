@@ -6,20 +6,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.baselines import sample_rows
 from prodemb.category.ask import CategoryHead
 from prodemb.category.conditions import ALL, conditions
 from prodemb.category.nodes import NodeAnswers, back_off_curve
 from prodemb.category.zero_shot import ZERO_SHOT, ZeroShot
-from prodemb.compare import fit_rivals, judged_products, known_only
-from prodemb.heads import TrainedHead
-from prodemb.labels import CategoryLabel, Labels
-from prodemb.metrics import NO_ANSWER, ByTau, Condition, Indices, Metrics, by_examples, evaluate, macro_f1
-from prodemb.product_set import ProductSet, read_products
-from prodemb.split import TRAIN, VALIDATION
-from prodemb.train import Labelled, TrainConfig
-from prodemb.tree.metrics import evaluate_nodes
-from prodemb.tree.nodes import Tree
+from prodemb.core.arrays import NO_ANSWER, Indices
+from prodemb.heads.baselines import sample_rows
+from prodemb.heads.compare import fit_rivals, judged_products, known_only
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.labels import CategoryLabel, Labels
+from prodemb.heads.metrics import ByTau, Condition, Metrics, by_examples, evaluate, macro_f1
+from prodemb.heads.split import TRAIN, VALIDATION
+from prodemb.heads.train import Labelled, TrainConfig
+from prodemb.shards.product_set import ProductSet, read_products
+from prodemb.taxonomy.metrics import evaluate_nodes
+from prodemb.taxonomy.nodes import Tree
 
 HEAD = "prodemb head"
 

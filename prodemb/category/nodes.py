@@ -8,9 +8,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from prodemb.labels import CategoryLabel
-from prodemb.metrics import NO_ANSWER, BackOff, Indices
-from prodemb.tree.nodes import Tree
+from prodemb.core.arrays import NO_ANSWER, Indices
+from prodemb.heads.labels import CategoryLabel
+from prodemb.heads.metrics import BackOff
+from prodemb.taxonomy.nodes import Tree
 
 THRESHOLDS = (*(step / 50 for step in range(50)), 0.99, 0.995, 0.999)
 """The thresholds that are looked at."""

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from prodemb.screen import counted
-from prodemb.tree.threshold import choose_threshold
+from prodemb.category.threshold import choose_threshold
+from prodemb.core.text import counted
 
 if TYPE_CHECKING:
-    from prodemb.heads import HeadCard
+    from prodemb.heads.head import HeadCard
 
 _SHORT = {
     "most frequent class": "freq.",

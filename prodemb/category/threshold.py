@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from prodemb.metrics import BackOff
+from prodemb.heads.metrics import BackOff
 
 
 def choose_threshold(curve: Sequence[BackOff], *, precision: float) -> BackOff:

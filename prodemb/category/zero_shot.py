@@ -10,15 +10,15 @@ import numpy.typing as npt
 import torch
 
 from prodemb.category.nodes import NodeAnswers, Nodes
-from prodemb.config import Config
-from prodemb.errors import FingerprintError, ShardError
-from prodemb.features import Feature
-from prodemb.labels import CategoryLabel
-from prodemb.lexical import LexicalKind
-from prodemb.product_set import ProductSet
-from prodemb.screen import counted
+from prodemb.core.config import Config
+from prodemb.core.errors import FingerprintError, ShardError
+from prodemb.core.features import Feature
+from prodemb.core.text import counted
+from prodemb.heads.labels import CategoryLabel
 from prodemb.shards.format import ShardSchema
+from prodemb.shards.lexical import LexicalKind
 from prodemb.shards.paths import PathVectors
+from prodemb.shards.product_set import ProductSet
 
 ZERO_SHOT = "zero-shot"
 """The method's name."""

@@ -12,9 +12,9 @@ from prodemb.cli.scoring import score
 from prodemb.cli.shard_sets import embed, inspect, verify
 from prodemb.cli.training import finetune_category, train_brand, train_category
 from prodemb.cli.whole_job import init, run
-from prodemb.descriptors import raise_limit
-from prodemb.errors import ProdembError
-from prodemb.screen import silence_pillow
+from prodemb.core.errors import ProdembError
+from prodemb.core.rlimits import raise_limit
+from prodemb.core.text import silence_pillow
 
 app = typer.Typer(
     name="prodemb",

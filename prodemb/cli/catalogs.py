@@ -9,8 +9,8 @@ import typer
 from prodemb.cli.display import say
 from prodemb.cli.options import CatalogArgument, PipelineOption, chosen_pipeline, make_sample
 from prodemb.cli.progress import watch
-from prodemb.errors import CatalogError
-from prodemb.screen import counted
+from prodemb.core.errors import CatalogError
+from prodemb.core.text import counted
 
 
 def sample(
@@ -31,7 +31,7 @@ def taxonomy(
     locale: Annotated[str, typer.Option(help="Language and country, such as en-US or fr-FR.")] = "en-US",
 ) -> None:
     """Fetch Google's product taxonomy with ids."""
-    from prodemb.catalog.taxonomy import fetch_taxonomy
+    from prodemb.taxonomy.taxonomy import fetch_taxonomy
 
     say(f"{counted(len(fetch_taxonomy(locale, out=out)), 'category', 'categories')}: {out}")
 
@@ -51,8 +51,8 @@ def brands(
 ) -> None:
     """Decide the canonical brand of every supplied brand string; a person can edit the file."""
     from prodemb.catalog.reader import open_catalog
+    from prodemb.cli.report import alias_lines
     from prodemb.job.brands import update_aliases
-    from prodemb.report import alias_lines
     from prodemb.shards.reader import open_shard_set
 
     chosen = chosen_pipeline(None, path=pipeline, catalog=catalog)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from prodemb.screen import printable, without_secrets
+from prodemb.core.text import printable, without_secrets
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from prodemb.cli.display import say
-from prodemb.errors import ConfigError
+from prodemb.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from prodemb.pipeline import Pipeline
+    from prodemb.job.pipeline import Pipeline
 
 Device = Literal["auto", "cpu", "cuda"]
 CatalogArgument = Annotated[
@@ -42,7 +42,7 @@ def chosen_pipeline(
     Args:
         target: what the command is about; None where it makes no difference.
     """
-    from prodemb.pipeline import Pipeline, own_pipeline, read_pipeline
+    from prodemb.job.pipeline import Pipeline, own_pipeline, read_pipeline
 
     if path is not None:
         chosen = read_pipeline(path)

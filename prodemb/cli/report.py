@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from prodemb.brands.junk import UNBRANDED, UNKNOWN
-from prodemb.screen import counted
+from prodemb.aliases.junk import UNBRANDED, UNKNOWN
+from prodemb.core.text import counted
 
 if TYPE_CHECKING:
     # For annotations alone: at run time they would load torch for `prodemb inspect`.
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from prodemb.brands.aliases import AliasTable
+    from prodemb.aliases.table import AliasTable
     from prodemb.embed.embed import EmbedReport
     from prodemb.finetune.config import FinetuneConfig
     from prodemb.finetune.report import FinetuneReport
-    from prodemb.heads import HeadCard
+    from prodemb.heads.head import HeadCard
     from prodemb.job.train import TrainReport
-    from prodemb.score import ScoreReport
+    from prodemb.score.score import ScoreReport
     from prodemb.shards.format import Manifest
 
 

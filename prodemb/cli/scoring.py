@@ -8,7 +8,7 @@ import typer
 from prodemb.cli.display import say
 from prodemb.cli.options import DeviceOption
 from prodemb.cli.progress import watch
-from prodemb.errors import ConfigError
+from prodemb.core.errors import ConfigError
 
 
 def score(
@@ -36,10 +36,10 @@ def score(
     device: DeviceOption = None,
 ) -> None:
     """Write one category and one brand, with confidences, for every product of the shards."""
+    from prodemb.cli.report import score_lines
+    from prodemb.job.pipeline import own_pipeline
     from prodemb.job.score import joint_scoring, own_heads, score_shards, trained_heads
     from prodemb.job.zero_shot import open_zero_shot
-    from prodemb.pipeline import own_pipeline
-    from prodemb.report import score_lines
     from prodemb.shards.reader import find_shard_sets
 
     if taxonomy is not None and not zero_shot:

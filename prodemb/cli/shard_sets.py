@@ -15,7 +15,7 @@ from prodemb.cli.options import (
     make_sample,
 )
 from prodemb.cli.progress import watch
-from prodemb.errors import ConfigError
+from prodemb.core.errors import ConfigError
 
 
 def embed(
@@ -38,8 +38,8 @@ def embed(
     ] = False,
 ) -> None:
     """Stage one: bring shards of CLIP vectors to the state of a catalog; only what is new is encoded."""
+    from prodemb.cli.report import embed_lines
     from prodemb.job.embed import embed_catalog, with_checkpoint
-    from prodemb.report import embed_lines
 
     ignored = {"--out": out, "--model": model, "--revision": revision}
     if fine_tuned and (found := [option for option, value in ignored.items() if value is not None]):
@@ -61,7 +61,7 @@ def embed(
 
 def inspect(shards: Annotated[Path, typer.Argument(help="A shard set, or a folder of shard sets.")]) -> None:
     """Show what shards hold: counts, features, dimension, fingerprint, sizes, and why vectors are absent."""
-    from prodemb.report import absence_table, shard_set_table
+    from prodemb.cli.report import absence_table, shard_set_table
     from prodemb.shards.format import read_manifest
     from prodemb.shards.reader import find_shard_folders
 

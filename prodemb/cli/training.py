@@ -18,8 +18,8 @@ from prodemb.cli.options import (
 from prodemb.cli.progress import watch
 
 if TYPE_CHECKING:
+    from prodemb.job.pipeline import Pipeline
     from prodemb.job.train import TrainReport
-    from prodemb.pipeline import Pipeline
 
 
 def train_brand(
@@ -66,10 +66,10 @@ def finetune_category(
     another number). For several machines start it on each as `accelerate launch -m prodemb.cli finetune-category`;
     they need one file system, with the catalog and the checkpoint's folder at the same paths.
     """
+    from prodemb.cli.report import embed_lines, finetune_lines
     from prodemb.finetune.processes import is_first_process
     from prodemb.job.embed import embed_catalog, with_checkpoint
     from prodemb.job.finetune import finetune_category as finetune_clip
-    from prodemb.report import embed_lines, finetune_lines
 
     chosen = chosen_pipeline("category", path=pipeline, catalog=catalog)
     settings = {"embed": {"model": model, "device": device}, "train": {"taxonomy": taxonomy}}
@@ -96,8 +96,8 @@ def _train(pipeline: "Pipeline", *, shards: Path | None, out: str | None, device
 
 def _show_head(report: "TrainReport", *, pipeline: "Pipeline") -> None:
     from prodemb.category.tables import category_lines, category_tables
+    from prodemb.cli.report import alias_lines, brand_tables, head_lines, head_table
     from prodemb.job.score import frozen_card
-    from prodemb.report import alias_lines, brand_tables, head_lines, head_table
 
     if report.aliases is not None:
         for line in alias_lines(report.aliases, path=Path(pipeline.brands.aliases)):

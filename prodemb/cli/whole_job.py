@@ -21,8 +21,8 @@ def run(
     device: DeviceOption = None,
 ) -> None:
     """Do the whole job: embed, train, fine-tune, score. What is done is not done again."""
-    from prodemb.pipeline import own_pipeline, read_pipeline
-    from prodemb.run import run as run_pipelines
+    from prodemb.job.pipeline import own_pipeline, read_pipeline
+    from prodemb.job.run import run as run_pipelines
 
     chosen = (
         [read_pipeline(path) for path in pipelines] if pipelines else [own_pipeline("brand"), own_pipeline("category")]
@@ -37,7 +37,7 @@ def init(
     out: Annotated[Path, typer.Option(help="The folder for the pipeline files.")] = Path("pipelines"),
 ) -> None:
     """Look at your own catalog, guess which column is what, and write pipelines that are ready to run."""
-    from prodemb.init import guess, write_pipelines
+    from prodemb.job.init import guess, write_pipelines
 
     found = guess(catalog)
     for line in found.lines():

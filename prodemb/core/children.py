@@ -8,7 +8,7 @@ from collections.abc import Callable
 from logging.handlers import QueueHandler
 from multiprocessing.connection import wait
 
-from prodemb.screen import silence_pillow
+from prodemb.core.text import silence_pillow
 
 Tell = Callable[[logging.LogRecord], None]
 """Sends a record of the log to the process that started this one, which gives it to `take_record`."""

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from prodemb.errors import ConfigError
+from prodemb.core.errors import ConfigError
 
 
 class Config(BaseModel):

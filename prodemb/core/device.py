@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from prodemb.errors import ConfigError
+from prodemb.core.errors import ConfigError
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 

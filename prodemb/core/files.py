@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prodemb.errors import BusyError, OutputError
+from prodemb.core.errors import BusyError, OutputError
 
 TEMPORARY_SUFFIX = ".tmp"
 

@@ -2,11 +2,11 @@
 
 from pydantic import Field, field_validator
 
-from prodemb.config import Config
-from prodemb.device import DeviceName
-from prodemb.features import ALL_FEATURES, Feature
-from prodemb.lexical import LexicalKind
+from prodemb.core.config import Config
+from prodemb.core.device import DeviceName
+from prodemb.core.features import ALL_FEATURES, Feature
 from prodemb.shards.format import MAX_PRODUCTS
+from prodemb.shards.lexical import LexicalKind
 from prodemb.towers.checkpoint import BUNDLED
 from prodemb.towers.load import DtypeName
 

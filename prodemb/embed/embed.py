@@ -16,15 +16,15 @@ from pathlib import Path
 from prodemb.catalog.budget import PictureCounts, check_budget
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog
-from prodemb.device import choose_device, num_devices
+from prodemb.core.device import choose_device, num_devices
+from prodemb.core.errors import CatalogError
+from prodemb.core.files import writing_to
+from prodemb.core.text import counted
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.plan import Plan, indexed, make_plan
 from prodemb.embed.processes import make_shards_in_processes
 from prodemb.embed.reuse import INDEX_FOLDER, PicturesAgain
 from prodemb.embed.worker import Job, Listener, Spent, make_shards
-from prodemb.errors import CatalogError
-from prodemb.files import writing_to
-from prodemb.screen import counted
 from prodemb.shards.format import UPDATE_NAME, Changes, Manifest, ShardRecord, ShardSchema
 from prodemb.towers.checkpoint import BUNDLED, Checkpoint, find_checkpoint
 

@@ -9,13 +9,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from prodemb.core.features import LEXICAL_TEXTS, TEXT_FEATURES, Feature
 from prodemb.embed.feed import Feed, Window
 from prodemb.embed.reuse import Reuse, Space, StoredVectors, space_of
 from prodemb.embed.words import LexicalPool
-from prodemb.features import LEXICAL_TEXTS, TEXT_FEATURES, Feature
-from prodemb.hashes import RowsHash, content_hash
-from prodemb.keys import NOT_FOUND
 from prodemb.shards.format import HASH_BYTES, NO_VALUE, Changes
+from prodemb.shards.hashes import RowsHash, content_hash
+from prodemb.shards.keys import NOT_FOUND
 from prodemb.shards.writer import EncodedFeature
 from prodemb.towers.pool import TowerPool
 

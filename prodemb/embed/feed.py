@@ -16,14 +16,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from prodemb.catalog.budget import PictureCounts
+from prodemb.catalog.fair_queue import Turns
 from prodemb.catalog.images import ImageLoader, why_absent
-from prodemb.catalog.places import host_of
 from prodemb.catalog.reader import Catalog
-from prodemb.catalog.turns import Turns
+from prodemb.catalog.urls import host_of
+from prodemb.core.errors import CatalogError
 from prodemb.embed.reuse import Reuse
-from prodemb.errors import CatalogError
-from prodemb.hashes import RowsHash, content_hash, image_sources
 from prodemb.shards.format import HASH_BYTES, NO_VALUE
+from prodemb.shards.hashes import RowsHash, content_hash, image_sources
 from prodemb.towers.image import ImagePreprocessor
 
 WINDOWS_AHEAD = 4

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from prodemb.catalog.taxonomy import SEPARATOR, Taxonomy
-from prodemb.device import DeviceName
+from prodemb.core.device import DeviceName
 from prodemb.shards.paths import PathVectors
+from prodemb.taxonomy.taxonomy import SEPARATOR, Taxonomy
 from prodemb.towers.checkpoint import Checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool

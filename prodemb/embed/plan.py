@@ -13,12 +13,10 @@ import pyarrow as pa
 
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
+from prodemb.core.errors import FingerprintError, ShardError, VersionError
+from prodemb.core.text import counted
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.reuse import INDEX_FOLDER, PicturesAgain, Reuse, ReusePlan, Source, write_index
-from prodemb.errors import FingerprintError, ShardError, VersionError
-from prodemb.hashes import content_hash, rows_hashes
-from prodemb.lexical import LexicalKind
-from prodemb.screen import counted
 from prodemb.shards.checked import Checked
 from prodemb.shards.format import (
     HASH_BYTES,
@@ -33,6 +31,8 @@ from prodemb.shards.format import (
     read_manifest,
     shard_place,
 )
+from prodemb.shards.hashes import content_hash, rows_hashes
+from prodemb.shards.lexical import LexicalKind
 from prodemb.shards.rebuild import rebuilt_manifest
 from prodemb.shards.verify import damaged_shards
 from prodemb.towers.checkpoint import Checkpoint

@@ -11,9 +11,9 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from prodemb.catalog.budget import PictureCounts
-from prodemb.children import begin_child, take_record
+from prodemb.core.children import begin_child, take_record
+from prodemb.core.errors import ProdembError, WorkerError
 from prodemb.embed.worker import Job, Listener, Spent, make_shards
-from prodemb.errors import ProdembError, WorkerError
 from prodemb.shards.format import ShardRecord, ShardSchema
 
 POLL_SECONDS = 1.0

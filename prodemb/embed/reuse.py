@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.features import ALL_FEATURES, TEXT_FEATURES, Feature, absent_column, hash_column
-from prodemb.files import naming
-from prodemb.keys import KEY_BYTES, NOT_FOUND, SortedKeys, Values, as_keys, keys_of, new_array, write_keys
+from prodemb.core.features import ALL_FEATURES, TEXT_FEATURES, Feature, absent_column, hash_column
+from prodemb.core.files import naming
 from prodemb.shards.file import ShardFile
 from prodemb.shards.format import IMAGE_SOURCE, Changes, ShardRecord
+from prodemb.shards.keys import KEY_BYTES, NOT_FOUND, SortedKeys, Values, as_keys, keys_of, new_array, write_keys
 from prodemb.shards.reader import Shard
 
 PicturesAgain = Literal["none", "absent", "all"]

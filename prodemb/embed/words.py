@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.lexical import LexicalKind, lexical_vectors
+from prodemb.shards.lexical import LexicalKind, lexical_vectors
 
 _TEXTS_AT_A_TIME = 64
 """Products whose words are hashed together: their letters and hashes stay in the processor's cache."""

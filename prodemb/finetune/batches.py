@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.features import Feature
+from prodemb.core.features import Feature
 from prodemb.finetune.template import Fields
 
 CATEGORY_FEATURES: frozenset[Feature] = frozenset({"cat1", "cat2", "cat3"})

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from prodemb.config import Config
+from prodemb.core.config import Config
 from prodemb.finetune.contrastive import LossKind
 from prodemb.finetune.template import Template
 from prodemb.towers.load import DtypeName

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from prodemb.catalog.taxonomy import SEPARATOR
+from prodemb.taxonomy.taxonomy import SEPARATOR
 
 LossKind = Literal["soft", "masked", "plain"]
 """What a pair of one category counts as: a positive (`soft`), nothing (`masked`), or a negative (`plain`)."""

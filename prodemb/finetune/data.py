@@ -17,19 +17,19 @@ import polars as pl
 import pyarrow as pa
 
 from prodemb.catalog.budget import PictureCounts, check_budget
-from prodemb.catalog.gold import GoldCategories, trace_gold
+from prodemb.catalog.fair_queue import Turns
 from prodemb.catalog.images import ImageLoader, why_absent
-from prodemb.catalog.places import host_of
 from prodemb.catalog.reader import Catalog
-from prodemb.catalog.taxonomy import Taxonomy
-from prodemb.catalog.turns import Turns
-from prodemb.errors import CatalogError, HeadError
-from prodemb.features import TEXT_FEATURES
-from prodemb.files import allocate
-from prodemb.hashes import RowsHash, content_hash, image_sources
-from prodemb.labels import CategoryLabel
-from prodemb.screen import counted
-from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
+from prodemb.catalog.urls import host_of
+from prodemb.core.errors import CatalogError, HeadError
+from prodemb.core.features import TEXT_FEATURES
+from prodemb.core.files import allocate
+from prodemb.core.text import counted
+from prodemb.heads.labels import CategoryLabel
+from prodemb.heads.split import TEST, TRAIN, VALIDATION, Parts, split_of
+from prodemb.shards.hashes import RowsHash, content_hash, image_sources
+from prodemb.taxonomy.gold import GoldCategories, trace_gold
+from prodemb.taxonomy.taxonomy import Taxonomy
 from prodemb.towers.image import ImagePreprocessor
 
 READ_ROWS = 1024

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.errors import BusyError, ModelError
-from prodemb.files import read_json, writing_to
+from prodemb.core.errors import BusyError, ModelError
+from prodemb.core.files import read_json, writing_to
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import Products
 from prodemb.finetune.report import FinetuneReport

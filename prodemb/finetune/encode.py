@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.features import TEXT_FEATURES, Feature
+from prodemb.core.features import TEXT_FEATURES, Feature
 from prodemb.finetune.data import Pictures, Products
 from prodemb.towers.load import Towers
 from prodemb.towers.pool import TowerPool

@@ -11,12 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.catalog.gold import tell_gold
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
-from prodemb.catalog.taxonomy import Taxonomy
-from prodemb.device import DeviceName, num_devices
-from prodemb.files import writing_to
+from prodemb.core.device import DeviceName, num_devices
+from prodemb.core.files import writing_to
 from prodemb.finetune.batches import fitting_paths
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import Pictures, Products, pick, read_pictures, read_products
@@ -51,6 +49,8 @@ from prodemb.finetune.step import Step
 from prodemb.finetune.train import Training
 from prodemb.finetune.trained import load_mixed, snapshot
 from prodemb.finetune.validate import Validation, validate
+from prodemb.taxonomy.gold import tell_gold
+from prodemb.taxonomy.taxonomy import Taxonomy
 from prodemb.towers.checkpoint import Checkpoint
 from prodemb.towers.load import Towers, load_towers
 from prodemb.towers.resize import with_image_size

@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from prodemb.children import begin_child, take_record
-from prodemb.errors import ProdembError, WorkerError
+from prodemb.core.children import begin_child, take_record
+from prodemb.core.errors import ProdembError, WorkerError
 from prodemb.finetune.processes import is_first_process
 
 Progress = Callable[[int, int], None]

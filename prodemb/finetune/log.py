@@ -6,8 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from prodemb.errors import ConfigError
-from prodemb.files import write_text
+from prodemb.core.errors import ConfigError
+from prodemb.core.files import write_text
 from prodemb.finetune.state import Curve, Epoch
 
 logger = logging.getLogger(__name__)

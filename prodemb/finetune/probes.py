@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.metrics import NO_ANSWER
+from prodemb.core.arrays import NO_ANSWER
 
 PENALTY = 0.1
 """The ridge probe's penalty, as a share of the mean squared length of the vectors."""

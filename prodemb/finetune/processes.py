@@ -12,9 +12,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from prodemb.device import DeviceName, choose_device
-from prodemb.errors import ConfigError
-from prodemb.files import TEMPORARY_SUFFIX
+from prodemb.core.device import DeviceName, choose_device
+from prodemb.core.errors import ConfigError
+from prodemb.core.files import TEMPORARY_SUFFIX
 
 Value = TypeVar("Value")
 

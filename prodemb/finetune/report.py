@@ -1,6 +1,6 @@
 """The report of a fine-tuning run, as the checkpoint folder keeps it."""
 
-from prodemb.config import Config
+from prodemb.core.config import Config
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.state import Curve
 from prodemb.finetune.validate import Validation

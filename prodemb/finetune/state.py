@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from prodemb.config import Config
-from prodemb.errors import BusyError, ConfigError, OutputError
-from prodemb.files import TEMPORARY_SUFFIX, replacing, write_json, write_text, writing_to
+from prodemb.core.config import Config
+from prodemb.core.errors import BusyError, ConfigError, OutputError
+from prodemb.core.files import TEMPORARY_SUFFIX, replacing, write_json, write_text, writing_to
 from prodemb.finetune.validate import Validation
 from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
 from prodemb.towers.load import Towers, save_checkpoint

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from string import Formatter
 
-from prodemb.features import TEXT_FEATURES, Feature
+from prodemb.core.features import TEXT_FEATURES, Feature
 
 Fields = dict[Feature, str]
 """The text features that a product has."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from prodemb.errors import ConfigError
+from prodemb.core.errors import ConfigError
 from prodemb.finetune.batches import epoch_batches, num_batches
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.launch import Progress

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from prodemb.errors import ConfigError
+from prodemb.core.errors import ConfigError
 from prodemb.finetune.config import FinetuneConfig, LoraSettings
 from prodemb.finetune.state import Weights
 

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.config import Config
-from prodemb.features import Feature
+from prodemb.core.config import Config
+from prodemb.core.features import Feature
 from prodemb.finetune.data import Pictures, Products
 from prodemb.finetune.encode import FeatureVectors, encode_products
 from prodemb.finetune.probes import centroid_accuracy, ridge_accuracy

@@ -7,9 +7,9 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from prodemb.config import Config
-from prodemb.errors import ConfigError
-from prodemb.features import ALL_FEATURES, Feature
+from prodemb.core.config import Config
+from prodemb.core.errors import ConfigError
+from prodemb.core.features import ALL_FEATURES, Feature
 
 AggregateKind = Literal["mean", "weighted", "concat", "gated"]
 

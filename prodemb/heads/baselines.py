@@ -11,12 +11,13 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import Field
 
-from prodemb.brands.normalise import words_of
-from prodemb.brands.titles import TitleNames
-from prodemb.config import Config
-from prodemb.features import supplied_column
-from prodemb.heads import Baseline
-from prodemb.metrics import NO_ANSWER, Confidences, Indices, evaluate
+from prodemb.aliases.normalise import words_of
+from prodemb.aliases.titles import TitleNames
+from prodemb.core.arrays import NO_ANSWER, Confidences, Indices
+from prodemb.core.config import Config
+from prodemb.core.features import supplied_column
+from prodemb.heads.head import Baseline
+from prodemb.heads.metrics import evaluate
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from prodemb.aggregate import Aggregate, AggregateConfig
-from prodemb.baselines import FittedBaseline, Products, category_lookups, fit_baselines, join_texts, sample_rows
-from prodemb.features import TEXT_FEATURES, supplied_column
-from prodemb.heads import Baseline
-from prodemb.metrics import NO_ANSWER, Indices
-from prodemb.product_set import ProductSet, read_products
-from prodemb.train import Labelled, TrainConfig
+from prodemb.core.arrays import NO_ANSWER, Indices
+from prodemb.core.features import TEXT_FEATURES, supplied_column
+from prodemb.heads.aggregate import Aggregate, AggregateConfig
+from prodemb.heads.baselines import FittedBaseline, Products, category_lookups, fit_baselines, join_texts, sample_rows
+from prodemb.heads.head import Baseline
+from prodemb.heads.train import Labelled, TrainConfig
+from prodemb.shards.product_set import ProductSet, read_products
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from prodemb.features import Feature
-from prodemb.metrics import Indices
-from prodemb.product_set import load_presence, load_vectors
+from prodemb.core.arrays import Indices
+from prodemb.core.features import Feature
+from prodemb.shards.product_set import load_presence, load_vectors
 from prodemb.shards.reader import ShardSet
 
 _BLOCK = 256

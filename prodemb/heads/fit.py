@@ -8,13 +8,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from prodemb.config import Config
-from prodemb.device import fastest_dtype
-from prodemb.examples import Examples, WindowedExamples
-from prodemb.features import Feature
-from prodemb.heads import TrainedHead
-from prodemb.loss import ROWS_AT_A_TIME
-from prodemb.metrics import Indices
+from prodemb.core.arrays import Indices
+from prodemb.core.config import Config
+from prodemb.core.device import fastest_dtype
+from prodemb.core.features import Feature
+from prodemb.heads.examples import Examples, WindowedExamples
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.loss import ROWS_AT_A_TIME
 
 _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30
 _SHOWN, _SHOWN_A_CLASS = 240_000, 1_000

@@ -16,15 +16,15 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from prodemb import __version__
-from prodemb.aggregate import Aggregate, AggregateConfig
-from prodemb.config import Config
-from prodemb.errors import HeadError
-from prodemb.features import Feature
-from prodemb.files import read_json, replacing, write_json
-from prodemb.labels import BrandLabel, CategoryLabel, Target
-from prodemb.lexical import LexicalKind
-from prodemb.loss import last_layer_loss
-from prodemb.metrics import BackOff, ByTau, Condition, Metrics
+from prodemb.core.config import Config
+from prodemb.core.errors import HeadError
+from prodemb.core.features import Feature
+from prodemb.core.files import read_json, replacing, write_json
+from prodemb.heads.aggregate import Aggregate, AggregateConfig
+from prodemb.heads.labels import BrandLabel, CategoryLabel, Target
+from prodemb.heads.loss import last_layer_loss
+from prodemb.heads.metrics import BackOff, ByTau, Condition, Metrics
+from prodemb.shards.lexical import LexicalKind
 
 SCHEMA_VERSION = 1
 WEIGHTS_NAME = "head.safetensors"

@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.brands.junk import UNBRANDED, find_junk
-from prodemb.brands.normalise import normalise_brand
-from prodemb.catalog.gold import tell_gold, trace_gold
-from prodemb.catalog.taxonomy import Taxonomy
-from prodemb.config import Config
-from prodemb.errors import FewLabelsError
-from prodemb.features import supplied_column
-from prodemb.metrics import NO_ANSWER, Indices
+from prodemb.aliases.junk import UNBRANDED, find_junk
+from prodemb.aliases.normalise import normalise_brand
+from prodemb.core.arrays import NO_ANSWER, Indices
+from prodemb.core.config import Config
+from prodemb.core.errors import FewLabelsError
+from prodemb.core.features import supplied_column
+from prodemb.heads.split import TRAIN, Parts
 from prodemb.shards.reader import ShardSet
-from prodemb.split import TRAIN, Parts
-from prodemb.tree.nodes import Tree
-from prodemb.tree.roll_up import roll_up
+from prodemb.taxonomy.gold import tell_gold, trace_gold
+from prodemb.taxonomy.nodes import Tree
+from prodemb.taxonomy.roll_up import roll_up
+from prodemb.taxonomy.taxonomy import Taxonomy
 
 Target = Literal["category", "brand"]
 """What a head answers."""

@@ -4,29 +4,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from prodemb.config import Config
-
-Indices = npt.NDArray[np.integer]
-Confidences = npt.NDArray[np.floating]
-
-NO_ANSWER = -1
-"""The class index of a product for which there is no answer, or no known truth."""
-
-
-class TreeMetrics(Config):
-    """How near answers are to the truth in the taxonomy, where either may be an inner node."""
-
-    top1_by_level: tuple[float, ...]
-    """For each level, the top first: the share of products that have a true node there whose answer has the same."""
-    precision: float
-    """Share of the nodes from the top down to the answers that are right."""
-    recall: float
-    """Share of the nodes from the top down to the truth that are answered."""
-    f1: float
-    """Hierarchical F1: the harmonic mean of these two."""
-    lca_distance: float
-    """Mean number of steps from the truth up to the lowest common ancestor of truth and answer: 0 where the answer is
-    the truth or stands below it."""
+from prodemb.core.arrays import NO_ANSWER, Confidences, Indices
+from prodemb.core.config import Config
+from prodemb.taxonomy.metrics import TreeMetrics
 
 
 class Metrics(Config):

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.brands.vocabulary import COLOURS, COLOURS_OR_NAMES, SIZES
+from prodemb.aliases.vocabulary import COLOURS, COLOURS_OR_NAMES, SIZES
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 """The parts of a split, as `split_of` numbers them."""

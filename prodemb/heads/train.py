@@ -8,18 +8,19 @@ import numpy.typing as npt
 import torch
 from pydantic import Field
 
-from prodemb.aggregate import AggregateConfig
-from prodemb.baselines import BaselineConfig
-from prodemb.errors import HeadError
-from prodemb.examples import Examples, WindowedExamples, load_examples
-from prodemb.features import ALL_FEATURES, BRAND_FEATURES, FEATURES, Feature, supplied_column
-from prodemb.fit import FitConfig, Progress, fit
-from prodemb.heads import HeadCard, HeadConfig, TrainedHead
-from prodemb.labels import Labels, Target
-from prodemb.loss import ROWS_AT_A_TIME
-from prodemb.metrics import Indices, Metrics, evaluate
+from prodemb.core.arrays import Indices
+from prodemb.core.errors import HeadError
+from prodemb.core.features import ALL_FEATURES, BRAND_FEATURES, FEATURES, Feature, supplied_column
+from prodemb.heads.aggregate import AggregateConfig
+from prodemb.heads.baselines import BaselineConfig
+from prodemb.heads.examples import Examples, WindowedExamples, load_examples
+from prodemb.heads.fit import FitConfig, Progress, fit
+from prodemb.heads.head import HeadCard, HeadConfig, TrainedHead
+from prodemb.heads.labels import Labels, Target
+from prodemb.heads.loss import ROWS_AT_A_TIME
+from prodemb.heads.metrics import Metrics, evaluate
+from prodemb.heads.split import TEST, TRAIN, VALIDATION, Parts, split_of
 from prodemb.shards.reader import ShardSet
-from prodemb.split import TEST, TRAIN, VALIDATION, Parts, split_of
 
 
 class TrainConfig(FitConfig):
@@ -81,7 +82,7 @@ def load_labelled(shard_set: ShardSet, *, labels: Labels, config: TrainConfig, d
     Test products are those with a gold label, or where no product of the test part has one, those with any label.
 
     Args:
-        labels: of all products of `shard_set`, from `prodemb.labels`.
+        labels: of all products of `shard_set`, from `prodemb.heads.labels`.
 
     Raises:
         HeadError: a wanted feature is not in the shard set, or fewer than two classes have enough products.

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from prodemb.brands.alias_file import read_aliases, write_aliases
-from prodemb.brands.aliases import AliasTable
-from prodemb.brands.canonicalise import canonicalise
-from prodemb.brands.config import BrandsConfig
-from prodemb.brands.counts import count_supplied
-from prodemb.features import TEXT_FEATURES, supplied_column
+from prodemb.aliases.alias_file import read_aliases, write_aliases
+from prodemb.aliases.canonicalise import canonicalise
+from prodemb.aliases.config import BrandsConfig
+from prodemb.aliases.counts import count_supplied
+from prodemb.aliases.table import AliasTable
+from prodemb.core.features import TEXT_FEATURES, supplied_column
 from prodemb.job.watch import Advance, Watch
 from prodemb.shards.reader import ShardSet
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from prodemb.catalog.reader import open_catalog
+from prodemb.core.errors import ModelError
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.reuse import PicturesAgain
-from prodemb.errors import ModelError
+from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.watch import Watch
 from prodemb.job.zero_shot import renew_path_vectors
-from prodemb.pipeline import Pipeline
 from prodemb.towers.checkpoint import as_folder
 
 

@@ -6,9 +6,9 @@ from prodemb.catalog.reader import open_catalog
 from prodemb.finetune.finetune import finetune
 from prodemb.finetune.processes import is_first_process
 from prodemb.finetune.report import FinetuneReport
+from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.watch import Advance, Watch
-from prodemb.pipeline import Pipeline
 from prodemb.towers.checkpoint import find_checkpoint
 
 

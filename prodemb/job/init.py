@@ -11,15 +11,15 @@ from pathlib import Path
 
 from prodemb.catalog.guess import ColumnGuess, guess_columns, unused
 from prodemb.catalog.ids import BadIds
-from prodemb.catalog.places import is_showable
 from prodemb.catalog.profile import ADDRESS, Profile, picture_root, profiles_of
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.catalog.sources import find_files, open_file
-from prodemb.catalog.taxonomy import sample_taxonomy
-from prodemb.errors import CatalogError
-from prodemb.features import CATALOG_COLUMNS, TEXT_FEATURES
-from prodemb.files import write_text
-from prodemb.screen import counted
+from prodemb.catalog.urls import is_showable
+from prodemb.core.errors import CatalogError
+from prodemb.core.features import CATALOG_COLUMNS, TEXT_FEATURES
+from prodemb.core.files import write_text
+from prodemb.core.text import counted
+from prodemb.taxonomy.taxonomy import sample_taxonomy
 
 TARGETS = ("brand", "category")
 

@@ -8,19 +8,19 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from prodemb.aggregate import AggregateConfig
-from prodemb.brands.config import BrandsConfig
+from prodemb.aliases.config import BrandsConfig
+from prodemb.brand.fit import FuseConfig
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig
-from prodemb.config import Config
+from prodemb.core.config import Config
+from prodemb.core.errors import ConfigError
 from prodemb.embed.config import EmbedConfig
-from prodemb.errors import ConfigError
 from prodemb.finetune.finetune import FinetuneConfig
-from prodemb.fuse.fit import FuseConfig
-from prodemb.heads import HeadConfig
-from prodemb.labels import Target
-from prodemb.score import ScoreConfig
-from prodemb.train import TrainConfig
+from prodemb.heads.aggregate import AggregateConfig
+from prodemb.heads.head import HeadConfig
+from prodemb.heads.labels import Target
+from prodemb.heads.train import TrainConfig
+from prodemb.score.score import ScoreConfig
 
 PIPELINES = Path("pipelines")
 """Where a project keeps its pipeline files."""

@@ -9,17 +9,7 @@ from rich.table import Table
 
 from prodemb.catalog.reader import open_catalog
 from prodemb.category.tables import category_lines, category_tables
-from prodemb.errors import ConfigError, FewLabelsError
-from prodemb.job.embed import embed_catalog, with_checkpoint
-from prodemb.job.finetune import finetune_category
-from prodemb.job.sample import ensure_sample
-from prodemb.job.score import joint_scoring, score_shards
-from prodemb.job.taxonomy import pipeline_taxonomy
-from prodemb.job.train import TrainReport, head_shards, train
-from prodemb.job.watch import Watch
-from prodemb.job.zero_shot import has_category_labels, open_zero_shot, renew_path_vectors
-from prodemb.pipeline import Pipeline
-from prodemb.report import (
+from prodemb.cli.report import (
     alias_lines,
     brand_tables,
     embed_lines,
@@ -30,7 +20,17 @@ from prodemb.report import (
     score_lines,
     seconds_table,
 )
-from prodemb.screen import counted
+from prodemb.core.errors import ConfigError, FewLabelsError
+from prodemb.core.text import counted
+from prodemb.job.embed import embed_catalog, with_checkpoint
+from prodemb.job.finetune import finetune_category
+from prodemb.job.pipeline import Pipeline
+from prodemb.job.sample import ensure_sample
+from prodemb.job.score import joint_scoring, score_shards
+from prodemb.job.taxonomy import pipeline_taxonomy
+from prodemb.job.train import TrainReport, head_shards, train
+from prodemb.job.watch import Watch
+from prodemb.job.zero_shot import has_category_labels, open_zero_shot, renew_path_vectors
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.towers.checkpoint import find_checkpoint

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from prodemb.catalog.reader import CatalogConfig
-from prodemb.pipeline import Pipeline
+from prodemb.job.pipeline import Pipeline
 from prodemb.sample.catalog import write_sample
 
 SAMPLE_PRODUCTS = 3000

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from prodemb.brand.store import load_fuser
 from prodemb.category.zero_shot import ZeroShot
-from prodemb.device import choose_device
-from prodemb.errors import HeadError
-from prodemb.fuse.store import load_fuser
-from prodemb.heads import CARD_NAME, HeadCard, load_head
+from prodemb.core.device import choose_device
+from prodemb.core.errors import HeadError
+from prodemb.heads.head import CARD_NAME, HeadCard, load_head
+from prodemb.job.pipeline import Pipeline
 from prodemb.job.watch import Watch
-from prodemb.pipeline import Pipeline
-from prodemb.score import ScoreReport, score
+from prodemb.score.score import ScoreReport, score
 from prodemb.shards.reader import ShardSet
 
 

@@ -3,20 +3,20 @@
 from pathlib import Path
 from typing import Any
 
+from prodemb.brand.fit import fit_fuser, knowing_all
+from prodemb.brand.judge import compare_brands
+from prodemb.brand.store import save_fuser
 from prodemb.category.judge import compare_categories
-from prodemb.files import sha256_of
-from prodemb.fuse.fit import fit_fuser, knowing_all
-from prodemb.fuse.judge import compare_brands
-from prodemb.fuse.store import save_fuser
-from prodemb.heads import TrainedHead
+from prodemb.core.files import sha256_of
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.labels import Labels, brand_labels, category_labels
+from prodemb.heads.train import Labelled
 from prodemb.job.brands import supplied_batches, update_aliases
+from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import existing_taxonomy, pipeline_taxonomy
 from prodemb.job.watch import Watch
 from prodemb.job.zero_shot import stored_zero_shot
-from prodemb.labels import Labels, brand_labels, category_labels
-from prodemb.pipeline import Pipeline
 from prodemb.shards.reader import ShardSet
-from prodemb.train import Labelled
 
 
 class BrandTarget:

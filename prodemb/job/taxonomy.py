@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from prodemb.catalog.taxonomy import Taxonomy, read_taxonomy, sample_taxonomy
-from prodemb.errors import TaxonomyError
-from prodemb.pipeline import Pipeline
+from prodemb.core.errors import TaxonomyError
+from prodemb.job.pipeline import Pipeline
+from prodemb.taxonomy.taxonomy import Taxonomy, read_taxonomy, sample_taxonomy
 
 
 def pipeline_taxonomy(pipeline: Pipeline) -> tuple[Taxonomy, str]:

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from prodemb import __version__
-from prodemb.brands.aliases import AliasTable
-from prodemb.device import choose_device
-from prodemb.errors import HeadError
-from prodemb.fit import Epoch
-from prodemb.fuse.store import load_fuser
-from prodemb.heads import CARD_NAME, TrainedHead, load_head, save_head
+from prodemb.aliases.table import AliasTable
+from prodemb.brand.store import load_fuser
+from prodemb.core.device import choose_device
+from prodemb.core.errors import HeadError
+from prodemb.heads.fit import Epoch
+from prodemb.heads.head import CARD_NAME, TrainedHead, load_head, save_head
+from prodemb.heads.train import load_labelled, train_head
+from prodemb.job.pipeline import Pipeline
 from prodemb.job.targets import BrandTarget, CategoryTarget
 from prodemb.job.watch import Watch
-from prodemb.pipeline import Pipeline
 from prodemb.shards.format import has_manifest, read_manifest
 from prodemb.shards.reader import ShardSet, open_shard_set
-from prodemb.train import load_labelled, train_head
 
 logger = logging.getLogger(__name__)
 

@@ -4,17 +4,17 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.category.zero_shot import ZeroShot, check_features, features_that_count
+from prodemb.core.errors import BusyError, FingerprintError, OutputError, ShardError
+from prodemb.core.files import writing_to
 from prodemb.embed.config import EmbedConfig
-from prodemb.errors import BusyError, FingerprintError, OutputError, ShardError
-from prodemb.files import writing_to
+from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.watch import Watch
-from prodemb.pipeline import Pipeline
 from prodemb.shards.format import ShardSchema
 from prodemb.shards.paths import PATHS_NAME, PathVectors, read_path_vectors
 from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.taxonomy.taxonomy import Taxonomy
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def _zero_shot(
     folder: Path, *, schema: ShardSchema, pipeline: Pipeline, model: str, revision: str | None, watch: Watch
 ) -> ZeroShot:
     # For everything but this, stage two works without the towers.
-    from prodemb.paths import encode_paths
+    from prodemb.embed.paths import encode_paths
     from prodemb.towers.checkpoint import find_checkpoint
 
     check_features(schema)

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.errors import ConfigError
-from prodemb.features import CATALOG_COLUMNS
-from prodemb.files import replacing
+from prodemb.core.errors import ConfigError
+from prodemb.core.features import CATALOG_COLUMNS
+from prodemb.core.files import replacing
 from prodemb.sample.items import Item, make_item
 from prodemb.sample.partners import Listing, list_item, pick_partner
 from prodemb.sample.pictures import Look, render

@@ -9,8 +9,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.errors import ConfigError
-from prodemb.keys import NOT_FOUND, SortedKeys, keys_of
+from prodemb.core.errors import ConfigError
+from prodemb.shards.keys import NOT_FOUND, SortedKeys, keys_of
 
 CHANGE = "change"
 """The column that says `added`, `changed` or `removed`."""

@@ -12,19 +12,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prodemb import __version__
-from prodemb.brands.junk import UNKNOWN
-from prodemb.catalog.taxonomy import SEPARATOR
+from prodemb.aliases.junk import UNKNOWN
+from prodemb.brand.fuse import SOURCES, Fuser
 from prodemb.category.ask import CategoryHead
 from prodemb.category.nodes import NodeAnswers, Nodes
 from prodemb.category.zero_shot import ZeroShot
-from prodemb.config import Config
-from prodemb.fuse.fuse import SOURCES, Fuser
-from prodemb.heads import TrainedHead
-from prodemb.labels import Target
-from prodemb.metrics import NO_ANSWER
-from prodemb.product_set import ProductSet
+from prodemb.core.arrays import NO_ANSWER
+from prodemb.core.config import Config
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.labels import Target
 from prodemb.shards.format import METADATA_KEY
+from prodemb.shards.product_set import ProductSet
 from prodemb.shards.reader import ShardSet
+from prodemb.taxonomy.taxonomy import SEPARATOR
 
 _ANSWER_FIELDS: dict[Target, list[pa.Field]] = {
     "category": [pa.field("id", pa.int64()), pa.field("path", pa.string())],

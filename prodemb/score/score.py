@@ -12,15 +12,17 @@ import pyarrow as pa
 import torch
 from pydantic import Field
 
+from prodemb.brand.fuse import Fuser
+from prodemb.category.threshold import choose_threshold
 from prodemb.category.zero_shot import ZeroShot
-from prodemb.config import Config
-from prodemb.errors import ConfigError, FingerprintError, HeadError, ShardError
-from prodemb.features import Feature
-from prodemb.files import replacing, sha256_of
-from prodemb.fuse.fuse import Fuser
-from prodemb.heads import HeadCard, TrainedHead
-from prodemb.labels import Target
-from prodemb.predictions import (
+from prodemb.core.config import Config
+from prodemb.core.errors import ConfigError, FingerprintError, HeadError, ShardError
+from prodemb.core.features import Feature
+from prodemb.core.files import replacing, sha256_of
+from prodemb.heads.head import HeadCard, TrainedHead
+from prodemb.heads.labels import Target
+from prodemb.score.diff import Earlier, changes_schema
+from prodemb.score.predictions import (
     BrandAnswers,
     CategoryAnswers,
     Counts,
@@ -31,11 +33,9 @@ from prodemb.predictions import (
     read_counts,
     write_counts,
 )
-from prodemb.product_stream import ProductStream, same_ids
 from prodemb.shards.format import has_manifest
+from prodemb.shards.product_stream import ProductStream, same_ids
 from prodemb.shards.reader import ShardSet
-from prodemb.since import Earlier, changes_schema
-from prodemb.tree.threshold import choose_threshold
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def score(
         out: a `.parquet` file.
         heads: one a target at most; for categories also what answers without training.
         fuser: of the brand head, where there is one.
-        since: earlier predictions of all products; only what is other than there is written, as `prodemb.since` says.
+        since: earlier predictions of all products; only what differs from them is written (`prodemb.score.diff`).
 
     Raises:
         ConfigError: `out` is no `.parquet` file, or `since` no earlier predictions.

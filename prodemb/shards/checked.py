@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from prodemb.errors import BusyError, OutputError, ShardError
-from prodemb.files import read_json, write_json
+from prodemb.core.errors import BusyError, OutputError, ShardError
+from prodemb.core.files import read_json, write_json
 from prodemb.shards.file import ShardFile, State
 from prodemb.shards.format import ShardRecord
 

@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from prodemb.descriptors import have_room
-from prodemb.errors import ShardError
+from prodemb.core.errors import ShardError
+from prodemb.core.rlimits import have_room
 from prodemb.shards.format import ShardRecord
 
 _PIECE = 1 << 20

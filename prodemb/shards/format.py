@@ -24,9 +24,9 @@ from typing import Any, Self
 import pyarrow as pa
 from pydantic import Field, ValidationError, model_validator
 
-from prodemb.config import Config
-from prodemb.errors import ConfigError, ShardError, VersionError
-from prodemb.features import (
+from prodemb.core.config import Config
+from prodemb.core.errors import ConfigError, ShardError, VersionError
+from prodemb.core.features import (
     ALL_FEATURES,
     GOLD_LABELS,
     TEXT_FEATURES,
@@ -35,8 +35,8 @@ from prodemb.features import (
     hash_column,
     supplied_column,
 )
-from prodemb.files import read_json, write_json
-from prodemb.lexical import LexicalKind
+from prodemb.core.files import read_json, write_json
+from prodemb.shards.lexical import LexicalKind
 
 SCHEMA_VERSION = 2
 MANIFEST_NAME = "manifest.json"
@@ -67,7 +67,7 @@ class ShardSchema(Config):
     lexical: LexicalKind | None = None
     """What made the lexical vectors; None where there are none."""
     features: tuple[Feature, ...]
-    """The features that have a vector column, in the order of `prodemb.features.ALL_FEATURES`."""
+    """The features that have a vector column, in the order of `prodemb.core.features.ALL_FEATURES`."""
 
     @model_validator(mode="after")
     def _lexical_is_told(self) -> Self:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from prodemb.catalog.images import ImageLoader
 from prodemb.catalog.reader import Catalog
-from prodemb.features import CATALOG_COLUMNS
+from prodemb.core.features import CATALOG_COLUMNS
 from prodemb.shards.format import HASH_BYTES
 
 _ANY_TEXT = ("utf-8", "surrogatepass")

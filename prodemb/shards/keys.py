@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.files import allocate
+from prodemb.core.files import allocate
 
 Keys = npt.NDArray[np.uint64]
 """(n, 2): a 16-byte key each."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.config import Config
+from prodemb.core.config import Config
 
 Hashes = npt.NDArray[np.uint64]
 

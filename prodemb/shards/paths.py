@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.errors import ShardError
-from prodemb.files import replacing
+from prodemb.core.errors import ShardError
+from prodemb.core.files import replacing
 from prodemb.shards.format import CHECKSUM_KEY, METADATA_KEY
 
 PATHS_NAME = "taxonomy.parquet"

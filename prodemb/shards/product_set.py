@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.features import LEXICAL_TEXTS, TEXT_FEATURES, Feature, supplied_column
-from prodemb.lexical import lexical_vectors
-from prodemb.metrics import Indices
+from prodemb.core.arrays import Indices
+from prodemb.core.features import LEXICAL_TEXTS, TEXT_FEATURES, Feature, supplied_column
+from prodemb.shards.lexical import lexical_vectors
 from prodemb.shards.reader import Shard, ShardSet
 
 _ROWS_AT_A_TIME = 2048

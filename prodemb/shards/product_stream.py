@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.errors import ShardError
-from prodemb.features import Feature, supplied_column
-from prodemb.product_set import ProductSet
+from prodemb.core.errors import ShardError
+from prodemb.core.features import Feature, supplied_column
+from prodemb.shards.product_set import ProductSet
 from prodemb.shards.reader import ShardSet
 
 

@@ -10,9 +10,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.errors import FingerprintError, ShardError
-from prodemb.features import Feature, absent_column, supplied_column
-from prodemb.screen import counted
+from prodemb.core.errors import FingerprintError, ShardError
+from prodemb.core.features import Feature, absent_column, supplied_column
+from prodemb.core.text import counted
 from prodemb.shards.checked import Checked
 from prodemb.shards.file import ShardFile, held_files
 from prodemb.shards.format import (
@@ -241,7 +241,7 @@ class ShardSet:
 def open_shard_set(folder: Path) -> ShardSet:
     """Open a finished shard set, with all its files: what is read from it is this set, whatever an update does.
 
-    Holds a descriptor a shard. Where the process may not hold so many (`prodemb.descriptors`), files are opened when
+    Holds a descriptor a shard. Where the process may not hold so many (`prodemb.core.rlimits`), files are opened when
     they are read, and an update ends the reading. What is wrong with a file shows when it is read.
 
     Raises:

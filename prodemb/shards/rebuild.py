@@ -5,9 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.errors import ShardError
-from prodemb.features import absent_column
-from prodemb.files import sha256_of
+from prodemb.core.errors import ShardError
+from prodemb.core.features import absent_column
+from prodemb.core.files import sha256_of
 from prodemb.shards.format import ROWS_HASH_KEY, Manifest, ShardRecord, ShardSchema, shard_place
 from prodemb.shards.writer import reason_counts
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from prodemb.errors import ShardError
-from prodemb.screen import counted
+from prodemb.core.errors import ShardError
+from prodemb.core.text import counted
 from prodemb.shards.checked import Checked
 from prodemb.shards.file import ShardFile
 from prodemb.shards.format import Manifest, ShardRecord, is_replaced, read_manifest

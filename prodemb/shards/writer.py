@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.features import GOLD_LABELS, TEXT_FEATURES, Feature, absent_column, hash_column, supplied_column
-from prodemb.files import replacing, sha256_of
+from prodemb.core.features import GOLD_LABELS, TEXT_FEATURES, Feature, absent_column, hash_column, supplied_column
+from prodemb.core.files import replacing, sha256_of
 from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, MAX_PRODUCTS, Changes, ShardRecord, ShardSchema, shard_name
 
 

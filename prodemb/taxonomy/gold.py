@@ -4,9 +4,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prodemb.catalog.taxonomy import Found, Taxonomy
-from prodemb.errors import TaxonomyError
-from prodemb.screen import counted
+from prodemb.core.errors import TaxonomyError
+from prodemb.core.text import counted
+from prodemb.taxonomy.taxonomy import Found, Taxonomy
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.catalog.taxonomy import SEPARATOR
-from prodemb.metrics import NO_ANSWER, Indices
+from prodemb.core.arrays import NO_ANSWER, Indices
+from prodemb.taxonomy.taxonomy import SEPARATOR
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.metrics import NO_ANSWER
-from prodemb.tree.nodes import Tree
+from prodemb.core.arrays import NO_ANSWER
+from prodemb.taxonomy.nodes import Tree
 
 
 def roll_up(tree: Tree, *, examples: npt.NDArray[np.int64], at_least: int) -> npt.NDArray[np.int64]:

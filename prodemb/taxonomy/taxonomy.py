@@ -9,9 +9,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
-from prodemb.catalog.taxonomy_nodes import NODES, VERSION
-from prodemb.errors import TaxonomyError
-from prodemb.files import replacing
+from prodemb.core.errors import TaxonomyError
+from prodemb.core.files import replacing
+from prodemb.taxonomy.sample_nodes import NODES, VERSION
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from prodemb.bundled import CLIP_FOLDER
-from prodemb.errors import ModelError
-from prodemb.files import read_json, sha256_of
+from prodemb.core.errors import ModelError
+from prodemb.core.files import read_json, sha256_of
 
 BUNDLED = "bundled"
 """The name of the tiny CLIP that ships with prodemb."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from prodemb.device import DeviceName, choose_device, fastest_dtype
-from prodemb.errors import ConfigError, ModelError
+from prodemb.core.device import DeviceName, choose_device, fastest_dtype
+from prodemb.core.errors import ConfigError, ModelError
 from prodemb.towers.checkpoint import Checkpoint
 from prodemb.towers.image import ImagePreprocessor
 from prodemb.towers.text import TextPreprocessor, first_line_of

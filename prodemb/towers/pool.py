@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from prodemb.errors import ModelError
+from prodemb.core.errors import ModelError
 from prodemb.towers.load import Towers
 from prodemb.towers.text import token_batches
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prodemb.errors import ConfigError, ModelError
+from prodemb.core.errors import ConfigError, ModelError
 from prodemb.towers.load import Towers
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from prodemb.errors import ModelError
+from prodemb.core.errors import ModelError
 
 MAX_CHARACTERS_A_TOKEN = 16
 """A text is cut to this many characters for each token the tower takes: ten-megabyte descriptions cost nothing."""

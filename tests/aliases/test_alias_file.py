@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.brands.alias_file import read_aliases, write_aliases
-from prodemb.brands.aliases import COLUMNS, AliasRow, AliasTable
-from prodemb.brands.junk import UNBRANDED, UNKNOWN
-from prodemb.errors import CatalogError
+from prodemb.aliases.alias_file import read_aliases, write_aliases
+from prodemb.aliases.junk import UNBRANDED, UNKNOWN
+from prodemb.aliases.table import COLUMNS, AliasRow, AliasTable
+from prodemb.core.errors import CatalogError
 
 ROWS = [
     AliasRow("Nike", "Nike", "exact", 1.0, 20),

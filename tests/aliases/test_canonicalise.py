@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.brands.aliases import AliasRow, AliasTable
-from prodemb.brands.canonicalise import UNBRANDED, UNKNOWN, canonicalise, normalise_brand
-from prodemb.brands.config import BrandsConfig
-from prodemb.brands.counts import count_supplied
-from prodemb.errors import CatalogError, ConfigError
+from prodemb.aliases.canonicalise import UNBRANDED, UNKNOWN, canonicalise, normalise_brand
+from prodemb.aliases.config import BrandsConfig
+from prodemb.aliases.counts import count_supplied
+from prodemb.aliases.table import AliasRow, AliasTable
+from prodemb.core.errors import CatalogError, ConfigError
 
 CONFIG = BrandsConfig()
 THINGS = {

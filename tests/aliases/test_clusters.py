@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prodemb.brands import clusters
-from prodemb.brands.clusters import Place, find_sellers, place_names, proposals_by_rule
-from prodemb.brands.config import BrandsConfig
-from prodemb.brands.evidence import Evidence
-from prodemb.brands.links import Link, Names
+from prodemb.aliases import clusters
+from prodemb.aliases.clusters import Place, find_sellers, place_names, proposals_by_rule
+from prodemb.aliases.config import BrandsConfig
+from prodemb.aliases.evidence import Evidence
+from prodemb.aliases.links import Link, Names
 
 CONFIG = BrandsConfig()
 

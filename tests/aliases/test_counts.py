@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.brands import counts
-from prodemb.brands.counts import count_supplied
-from prodemb.errors import CatalogError
+from prodemb.aliases import counts
+from prodemb.aliases.counts import count_supplied
+from prodemb.core.errors import CatalogError
 
 BRANDS = ["Nike", "NIKE", None, "Puma", ""]
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.brands.evidence import Evidence, Title, fold_titles, lines_of, prefix_products, spread_words
-from prodemb.brands.normalise import words_of
+from prodemb.aliases.evidence import Evidence, Title, fold_titles, lines_of, prefix_products, spread_words
+from prodemb.aliases.normalise import words_of
 
 
 def evidence_of(products: list[list[tuple[str | None, str | None]]]) -> Evidence:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.brands.junk import UNBRANDED, UNKNOWN, find_junk
+from prodemb.aliases.junk import UNBRANDED, UNKNOWN, find_junk
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from prodemb.brands.config import BrandsConfig
-from prodemb.brands.evidence import Evidence, lines_of, prefix_products
-from prodemb.brands.links import Judge, Names, short_keys
+from prodemb.aliases.config import BrandsConfig
+from prodemb.aliases.evidence import Evidence, lines_of, prefix_products
+from prodemb.aliases.links import Judge, Names, short_keys
 
 EXAMPLE = tuple[str | None, str | None]
 

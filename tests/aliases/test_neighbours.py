@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.brands import neighbours
-from prodemb.brands.neighbours import Neighbours, key_vectors
+from prodemb.aliases import neighbours
+from prodemb.aliases.neighbours import Neighbours, key_vectors
 
 KEYS = st.text(alphabet="abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=60)
 

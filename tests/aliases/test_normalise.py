@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.brands.normalise import (
+from prodemb.aliases.normalise import (
     LONGEST,
     choose_spelling,
     normalise_brand,

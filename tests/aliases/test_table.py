@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from prodemb.brands.aliases import AliasRow, AliasTable
-from prodemb.brands.junk import UNBRANDED, UNKNOWN
+from prodemb.aliases.junk import UNBRANDED, UNKNOWN
+from prodemb.aliases.table import AliasRow, AliasTable
 
 ROWS = [
     AliasRow("Nike", "Nike", "exact", 1.0, 20),

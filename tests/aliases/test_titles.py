@@ -4,7 +4,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.brands.titles import MAX_FOUND, TitleNames
+from prodemb.aliases.titles import MAX_FOUND, TitleNames
 
 NAMES = TitleNames({"lee": 0, "lee cooper": 1, "nike": 2, "a b c d e f": 3, "a b c d e f g": 4, "h m": 5})
 WORDS = st.sampled_from(["lee", "cooper", "nike", "shirt", "a", "b", "h", "m"])

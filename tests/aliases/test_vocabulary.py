@@ -2,8 +2,8 @@
 
 import pytest
 
-from prodemb.brands import vocabulary
-from prodemb.brands.normalise import words_of
+from prodemb.aliases import vocabulary
+from prodemb.aliases.normalise import words_of
 
 WORD_LISTS = {name: value for name, value in vars(vocabulary).items() if isinstance(value, frozenset)}
 

@@ -17,19 +17,19 @@ import polars as pl
 import torch
 from report import headline, machine, table
 
-from prodemb.brands.alias_file import read_aliases
-from prodemb.brands.aliases import AliasTable
-from prodemb.features import BRAND_FEATURES
-from prodemb.fuse.conditions import AS_SUPPLIED, conditions, true_names, without_strings_of
-from prodemb.fuse.fit import fit_fuser
-from prodemb.fuse.names import BrandNames, Said
-from prodemb.heads import TrainedHead
-from prodemb.labels import brand_labels
-from prodemb.pipeline import Pipeline, read_pipeline
-from prodemb.product_set import read_products
+from prodemb.aliases.alias_file import read_aliases
+from prodemb.aliases.table import AliasTable
+from prodemb.brand.conditions import AS_SUPPLIED, conditions, true_names, without_strings_of
+from prodemb.brand.fit import fit_fuser
+from prodemb.brand.names import BrandNames, Said
+from prodemb.core.features import BRAND_FEATURES
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.labels import brand_labels
+from prodemb.heads.split import TEST
+from prodemb.heads.train import Labelled, load_labelled, train_head
+from prodemb.job.pipeline import Pipeline, read_pipeline
+from prodemb.shards.product_set import read_products
 from prodemb.shards.reader import ShardSet, open_shard_set
-from prodemb.split import TEST
-from prodemb.train import Labelled, load_labelled, train_head
 
 
 def main() -> None:

@@ -31,10 +31,10 @@ from pairs import PairScore, judged_strings, score_pairs, without_foreign
 from report import figure, headline, machine, table
 from supplied import write_supplied
 
-from prodemb.brands.alias_file import read_aliases
-from prodemb.brands.canonicalise import canonicalise
-from prodemb.brands.config import BrandsConfig
-from prodemb.brands.counts import count_supplied
+from prodemb.aliases.alias_file import read_aliases
+from prodemb.aliases.canonicalise import canonicalise
+from prodemb.aliases.config import BrandsConfig
+from prodemb.aliases.counts import count_supplied
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.job.brands import update_aliases
 

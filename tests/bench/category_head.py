@@ -8,7 +8,7 @@ All vectors are synthetic: 8 features of `--dim` numbers, a quarter of them abse
 category's, and categories with one parent are alike; their numbers go together, with a spectrum that falls as that of
 CLIP's vectors does. Both methods learn from the same standardised vectors in float32,
 on all cores, and are asked about the same held-out products. Seconds of logistic regression are those of `fit` alone
-(lbfgs, at most 100 iterations, as the baseline runs it); those of the head are all of `prodemb.fit.fit`: standardising,
+(lbfgs, at most 100 iterations, as the baseline runs it); those of the head are all of `heads.fit`: standardising,
 validation and early stop too. Memory is the peak of the process.
 """
 
@@ -24,13 +24,13 @@ from report import figure, headline, machine, table
 from rows import peak_mb
 from sklearn.linear_model import LogisticRegression
 
-from prodemb.aggregate import AggregateConfig
 from prodemb.category.ask import CategoryHead
-from prodemb.examples import Examples
-from prodemb.features import ALL_FEATURES
-from prodemb.fit import FitConfig, fit
-from prodemb.heads import HeadCard, HeadConfig, TrainedHead
-from prodemb.labels import CategoryLabel
+from prodemb.core.features import ALL_FEATURES
+from prodemb.heads.aggregate import AggregateConfig
+from prodemb.heads.examples import Examples
+from prodemb.heads.fit import FitConfig, fit
+from prodemb.heads.head import HeadCard, HeadConfig, TrainedHead
+from prodemb.heads.labels import CategoryLabel
 
 FULL_CLASSES, FULL_PRODUCTS = 5_595, 1_000_000
 A_PARENT = 8

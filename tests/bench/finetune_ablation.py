@@ -29,17 +29,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from prodemb.catalog.taxonomy import read_taxonomy, sample_taxonomy
-from prodemb.device import choose_device
-from prodemb.examples import Examples
-from prodemb.features import FEATURES
+from prodemb.core.device import choose_device
+from prodemb.core.features import FEATURES
+from prodemb.heads.examples import Examples
+from prodemb.heads.labels import category_labels
+from prodemb.heads.train import Labelled, load_labelled, train_head
 from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
-from prodemb.labels import category_labels
-from prodemb.pipeline import Pipeline
+from prodemb.job.pipeline import Pipeline
 from prodemb.sample.catalog import write_sample
 from prodemb.shards.reader import open_shard_set
-from prodemb.train import Labelled, load_labelled, train_head
+from prodemb.taxonomy.taxonomy import read_taxonomy, sample_taxonomy
 
 LOSSES: dict[str, dict[str, object]] = {
     "plain": {"loss": "plain"},

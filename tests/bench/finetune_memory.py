@@ -22,13 +22,13 @@ from report import figure, headline, machine, table
 
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.catalog.taxonomy import sample_taxonomy
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import read_pictures, read_products
 from prodemb.finetune.processes import Processes
 from prodemb.finetune.step import Step
 from prodemb.finetune.train import scale_parameter
 from prodemb.sample.catalog import write_sample
+from prodemb.taxonomy.taxonomy import sample_taxonomy
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import load_towers
 

@@ -34,10 +34,10 @@ from shard_rates import write_shards
 from torch.utils.data import DataLoader
 from training import DIM, NUM_DISTINCT, Products, Training
 
-from prodemb.device import choose_device, fastest_dtype
-from prodemb.features import BRAND_FEATURES
-from prodemb.fit import FitConfig
-from prodemb.product_set import load_vectors
+from prodemb.core.device import choose_device, fastest_dtype
+from prodemb.core.features import BRAND_FEATURES
+from prodemb.heads.fit import FitConfig
+from prodemb.shards.product_set import load_vectors
 from prodemb.shards.reader import open_shard_set
 
 LOOP_BATCHES = (32, 64)
@@ -83,7 +83,7 @@ class MemoryFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadFigures:
-    """`prodemb.product_set.load_vectors` of all products and of four in five, by bytes over seconds."""
+    """`prodemb.shards.product_set.load_vectors` of all products and of four in five, by bytes over seconds."""
 
     rows: str
     gb_per_s: float

@@ -29,9 +29,9 @@ from report import figure, headline, machine, table
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
+from prodemb.core.features import ALL_FEATURES, absent_column, hash_column
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
-from prodemb.features import ALL_FEATURES, absent_column, hash_column
 from prodemb.sample.catalog import write_sample
 from prodemb.shards.reader import open_shard_set
 from prodemb.towers.checkpoint import BUNDLED

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from prodemb.brands.aliases import AliasTable
-from prodemb.brands.canonicalise import UNBRANDED, UNKNOWN, normalise_brand
+from prodemb.aliases.canonicalise import UNBRANDED, UNKNOWN, normalise_brand
+from prodemb.aliases.table import AliasTable
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from prodemb.device import DeviceName
+from prodemb.core.device import DeviceName
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.image import ImagePreprocessor
 from prodemb.towers.load import Towers, load_towers

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from rows import Job, embed
 
-from prodemb.features import Feature, hash_column
+from prodemb.core.features import Feature, hash_column
 from prodemb.shards.reader import ShardSet, open_shard_set
 
 

@@ -13,7 +13,7 @@ from rows import CATALOG, INPUTS
 from prodemb.bundled import CLIP_FOLDER
 from prodemb.catalog.images import ADDRESS
 from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
-from prodemb.features import FEATURES, GOLD_LABELS, Feature
+from prodemb.core.features import FEATURES, GOLD_LABELS, Feature
 
 ROWS_AT_ONCE = 256
 

@@ -27,10 +27,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from report import figure, headline, machine, table
 
-from prodemb.catalog.taxonomy import sample_taxonomy
-from prodemb.features import CATALOG_COLUMNS, Feature
+from prodemb.core.features import CATALOG_COLUMNS, Feature
 from prodemb.shards.format import MAX_PRODUCTS, Manifest, ShardSchema
 from prodemb.shards.writer import EncodedFeature, write_shard
+from prodemb.taxonomy.taxonomy import sample_taxonomy
 
 SIZES = (100_000, 1_000_000)
 DIM = 32

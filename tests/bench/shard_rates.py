@@ -5,8 +5,8 @@
     write FixedSizeList     pyarrow, one uncompressed Parquet file, neither hashed nor flushed
     copy from shards        the mapped columns into one array
     read FixedSizeList      pyarrow, mapped file, into one array
-    load as stage two       prodemb.product_set.load_vectors: the vectors of all products, as for training
-    aggregate               prodemb.aggregate over the mapped shards, piece by piece as scoring does it
+    load as stage two       prodemb.shards.product_set.load_vectors: the vectors of all products, as for training
+    aggregate               prodemb.heads.aggregate over the mapped shards, piece by piece as scoring does it
 
 What is read lies in the page cache. Rates are float16 bytes of the column by seconds; operations take turns, medians.
 """
@@ -23,15 +23,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from prodemb.aggregate import Aggregate, AggregateConfig
-from prodemb.features import CATALOG_COLUMNS, Feature
-from prodemb.product_set import load_vectors
+from prodemb.core.features import CATALOG_COLUMNS, Feature
+from prodemb.heads.aggregate import Aggregate, AggregateConfig
 from prodemb.shards.format import HASH_BYTES, MAX_PRODUCTS, Manifest, ShardSchema
+from prodemb.shards.product_set import load_vectors
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.writer import EncodedFeature, write_shard
 
 AT_ONCE = 4096
-"""Products that the head aggregates at a time (prodemb.heads)."""
+"""Products that the head aggregates at a time (prodemb.heads.head)."""
 COPY, WRITE_LISTS, READ_LISTS = "plain copy", "write FixedSizeList", "read FixedSizeList"
 WRITE_SHARDS, READ_SHARDS = "write shards", "copy from shards"
 

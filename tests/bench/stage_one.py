@@ -37,7 +37,7 @@ from report import figure, headline, machine, table
 from rows import ROW_NAMES, Job, RowError, RowName, RowProcess, Timing
 from shard_rates import ShardRate, measure_shards
 
-from prodemb.errors import ProdembError
+from prodemb.core.errors import ProdembError
 from prodemb.sample.catalog import write_sample
 from prodemb.towers.checkpoint import BUNDLED, find_checkpoint
 

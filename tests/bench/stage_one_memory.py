@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from report import figure, headline, machine, table
 from rows import CATALOG, Job, RowError, RowProcess
 
-from prodemb.features import TEXT_FEATURES
+from prodemb.core.features import TEXT_FEATURES
 from prodemb.towers.checkpoint import BUNDLED, find_checkpoint
 
 SIZES = (100_000, 1_000_000)

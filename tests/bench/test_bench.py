@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.fuse.conftest import make_set
+from tests.brand.conftest import make_set
 
-BENCH = Path(__file__).parent / "bench"
+BENCH = Path(__file__).parent
 
 
 def bench(script: str, *arguments: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.test_bench import bench
+from tests.bench.test_bench import bench
 
 
 @pytest.mark.end_to_end

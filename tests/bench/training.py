@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from prodemb.aggregate import AggregateConfig
-from prodemb.device import fastest_dtype
-from prodemb.examples import Examples
-from prodemb.features import BRAND_FEATURES
-from prodemb.fit import FitConfig, Network, adamw, train_step
-from prodemb.heads import HeadCard, HeadConfig, TrainedHead
-from prodemb.labels import BrandLabel
+from prodemb.core.device import fastest_dtype
+from prodemb.core.features import BRAND_FEATURES
+from prodemb.heads.aggregate import AggregateConfig
+from prodemb.heads.examples import Examples
+from prodemb.heads.fit import FitConfig, Network, adamw, train_step
+from prodemb.heads.head import HeadCard, HeadConfig, TrainedHead
+from prodemb.heads.labels import BrandLabel
 
 DIM = 512
 SHARE_PRESENT = 0.8

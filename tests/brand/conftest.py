@@ -7,20 +7,20 @@ import pyarrow as pa
 import pytest
 import torch
 
-from prodemb.aggregate import AggregateConfig
-from prodemb.brands.aliases import AliasTable
-from prodemb.brands.canonicalise import canonicalise
-from prodemb.brands.config import BrandsConfig
-from prodemb.brands.counts import count_supplied
-from prodemb.features import BRAND_FEATURES, CATALOG_COLUMNS
-from prodemb.fuse.fit import FuseConfig, fit_fuser
-from prodemb.fuse.fuse import Fuser
-from prodemb.heads import HeadConfig, TrainedHead
-from prodemb.labels import brand_labels
+from prodemb.aliases.canonicalise import canonicalise
+from prodemb.aliases.config import BrandsConfig
+from prodemb.aliases.counts import count_supplied
+from prodemb.aliases.table import AliasTable
+from prodemb.brand.fit import FuseConfig, fit_fuser
+from prodemb.brand.fuse import Fuser
+from prodemb.core.features import BRAND_FEATURES, CATALOG_COLUMNS
+from prodemb.heads.aggregate import AggregateConfig
+from prodemb.heads.head import HeadConfig, TrainedHead
+from prodemb.heads.labels import brand_labels
+from prodemb.heads.train import BaselineConfig, Labelled, TrainConfig, load_labelled, train_head
 from prodemb.shards.format import Manifest, ShardSchema
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.writer import EncodedFeature, write_shard
-from prodemb.train import BaselineConfig, Labelled, TrainConfig, load_labelled, train_head
 
 BRANDS = ("Norvik", "Acme Tools", "Lumo", "Zed & Co", "Old Harbour", "Quill", "Rare One", "Rare Two")
 NUM = 900

@@ -3,13 +3,13 @@
 import numpy as np
 import polars as pl
 
-from prodemb.brands.aliases import AliasTable
-from prodemb.fuse.candidates import VOICES, Candidates, list_candidates, said_classes
-from prodemb.fuse.fuse import Fuser
-from prodemb.fuse.head_says import ask_head
-from prodemb.fuse.names import BrandNames
-from prodemb.heads import TrainedHead
-from prodemb.product_set import ProductSet, read_products
+from prodemb.aliases.table import AliasTable
+from prodemb.brand.candidates import VOICES, Candidates, list_candidates, said_classes
+from prodemb.brand.fuse import Fuser
+from prodemb.brand.head_says import ask_head
+from prodemb.brand.names import BrandNames
+from prodemb.heads.head import TrainedHead
+from prodemb.shards.product_set import ProductSet, read_products
 from prodemb.shards.reader import ShardSet
 
 

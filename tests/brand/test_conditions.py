@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from prodemb.fuse.conditions import WITHHELD, WRONG, conditions, true_names
-from prodemb.fuse.fuse import Fuser
-from prodemb.product_set import read_products
-from prodemb.split import VALIDATION
-from prodemb.train import Labelled
+from prodemb.brand.conditions import WITHHELD, WRONG, conditions, true_names
+from prodemb.brand.fuse import Fuser
+from prodemb.heads.split import VALIDATION
+from prodemb.heads.train import Labelled
+from prodemb.shards.product_set import read_products
 
 
 def test_wrong_brands_are_wrong(data: Labelled, fuser: Fuser) -> None:

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from prodemb.brands.aliases import AliasTable
-from prodemb.fuse.candidates import VOICES
-from prodemb.fuse.fit import FuseConfig, fit_fuser
-from prodemb.fuse.fuse import SOURCES, Fuser
-from prodemb.heads import TrainedHead
-from prodemb.product_set import read_products
-from prodemb.train import Labelled
+from prodemb.aliases.table import AliasTable
+from prodemb.brand.candidates import VOICES
+from prodemb.brand.fit import FuseConfig, fit_fuser
+from prodemb.brand.fuse import SOURCES, Fuser
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.train import Labelled
+from prodemb.shards.product_set import read_products
 
 
 def test_the_source_is_the_first_voice_that_names_the_brand(data: Labelled, head: TrainedHead, fuser: Fuser) -> None:

@@ -1,11 +1,11 @@
 """Judging: the fused brand is better than each voice alone, also where the supplied one is withheld or wrong."""
 
-from prodemb.fuse.conditions import AS_SUPPLIED, WITHHELD, WRONG
-from prodemb.fuse.fit import FuseConfig
-from prodemb.fuse.fuse import Fuser
-from prodemb.fuse.judge import compare_brands
-from prodemb.heads import TrainedHead
-from prodemb.train import Labelled, TrainConfig
+from prodemb.brand.conditions import AS_SUPPLIED, WITHHELD, WRONG
+from prodemb.brand.fit import FuseConfig
+from prodemb.brand.fuse import Fuser
+from prodemb.brand.judge import compare_brands
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.train import Labelled, TrainConfig
 
 
 def test_the_fused_brand_beats_every_voice_in_every_condition(data: Labelled, head: TrainedHead, fuser: Fuser) -> None:

@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from prodemb.brands.aliases import AliasRow, AliasTable
-from prodemb.fuse.names import BrandNames, Said
+from prodemb.aliases.table import AliasRow, AliasTable
+from prodemb.brand.names import BrandNames, Said
 
 ALIASES = AliasTable(
     [

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prodemb.brands.aliases import AliasTable
-from prodemb.errors import HeadError
-from prodemb.fuse.fit import FuseConfig, fit_fuser
-from prodemb.fuse.store import load_fuser, save_fuser
-from prodemb.heads import TrainedHead, load_head, save_head
-from prodemb.product_set import read_products
-from prodemb.train import Labelled
+from prodemb.aliases.table import AliasTable
+from prodemb.brand.fit import FuseConfig, fit_fuser
+from prodemb.brand.store import load_fuser, save_fuser
+from prodemb.core.errors import HeadError
+from prodemb.heads.head import TrainedHead, load_head, save_head
+from prodemb.heads.train import Labelled
+from prodemb.shards.product_set import read_products
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from prodemb.brands.aliases import AliasRow, AliasTable
-from prodemb.fuse.names import BrandNames
-from prodemb.fuse.trust import Counts, find_redirects
+from prodemb.aliases.table import AliasRow, AliasTable
+from prodemb.brand.names import BrandNames
+from prodemb.brand.trust import Counts, find_redirects
 
 
 def test_names_that_are_often_right_are_trusted_more() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from prodemb.catalog.budget import PictureCounts, check_budget, picture_place
 from prodemb.catalog.images import ImagesConfig
-from prodemb.errors import ImagesError
+from prodemb.core.errors import ImagesError
 
 
 @pytest.mark.parametrize(

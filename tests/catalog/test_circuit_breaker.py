@@ -3,7 +3,7 @@
 import pytest
 
 from prodemb.catalog import hosts
-from prodemb.catalog.hosts import Hosts, retry_after_s
+from prodemb.catalog.circuit_breaker import Hosts, retry_after_s
 
 
 class Clock:

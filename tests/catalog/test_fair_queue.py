@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from prodemb.catalog.turns import Turns
+from prodemb.catalog.fair_queue import Turns
 
 
 def test_a_host_has_so_many_places_and_its_tasks_keep_their_order() -> None:

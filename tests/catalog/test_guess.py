@@ -8,7 +8,7 @@ import pytest
 from prodemb.catalog.guess import ColumnGuess, guess_columns
 from prodemb.catalog.profile import Profile, picture_root, profiles_of
 from prodemb.catalog.sources import open_file
-from prodemb.errors import CatalogError
+from prodemb.core.errors import CatalogError
 
 BRANDS = ["Acme", "Zenit", "Nord & Sund", "Kiko Lab"]
 KINDS = [("Kitchen", "Mugs"), ("Kitchen", "Pans"), ("Toys", "Puzzles")]

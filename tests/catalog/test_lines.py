@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from prodemb.catalog import lines
 from prodemb.catalog.lines import Row, delimited_rows, header_of, json_rows
-from prodemb.errors import CatalogError
+from prodemb.core.errors import CatalogError
 
 HEADER = "product_id,title,brand,cat1,cat2\n"
 

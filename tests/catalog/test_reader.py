@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
-from prodemb.errors import CatalogError, ConfigError
-from prodemb.features import CATALOG_COLUMNS
+from prodemb.core.errors import CatalogError, ConfigError
+from prodemb.core.features import CATALOG_COLUMNS
 
 PRODUCTS: list[dict[str, Any]] = [
     {"product_id": "7", "title": "Mug, blue", "description": 'Says "hi"\nand more', "image": "a.jpg", "cat1": "Home"},

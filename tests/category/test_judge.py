@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from prodemb.aggregate import AggregateConfig
-from prodemb.catalog.taxonomy import Taxonomy
 from prodemb.category.conditions import LEFT
 from prodemb.category.judge import HEAD, TAUS, compare_categories
-from prodemb.heads import HeadConfig, TrainedHead
-from prodemb.labels import category_labels
-from prodemb.train import Labelled, TrainConfig, load_labelled, train_head
-from tests.test_train import make_set
+from prodemb.heads.aggregate import AggregateConfig
+from prodemb.heads.head import HeadConfig, TrainedHead
+from prodemb.heads.labels import category_labels
+from prodemb.heads.train import Labelled, TrainConfig, load_labelled, train_head
+from prodemb.taxonomy.taxonomy import Taxonomy
+from tests.heads.test_train import make_set
 
 TAXONOMY = Taxonomy(
     paths={1: "Things"} | {i: f"Things > Kind {i}" for i in range(2, 6)} | {6: "Other", 7: "Other > Kind 7"}

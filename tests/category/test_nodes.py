@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prodemb.category.nodes import THRESHOLDS, Nodes, back_off_curve
-from prodemb.labels import CategoryLabel
-from prodemb.metrics import NO_ANSWER, BackOff
-from prodemb.tree.threshold import choose_threshold
+from prodemb.category.threshold import choose_threshold
+from prodemb.core.arrays import NO_ANSWER
+from prodemb.heads.labels import CategoryLabel
+from prodemb.heads.metrics import BackOff
 
 CLASSES = ["A > B > C", "F > G", "A > B", "A > E", "A > B > D"]
 ANCESTORS = ["A", "F"]

@@ -4,11 +4,12 @@ import io
 
 from rich.console import Console
 
-from prodemb.aggregate import AggregateConfig
 from prodemb.category.tables import category_lines, category_tables
-from prodemb.heads import HeadCard, HeadConfig
-from prodemb.labels import CategoryLabel
-from prodemb.metrics import BackOff, ByTau, Condition, Metrics, TreeMetrics
+from prodemb.heads.aggregate import AggregateConfig
+from prodemb.heads.head import HeadCard, HeadConfig
+from prodemb.heads.labels import CategoryLabel
+from prodemb.heads.metrics import BackOff, ByTau, Condition, Metrics
+from prodemb.taxonomy.metrics import TreeMetrics
 
 FIGURES = {"TF-IDF + linear SVM": 0.512, "prodemb head": 0.634}
 

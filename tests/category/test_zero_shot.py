@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from prodemb.category.zero_shot import WEIGHTS, ZeroShot
-from prodemb.errors import FingerprintError, ShardError
-from prodemb.features import TEXT_FEATURES, Feature, supplied_column
-from prodemb.product_set import ProductSet
+from prodemb.core.errors import FingerprintError, ShardError
+from prodemb.core.features import TEXT_FEATURES, Feature, supplied_column
 from prodemb.shards.format import ShardSchema
 from prodemb.shards.paths import PATHS_NAME, PathVectors, read_path_vectors
+from prodemb.shards.product_set import ProductSet
 
 FEATURES: tuple[Feature, ...] = ("title", "brand", "image")
 SCHEMA = ShardSchema(fingerprint="f", model="tiny", dim=8, features=FEATURES)

@@ -14,12 +14,12 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from prodemb.cli import app
-from prodemb.pipeline import Pipeline
+from prodemb.job.pipeline import Pipeline
 from prodemb.shards.format import read_manifest
 from prodemb.towers.checkpoint import find_checkpoint
 from tests.conftest import make_clip
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
 
 

@@ -10,7 +10,7 @@ import pytest
 from rich.table import Table
 
 from prodemb.cli.display import show
-from prodemb.report import first_rows
+from prodemb.cli.report import first_rows
 
 TABLE = """
 from rich.table import Table

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from prodemb.cli.report import embed_lines
 from prodemb.embed.embed import EmbedReport
 from prodemb.embed.worker import Spent
-from prodemb.report import embed_lines
 from prodemb.shards.format import Manifest, ShardRecord, ShardSchema
 
 

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import Field
 
-from prodemb.config import Config
-from prodemb.errors import ConfigError
+from prodemb.core.config import Config
+from prodemb.core.errors import ConfigError
 
 
 class Inner(Config):

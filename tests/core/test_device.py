@@ -5,7 +5,7 @@ import platform
 import pytest
 import torch
 
-from prodemb.device import fastest_dtype
+from prodemb.core.device import fastest_dtype
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the instructions are x86's")

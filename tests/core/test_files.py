@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from prodemb.errors import OutputError
-from prodemb.files import naming, read_json, replacing, sha256_of, write_json, writing_to
+from prodemb.core.errors import OutputError
+from prodemb.core.files import naming, read_json, replacing, sha256_of, write_json, writing_to
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -32,8 +32,8 @@ def test_another_process_is_told_that_the_folder_is_taken(tmp_path: Path) -> Non
     program = """
 import sys
 from pathlib import Path
-from prodemb.errors import BusyError
-from prodemb.files import writing_to
+from prodemb.core.errors import BusyError
+from prodemb.core.files import writing_to
 
 try:
     with writing_to(Path(sys.argv[1])):

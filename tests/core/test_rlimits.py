@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prodemb.descriptors import have_room, raise_limit
+from prodemb.core.rlimits import have_room, raise_limit
 
 
 @pytest.fixture(autouse=True)

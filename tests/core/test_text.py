@@ -2,7 +2,7 @@
 
 import pytest
 
-from prodemb.screen import counted, printable, without_secrets
+from prodemb.core.text import counted, printable, without_secrets
 
 
 def test_control_characters_are_spelled_out_and_everything_else_stays() -> None:

@@ -14,11 +14,11 @@ import pytest
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
+from prodemb.core.errors import BusyError, CatalogError, ConfigError, FingerprintError, ShardError
+from prodemb.core.features import FEATURES
+from prodemb.core.files import writing_to
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
-from prodemb.errors import BusyError, CatalogError, ConfigError, FingerprintError, ShardError
-from prodemb.features import FEATURES
-from prodemb.files import writing_to
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
 from tests.conftest import jpeg, make_clip

@@ -12,8 +12,8 @@ import pytest
 
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
+from prodemb.core.errors import CatalogError
 from prodemb.embed.feed import PICTURES_A_TASK, Feed, Picture
-from prodemb.errors import CatalogError
 from prodemb.towers.image import ImagePreprocessor
 from tests.conftest import jpeg
 from tests.picture_server import PictureServer, running_server

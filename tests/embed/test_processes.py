@@ -14,9 +14,9 @@ import pytest
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
+from prodemb.core.errors import ModelError, WorkerError
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
-from prodemb.errors import ModelError, WorkerError
 from prodemb.shards.reader import open_shard_set
 from tests.embed.test_embed import contents, run
 from tests.fuzz.hostile_pictures import BUILDERS

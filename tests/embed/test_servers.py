@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from prodemb.init import guess
+from prodemb.job.init import guess
 from tests.conftest import make_clip
 from tests.picture_server import running_server
 

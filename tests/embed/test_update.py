@@ -14,14 +14,14 @@ import pytest
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
+from prodemb.cli.report import change_lines
+from prodemb.core.errors import ImagesError, OutputError, ShardError
+from prodemb.core.features import ALL_FEATURES, absent_column, hash_column, supplied_column
+from prodemb.core.files import read_json, replacing
+from prodemb.core.text import counted
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.reuse import PicturesAgain, Reuse, ReusePlan, Source, write_index
-from prodemb.errors import ImagesError, OutputError, ShardError
-from prodemb.features import ALL_FEATURES, absent_column, hash_column, supplied_column
-from prodemb.files import read_json, replacing
-from prodemb.report import change_lines
-from prodemb.screen import counted
 from prodemb.shards.checked import CHECKED_NAME
 from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, Changes, ShardRecord, read_manifest
 from prodemb.shards.reader import open_shard_set
@@ -371,7 +371,7 @@ import shutil
 import sys
 from pathlib import Path
 from prodemb.embed.reuse import ReusePlan, Source, write_index
-from prodemb.errors import OutputError
+from prodemb.core.errors import OutputError
 from prodemb.shards.format import read_manifest
 from tests.conftest import fill
 

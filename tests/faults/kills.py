@@ -30,18 +30,18 @@ import polars as pl
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.catalog.taxonomy import sample_taxonomy
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.finetune import finetune
+from prodemb.job.pipeline import Pipeline
 from prodemb.job.score import score_shards
 from prodemb.job.train import train
-from prodemb.pipeline import Pipeline
 from prodemb.sample.catalog import write_sample
 from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
+from prodemb.taxonomy.taxonomy import sample_taxonomy
 from prodemb.towers.checkpoint import BUNDLED, find_checkpoint
 
 WorkName = Literal["embed", "update", "finetune", "score"]

@@ -16,12 +16,12 @@ import pytest
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
+from prodemb.core.errors import BusyError, CatalogError, OutputError
+from prodemb.core.files import replacing, writing_to
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
-from prodemb.errors import BusyError, CatalogError, OutputError
-from prodemb.files import replacing, writing_to
 from prodemb.finetune.state import state_folder
-from prodemb.heads import save_head
+from prodemb.heads.head import save_head
 from prodemb.shards import writer
 from prodemb.shards.checked import CHECKED_NAME
 from prodemb.shards.format import read_manifest
@@ -31,8 +31,8 @@ from prodemb.towers.image import ImagePreprocessor
 from tests.embed.test_embed import contents, run
 from tests.finetune.test_finetune import run as run_finetune
 from tests.finetune.test_finetune import write_catalog
-from tests.test_score import make_head, make_set
-from tests.test_score import run as run_score
+from tests.score.test_score import make_head, make_set
+from tests.score.test_score import run as run_score
 
 MakeCatalog = Callable[[int], Path]
 ROOT = Path(__file__).parent.parent.parent

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.features import TEXT_FEATURES
+from prodemb.core.features import TEXT_FEATURES
 from prodemb.finetune.batches import (
     drop_fields,
     epoch_batches,

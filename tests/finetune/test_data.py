@@ -9,14 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prodemb.catalog.gold import tell_gold
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.catalog.taxonomy import Taxonomy
-from prodemb.errors import OutputError
+from prodemb.core.errors import OutputError
 from prodemb.finetune import data
 from prodemb.finetune.data import Products, pick, read_pictures, read_products
-from prodemb.split import TEST, TRAIN, VALIDATION, split_of
+from prodemb.heads.split import TEST, TRAIN, VALIDATION, split_of
+from prodemb.taxonomy.gold import tell_gold
+from prodemb.taxonomy.taxonomy import Taxonomy
 from prodemb.towers.image import ImagePreprocessor
 from tests.conftest import fill, jpeg
 from tests.picture_server import PictureServer, running_server

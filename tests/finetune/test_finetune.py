@@ -20,14 +20,14 @@ from transformers import SiglipConfig, SiglipModel
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.errors import CatalogError, ConfigError, HeadError, ImagesError, TaxonomyError
-from prodemb.files import writing_to
+from prodemb.cli.report import finetune_lines
+from prodemb.core.errors import CatalogError, ConfigError, HeadError, ImagesError, TaxonomyError
+from prodemb.core.files import writing_to
 from prodemb.finetune import processes
 from prodemb.finetune.finetune import FinetuneConfig, FinetuneReport, finetune
 from prodemb.finetune.launch import Progress, launch
 from prodemb.finetune.state import state_folder
 from prodemb.finetune.train import rate_at
-from prodemb.report import finetune_lines
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool

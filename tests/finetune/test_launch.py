@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prodemb.errors import ConfigError, WorkerError
+from prodemb.core.errors import ConfigError, WorkerError
 from prodemb.finetune.launch import Progress, launch
 from prodemb.finetune.processes import check_shared, is_first_process, join_processes
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from prodemb.errors import ConfigError
+from prodemb.core.errors import ConfigError
 from prodemb.finetune.log import TrainingLog, draw_curves, log_lines
 from prodemb.finetune.state import Curve, Epoch
 from prodemb.finetune.validate import Validation

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.features import TEXT_FEATURES
+from prodemb.core.features import TEXT_FEATURES
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.template import Fields, Template
 

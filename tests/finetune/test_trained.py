@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prodemb.errors import ConfigError
+from prodemb.core.errors import ConfigError
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.trained import choose_trained, remove_lora, snapshot
 from prodemb.towers.checkpoint import find_checkpoint

@@ -20,25 +20,25 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
-from prodemb.aggregate import AggregateConfig
-from prodemb.brands.alias_file import read_aliases, write_aliases
-from prodemb.brands.aliases import AliasRow, AliasTable
-from prodemb.brands.junk import find_junk
-from prodemb.brands.normalise import normalise_brand, tidy_spelling, words_of
+from prodemb.aliases.alias_file import read_aliases, write_aliases
+from prodemb.aliases.junk import find_junk
+from prodemb.aliases.normalise import normalise_brand, tidy_spelling, words_of
+from prodemb.aliases.table import AliasRow, AliasTable
 from prodemb.catalog.images import AbsentImage, ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.catalog.taxonomy import read_taxonomy, sample_taxonomy
-from prodemb.errors import ProdembError
-from prodemb.features import CATALOG_COLUMNS
-from prodemb.heads import HeadCard, HeadConfig, TrainedHead, load_head, save_head
-from prodemb.init import guess, write_pipelines
-from prodemb.labels import BrandLabel
-from prodemb.lexical import lexical_vectors
-from prodemb.pipeline import read_pipeline
+from prodemb.core.errors import ProdembError
+from prodemb.core.features import CATALOG_COLUMNS
+from prodemb.heads.aggregate import AggregateConfig
+from prodemb.heads.head import HeadCard, HeadConfig, TrainedHead, load_head, save_head
+from prodemb.heads.labels import BrandLabel
+from prodemb.job.init import guess, write_pipelines
+from prodemb.job.pipeline import read_pipeline
 from prodemb.shards.format import MANIFEST_NAME, Manifest, ShardSchema, read_manifest, shard_name
+from prodemb.shards.lexical import lexical_vectors
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
 from prodemb.shards.writer import EncodedFeature, write_shard
+from prodemb.taxonomy.taxonomy import read_taxonomy, sample_taxonomy
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.image import ImagePreprocessor
 from tests.fuzz.hostile_pictures import KINDS as PICTURE_KINDS

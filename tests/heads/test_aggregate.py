@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.aggregate import Aggregate, AggregateConfig, AggregateKind
-from prodemb.errors import ConfigError
-from prodemb.features import FEATURES, Feature
+from prodemb.core.errors import ConfigError
+from prodemb.core.features import FEATURES, Feature
+from prodemb.heads.aggregate import Aggregate, AggregateConfig, AggregateKind
 
 THREE: tuple[Feature, ...] = ("title", "brand", "image")
 KINDS: tuple[AggregateKind, ...] = ("mean", "weighted", "concat", "gated")

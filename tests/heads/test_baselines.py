@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prodemb.baselines import (
+from prodemb.core.arrays import NO_ANSWER
+from prodemb.heads.baselines import (
     BaselineConfig,
     Products,
     brand_lookups,
@@ -18,8 +19,7 @@ from prodemb.baselines import (
     read_title_start,
     sample_rows,
 )
-from prodemb.heads import Baseline
-from prodemb.metrics import NO_ANSWER
+from prodemb.heads.head import Baseline
 
 COLUMNS = ("supplied_cat1", "supplied_cat2", "supplied_cat3")
 

@@ -8,12 +8,12 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from prodemb.errors import ShardError
-from prodemb.examples import Chosen, Examples, WindowedExamples, load_examples
-from prodemb.metrics import Indices
-from prodemb.product_set import load_presence, load_vectors
+from prodemb.core.arrays import Indices
+from prodemb.core.errors import ShardError
+from prodemb.heads.examples import Chosen, Examples, WindowedExamples, load_examples
+from prodemb.shards.product_set import load_presence, load_vectors
 from prodemb.shards.reader import ShardSet
-from tests.test_train import make_set
+from tests.heads.test_train import make_set
 
 FEATURES = ("title", "image")
 BYTES_EACH = 2 * 16 * len(FEATURES)
@@ -36,7 +36,7 @@ def load(shard_set: ShardSet, *, room: int) -> Examples | WindowedExamples:
 @pytest.fixture
 def windowed(shard_set: ShardSet, monkeypatch: pytest.MonkeyPatch) -> WindowedExamples:
     """Windows of two blocks."""
-    monkeypatch.setattr("prodemb.examples._LEAST_WINDOW", 256)
+    monkeypatch.setattr("prodemb.heads.examples._LEAST_WINDOW", 256)
     examples = load(shard_set, room=1024)
     assert isinstance(examples, WindowedExamples)
     return examples
@@ -91,7 +91,7 @@ def test_a_sample_is_one_window(
 ) -> None:
     read = []
     monkeypatch.setattr(
-        "prodemb.examples.load_vectors", lambda *given, **named: read.append(1) or load_vectors(*given, **named)
+        "prodemb.heads.examples.load_vectors", lambda *given, **named: read.append(1) or load_vectors(*given, **named)
     )
     some, rows = windowed.sample(PLACES)
     assert len(rows) == len(some.labels) in {512, 256 + 53}
@@ -105,7 +105,7 @@ def test_a_window_has_several_batches_however_little_memory_there_is(shard_set: 
 
 
 def test_a_shard_that_cannot_be_read_ends_the_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prodemb.examples._LEAST_WINDOW", 256)
+    monkeypatch.setattr("prodemb.heads.examples._LEAST_WINDOW", 256)
     examples = load(make_set(tmp_path, num=2000, features=FEATURES, shard_size=300), room=600)
     batches = examples.batches(PLACES, batch_size=256)
     next(batches)
@@ -113,6 +113,6 @@ def test_a_shard_that_cannot_be_read_ends_the_pass(tmp_path: Path, monkeypatch: 
     def unreadable(*_given: object, **_named: object) -> npt.NDArray[np.float16]:
         raise ShardError("part-00004.parquet: not readable")
 
-    monkeypatch.setattr("prodemb.examples.load_vectors", unreadable)
+    monkeypatch.setattr("prodemb.heads.examples.load_vectors", unreadable)
     with pytest.raises(ShardError, match="part-00004"):
         list(batches)

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from prodemb.aggregate import AggregateConfig
-from prodemb.features import BRAND_FEATURES
-from prodemb.fit import FitConfig, Network
-from prodemb.heads import HeadCard, HeadConfig, TrainedHead
-from prodemb.labels import BrandLabel
+from prodemb.core.features import BRAND_FEATURES
+from prodemb.heads.aggregate import AggregateConfig
+from prodemb.heads.fit import FitConfig, Network
+from prodemb.heads.head import HeadCard, HeadConfig, TrainedHead
+from prodemb.heads.labels import BrandLabel
 
 
 @pytest.mark.parametrize("kind", ["mean", "weighted", "concat", "gated"])

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from prodemb.aggregate import AggregateConfig, AggregateKind
-from prodemb.errors import ConfigError, HeadError
-from prodemb.features import BRAND_FEATURES
-from prodemb.heads import Head, HeadCard, HeadConfig, TrainedHead, load_head, save_head
-from prodemb.labels import BrandLabel, CategoryLabel
-from prodemb.metrics import Metrics
+from prodemb.core.errors import ConfigError, HeadError
+from prodemb.core.features import BRAND_FEATURES
+from prodemb.heads.aggregate import AggregateConfig, AggregateKind
+from prodemb.heads.head import Head, HeadCard, HeadConfig, TrainedHead, load_head, save_head
+from prodemb.heads.labels import BrandLabel, CategoryLabel
+from prodemb.heads.metrics import Metrics
 
 DIM = 6
 

@@ -9,14 +9,14 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from prodemb.catalog.taxonomy import Taxonomy
-from prodemb.errors import HeadError, TaxonomyError
-from prodemb.features import CATALOG_COLUMNS
-from prodemb.labels import BrandLabel, CategoryLabel, Labels, brand_labels, category_labels
+from prodemb.core.errors import HeadError, TaxonomyError
+from prodemb.core.features import CATALOG_COLUMNS
+from prodemb.heads.labels import BrandLabel, CategoryLabel, Labels, brand_labels, category_labels
+from prodemb.heads.split import TEST, TRAIN
 from prodemb.shards.format import Manifest, ShardSchema
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.writer import EncodedFeature, write_shard
-from prodemb.split import TEST, TRAIN
+from prodemb.taxonomy.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy(paths={166: "Clothes", 187: "Clothes > Shoes", 212: "Clothes > Shirts", 8: "Arts"})
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from prodemb import loss as loss_module
-from prodemb.loss import last_layer_loss
+from prodemb.heads.loss import last_layer_loss
 
 DOUBLE = torch.float64
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, top_k_accuracy_score
 
-from prodemb.metrics import NO_ANSWER, by_examples, calibration_error, evaluate, macro_f1, top_k_accuracy
+from prodemb.core.arrays import NO_ANSWER
+from prodemb.heads.metrics import by_examples, calibration_error, evaluate, macro_f1, top_k_accuracy
 
 CLASSES = st.integers(0, 6)
 

@@ -5,7 +5,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.split import TEST, TRAIN, VALIDATION, split_of
+from prodemb.heads.split import TEST, TRAIN, VALIDATION, split_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 

@@ -10,20 +10,16 @@ import pyarrow as pa
 import pytest
 import torch
 
-from prodemb.aggregate import AggregateConfig
-from prodemb.baselines import BaselineConfig
-from prodemb.catalog.taxonomy import Taxonomy
-from prodemb.errors import HeadError
-from prodemb.examples import WindowedExamples
-from prodemb.features import CATALOG_COLUMNS, FEATURES, Feature
-from prodemb.fit import Epoch, FeatureDropout, hide_features
-from prodemb.heads import HeadConfig, TrainedHead
-from prodemb.labels import CategoryLabel, Labels, brand_labels, category_labels
-from prodemb.shards.format import Manifest, ShardSchema
-from prodemb.shards.reader import ShardSet, open_shard_set
-from prodemb.shards.writer import EncodedFeature, write_shard
-from prodemb.split import TEST, TRAIN, split_of
-from prodemb.train import (
+from prodemb.core.errors import HeadError
+from prodemb.core.features import CATALOG_COLUMNS, FEATURES, Feature
+from prodemb.heads.aggregate import AggregateConfig
+from prodemb.heads.baselines import BaselineConfig
+from prodemb.heads.examples import WindowedExamples
+from prodemb.heads.fit import Epoch, FeatureDropout, hide_features
+from prodemb.heads.head import HeadConfig, TrainedHead
+from prodemb.heads.labels import CategoryLabel, Labels, brand_labels, category_labels
+from prodemb.heads.split import TEST, TRAIN, split_of
+from prodemb.heads.train import (
     Labelled,
     TrainConfig,
     choose_features,
@@ -31,6 +27,10 @@ from prodemb.train import (
     split_of_shards,
     train_head,
 )
+from prodemb.shards.format import Manifest, ShardSchema
+from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.shards.writer import EncodedFeature, write_shard
+from prodemb.taxonomy.taxonomy import Taxonomy
 from tests.shards.test_reader import updated_set
 
 CPU = torch.device("cpu")
@@ -110,7 +110,7 @@ def test_a_head_learns(shard_set: ShardSet) -> None:
 
 
 def test_a_head_learns_from_windows_of_the_shards(shard_set: ShardSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prodemb.examples._LEAST_WINDOW", 256)
+    monkeypatch.setattr("prodemb.heads.examples._LEAST_WINDOW", 256)
     config = TrainConfig(epochs=12, memory_gb=1e-6)
     assert isinstance(load(shard_set, config).examples, WindowedExamples)
     card, whole = train(shard_set, config).card, train(shard_set, TrainConfig(epochs=12)).card
@@ -271,17 +271,17 @@ import warnings
 warnings.simplefilter("error")
 from pathlib import Path
 import torch
-from prodemb.aggregate import AggregateConfig
-from prodemb.brands.aliases import AliasTable
-from prodemb.fuse.fit import FuseConfig, fit_fuser
-from prodemb.fuse.judge import compare_brands
-from prodemb.fuse.store import load_fuser, save_fuser
-from prodemb.heads import HeadConfig, load_head, save_head
-from prodemb.labels import brand_labels
-from prodemb.score import ScoreConfig, score
+from prodemb.heads.aggregate import AggregateConfig
+from prodemb.aliases.table import AliasTable
+from prodemb.brand.fit import FuseConfig, fit_fuser
+from prodemb.brand.judge import compare_brands
+from prodemb.brand.store import load_fuser, save_fuser
+from prodemb.heads.head import HeadConfig, load_head, save_head
+from prodemb.heads.labels import brand_labels
+from prodemb.score.score import ScoreConfig, score
 from prodemb.shards.reader import find_shard_sets, open_shard_set
-from prodemb.split import TEST, TRAIN, split_of
-from prodemb.train import TrainConfig, load_labelled, train_head
+from prodemb.heads.split import TEST, TRAIN, split_of
+from prodemb.heads.train import TrainConfig, load_labelled, train_head
 shards, folder = map(Path, sys.argv[1:])
 shard_set = open_shard_set(shards)
 labels, config, brand = brand_labels(shard_set, canonical_of=lambda column: column), TrainConfig(epochs=1), folder / "b"

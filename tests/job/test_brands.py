@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from prodemb.brands.config import BrandsConfig
+from prodemb.aliases.config import BrandsConfig
 from prodemb.job.brands import update_aliases
 
 Told = dict[str, list[tuple[int, int | None]]]

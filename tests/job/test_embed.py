@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 import pytest
 
 from prodemb.catalog.reader import CatalogConfig
-from prodemb.errors import CatalogError
+from prodemb.core.errors import CatalogError
 from prodemb.job.embed import embed_catalog
-from prodemb.pipeline import Pipeline
+from prodemb.job.pipeline import Pipeline
 
 
 def unwatched(_title: str) -> AbstractContextManager[Callable[[int, int | None], None]]:

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.errors import CatalogError
-from prodemb.init import guess, write_pipelines
-from prodemb.pipeline import read_pipeline
+from prodemb.core.errors import CatalogError
+from prodemb.job.init import guess, write_pipelines
+from prodemb.job.pipeline import read_pipeline
 
 PRODUCTS = pl.DataFrame(
     {
@@ -118,7 +118,7 @@ def test_a_file_stands_where_the_new_one_cannot_be_written(tmp_path: Path) -> No
 
 def test_the_sample_pipelines_of_the_repository_come_back(tmp_path: Path) -> None:
     pipelines = tmp_path / "pipe lines"
-    shutil.copytree(Path(__file__).parent.parent / "pipelines", pipelines)
+    shutil.copytree(Path(__file__).parents[2] / "pipelines", pipelines)
     before = {path.name: path.read_bytes() for path in pipelines.iterdir()}
     written = write_pipelines(guess(write(tmp_path)), pipelines)
     back = next(written.lines()).partition("to go back: ")[2]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from prodemb.errors import ConfigError
-from prodemb.pipeline import Pipeline, own_pipeline, read_pipeline
+from prodemb.core.errors import ConfigError
+from prodemb.job.pipeline import Pipeline, own_pipeline, read_pipeline
 
-SHIPPED = sorted((Path(__file__).parent.parent / "pipelines").glob("*.toml"))
+SHIPPED = sorted((Path(__file__).parents[2] / "pipelines").glob("*.toml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)

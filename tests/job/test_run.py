@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 from rich.table import Table
 
-from prodemb.errors import ProdembError
+from prodemb.core.errors import ProdembError
+from prodemb.job.pipeline import Pipeline, read_pipeline
+from prodemb.job.run import run
 from prodemb.job.score import own_heads
-from prodemb.pipeline import Pipeline, read_pipeline
-from prodemb.run import run
 from tests.job.test_zero_shot import make_pipeline
 
 BLOCKED = """

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from prodemb.job.pipeline import Pipeline
 from prodemb.job.train import train
 from prodemb.job.zero_shot import has_category_labels
-from prodemb.pipeline import Pipeline
-from tests.test_train import make_set
+from tests.heads.test_train import make_set
 
 
 class Steps(list[str]):

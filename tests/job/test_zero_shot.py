@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from prodemb.errors import ShardError, TaxonomyError
-from prodemb.files import writing_to
+from prodemb.core.errors import ShardError, TaxonomyError
+from prodemb.core.files import writing_to
 from prodemb.job.embed import embed_catalog
+from prodemb.job.pipeline import Pipeline
 from prodemb.job.train import train
 from prodemb.job.zero_shot import open_zero_shot, renew_path_vectors
-from prodemb.pipeline import Pipeline
 from prodemb.shards.paths import PATHS_NAME, read_path_vectors
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify

@@ -10,9 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from prodemb.catalog.taxonomy import sample_taxonomy
-from prodemb.errors import ConfigError
-from prodemb.features import CATALOG_COLUMNS
+from prodemb.core.errors import ConfigError
+from prodemb.core.features import CATALOG_COLUMNS
 from prodemb.sample.brands import BRAND_OF, BRANDS, MAKERS
 from prodemb.sample.catalog import Product, product, write_sample
 from prodemb.sample.drawings import DRAWINGS
@@ -21,6 +20,7 @@ from prodemb.sample.kinds import KIND_OF, KINDS
 from prodemb.sample.partners import JUNK_BRANDS, PARTNERS, Partner, list_item
 from prodemb.sample.pictures import SIZE, Look, render
 from prodemb.sample.texts import misspell
+from prodemb.taxonomy.taxonomy import sample_taxonomy
 
 
 @pytest.fixture(scope="module")

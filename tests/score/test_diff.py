@@ -6,12 +6,12 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from prodemb.errors import ConfigError
-from prodemb.heads import save_head
-from prodemb.predictions import predictions_schema
-from prodemb.report import score_lines
-from prodemb.since import CHANGE
-from tests.test_score import make_head, make_set, run
+from prodemb.cli.report import score_lines
+from prodemb.core.errors import ConfigError
+from prodemb.heads.head import save_head
+from prodemb.score.diff import CHANGE
+from prodemb.score.predictions import predictions_schema
+from tests.score.test_score import make_head, make_set, run
 
 
 def test_new_changed_and_removed_products(tmp_path: Path) -> None:

@@ -12,16 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from prodemb.aggregate import AggregateConfig
-from prodemb.brands.aliases import AliasTable
+from prodemb.aliases.table import AliasTable
+from prodemb.brand.fuse import Fuser
 from prodemb.category.zero_shot import ZeroShot
-from prodemb.errors import ConfigError, FingerprintError, HeadError, ProdembError, ShardError
-from prodemb.features import BRAND_FEATURES, CATALOG_COLUMNS, FEATURES, Feature
-from prodemb.fuse.fuse import Fuser
-from prodemb.heads import HeadCard, HeadConfig, TrainedHead, save_head
-from prodemb.labels import BrandLabel, CategoryLabel, Target
-from prodemb.metrics import BackOff
-from prodemb.score import ScoreConfig, ScoreReport, score
+from prodemb.core.errors import ConfigError, FingerprintError, HeadError, ProdembError, ShardError
+from prodemb.core.features import BRAND_FEATURES, CATALOG_COLUMNS, FEATURES, Feature
+from prodemb.heads.aggregate import AggregateConfig
+from prodemb.heads.head import HeadCard, HeadConfig, TrainedHead, save_head
+from prodemb.heads.labels import BrandLabel, CategoryLabel, Target
+from prodemb.heads.metrics import BackOff
+from prodemb.score.score import ScoreConfig, ScoreReport, score
 from prodemb.shards.format import Manifest, ShardSchema
 from prodemb.shards.paths import PathVectors
 from prodemb.shards.reader import ShardSet, open_shard_set

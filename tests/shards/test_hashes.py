@@ -8,7 +8,7 @@ import pytest
 
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.hashes import image_sources, rows_hashes
+from prodemb.shards.hashes import image_sources, rows_hashes
 
 
 def sources(folder: Path, *cells: str | bytes | None, **settings: bool) -> list[bytes]:

@@ -10,7 +10,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.keys import NOT_FOUND, SortedKeys, as_keys, keys_of, write_keys
+from prodemb.shards.keys import NOT_FOUND, SortedKeys, as_keys, keys_of, write_keys
 
 few_keys = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=30)
 
@@ -54,7 +54,7 @@ def test_equal_values_have_equal_keys() -> None:
 def test_another_process_has_the_same_keys() -> None:
     program = """
 import polars as pl
-from prodemb.keys import keys_of
+from prodemb.shards.keys import keys_of
 print(keys_of(pl.Series(["a", "b", None, "é" * 40])).tolist())
 """
     for seed in ("1", "2"):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.lexical import lexical_vectors
+from prodemb.shards.lexical import lexical_vectors
 
 TEXTS = st.one_of(
     st.none(), st.text(max_size=60), st.sampled_from(["red shoe", "Red  Shoes!", "зелёный чай", "紅い靴"])

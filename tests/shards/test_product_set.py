@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prodemb.features import TEXT_FEATURES, supplied_column
-from prodemb.lexical import lexical_vectors
-from prodemb.metrics import Indices
-from prodemb.product_set import ProductSet, load_presence, load_vectors, read_products, supplied_values
+from prodemb.core.arrays import Indices
+from prodemb.core.features import TEXT_FEATURES, supplied_column
+from prodemb.shards.lexical import lexical_vectors
+from prodemb.shards.product_set import ProductSet, load_presence, load_vectors, read_products, supplied_values
 from prodemb.shards.reader import ShardSet
-from tests.fuse.conftest import make_set
+from tests.brand.conftest import make_set
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def read(shards: ShardSet) -> ProductSet:
 
 @pytest.mark.parametrize("rows", [ROWS, np.arange(240, 520), np.arange(0)])
 def test_only_the_wanted_rows_are_loaded(shards: ShardSet, rows: Indices, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prodemb.product_set._ROWS_AT_A_TIME", 64)
+    monkeypatch.setattr("prodemb.shards.product_set._ROWS_AT_A_TIME", 64)
     vectors = load_vectors(shards, features=("title", "image"), rows=rows)
     present = load_presence(shards, features=("title", "image"), rows=rows)
     assert np.array_equal(vectors[:, 8:], shards.vectors("image")[rows])

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.errors import FingerprintError, ShardError
-from prodemb.features import CATALOG_COLUMNS, FEATURES
-from prodemb.files import sha256_of
+from prodemb.core.errors import FingerprintError, ShardError
+from prodemb.core.features import CATALOG_COLUMNS, FEATURES
+from prodemb.core.files import sha256_of
 from prodemb.shards.format import Manifest, ShardRecord, ShardSchema, read_manifest
 from prodemb.shards.reader import ShardSet, find_shard_sets, first_page_bytes, open_shard_set
 from prodemb.shards.writer import EncodedFeature, write_shard

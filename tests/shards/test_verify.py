@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prodemb.errors import ProdembError, ShardError
-from prodemb.files import replacing, writing_to
+from prodemb.core.errors import ProdembError, ShardError
+from prodemb.core.files import replacing, writing_to
 from prodemb.shards.checked import CHECKED_NAME
 from prodemb.shards.file import ShardFile
 from prodemb.shards.format import Manifest, read_manifest

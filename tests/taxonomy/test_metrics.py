@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.metrics import NO_ANSWER
-from prodemb.tree.metrics import evaluate_nodes
-from prodemb.tree.nodes import Tree
+from prodemb.core.arrays import NO_ANSWER
+from prodemb.taxonomy.metrics import evaluate_nodes
+from prodemb.taxonomy.nodes import Tree
 
 PATHS = ["A", "A > B", "A > B > C", "A > B > D", "A > E", "F", "F > G"]
 TREE = Tree.of(PATHS)

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.metrics import NO_ANSWER
-from prodemb.tree.nodes import Tree
+from prodemb.core.arrays import NO_ANSWER
+from prodemb.taxonomy.nodes import Tree
 
 PATHS = ["A", "A > B", "A > B > C", "A > B > D", "A > E", "F", "F > G"]
 

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.metrics import NO_ANSWER
-from prodemb.tree.nodes import Tree
-from prodemb.tree.roll_up import roll_up
+from prodemb.core.arrays import NO_ANSWER
+from prodemb.taxonomy.nodes import Tree
+from prodemb.taxonomy.roll_up import roll_up
 
 PATHS = ["A > B > D", "A", "A > B", "A > B > C", "A > E", "F", "F > G"]
 TREE = Tree.of(PATHS)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.catalog.taxonomy import Taxonomy, Trace, fetch_taxonomy, parse_taxonomy, read_taxonomy, sample_taxonomy
-from prodemb.errors import TaxonomyError
+from prodemb.core.errors import TaxonomyError
+from prodemb.taxonomy.taxonomy import Taxonomy, Trace, fetch_taxonomy, parse_taxonomy, read_taxonomy, sample_taxonomy
 
 OFFICIAL = Path(__file__).parents[3] / "shared/data/google_taxonomy/taxonomy-with-ids.en-US.txt"
 """Development data beside the checkout, where there is some."""

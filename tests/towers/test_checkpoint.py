@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prodemb.errors import ModelError
+from prodemb.core.errors import ModelError
 from prodemb.towers.checkpoint import find_checkpoint
 
 

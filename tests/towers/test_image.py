@@ -18,7 +18,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from prodemb.catalog.images import AbsentImage
-from prodemb.errors import ModelError
+from prodemb.core.errors import ModelError
 from prodemb.towers import unpack
 from prodemb.towers.image import ImagePreprocessor
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer, SiglipConfig, SiglipModel
 
-from prodemb.errors import ModelError
+from prodemb.core.errors import ModelError
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers, save_checkpoint
 from prodemb.towers.pool import TowerPool

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from prodemb.errors import ModelError
+from prodemb.core.errors import ModelError
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers
 from prodemb.towers.pool import FIRST_BATCH_TOKENS, TowerPool, best_batch_tokens

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from prodemb.errors import ConfigError
+from prodemb.core.errors import ConfigError
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.image import ImagePreprocessor
 from prodemb.towers.load import Towers, load_towers, save_checkpoint

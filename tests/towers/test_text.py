@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.errors import ModelError
+from prodemb.core.errors import ModelError
 from prodemb.towers.text import TextPreprocessor, token_batches
 
 
