@@ -10,7 +10,7 @@ from prodemb.aliases.table import AliasTable
 from prodemb.brand.fuse import Fuser
 from prodemb.brand.names import NO_NAME, Ids
 from prodemb.core.arrays import Indices
-from prodemb.core.features import supplied_column
+from prodemb.core.features import raw_column
 from prodemb.heads.labels import BrandLabel
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import ProductSet
@@ -34,7 +34,7 @@ def conditions(products: ProductSet, *, chosen: Ids, fuser: Fuser, seed: int) ->
     yield UNSEEN, products
     yield WITHHELD, products.without("brand")
     meant = fuser.names.said(
-        supplied=products.supplied[supplied_column("brand")], titles=products.supplied[supplied_column("title")]
+        supplied=products.supplied[raw_column("brand")], titles=products.supplied[raw_column("title")]
     ).supplied
     senders = np.flatnonzero(meant != NO_NAME)
     if len(set(meant[senders].tolist())) > 1:
@@ -80,7 +80,7 @@ def rare_brands(data: Labelled, *, parts: Collection[int]) -> list[str]:
 
 def without_strings_of(data: Labelled, *, aliases: AliasTable, parts: Collection[int]) -> AliasTable:
     """The alias table without the strings that only products of these parts send."""
-    sent = data.shard_set.coded(supplied_column("brand"))
+    sent = data.shard_set.coded(raw_column("brand"))
     inside = np.isin(data.parts, list(parts))
     gone = set(sent.values[np.setdiff1d(sent.codes[inside], [*np.unique(sent.codes[~inside]), -1])])
     return AliasTable(row for row in aliases.rows if row.supplied not in gone)

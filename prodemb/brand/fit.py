@@ -23,7 +23,7 @@ from prodemb.brand.logit import Floats
 from prodemb.brand.names import Ids
 from prodemb.core.arrays import Indices
 from prodemb.core.config import Config
-from prodemb.core.features import supplied_column
+from prodemb.core.features import raw_column
 from prodemb.heads.baselines import sample_rows
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.split import TEST, TRAIN, VALIDATION
@@ -32,7 +32,7 @@ from prodemb.shards.product_set import read_products, supplied_values
 
 logger = logging.getLogger(__name__)
 
-_BRAND, _TITLE = supplied_column("brand"), supplied_column("title")
+_BRAND, _TITLE = raw_column("brand"), raw_column("title")
 
 
 _MIN_GOLD = 50
@@ -52,7 +52,7 @@ class FuseConfig(Config):
     """Weight of the products without their supplied brand."""
     wrong: float = Field(default=0.05, ge=0)
     """Weight of the products with that of another product in its place."""
-    firmness: float = Field(default=1.0, gt=0)
+    l2: float = Field(default=1.0, gt=0)
     """How firmly the weights are held to those that nothing was learned for; more for few products."""
     max_products: int = Field(default=20_000, ge=1)
     """Products of the training and of the validation part that are looked at, at most, taken at random."""
@@ -99,7 +99,7 @@ def fit_fuser(data: Labelled, *, head: TrainedHead, aliases: AliasTable, config:
         Candidates.joined(listed),
         chosen=np.concatenate(chosen),
         importance=np.concatenate(weights),
-        strength=config.firmness,
+        strength=config.l2,
     )
 
 

@@ -13,11 +13,11 @@ from prodemb.brand.head_says import ask_head
 from prodemb.brand.logit import Floats, choice_probabilities, fit_weights
 from prodemb.brand.names import NO_NAME, BrandNames, Ids, Said
 from prodemb.brand.trust import Counts, find_redirects
-from prodemb.core.features import supplied_column
+from prodemb.core.features import raw_column
 from prodemb.heads.head import TrainedHead
 from prodemb.shards.product_set import ProductSet
 
-_BRAND, _TITLE = supplied_column("brand"), supplied_column("title")
+_BRAND, _TITLE = raw_column("brand"), raw_column("title")
 
 SOURCES = ("supplied", "title", "head")
 """What a brand can come from. The first of them that names it is said to be its source."""

@@ -16,7 +16,7 @@ from prodemb.brand.fuse import FusedAnswers, Fuser
 from prodemb.brand.logit import Floats
 from prodemb.brand.names import NO_NAME, Ids
 from prodemb.core.arrays import Indices
-from prodemb.core.features import supplied_column
+from prodemb.core.features import raw_column
 from prodemb.heads.baselines import brand_lookups
 from prodemb.heads.compare import fit_rivals, judged_products, known_only
 from prodemb.heads.head import TrainedHead
@@ -124,7 +124,7 @@ def _kinds(
     data: Labelled, products: ProductSet, *, names: pl.Series, truth: Ids, num_classes: int
 ) -> Mapping[str, Mapping[str, npt.NDArray[np.bool_]]]:
     """Products by what is supplied, and by how many training products carry their brand."""
-    brands = products.supplied[supplied_column("brand")]
+    brands = products.supplied[raw_column("brand")]
     alike = np.array([_likeness(text or "", name=name) for text, name in zip(brands, names, strict=True)])
     labels = data.labels.index[data.rows[data.train]]
     examples = np.append(np.bincount(labels, minlength=num_classes), 0)

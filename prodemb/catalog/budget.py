@@ -38,17 +38,17 @@ def picture_place(cell: str | bytes) -> str:
 
 
 def check_budget(counts: PictureCounts, *, images: ImagesConfig, advice: str) -> None:
-    """Raise ImagesError once more pictures failed than `[images] max_absent_rate` allows.
+    """Raise ImagesError once more pictures failed than `[images] max_failure_rate` allows.
 
-    Only pictures that this run has tried are counted, and nothing is said before `max_absent_after` of them.
+    Only pictures that this run has tried are counted, and nothing is said before `min_tried` of them.
 
     Args:
         advice: what to do about it.
     """
-    if images.max_absent_rate is None or counts.num_tried < images.max_absent_after:
+    if images.max_failure_rate is None or counts.num_tried < images.min_tried:
         return
     num_failed = counts.failed.total()
-    if num_failed <= images.max_absent_rate * counts.num_tried:
+    if num_failed <= images.max_failure_rate * counts.num_tried:
         return
     places: Counter[str] = Counter()
     for (place, _), count in counts.failed.items():
@@ -57,6 +57,6 @@ def check_budget(counts: PictureCounts, *, images: ImagesConfig, advice: str) ->
     why = sorted((-count, reason) for (place, reason), count in counts.failed.items() if place == worst)
     reasons = ", ".join(f"{-count:,} {reason}" for count, reason in why[:3])
     raise ImagesError(
-        f"{num_failed:,} of {counts.num_tried:,} pictures failed, more than [images] max_absent_rate = "
-        f"{images.max_absent_rate:g} allows; most at {worst}: {num_worst:,} ({reasons}); {advice}"
+        f"{num_failed:,} of {counts.num_tried:,} pictures failed, more than [images] max_failure_rate = "
+        f"{images.max_failure_rate:g} allows; most at {worst}: {num_worst:,} ({reasons}); {advice}"
     )

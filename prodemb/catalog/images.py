@@ -43,17 +43,17 @@ class ImagesConfig(Config):
     """Seconds for one picture, with all its attempts and the pauses between them."""
     retries: NonNegativeInt = 3
     """New attempts after a time-out, a broken connection, or an answer that says to come back later."""
-    host_failures: PositiveInt = 20
+    max_host_failures: PositiveInt = 20
     """Pictures in a row that a host may fail to give, with all attempts, before it is left alone for a while."""
-    host_rest_s: PositiveFloat = 60.0
+    host_reset_s: PositiveFloat = 60.0
     """Seconds for which it then is not asked, and its pictures are absent at once; after that one picture tries it."""
     max_redirects: NonNegativeInt = 5
     """Redirects to follow for one picture."""
     max_bytes: PositiveInt = 20_000_000
     """Size limit of one picture."""
-    max_absent_rate: float | None = Field(default=None, ge=0, le=1)
+    max_failure_rate: float | None = Field(default=None, ge=0, le=1)
     """The error budget: a run stops once a larger part of the pictures that it tried has failed; None never stops."""
-    max_absent_after: PositiveInt = 200
+    min_tried: PositiveInt = 200
     """Pictures tried before the budget counts."""
 
 
@@ -98,7 +98,7 @@ class ImageLoader:
         self._root = root.resolve()
         self._stopped = threading.Event()
         self._deadline = Deadline(self._stopped)
-        self._hosts = Hosts(max_failures=config.host_failures, rest_s=config.host_rest_s)
+        self._hosts = Hosts(max_failures=config.max_host_failures, rest_s=config.host_reset_s)
         self._downloads = threading.Semaphore(config.concurrency)
         self._opening = threading.Lock()
         self._connections: Connections | None = None

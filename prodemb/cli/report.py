@@ -63,20 +63,20 @@ def change_lines(manifest: Manifest) -> list[str]:
 
 def audit_line(manifest: Manifest) -> str:
     """Rows in and rows out: each is in one shard, or left out for a reason."""
-    left_out = sum(manifest.left_out.values())
+    skipped_rows = sum(manifest.skipped_rows.values())
     return (
         f"audit: {counted(manifest.num_rows, 'row')} in = {counted(manifest.num_products, 'product')} in shards + "
-        f"{left_out:,} left out"
+        f"{skipped_rows:,} left out"
     )
 
 
 def absence_lines(manifest: Manifest) -> list[str]:
     """Rows left out, and absent vectors by feature and reason."""
-    rows = ", ".join(f"{count:,} {reason}" for reason, count in manifest.left_out.items())
+    rows = ", ".join(f"{count:,} {reason}" for reason, count in manifest.skipped_rows.items())
     lines = [f"rows left out: {rows}"] if rows else []
     return lines + [
         f"absent {feature}: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-        for feature, reasons in manifest.absences().items()
+        for feature, reasons in manifest.null_counts().items()
         if reasons
     ]
 
@@ -185,7 +185,7 @@ def finetune_lines(report: FinetuneReport, *, config: FinetuneConfig) -> list[st
     if report.changed is not None:
         lines.append(
             f"kept, since but {report.changed:.1%} of the labelled products are new or changed ([finetune] max_changed "
-            f"= {config.max_changed:g}); `prodemb finetune-category --again`, with the same catalog or --pipeline, "
+            f"= {config.max_changed:g}); `prodemb finetune-category --overwrite`, with the same catalog or --pipeline, "
             "makes it of today's"
         )
     return lines
@@ -236,7 +236,7 @@ def shard_set_table(manifest: Manifest, *, folder: Path) -> Table:
     table.add_column(overflow="fold")
     per_product = num_bytes / max(1, manifest.num_products)
     shards = counted(len(manifest.shards), "shard")
-    left_out = ", ".join(f"{counted(count, 'row')}: {reason}" for reason, count in manifest.left_out.items())
+    skipped_rows = ", ".join(f"{counted(count, 'row')}: {reason}" for reason, count in manifest.skipped_rows.items())
     rows = {
         "products": f"{manifest.num_products:,} in {shards} of up to {manifest.shard_size:,}",
         "catalog": manifest.catalog,
@@ -244,7 +244,7 @@ def shard_set_table(manifest: Manifest, *, folder: Path) -> Table:
         "vectors": f"{schema.dim} x float16, L2-normalised"
         + (f"; lexical {schema.lexical.dim:,} x float16" if schema.lexical else ""),
         "features": ", ".join(schema.features),
-        "left out": left_out or "no row",
+        "left out": skipped_rows or "no row",
         "size": f"{_size(num_bytes)}, {per_product:,.0f} bytes a product",
         "state": "complete (`prodemb verify` checks its bytes)"
         if manifest.complete
@@ -262,9 +262,9 @@ def absence_table(manifest: Manifest) -> Table:
     table.add_column("present", justify="right")
     table.add_column("absent", justify="right")
     table.add_column("reasons")
-    absences = manifest.absences()
+    null_counts = manifest.null_counts()
     for feature in manifest.shard_schema.features:
-        reasons = absences.get(feature, {})
+        reasons = null_counts.get(feature, {})
         absent = sum(reasons.values())
         shown = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
         table.add_row(feature, f"{manifest.num_products - absent:,}", f"{absent:,}", shown)

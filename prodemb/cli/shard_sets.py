@@ -25,8 +25,8 @@ def embed(
     revision: Annotated[str | None, typer.Option(help="Of a hub id.", show_default=False)] = None,
     pipeline: PipelineOption = None,
     device: DeviceOption = None,
-    retry_absent: Annotated[
-        bool, typer.Option("--retry-absent", help="Try the pictures again that failed before.")
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try the pictures again that failed before.")
     ] = False,
     refresh: Annotated[
         bool,
@@ -52,7 +52,7 @@ def embed(
     chosen = chosen.replaced({"embed": settings}, source="command line")
     config = with_checkpoint(chosen) if fine_tuned else chosen.embed
     make_sample(chosen)
-    again: Literal["none", "absent", "all"] = "all" if refresh else "absent" if retry_absent else "none"
+    again: Literal["none", "absent", "all"] = "all" if refresh else "absent" if retry_failed else "none"
     # The set belongs to the checkpoint: one of another was left by a run that was killed before it made its own.
     report = embed_catalog(chosen, config=config, watch=watch, replace=fine_tuned, again=again)
     for line in embed_lines(report, folder=Path(config.out)):

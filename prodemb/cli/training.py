@@ -57,7 +57,7 @@ def finetune_category(
     device: DeviceOption = None,
     again: Annotated[
         bool,
-        typer.Option("--again", help="From the start, also where the checkpoint would be kept or is finished."),
+        typer.Option("--overwrite", help="From the start, also where the checkpoint would be kept or is finished."),
     ] = False,
 ) -> None:
     """Fine-tune CLIP on the catalog's categories, regenerate its shards, and train the category head on them.

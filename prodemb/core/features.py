@@ -26,14 +26,14 @@ CATALOG_COLUMNS = ("product_id", *FEATURES, *GOLD_LABELS)
 """The standard column names of a catalog."""
 
 
-def supplied_column(feature: Feature) -> str:
+def raw_column(feature: Feature) -> str:
     """The shard column that holds what the partner sent for a text feature."""
-    return f"supplied_{feature}"
+    return f"raw_{feature}"
 
 
-def absent_column(feature: Feature) -> str:
+def error_column(feature: Feature) -> str:
     """The shard column that says why a vector is absent; null where the vector is present."""
-    return f"{feature}_absent"
+    return f"{feature}_error"
 
 
 def hash_column(feature: Feature) -> str:

@@ -37,7 +37,7 @@ LEAST_BUSY = 0.2
 """Part of a run's time that the part which bounds it works at least."""
 LARGE_ON_CPU = 50_000
 """Products from which a run on the CPU is warned about."""
-_PICTURES_ADVICE = "what is finished stays: put that right and embed again with --retry-absent"
+_PICTURES_ADVICE = "what is finished stays: put that right and embed again with --retry-failed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ def embed(
         ModelError: the checkpoint cannot be loaded.
         FingerprintError: the folder holds vectors of another model.
         ShardError: the folder holds other features, or another catalog's products.
-        ImagesError: more pictures failed than `[images] max_absent_rate` allows.
+        ImagesError: more pictures failed than `[images] max_failure_rate` allows.
         BusyError: another run writes to the folder.
         OutputError: the folder cannot be written to.
         WorkerError: one of several worker processes died.
@@ -168,8 +168,8 @@ class _Run:
         self.num_new = 0
         self._config, self._catalog, self._images, self._num_products = config, catalog, images, num_products
         self._folder = Path(config.out)
-        self._left_out = catalog.left_out()
-        self._num_rows = num_products + sum(self._left_out.values())
+        self._skipped_rows = catalog.skipped_rows()
+        self._num_rows = num_products + sum(self._skipped_rows.values())
         self._plan = plan
         self._records = dict(plan.done)
         self._num_old = sum(record.num_products for record in plan.done.values())
@@ -203,7 +203,7 @@ class _Run:
             CatalogError: the shards do not hold as many products as the catalog had.
         """
         num_made = sum(record.num_products for record in self._records.values())
-        if num_made + sum(self._left_out.values()) != self._num_rows:
+        if num_made + sum(self._skipped_rows.values()) != self._num_rows:
             raise CatalogError(
                 f"{self._catalog.name}: changed while it was read: found {counted(num_made, 'product')}, "
                 f"{self._num_products:,} when the run began; run again"
@@ -231,12 +231,12 @@ class _Run:
             shard_schema=self._schema,
             catalog=self._catalog.name,
             num_rows=self._num_rows,
-            left_out=self._left_out,
+            skipped_rows=self._skipped_rows,
             shard_size=self._config.shard_size,
             complete=complete,
             shards=tuple(records),
             changes=self._changes() if complete else None,
-            updates=old.checksum() if old is not None and is_update and not complete else None,
+            base_checksum=old.checksum() if old is not None and is_update and not complete else None,
         )
 
     def _changes(self) -> Changes | None:
@@ -268,7 +268,7 @@ class _Run:
 
 def _num_vectors(record: ShardRecord) -> int:
     """Vectors in a shard that are not absent."""
-    return sum(record.num_products - sum(reasons.values()) for reasons in record.absences.values())
+    return sum(record.num_products - sum(reasons.values()) for reasons in record.null_counts.values())
 
 
 def _warn_if_slow(config: EmbedConfig, *, checkpoint: Checkpoint, num_products: int) -> None:

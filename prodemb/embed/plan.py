@@ -213,7 +213,7 @@ def _fetches(record: ShardRecord, *, again: PicturesAgain) -> bool:
     """Whether some of a shard's pictures are to be fetched again."""
     if again == "all":
         return True
-    return again == "absent" and any(reason != NO_VALUE for reason in record.absences.get("image", {}))
+    return again == "absent" and any(reason != NO_VALUE for reason in record.null_counts.get("image", {}))
 
 
 def _journal(plan: Plan, *, config: EmbedConfig, checkpoint: Checkpoint) -> Manifest | None:
@@ -223,7 +223,7 @@ def _journal(plan: Plan, *, config: EmbedConfig, checkpoint: Checkpoint) -> Mani
         journal = read_manifest(Path(config.out), name=UPDATE_NAME)
     except ShardError:
         return None
-    of_this_set = journal.updates == plan.old.checksum()
+    of_this_set = journal.base_checksum == plan.old.checksum()
     return journal if of_this_set and _is_same(journal, config=config, checkpoint=checkpoint) else None
 
 

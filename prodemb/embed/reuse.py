@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.core.features import ALL_FEATURES, TEXT_FEATURES, Feature, absent_column, hash_column
+from prodemb.core.features import ALL_FEATURES, TEXT_FEATURES, Feature, error_column, hash_column
 from prodemb.core.files import naming
 from prodemb.shards.file import ShardFile
 from prodemb.shards.format import IMAGE_SOURCE, Changes, ShardRecord
@@ -141,7 +141,7 @@ def _write_pictures(plan: ReusePlan) -> None:
     for shard, rows in _shards(plan) if has_pictures else ():
         some = slice(rows[0], rows[-1] + 1)
         hashes[some] = shard.hashes(hash_column("image"))
-        told = shard.frame([absent_column("image")]).to_series().fill_null("")
+        told = shard.frame([error_column("image")]).to_series().fill_null("")
         known = {reason: reasons.setdefault(reason, len(reasons)) for reason in told.unique(maintain_order=True)}
         numbers[some] = told.replace_strict(known, return_dtype=pl.UInt32).to_numpy()
     (plan.folder / "reasons.json").write_text(json.dumps(list(reasons)), encoding="utf-8")

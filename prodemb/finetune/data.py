@@ -185,7 +185,7 @@ def read_pictures(
 
     Raises:
         OutputError: that file does not fit the disk.
-        ImagesError: more pictures failed than `[images] max_absent_rate` allows.
+        ImagesError: more pictures failed than `[images] max_failure_rate` allows.
     """
     num = len(products.index)
     shape = (num, *preprocessor.shape)

@@ -94,7 +94,7 @@ def finetune(
         ModelError: the checkpoint cannot be loaded.
         ConfigError: `config.out` holds something else, several machines do not share its place or differ in what they
             are to do, the loss is not finite, or LoRA is wanted without peft.
-        ImagesError: more pictures failed than `[images] max_absent_rate` allows.
+        ImagesError: more pictures failed than `[images] max_failure_rate` allows.
         WorkerError: one of several processes died.
         BusyError: another run writes to the same checkpoint.
     """

@@ -15,7 +15,7 @@ from prodemb.aliases.normalise import words_of
 from prodemb.aliases.titles import TitleNames
 from prodemb.core.arrays import NO_ANSWER, Confidences, Indices
 from prodemb.core.config import Config
-from prodemb.core.features import supplied_column
+from prodemb.core.features import raw_column
 from prodemb.heads.head import Baseline
 from prodemb.heads.metrics import evaluate
 
@@ -59,12 +59,12 @@ class Products:
     @property
     def brands(self) -> pl.Series:
         """(n,) string, the supplied brands."""
-        return self.supplied[supplied_column("brand")]
+        return self.supplied[raw_column("brand")]
 
     @property
     def titles(self) -> pl.Series:
         """(n,) string."""
-        return self.supplied[supplied_column("title")]
+        return self.supplied[raw_column("title")]
 
     def take(self, rows: Indices) -> "Products":
         """Some of the products."""
@@ -188,7 +188,7 @@ def read_title_start(brands: Sequence[str]) -> Ask:
 
 def look_up(train: Products) -> Ask:
     """The majority training class of the supplied categories, from all of them together back to none at all."""
-    columns = [supplied_column(feature) for feature in ("cat1", "cat2", "cat3")]
+    columns = [raw_column(feature) for feature in ("cat1", "cat2", "cat3")]
     seen = train.supplied.select(columns).with_columns(label=train.labels).drop_nulls(columns[0])
     majorities = [
         (

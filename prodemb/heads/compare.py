@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from prodemb.core.arrays import NO_ANSWER, Indices
-from prodemb.core.features import TEXT_FEATURES, supplied_column
+from prodemb.core.features import TEXT_FEATURES, raw_column
 from prodemb.heads.aggregate import Aggregate, AggregateConfig
 from prodemb.heads.baselines import FittedBaseline, Products, category_lookups, fit_baselines, join_texts, sample_rows
 from prodemb.heads.head import Baseline
@@ -56,7 +56,7 @@ def fit_rivals(data: Labelled, *, config: TrainConfig) -> Rivals:
     train = data.train[sample_rows(len(data.train), at_most=limits.max_train, seed=config.seed)]
     dims = [data.shard_set.schema.dim_of(feature) for feature in data.features]
     standardised = Aggregate(data.features, dims=dims, config=AggregateConfig())
-    texts = [supplied_column(feature) for feature in TEXT_FEATURES if feature in data.features]
+    texts = [raw_column(feature) for feature in TEXT_FEATURES if feature in data.features]
 
     def inputs(products: ProductSet, labels: Indices) -> Products:
         with torch.inference_mode():

@@ -14,7 +14,7 @@ from prodemb.aliases.normalise import normalise_brand
 from prodemb.core.arrays import NO_ANSWER, Indices
 from prodemb.core.config import Config
 from prodemb.core.errors import FewLabelsError
-from prodemb.core.features import supplied_column
+from prodemb.core.features import raw_column
 from prodemb.heads.split import TRAIN, Parts
 from prodemb.shards.reader import ShardSet
 from prodemb.taxonomy.gold import tell_gold, trace_gold
@@ -187,7 +187,7 @@ def brand_labels(shard_set: ShardSet, *, canonical_of: CanonicalOf, corrected: C
         canonical_of: what makes supplied brands canonical.
         corrected: what a person made of gold labels, if anything.
     """
-    labelled, sent = shard_set.coded("brand_label"), shard_set.coded(supplied_column("brand"))
+    labelled, sent = shard_set.coded("brand_label"), shard_set.coded(raw_column("brand"))
     gold = labelled.values.str.strip_chars()
     gold = gold.set(gold == "", None)
     gold = _without_junk(corrected(gold) if corrected is not None else gold)

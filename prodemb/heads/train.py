@@ -10,7 +10,7 @@ from pydantic import Field
 
 from prodemb.core.arrays import Indices
 from prodemb.core.errors import HeadError
-from prodemb.core.features import ALL_FEATURES, BRAND_FEATURES, FEATURES, Feature, supplied_column
+from prodemb.core.features import ALL_FEATURES, BRAND_FEATURES, FEATURES, Feature, raw_column
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.baselines import BaselineConfig
 from prodemb.heads.examples import Examples, WindowedExamples, load_examples
@@ -187,7 +187,7 @@ def _measure(trained: TrainedHead, data: Labelled) -> Metrics:
 
 def split_of_shards(shard_set: ShardSet) -> Parts:
     """The part of each product of a shard set, (n,) uint8, in its order."""
-    frames = (shard.frame([supplied_column("title"), "product_id"]) for shard in shard_set.shards())
+    frames = (shard.frame([raw_column("title"), "product_id"]) for shard in shard_set.shards())
     return np.concatenate([split_of(*frame.get_columns()) for frame in frames])
 
 

@@ -10,7 +10,7 @@ from prodemb.aliases.canonicalise import canonicalise
 from prodemb.aliases.config import BrandsConfig
 from prodemb.aliases.counts import count_supplied
 from prodemb.aliases.table import AliasTable
-from prodemb.core.features import TEXT_FEATURES, supplied_column
+from prodemb.core.features import TEXT_FEATURES, raw_column
 from prodemb.job.watch import Advance, Watch
 from prodemb.shards.reader import ShardSet
 
@@ -55,6 +55,6 @@ def _counted(batches: Iterator[pa.Table], num_products: int | None, *, advance: 
 
 def supplied_batches(shard_set: ShardSet) -> Iterator[pa.Table]:
     """The supplied values of a shard set under their catalog names, shard by shard."""
-    names = {supplied_column(feature): feature for feature in TEXT_FEATURES if feature != "description"}
+    names = {raw_column(feature): feature for feature in TEXT_FEATURES if feature != "description"}
     for shard in shard_set.shards():
         yield shard.frame(list(names)).rename(dict(names)).to_arrow()

@@ -6,11 +6,11 @@ bytes of the column chunk and `prodemb.shards.reader` maps them without a copy. 
 
     product_id                     string, not null
     <feature>                      the vector, one column a feature
-    <feature>_absent               string, null where the vector is present, else the reason why it is not
+    <feature>_error                string, null where the vector is present, else the reason why it is not
     <feature>_hash                 16 bytes, BLAKE2b of what was encoded, null where absent
     image_source                   16 bytes, hash of where the picture came from (address, or path, size and time),
                                    null where the catalog names none; only where there is the feature
-    supplied_<text feature>        string, what the partner sent
+    raw_<text feature>             string, what the partner sent
     google_category_id, brand_label    string, gold labels, null where the catalog has none
 """
 
@@ -31,14 +31,14 @@ from prodemb.core.features import (
     GOLD_LABELS,
     TEXT_FEATURES,
     Feature,
-    absent_column,
+    error_column,
     hash_column,
-    supplied_column,
+    raw_column,
 )
 from prodemb.core.files import read_json, write_json
 from prodemb.shards.lexical import LexicalKind
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MANIFEST_NAME = "manifest.json"
 UPDATE_NAME = "update.json"
 """The manifest of the set that an update is making, while the one in place still stands."""
@@ -92,11 +92,11 @@ class ShardSchema(Config):
         fields = [pa.field("product_id", pa.string(), nullable=False)]
         for feature in self.features:
             fields.append(pa.field(feature, pa.binary(2 * self.dim_of(feature)), nullable=False))
-            fields.append(pa.field(absent_column(feature), pa.string()))
+            fields.append(pa.field(error_column(feature), pa.string()))
             fields.append(pa.field(hash_column(feature), pa.binary(HASH_BYTES)))
         if "image" in self.features:
             fields.append(pa.field(IMAGE_SOURCE, pa.binary(HASH_BYTES)))
-        fields += [pa.field(supplied_column(feature), pa.string()) for feature in TEXT_FEATURES]
+        fields += [pa.field(raw_column(feature), pa.string()) for feature in TEXT_FEATURES]
         fields += [pa.field(label, pa.string()) for label in GOLD_LABELS]
         return pa.schema(fields, metadata={METADATA_KEY: self.model_dump_json(), ROWS_HASH_KEY: rows_hash})
 
@@ -167,7 +167,7 @@ class ShardRecord(Config):
     sha256: str
     rows_hash: str
     """Hash of the catalog rows it was made from: when they change, the shard is made again."""
-    absences: dict[Feature, dict[str, int]]
+    null_counts: dict[Feature, dict[str, int]]
     """How many vectors are absent, by feature and reason."""
     changes: Changes | None = None
     """Against the set before; only while an update is under way."""
@@ -181,7 +181,7 @@ class Manifest(Config):
     """The catalog the shards were made from, as the user gave it."""
     num_rows: int = 0
     """Rows that the catalog had when the run began: each is in one shard of a complete set, or left out."""
-    left_out: dict[str, int] = Field(default={})
+    skipped_rows: dict[str, int] = Field(default={})
     """Rows of the catalog that are in no shard, by reason: those that cannot be read, and bad product ids."""
     shard_size: int
     """Products a shard; the last one may hold fewer."""
@@ -190,7 +190,7 @@ class Manifest(Config):
     shards: tuple[ShardRecord, ...]
     changes: Changes | None = None
     """What the last update found against the set before it; None where all was made at once."""
-    updates: str | None = None
+    base_checksum: str | None = None
     """The checksum of the manifest that this one is to replace; only while an update is under way."""
 
     @property
@@ -198,11 +198,11 @@ class Manifest(Config):
         """Products in all recorded shards."""
         return sum(shard.num_products for shard in self.shards)
 
-    def absences(self) -> dict[Feature, dict[str, int]]:
+    def null_counts(self) -> dict[Feature, dict[str, int]]:
         """How many vectors are absent in the whole set, by feature and reason, most frequent reason first."""
         total: dict[Feature, dict[str, int]] = {}
         for shard in self.shards:
-            for feature, reasons in shard.absences.items():
+            for feature, reasons in shard.null_counts.items():
                 into = total.setdefault(feature, {})
                 for reason, count in reasons.items():
                     into[reason] = into.get(reason, 0) + count

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prodemb.core.arrays import Indices
-from prodemb.core.features import LEXICAL_TEXTS, TEXT_FEATURES, Feature, supplied_column
+from prodemb.core.features import LEXICAL_TEXTS, TEXT_FEATURES, Feature, raw_column
 from prodemb.shards.lexical import lexical_vectors
 from prodemb.shards.reader import Shard, ShardSet
 
@@ -31,7 +31,7 @@ class ProductSet:
     present: npt.NDArray[np.bool_]
     """(n, F)."""
     supplied: pl.DataFrame
-    """n rows, one string column a text feature, named by `supplied_column`."""
+    """n rows, one string column a text feature, named by `raw_column`."""
 
     def __len__(self) -> int:
         return len(self.present)
@@ -46,7 +46,7 @@ class ProductSet:
         The lexical vector is that of the texts that are left.
         """
         there = np.array([feature not in hidden for feature in self.features])
-        texts = [supplied_column(feature) for feature in hidden if feature in TEXT_FEATURES]
+        texts = [raw_column(feature) for feature in hidden if feature in TEXT_FEATURES]
         left = replace(
             self,
             vectors=self.vectors * np.repeat(there, self.dims).astype(np.float16),
@@ -58,7 +58,7 @@ class ProductSet:
 
     def _hashed_again(self) -> "ProductSet":
         """The same products with the lexical vectors of their present texts."""
-        texts = [self.supplied[supplied_column(feature)] for feature in LEXICAL_TEXTS]
+        texts = [self.supplied[raw_column(feature)] for feature in LEXICAL_TEXTS]
         column, block = self.features.index("lexical"), self._block("lexical")
         vectors, present = self.vectors.copy(), self.present.copy()
         vectors[:, block] = lexical_vectors([text.to_list() for text in texts], dim=self.dims[column])
@@ -77,7 +77,7 @@ class ProductSet:
             column, block = self.features.index(feature), self._block(feature)
             vectors, present = vectors.copy(), present.copy()
             vectors[:, block], present[:, column] = self.vectors[donors, block], self.present[donors, column]
-        text = supplied_column(feature)
+        text = raw_column(feature)
         given = self.supplied[text][donors]
         return replace(self, vectors=vectors, present=present, supplied=self.supplied.with_columns(given))
 
@@ -94,7 +94,7 @@ def read_products(shard_set: ShardSet, *, features: tuple[Feature, ...], rows: I
     Args:
         rows: (m,) places in the shard set, ascending.
     """
-    columns = [supplied_column(feature) for feature in TEXT_FEATURES]
+    columns = [raw_column(feature) for feature in TEXT_FEATURES]
     return ProductSet(
         features=features,
         dims=tuple(shard_set.schema.dim_of(feature) for feature in features),

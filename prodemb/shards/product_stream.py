@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prodemb.core.errors import ShardError
-from prodemb.core.features import Feature, supplied_column
+from prodemb.core.features import Feature, raw_column
 from prodemb.shards.product_set import ProductSet
 from prodemb.shards.reader import ShardSet
 
@@ -72,7 +72,7 @@ class _Piece:
 def _pieces(shard_set: ShardSet, *, features: tuple[Feature, ...]) -> Iterator[_Piece]:
     for shard in shard_set.shards():
         yield _Piece(
-            texts=shard.frame(["product_id", supplied_column("title"), supplied_column("brand")]),
+            texts=shard.frame(["product_id", raw_column("title"), raw_column("brand")]),
             vectors=[shard.vectors(feature) for feature in features],
             present=np.stack([shard.present(feature) for feature in features], axis=1),
         )

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prodemb.core.errors import FingerprintError, ShardError
-from prodemb.core.features import Feature, absent_column, supplied_column
+from prodemb.core.features import Feature, error_column, raw_column
 from prodemb.core.text import counted
 from prodemb.shards.checked import Checked
 from prodemb.shards.file import ShardFile, held_files
@@ -99,7 +99,7 @@ class Shard:
 
     def present(self, feature: Feature) -> npt.NDArray[np.bool_]:
         """Whether each product has the feature, (n,) bool."""
-        return self.frame([absent_column(feature)]).to_series().is_null().to_numpy()
+        return self.frame([error_column(feature)]).to_series().is_null().to_numpy()
 
     def hashes(self, column: str) -> npt.NDArray[np.uint8]:
         """A column of 16-byte hashes, (n, 16) uint8; zeros where there is none."""
@@ -212,12 +212,10 @@ class ShardSet:
         texts: dict[str, None] = {}
         found: list[Vectors] = [np.empty((0, self.schema.dim), dtype="<f2")]
         for shard in self.shards() if feature in self.schema.features else ():
-            told = shard.frame([supplied_column(feature), absent_column(feature)]).with_row_index("row")
-            told = told.filter(pl.col(absent_column(feature)).is_null()).drop_nulls(supplied_column(feature))
-            told = told.unique(supplied_column(feature), keep="first", maintain_order=True)
-            new = {
-                text: row for row, text in told.select("row", supplied_column(feature)).iter_rows() if text not in texts
-            }
+            told = shard.frame([raw_column(feature), error_column(feature)]).with_row_index("row")
+            told = told.filter(pl.col(error_column(feature)).is_null()).drop_nulls(raw_column(feature))
+            told = told.unique(raw_column(feature), keep="first", maintain_order=True)
+            new = {text: row for row, text in told.select("row", raw_column(feature)).iter_rows() if text not in texts}
             texts.update(dict.fromkeys(new))
             found.append(shard.vectors(feature)[list(new.values())])
         return list(texts), np.concatenate(found)

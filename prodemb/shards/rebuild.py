@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prodemb.core.errors import ShardError
-from prodemb.core.features import absent_column
+from prodemb.core.features import error_column
 from prodemb.core.files import sha256_of
 from prodemb.shards.format import ROWS_HASH_KEY, Manifest, ShardRecord, ShardSchema, shard_place
 from prodemb.shards.writer import reason_counts
@@ -41,13 +41,13 @@ def _read(path: Path) -> tuple[ShardSchema, ShardRecord] | None:
             table = file.read()
     except (pa.ArrowException, OSError, ValueError, KeyError, ShardError):
         return None
-    absences = {feature: reason_counts(table[absent_column(feature)]) for feature in schema.features}
+    null_counts = {feature: reason_counts(table[error_column(feature)]) for feature in schema.features}
     record = ShardRecord(
         name=path.name,
         num_products=table.num_rows,
         num_bytes=path.stat().st_size,
         sha256=sha256_of(path),
         rows_hash=rows_hash,
-        absences=absences,
+        null_counts=null_counts,
     )
     return schema, record

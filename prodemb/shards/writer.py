@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.core.features import GOLD_LABELS, TEXT_FEATURES, Feature, absent_column, hash_column, supplied_column
+from prodemb.core.features import GOLD_LABELS, TEXT_FEATURES, Feature, error_column, hash_column, raw_column
 from prodemb.core.files import replacing, sha256_of
 from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, MAX_PRODUCTS, Changes, ShardRecord, ShardSchema, shard_name
 
@@ -52,13 +52,13 @@ def write_shard(
     for feature in schema.features:
         part = encoded[feature]
         columns[feature] = _vector_column(part.vectors, num_rows=rows.num_rows, dim=schema.dim_of(feature))
-        columns[absent_column(feature)] = part.absent
+        columns[error_column(feature)] = part.absent
         columns[hash_column(feature)] = part.hashes
     if "image" in schema.features:
         unknown = pa.nulls(rows.num_rows, pa.binary(HASH_BYTES))
         columns[IMAGE_SOURCE] = unknown if image_sources is None else image_sources
     for text_feature in TEXT_FEATURES:
-        columns[supplied_column(text_feature)] = rows[text_feature].cast(pa.string())
+        columns[raw_column(text_feature)] = rows[text_feature].cast(pa.string())
     for label in GOLD_LABELS:
         columns[label] = rows[label].cast(pa.string())
 
@@ -72,7 +72,7 @@ def write_shard(
         num_bytes=num_bytes,
         sha256=sha256,
         rows_hash=rows_hash,
-        absences={feature: reason_counts(encoded[feature].absent) for feature in schema.features},
+        null_counts={feature: reason_counts(encoded[feature].absent) for feature in schema.features},
         changes=changes,
     )
 
@@ -93,8 +93,8 @@ def _vector_column(vectors: npt.NDArray[np.float16], *, num_rows: int, dim: int)
 
 def _write_parquet(path: Path, table: pa.Table, *, features: tuple[Feature, ...]) -> None:
     """Vectors and hashes plain; strings that repeat as a dictionary; all but the vectors compressed with zstd."""
-    repeating = [name for name in table.column_names if name.endswith("_absent") or name in GOLD_LABELS]
-    repeating += [supplied_column(feature) for feature in TEXT_FEATURES if feature not in ("title", "description")]
+    repeating = [name for name in table.column_names if name.endswith("_error") or name in GOLD_LABELS]
+    repeating += [raw_column(feature) for feature in TEXT_FEATURES if feature not in ("title", "description")]
     pq.write_table(
         table,
         path,

@@ -29,7 +29,7 @@ from report import figure, headline, machine, table
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.core.features import ALL_FEATURES, absent_column, hash_column
+from prodemb.core.features import ALL_FEATURES, error_column, hash_column
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.sample.catalog import write_sample
@@ -150,7 +150,7 @@ def run(catalog: Path, out: Path, *, model: str) -> tuple[EmbedReport, Cost]:
 def compare(updated: Path, full: Path) -> tuple[bool, float]:
     """Whether both sets hold the same rows, presence, reasons and hashes, and the worst cosine of two vectors."""
     one, other = open_shard_set(updated), open_shard_set(full)
-    columns = ["product_id", *(column(f) for f in ALL_FEATURES for column in (absent_column, hash_column))]
+    columns = ["product_id", *(column(f) for f in ALL_FEATURES for column in (error_column, hash_column))]
     worst = 1.0
     for feature in ALL_FEATURES:
         there = other.present(feature)

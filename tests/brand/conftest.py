@@ -75,7 +75,7 @@ def shard_set(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
 
 @pytest.fixture(scope="session")
 def aliases(shard_set: ShardSet) -> AliasTable:
-    names = {"supplied_brand": "brand", "supplied_title": "title"}
+    names = {"raw_brand": "brand", "raw_title": "title"}
     counted = count_supplied([shard_set.frame(list(names)).rename(names).to_arrow()], examples=8)
     return canonicalise(counted, config=BrandsConfig())
 

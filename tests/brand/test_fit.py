@@ -17,7 +17,7 @@ from prodemb.shards.product_set import read_products
 def test_the_source_is_the_first_voice_that_names_the_brand(data: Labelled, head: TrainedHead, fuser: Fuser) -> None:
     products = read_products(data.shard_set, features=data.features, rows=np.arange(400))
     answers = fuser.answer(products, head=head, k=3)
-    said = fuser.names.said(supplied=products.supplied["supplied_brand"], titles=products.supplied["supplied_title"])
+    said = fuser.names.said(supplied=products.supplied["raw_brand"], titles=products.supplied["raw_title"])
     for row, source in enumerate(answers.sources.tolist()):
         best = answers.top[row, 0]
         meant = [best == said.supplied[row], best in said.titles.names[row].tolist(), True]
@@ -30,7 +30,7 @@ def test_the_source_is_the_first_voice_that_names_the_brand(data: Labelled, head
 def test_a_brand_the_head_never_learned_can_be_answered(data: Labelled, head: TrainedHead, fuser: Fuser) -> None:
     products = read_products(data.shard_set, features=data.features, rows=np.arange(3))
     new = products.supplied.with_columns(
-        supplied_brand=pl.Series(["Brandneu GmbH"] * 3), supplied_title=pl.Series(["Brandneu thing"] * 3)
+        raw_brand=pl.Series(["Brandneu GmbH"] * 3), raw_title=pl.Series(["Brandneu thing"] * 3)
     )
     unseen = replace(products, supplied=new, present=np.zeros_like(products.present))
     answers = fuser.answer(unseen, head=head, k=2)
@@ -50,7 +50,7 @@ def test_a_product_that_nothing_speaks_for_has_no_brand(data: Labelled, head: Tr
 def test_without_gold_labels_supplied_brands_are_learned_from(
     data: Labelled, head: TrainedHead, aliases: AliasTable
 ) -> None:
-    canonical = aliases.canonical_of(data.shard_set.frame(["supplied_brand"]).to_series())
+    canonical = aliases.canonical_of(data.shard_set.frame(["raw_brand"]).to_series())
     names = [label.name for label in data.all_labels.classes]  # type: ignore[union-attr]
     index = np.array([names.index(name) if name in names else -1 for name in canonical])
     labels = replace(data.all_labels, index=index, gold=np.zeros(len(index), bool))

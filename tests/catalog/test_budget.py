@@ -45,15 +45,15 @@ def test_the_worst_place_is_named_with_its_reasons() -> None:
     with pytest.raises(
         ImagesError, match=r"7 of 40 .* most at host a\.example: 6 \(5 HTTP 503, 1 timed out\); run again$"
     ):
-        check_budget(counts, images=ImagesConfig(max_absent_rate=0.1, max_absent_after=40), advice="run again")
+        check_budget(counts, images=ImagesConfig(max_failure_rate=0.1, min_tried=40), advice="run again")
 
 
 @pytest.mark.parametrize(
     "images",
     [
         ImagesConfig(),
-        ImagesConfig(max_absent_rate=0.5, max_absent_after=1),
-        ImagesConfig(max_absent_rate=0.1, max_absent_after=21),
+        ImagesConfig(max_failure_rate=0.5, min_tried=1),
+        ImagesConfig(max_failure_rate=0.1, min_tried=21),
     ],
 )
 def test_within_the_budget_nothing_is_said(images: ImagesConfig) -> None:

@@ -201,7 +201,7 @@ def test_a_new_attempt_is_made_on_a_new_connection(server: str, tmp_path: Path) 
 
 def test_a_host_that_does_not_answer_is_left_alone(server: str, tmp_path: Path) -> None:
     before = PictureServer.asked["/down"]
-    with loader(tmp_path, retries=0, host_failures=3, host_rest_s=0.3) as opened:
+    with loader(tmp_path, retries=0, max_host_failures=3, host_reset_s=0.3) as opened:
         reasons = []
         for _ in range(6):
             with pytest.raises(AbsentImage) as caught:

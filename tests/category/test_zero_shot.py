@@ -11,7 +11,7 @@ import pytest
 
 from prodemb.category.zero_shot import WEIGHTS, ZeroShot
 from prodemb.core.errors import FingerprintError, ShardError
-from prodemb.core.features import TEXT_FEATURES, Feature, supplied_column
+from prodemb.core.features import TEXT_FEATURES, Feature, raw_column
 from prodemb.shards.format import ShardSchema
 from prodemb.shards.paths import PATHS_NAME, PathVectors, read_path_vectors
 from prodemb.shards.product_set import ProductSet
@@ -31,7 +31,7 @@ def make_products(num: int) -> ProductSet:
     random = np.random.default_rng(1)
     present = random.random((num, 3)) < 0.7
     vectors = random.standard_normal((num, 3, 8)) * present[:, :, None]
-    supplied = {supplied_column(feature): pl.Series([None] * num, dtype=pl.String) for feature in TEXT_FEATURES}
+    supplied = {raw_column(feature): pl.Series([None] * num, dtype=pl.String) for feature in TEXT_FEATURES}
     return ProductSet(
         features=FEATURES,
         dims=(8, 8, 8),

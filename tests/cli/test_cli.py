@@ -155,7 +155,7 @@ def test_embed_inspect_brands_and_train_as_written(
     again = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, cwd=tmp_path)
     assert "all done before" in again.stdout
     assert "audit: 60 rows in = 60 products in shards + 0 left out" in again.stdout
-    retried = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, "--retry-absent", cwd=tmp_path)
+    retried = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, "--retry-failed", cwd=tmp_path)
     assert "0 added, 0 changed, 0 removed, 60 unchanged" in retried.stdout.replace("products added", "added")
     assert "vectors: 0 encoded" in retried.stdout
     verified = prodemb("verify", "shards/", cwd=tmp_path)

@@ -47,7 +47,7 @@ def test_every_row_is_in_one_shard_with_its_own_vectors(
     frame = pl.read_parquet(catalog)
     assert report.num_new == shards.num_products == shards.manifest.num_rows == 50
     assert shards.frame(["product_id"])["product_id"].to_list() == frame["product_id"].to_list()
-    assert shards.frame(["supplied_title"])["supplied_title"].to_list() == frame["title"].to_list()
+    assert shards.frame(["raw_title"])["raw_title"].to_list() == frame["title"].to_list()
 
     titles = shards.vectors("title").astype(np.float32)
     assert np.allclose(np.linalg.norm(titles, axis=1), 1, atol=2e-3)
@@ -55,11 +55,11 @@ def test_every_row_is_in_one_shard_with_its_own_vectors(
     for rows in same:
         assert (titles[rows] == titles[rows[0]]).all() or len({row // 16 for row in rows}) > 1
 
-    absent = shards.frame(["image_absent"])["image_absent"].to_list()
+    absent = shards.frame(["image_error"])["image_error"].to_list()
     assert [reason is not None for reason in absent] == [i % 7 == 3 for i in range(50)]
     assert set(absent) == {None, "file not found"}
     assert not shards.vectors("image")[[i for i in range(50) if i % 7 == 3]].any()
-    assert shards.manifest.absences()["cat2"] == {"no value": 50}
+    assert shards.manifest.null_counts()["cat2"] == {"no value": 50}
 
 
 def test_distinct_contents_go_through_the_towers_once_a_shard(
@@ -132,7 +132,7 @@ def test_unreadable_pictures_have_a_reason_and_the_run_goes_on(
     (tmp_path / "images" / "1.jpg").write_bytes(b"<html>not a picture</html>")
     (tmp_path / "images" / "2.jpg").write_bytes(jpeg(1)[:60])
     run(catalog, tmp_path / "shards", tiny_clip)
-    absent = open_shard_set(tmp_path / "shards").frame(["image_absent"])["image_absent"].to_list()
+    absent = open_shard_set(tmp_path / "shards").frame(["image_error"])["image_error"].to_list()
     assert all(absent[i] for i in range(4))
     assert not any(absent[4:])
 
@@ -194,11 +194,11 @@ def test_pictures_are_tried_again_when_other_ones_are_let_in(
     moved = tmp_path / "inside" / "catalog.parquet"
     outside.write_parquet(moved)
     run(moved, out, tiny_clip)
-    assert open_shard_set(out).manifest.absences()["image"] == {"outside the image root": 5}
+    assert open_shard_set(out).manifest.null_counts()["image"] == {"outside the image root": 5}
     config = EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=16, dtype="float32")
     allowed = ImagesConfig(allow_outside_root=True)
     assert embed(config, catalog=open_catalog(CatalogConfig(path=str(moved))), images=allowed).num_new == 5
-    assert "image" not in {f for f, reasons in open_shard_set(out).manifest.absences().items() if reasons}
+    assert "image" not in {f for f, reasons in open_shard_set(out).manifest.null_counts().items() if reasons}
 
 
 def test_two_runs_on_one_folder(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:

@@ -76,14 +76,14 @@ def test_a_run_survives_all_servers_and_writes_no_secret(server: str, tmp_path: 
     (tmp_path / "own.toml").write_text(
         'target = "brand"\n[catalog]\npath = "catalog.csv"\n[embed]\nmodel = "./clip"\nout = "shards/clip"\n'
         "[images]\nallow_private_hosts = true\nretries = 1\ntimeout_s = 0.4\ndeadline_s = 3\nmax_bytes = 100_000\n"
-        "host_failures = 1000\n"
+        "max_host_failures = 1000\n"
     )
     printed = prodemb("embed", "--pipeline", "own.toml", folder=tmp_path)
     printed += prodemb("inspect", "shards", folder=tmp_path)
     printed += "\n".join(guess(tmp_path / "catalog.csv").lines())
 
     shard = pl.read_parquet(tmp_path / "shards" / "clip" / "part-00000.parquet")
-    found = dict(zip(images, shard["image_absent"].to_list(), strict=True))
+    found = dict(zip(images, shard["image_error"].to_list(), strict=True))
     assert found == images
     for reason, count in Counter(why for why in images.values() if why).items():
         assert any(reason in line and str(count) in line for line in printed.splitlines()), (reason, printed)

@@ -16,7 +16,7 @@ from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.cli.report import change_lines
 from prodemb.core.errors import ImagesError, OutputError, ShardError
-from prodemb.core.features import ALL_FEATURES, absent_column, hash_column, supplied_column
+from prodemb.core.features import ALL_FEATURES, error_column, hash_column, raw_column
 from prodemb.core.files import read_json, replacing
 from prodemb.core.text import counted
 from prodemb.embed.config import EmbedConfig
@@ -48,16 +48,16 @@ def changes(report: EmbedReport) -> Changes:
 
 
 def num_vectors_of(record: ShardRecord) -> int:
-    return sum(record.num_products - sum(reasons.values()) for reasons in record.absences.values())
+    return sum(record.num_products - sum(reasons.values()) for reasons in record.null_counts.values())
 
 
 def check_like_a_full_run(out: Path, *, catalog: Path, model: Path, fresh: Path, **settings: object) -> None:
     """Rows, presence, reasons and hashes are those of a full run, and so are all vectors to a cosine of 0.9999."""
     run(catalog, fresh, model, **settings)
     updated, full = open_shard_set(out), open_shard_set(fresh)
-    columns = ["product_id", "supplied_title", "google_category_id", "image_source"]
-    columns += [column(feature) for feature in ALL_FEATURES for column in (absent_column, hash_column)]
-    columns += [supplied_column("brand")]
+    columns = ["product_id", "raw_title", "google_category_id", "image_source"]
+    columns += [column(feature) for feature in ALL_FEATURES for column in (error_column, hash_column)]
+    columns += [raw_column("brand")]
     assert updated.frame(columns).equals(full.frame(columns))
     for feature in ALL_FEATURES:
         mine, theirs = (shards.vectors(feature).astype(np.float64) for shards in (updated, full))
@@ -357,7 +357,7 @@ def test_absent_pictures_are_tried_again_and_nothing_else(
     columns = {"image": pl.when(pl.col("product_id").is_in(["p1", "p2"])).then(pl.lit(dead)).otherwise("image")}
     pl.read_parquet(catalog).filter(pl.int_range(48) % 7 != 3).with_columns(**columns).write_parquet(catalog)
     again(catalog, out, tiny_clip, pictures="none")
-    assert read_manifest(out).absences()["image"] == {"private address": 2}
+    assert read_manifest(out).null_counts()["image"] == {"private address": 2}
     assert again(catalog, out, tiny_clip, pictures="none").num_new == 0
     report = again(catalog, out, tiny_clip, pictures="absent")
     assert (report.num_new, report.spent.num_images, report.spent.num_texts) == (16, 0, 0)
@@ -490,10 +490,10 @@ def test_a_run_stops_where_the_error_budget_is_spent(
     for i in range(20, 64):
         (tmp_path / "images" / f"{i}.jpg").unlink(missing_ok=True)
     config = EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=16, window=8, dtype="float32")
-    budget = ImagesConfig(max_absent_rate=0.3, max_absent_after=20)
+    budget = ImagesConfig(max_failure_rate=0.3, min_tried=20)
     with pytest.raises(ImagesError, match=r"of 32 pictures failed.*most at folder images: .* file not found") as error:
         embed(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=budget)
-    assert "--retry-absent" in str(error.value)
+    assert "--retry-failed" in str(error.value)
     assert read_manifest(out).num_products == 16
     assert run(catalog, out, tiny_clip).num_new == 48
 
@@ -515,7 +515,7 @@ def test_a_killed_update_goes_on_and_ends_with_the_same_bytes(
         run(catalog, out, tiny_clip)
     for i in range(0, 400, 11):
         edit(catalog, product=f"p{i}", title=f"green lamp {i}")
-    before = open_shard_set(killed).frame(["product_id", "supplied_title"])
+    before = open_shard_set(killed).frame(["product_id", "raw_title"])
     run(catalog, whole, tiny_clip)
     moments = random.Random(1)
     for _ in range(3):
@@ -525,7 +525,7 @@ def test_a_killed_update_goes_on_and_ends_with_the_same_bytes(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        seen = open_shard_set(killed).frame(["product_id", "supplied_title"])
-        assert seen.equals(before) or seen.equals(open_shard_set(whole).frame(["product_id", "supplied_title"]))
+        seen = open_shard_set(killed).frame(["product_id", "raw_title"])
+        assert seen.equals(before) or seen.equals(open_shard_set(whole).frame(["product_id", "raw_title"]))
     run(catalog, killed, tiny_clip)
     assert contents(killed) == contents(whole)

@@ -266,7 +266,7 @@ def _without_seconds(path: Path) -> bytes:
 
 def _check_rows(shards: Path, *, catalog: Path) -> None:
     """Every product of the catalog stands in the shards once and in order, with its own values."""
-    found = open_shard_set(shards).frame(["product_id", "supplied_title", "supplied_description"])
+    found = open_shard_set(shards).frame(["product_id", "raw_title", "raw_description"])
     wanted = pl.read_parquet(catalog).select("product_id", "title", "description")
     assert found.rows() == [(i, t or None, d or None) for i, t, d in wanted.rows()], f"{shards}: other rows"
 

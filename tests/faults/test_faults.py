@@ -211,7 +211,7 @@ def test_a_picture_that_takes_all_memory_has_a_reason(
 
     monkeypatch.setattr(ImagePreprocessor, "decode", decode_most)
     run(catalog, out, tiny_clip)
-    assert read_manifest(out).absences()["image"]["cannot be loaded (MemoryError)"] == 1
+    assert read_manifest(out).null_counts()["image"]["cannot be loaded (MemoryError)"] == 1
 
 
 def test_a_second_fine_tuning_says_so_and_stops(tiny_clip: Path, tmp_path: Path) -> None:

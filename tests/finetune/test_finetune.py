@@ -160,7 +160,9 @@ def test_a_checkpoint_is_kept_while_few_products_have_changed(tiny_clip: Path, t
     assert files(out) == made
     lines = finetune_lines(tomorrow, config=first.config.model_copy(update={"max_changed": 0.3}))
     assert "1 epoch trained before" in lines[0]
-    assert re.search(r"kept, since but .* \(\[finetune\] max_changed = 0\.3\); .* --again`, with the same", lines[-1])
+    assert re.search(
+        r"kept, since but .* \(\[finetune\] max_changed = 0\.3\); .* --overwrite`, with the same", lines[-1]
+    )
     pictures = write_catalog(tmp_path, image=[None] * NUM_PRODUCTS)
     assert run(pictures, tiny_clip, out, progress=forbidden, **SMALL).changed == 0
     assert run(changed(10), tiny_clip, out, max_changed=0.01, **SMALL).key != first.key
@@ -176,8 +178,8 @@ def test_a_checkpoint_made_while_its_pictures_were_gone_is_made_again_where_aske
     tiny_clip: Path, tmp_path: Path
 ) -> None:
     out, steps = tmp_path / "out", list[int]()
-    images = ImagesConfig(allow_private_hosts=True, retries=0, host_failures=NUM_PRODUCTS)
-    few = images.model_copy(update={"max_absent_rate": 0.5, "max_absent_after": 20})
+    images = ImagesConfig(allow_private_hosts=True, retries=0, max_host_failures=NUM_PRODUCTS)
+    few = images.model_copy(update={"max_failure_rate": 0.5, "min_tried": 20})
     with running_server() as server:
         catalog = write_catalog(tmp_path, image=[f"{server}/away/{i}" for i in range(NUM_PRODUCTS)])
         with pytest.raises(ImagesError, match=r"most at host 127.* HTTP 503\); put that right and fine-tune again$"):

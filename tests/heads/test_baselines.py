@@ -21,7 +21,7 @@ from prodemb.heads.baselines import (
 )
 from prodemb.heads.head import Baseline
 
-COLUMNS = ("supplied_cat1", "supplied_cat2", "supplied_cat3")
+COLUMNS = ("raw_cat1", "raw_cat2", "raw_cat3")
 
 
 def make_products(num: int, *, seed: int, num_classes: int = 6) -> Products:
@@ -34,9 +34,9 @@ def make_products(num: int, *, seed: int, num_classes: int = 6) -> Products:
         texts=[f"thing number{label} made by someone" for label in labels],
         supplied=pl.DataFrame(
             {
-                "supplied_cat1": [f"a{label // 3}" for label in labels],
-                "supplied_cat2": [f"b{label}" if i % 2 else None for i, label in enumerate(labels)],
-                "supplied_cat3": [None] * num,
+                "raw_cat1": [f"a{label // 3}" for label in labels],
+                "raw_cat2": [f"b{label}" if i % 2 else None for i, label in enumerate(labels)],
+                "raw_cat3": [None] * num,
             },
             schema=dict.fromkeys(COLUMNS, pl.String),
         ),
@@ -113,7 +113,7 @@ def test_brands_have_baselines_of_their_own() -> None:
     brands = ["Nike", "US Polo", "Lee"]
     supplied = ["Nike", "nike", None, "Polo"]
     titles = ["Shoe by Nike", "U.S. POLO shirt", "Lees", None]
-    texts = pl.DataFrame({"supplied_brand": supplied, "supplied_title": titles})
+    texts = pl.DataFrame({"raw_brand": supplied, "raw_title": titles})
     products = Products(
         labels=np.array([0, 1, 0, 1]), vectors=np.eye(4, dtype=np.float32), texts=[""] * 4, supplied=texts
     )

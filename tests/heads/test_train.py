@@ -231,8 +231,8 @@ def test_features_are_those_of_the_target_that_are_there(tmp_path: Path) -> None
 
 
 def test_the_split_is_that_of_titles_and_ids(shard_set: ShardSet) -> None:
-    frame = shard_set.frame(["product_id", "supplied_title"])
-    assert np.array_equal(split_of_shards(shard_set), split_of(frame["supplied_title"], frame["product_id"]))
+    frame = shard_set.frame(["product_id", "raw_title"])
+    assert np.array_equal(split_of_shards(shard_set), split_of(frame["raw_title"], frame["product_id"]))
 
 
 def test_hidden_features_are_whole_and_never_all() -> None:

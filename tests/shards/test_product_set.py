@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from prodemb.core.arrays import Indices
-from prodemb.core.features import TEXT_FEATURES, supplied_column
+from prodemb.core.features import TEXT_FEATURES, raw_column
 from prodemb.shards.lexical import lexical_vectors
 from prodemb.shards.product_set import ProductSet, load_presence, load_vectors, read_products, supplied_values
 from prodemb.shards.reader import ShardSet
@@ -33,8 +33,8 @@ def test_only_the_wanted_rows_are_loaded(shards: ShardSet, rows: Indices, monkey
     present = load_presence(shards, features=("title", "image"), rows=rows)
     assert np.array_equal(vectors[:, 8:], shards.vectors("image")[rows])
     assert np.array_equal(present[:, 0], shards.present("title")[rows])
-    titles = shards.frame(["supplied_title"]).to_series()
-    assert supplied_values(shards, ["supplied_title"], rows=rows)["supplied_title"].equals(titles[rows])
+    titles = shards.frame(["raw_title"]).to_series()
+    assert supplied_values(shards, ["raw_title"], rows=rows)["raw_title"].equals(titles[rows])
 
 
 def test_a_withheld_feature_is_gone_from_vectors_and_texts(shards: ShardSet) -> None:
@@ -43,15 +43,15 @@ def test_a_withheld_feature_is_gone_from_vectors_and_texts(shards: ShardSet) -> 
     assert without.present.tolist() == [[True, False, False]] * len(ROWS)
     assert not without.vectors[:, 8:].any()
     assert np.array_equal(without.vectors[:, :8], products.vectors[:, :8])
-    assert without.supplied["supplied_brand"].null_count() == len(ROWS)
-    assert without.supplied["supplied_title"].equals(products.supplied["supplied_title"])
-    assert products.supplied["supplied_brand"].null_count() < len(ROWS)
+    assert without.supplied["raw_brand"].null_count() == len(ROWS)
+    assert without.supplied["raw_title"].equals(products.supplied["raw_title"])
+    assert products.supplied["raw_brand"].null_count() < len(ROWS)
 
 
 def test_the_lexical_vector_is_that_of_the_texts_that_are_left() -> None:
     texts = {feature: ["red shoe", None, "a mug", ""] for feature in TEXT_FEATURES}
     texts["description"] = ["of leather", "a lamp", None, None]
-    supplied = pl.DataFrame({supplied_column(feature): pl.Series(column) for feature, column in texts.items()})
+    supplied = pl.DataFrame({raw_column(feature): pl.Series(column) for feature, column in texts.items()})
     both = lexical_vectors([texts["title"], texts["description"]], dim=64)
     products = ProductSet(
         features=("title", "lexical"),
@@ -73,7 +73,7 @@ def test_another_products_feature_comes_with_its_vector_and_text(shards: ShardSe
     products = read(shards)
     donors = np.array([1, 2, 3, 4, 5, 0])
     changed = products.with_those_of(donors, feature="brand")
-    assert changed.supplied["supplied_brand"].equals(products.supplied["supplied_brand"][donors])
+    assert changed.supplied["raw_brand"].equals(products.supplied["raw_brand"][donors])
     assert np.array_equal(changed.vectors[:, 8:16], products.vectors[donors, 8:16])
     assert np.array_equal(changed.present[:, 1], products.present[donors, 1])
     others = [*range(8), *range(16, 24)]

@@ -218,7 +218,7 @@ def test_each_text_comes_with_the_vector_of_its_first_product(tmp_path: Path) ->
 def test_rows_of_a_frame_hold_on_to_no_other_text(tmp_path: Path) -> None:
     make_set(tmp_path, sizes=[3000])
     (shard,) = open_shard_set(tmp_path).shards()
-    columns, rows = ["supplied_title", "product_id"], np.array([3, 7, 2990])
+    columns, rows = ["raw_title", "product_id"], np.array([3, 7, 2990])
     wanted, before = shard.frame(columns)[rows].to_dicts(), pa.total_allocated_bytes()
     some = shard.frame(columns, rows=rows)
     assert pa.total_allocated_bytes() - before < 2000
