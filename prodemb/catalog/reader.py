@@ -99,7 +99,7 @@ class Catalog:
             )
         return self.bad_ids.num_rows - len(self.bad_ids.positions)
 
-    def skipped_rows(self) -> dict[str, int]:
+    def num_skipped(self) -> dict[str, int]:
         """How many rows no batch holds, by reason, most frequent first: those that cannot be read, and bad ids."""
         reasons = dict(self.skipped_rows.by_reason.most_common())
         if self.bad_ids is not None:

@@ -168,7 +168,7 @@ class _Run:
         self.num_new = 0
         self._config, self._catalog, self._images, self._num_products = config, catalog, images, num_products
         self._folder = Path(config.out)
-        self._skipped_rows = catalog.skipped_rows()
+        self._skipped_rows = catalog.num_skipped()
         self._num_rows = num_products + sum(self._skipped_rows.values())
         self._plan = plan
         self._records = dict(plan.done)

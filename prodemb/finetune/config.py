@@ -31,7 +31,7 @@ class FinetuneConfig(Config):
     """The shard set of the new checkpoint."""
     max_changed: float = Field(default=0.2, ge=0.0, le=1.0)
     """The checkpoint of an earlier catalog is kept while no larger share of the labelled products is new, or has other
-    texts or another category, than when it was made; `prodemb finetune-category --overwrite` makes it anew all the same."""
+    texts or another category, than when it was made; `prodemb finetune-category --overwrite` trains from scratch."""
     epochs: int = Field(default=16, ge=1)
     """Passes over the training products, at most. Texts are learned in two or three, pictures go on to get better."""
     patience: int = Field(default=4, ge=1)
