@@ -21,10 +21,9 @@ from prodemb.brand.conditions import (
 from prodemb.brand.fuse import Fuser
 from prodemb.brand.logit import Floats
 from prodemb.brand.names import Ids
-from prodemb.core.arrays import Indices
+from prodemb.core.arrays import Indices, sample_rows
 from prodemb.core.config import Config
 from prodemb.core.features import raw_column
-from prodemb.heads.baselines import sample_rows
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.split import TEST, TRAIN, VALIDATION
 from prodemb.heads.train import Labelled

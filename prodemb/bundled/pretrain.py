@@ -23,6 +23,7 @@ from prodemb.bundled.card import write_card
 from prodemb.bundled.tokenizer import MAX_TOKENS, train_tokenizer
 from prodemb.bundled.training_set import TrainingSet, build_training_set, tokenizer_texts
 from prodemb.core.config import Config
+from prodemb.core.optim import adamw, warmup_cosine
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +67,16 @@ def train(
     rng, num_products = Random(config.seed), len(training.titles)
     steps_a_pass = max(1, num_products // config.batch_size)
     total = max(1, round(steps_a_pass * config.passes))
-    optimizer = _optimizer(model, config=config)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total=total))
+    optimizer = adamw(
+        model.parameters(),
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        betas=(0.9, 0.98),
+    )
+    num_warmup = max(1, total // 20)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: warmup_cosine(step, num_steps=total, num_warmup=num_warmup)
+    )
     model.train()
     for step in range(total):
         if step % steps_a_pass == 0:
@@ -86,18 +95,6 @@ def train(
             rate = (place + config.batch_size) / (time.perf_counter() - started)
             logger.info("step %d of %d: loss %.3f, %.0f products/s", step, total, loss.item(), rate)
     model.eval()
-
-
-def _optimizer(model: CLIPModel, *, config: PretrainConfig) -> torch.optim.Optimizer:
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
-
-
-def _rate(step: int, *, total: int) -> float:
-    warm = max(1, total // 20)
-    return (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
 
 
 def _step_loss(

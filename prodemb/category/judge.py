@@ -10,8 +10,7 @@ from prodemb.category.ask import CategoryHead
 from prodemb.category.conditions import ALL, conditions
 from prodemb.category.nodes import NodeAnswers, back_off_curve
 from prodemb.category.zero_shot import ZERO_SHOT, ZeroShot
-from prodemb.core.arrays import NO_ANSWER, Indices
-from prodemb.heads.baselines import sample_rows
+from prodemb.core.arrays import NO_ANSWER, Indices, sample_rows
 from prodemb.heads.compare import fit_rivals, judged_products, known_only
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.labels import CategoryLabel, Labels

@@ -1,4 +1,4 @@
-"""Array types that the rooms pass to one another, and the index that stands for no answer."""
+"""Array types that the rooms pass to one another, the index that stands for no answer, and a random choice of rows."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,3 +11,10 @@ Confidences = npt.NDArray[np.floating]
 
 NO_ANSWER = -1
 """The index of a product's class or node where there is no answer, or no known truth."""
+
+
+def sample_rows(num_rows: int, *, at_most: int, seed: int) -> Indices:
+    """Rows to look at, in order: all of them, or `at_most` taken at random."""
+    if num_rows <= at_most:
+        return np.arange(num_rows)
+    return np.sort(np.random.default_rng(seed).choice(num_rows, size=at_most, replace=False))

@@ -47,7 +47,7 @@ class FinetuneConfig(Config):
     ten times what training all would have (Biderman et al. 2024, arXiv 2405.09673)."""
     weight_decay: float = Field(default=0.05, ge=0.0)
     """AdamW's, on matrices only."""
-    warmup: float = Field(default=0.1, ge=0.0, lt=1.0)
+    warmup_steps: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Share of the steps in which the learning rate rises; then it falls to zero along a cosine."""
     max_grad_norm: float = Field(default=1.0, gt=0.0)
     """Gradients are clipped to this norm."""

@@ -161,13 +161,6 @@ def _marks(products: pa.Table, *, paths: list[str]) -> npt.NDArray[np.uint64]:
     return np.frombuffer(b"".join(hashes), dtype="<u8").reshape(-1, 2)[:, 0].copy()
 
 
-def pick(rows: npt.NDArray[np.int64], *, most: int, seed: int) -> npt.NDArray[np.int64]:
-    """At most so many of `rows`, at random, in their order."""
-    if len(rows) <= most:
-        return rows
-    return np.sort(np.random.default_rng(seed).choice(rows, size=most, replace=False))
-
-
 def read_pictures(
     catalog: Catalog,
     *,

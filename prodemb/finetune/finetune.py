@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
+from prodemb.core.arrays import sample_rows
 from prodemb.core.device import DeviceName, num_devices
 from prodemb.core.files import writing_to
 from prodemb.finetune.batches import fitting_paths
 from prodemb.finetune.config import FinetuneConfig
-from prodemb.finetune.data import Pictures, Products, pick, read_pictures, read_products
+from prodemb.finetune.data import Pictures, Products, read_pictures, read_products
 from prodemb.finetune.done import finished, key_of, made, recipe_of, settle, usable, write_marks
 from prodemb.finetune.launch import Progress, launch
 from prodemb.finetune.log import draw_curves
@@ -166,7 +167,9 @@ class _Run:
             size = config.image_size
             self._towers = with_image_size(self._towers, image_size=size, source="[finetune] image_size")
         self._original = snapshot(self._towers.model)
-        self._measured = pick(products.validation, most=config.validation_products, seed=config.seed)
+        self._measured = products.validation[
+            sample_rows(len(products.validation), at_most=config.validation_products, seed=config.seed)
+        ]
         self._paths = fitting_paths(
             [label.path for label in products.classes],
             num_tokens=lambda text: len(self._towers.text.tokenizer(text, verbose=False)["input_ids"]),

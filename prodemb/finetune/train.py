@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from prodemb.core.errors import ConfigError
+from prodemb.core.optim import adamw, warmup_cosine
 from prodemb.finetune.batches import epoch_batches, num_batches
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.launch import Progress
@@ -70,9 +71,15 @@ class Training:
         num_trained = sum(parameter.numel() for parameter in self._trained.values())
         usual = LORA_FACTOR * USUAL_RATE / num_parameters if config.trained == "lora" else USUAL_RATE / num_trained
         self.learning_rate = config.learning_rate or usual
-        self._optimizer = _optimizer(self._trained, learning_rate=self.learning_rate, decay=config.weight_decay)
+        self._optimizer = adamw(
+            self._trained.values(),
+            learning_rate=self.learning_rate,
+            weight_decay=config.weight_decay,
+            betas=(0.9, 0.98),
+        )
         self._steps_an_epoch = num_batches(len(rows), batch_size=config.batch_size)
         self._num_steps = config.epochs * self._steps_an_epoch
+        self._num_warmup = math.ceil(config.warmup_steps * self._num_steps)
 
     def run(self, *, progress: Progress | None) -> None:
         """Train from where the stored state is, or from the start. Afterwards the model is without adapters.
@@ -170,7 +177,9 @@ class Training:
     def _update(self, rows: npt.NDArray[np.int64], *, step: int) -> float:
         """One update from the products at `rows`; returns the loss."""
         for group in self._optimizer.param_groups:
-            group["lr"] = self.learning_rate * rate_at(step, num_steps=self._num_steps, warmup=self._config.warmup)
+            group["lr"] = self.learning_rate * warmup_cosine(
+                step, num_steps=self._num_steps, num_warmup=self._num_warmup
+            )
         self._optimizer.zero_grad(set_to_none=True)
         value = self._step.backpropagate(rows, step=step, log_scale=self._log_scale)
         if not math.isfinite(value):
@@ -184,25 +193,9 @@ class Training:
         return value
 
 
-def rate_at(step: int, *, num_steps: int, warmup: float) -> float:
-    """The share of the peak learning rate: linear warm-up, then a cosine to zero (SGDR, arXiv 1608.03983)."""
-    num_warmup = math.ceil(warmup * num_steps)
-    if step < num_warmup:
-        return (step + 1) / num_warmup
-    return (1 + math.cos(math.pi * (step - num_warmup) / max(1, num_steps - num_warmup))) / 2
-
-
 def scale_parameter(towers: Towers) -> Tensor:
     """The model's own logarithm of the scale, as CLIP and SigLIP have it, or a new one."""
     found = getattr(towers.model, "logit_scale", None)
     if isinstance(found, torch.nn.Parameter):
         return found
     return torch.tensor(math.log(FIRST_SCALE), device=towers.device)
-
-
-def _optimizer(trained: dict[str, torch.nn.Parameter], *, learning_rate: float, decay: float) -> torch.optim.Optimizer:
-    groups = [
-        {"params": [parameter for parameter in trained.values() if parameter.ndim >= 2], "weight_decay": decay},
-        {"params": [parameter for parameter in trained.values() if parameter.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98))

@@ -305,13 +305,6 @@ def _too_dear(cost: float, *, max_cost: float) -> str:
     return f"left out: would cost {cost:.1e}, [train.baselines] max_cost is {max_cost:.1e}"
 
 
-def sample_rows(num_rows: int, *, at_most: int, seed: int) -> Indices:
-    """Rows to look at, in order: all of them, or `at_most` taken at random."""
-    if num_rows <= at_most:
-        return np.arange(num_rows)
-    return np.sort(np.random.default_rng(seed).choice(num_rows, size=at_most, replace=False))
-
-
 def join_texts(columns: Sequence[pl.Series]) -> list[str]:
     """The texts of each product, (n,), one blank between them; absent ones left out."""
     joined = pl.DataFrame(list(columns)).select(pl.concat_str(pl.all(), separator=" ", ignore_nulls=True))

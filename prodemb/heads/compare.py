@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from prodemb.core.arrays import NO_ANSWER, Indices
+from prodemb.core.arrays import NO_ANSWER, Indices, sample_rows
 from prodemb.core.features import TEXT_FEATURES, raw_column
 from prodemb.heads.aggregate import Aggregate, AggregateConfig
-from prodemb.heads.baselines import FittedBaseline, Products, category_lookups, fit_baselines, join_texts, sample_rows
+from prodemb.heads.baselines import FittedBaseline, Products, category_lookups, fit_baselines, join_texts
 from prodemb.heads.head import Baseline
 from prodemb.heads.train import Labelled, TrainConfig
 from prodemb.shards.product_set import ProductSet, read_products

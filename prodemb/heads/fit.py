@@ -12,6 +12,7 @@ from prodemb.core.arrays import Indices
 from prodemb.core.config import Config
 from prodemb.core.device import fastest_dtype
 from prodemb.core.features import Feature
+from prodemb.core.optim import adamw, warmup_cosine
 from prodemb.heads.examples import Examples, WindowedExamples
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.loss import ROWS_AT_A_TIME
@@ -61,7 +62,7 @@ class FitConfig(Config):
     2022). From there it falls to 0 as a cosine."""
     weight_decay: float = Field(default=0.3, ge=0)
     """Of the matrices; biases and norms have none."""
-    warm_up: float = Field(default=0.1, ge=0, lt=1)
+    warmup_steps: float = Field(default=0.1, ge=0, lt=1)
     """The share of all steps in which the learning rate rises."""
     patience: int = Field(default=10, ge=1)
     """Stop after so many epochs in which neither validation top-1 nor validation loss got better."""
@@ -140,11 +141,17 @@ def fit(
     _fit_aggregate(trained, examples, places=train)
     network = Network(trained)
     batch_size = max(1, min(config.batch_size, len(train) // _MIN_STEPS))
-    optimizer = adamw(network, learning_rate=config.learning_rate * math.sqrt(batch_size / 1024), config=config)
+    optimizer = adamw(
+        network.parameters(),
+        learning_rate=config.learning_rate * math.sqrt(batch_size / 1024),
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
     num_epochs = config.num_epochs(len(train), num_classes=len(trained.card.labels))
     num_steps = num_epochs * examples.num_batches(len(train), batch_size=batch_size)
+    num_warmup = int(config.warmup_steps * num_steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _rate(step, num_steps=num_steps, config=config)
+        optimizer, lambda step: warmup_cosine(step, num_steps=num_steps, num_warmup=num_warmup)
     )
     rates = config.feature_dropout.rates(trained.card.features).to(device)
     alone = config.feature_dropout.alone if trained.card.target == "category" else 0.0
@@ -239,22 +246,6 @@ def _validate(network: Network, examples: Examples | WindowedExamples, *, places
         num_right += float((logits.argmax(1) == labels).sum())
         loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
     return num_right / max(1, len(places)), loss / max(1, len(places))
-
-
-def adamw(network: nn.Module, *, learning_rate: float, config: FitConfig) -> torch.optim.Optimizer:
-    """AdamW that decays matrices alone."""
-    matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
-
-
-def _rate(step: int, *, num_steps: int, config: FitConfig) -> float:
-    """The share of the highest learning rate at a step: a linear warm-up, then half a cosine down to 0."""
-    num_warm = int(config.warm_up * num_steps)
-    if step < num_warm:
-        return (step + 1) / num_warm
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - num_warm) / max(1, num_steps - num_warm))))
 
 
 def _copy_weights(network: nn.Module, *, into: dict[str, Tensor]) -> None:

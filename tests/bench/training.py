@@ -9,9 +9,10 @@ from torch.utils.data import Dataset
 
 from prodemb.core.device import fastest_dtype
 from prodemb.core.features import BRAND_FEATURES
+from prodemb.core.optim import adamw
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.examples import Examples
-from prodemb.heads.fit import FitConfig, Network, adamw, train_step
+from prodemb.heads.fit import FitConfig, Network, train_step
 from prodemb.heads.head import HeadCard, HeadConfig, TrainedHead
 from prodemb.heads.labels import BrandLabel
 
@@ -56,7 +57,12 @@ class Training:
         )
         self.network = Network(TrainedHead.untrained(card).to(device)).train()
         self._config = FitConfig()
-        self._optimizer = adamw(self.network, learning_rate=self._config.learning_rate, config=self._config)
+        self._optimizer = adamw(
+            self.network.parameters(),
+            learning_rate=self._config.learning_rate,
+            weight_decay=self._config.weight_decay,
+            fused=True,
+        )
         self._default_optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3)
         self._rates = self._config.feature_dropout.rates(BRAND_FEATURES).to(device)
 

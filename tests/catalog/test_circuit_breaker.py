@@ -2,7 +2,7 @@
 
 import pytest
 
-from prodemb.catalog import hosts
+from prodemb.catalog import circuit_breaker as hosts
 from prodemb.catalog.circuit_breaker import Hosts, retry_after_s
 
 

@@ -13,7 +13,7 @@ from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.core.errors import OutputError
 from prodemb.finetune import data
-from prodemb.finetune.data import Products, pick, read_pictures, read_products
+from prodemb.finetune.data import Products, read_pictures, read_products
 from prodemb.heads.split import TEST, TRAIN, VALIDATION, split_of
 from prodemb.taxonomy.gold import tell_gold
 from prodemb.taxonomy.taxonomy import Taxonomy
@@ -216,12 +216,3 @@ def test_pictures_that_do_not_fit_the_disk_are_an_error_and_no_signal(tmp_path: 
             most_bytes=0,
             scratch=small_disk,
         )
-
-
-def test_pick_takes_some_in_order() -> None:
-    rows = np.arange(100, 200)
-    some = pick(rows, most=10, seed=0)
-    assert len(set(some.tolist())) == 10
-    assert some.tolist() == sorted(some.tolist())
-    assert set(some.tolist()) <= set(rows.tolist())
-    assert pick(rows, most=100, seed=0).tolist() == rows.tolist()

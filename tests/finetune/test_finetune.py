@@ -27,7 +27,6 @@ from prodemb.finetune import processes
 from prodemb.finetune.finetune import FinetuneConfig, FinetuneReport, finetune
 from prodemb.finetune.launch import Progress, launch
 from prodemb.finetune.state import state_folder
-from prodemb.finetune.train import rate_at
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
@@ -580,7 +579,7 @@ def test_two_processes_give_the_same_curve_and_weights_as_one(
 
 def test_a_mistake_that_processes_find_is_told_by_the_command(tiny_clip: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"learning_rate: found 1e\+30, but the loss was not finite"):
-        run(write_catalog(tmp_path), tiny_clip, tmp_path / "out", processes=2, learning_rate=1e30, warmup=0)
+        run(write_catalog(tmp_path), tiny_clip, tmp_path / "out", processes=2, learning_rate=1e30, warmup_steps=0)
 
 
 def test_pictures_in_a_temporary_file_give_the_same_curve(tiny_clip: Path, tmp_path: Path) -> None:
@@ -657,15 +656,6 @@ def test_a_mix_with_the_original_lies_between(tiny_clip: Path, tmp_path: Path) -
         torch.testing.assert_close(half[name], (original[name] + new[name]) / 2, rtol=1e-3, atol=1e-4)
 
 
-def test_the_learning_rate_rises_and_falls() -> None:
-    rates = [rate_at(step, num_steps=100, warmup=0.1) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1)
-    assert max(rates) == rates[9] == rates[10] == 1
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[-1] < 0.01
-    assert rate_at(0, num_steps=1, warmup=0.0) == 1
-
-
 def test_without_categories_it_says_which_column_is_wanted(tiny_clip: Path, tmp_path: Path) -> None:
     catalog = write_catalog(tmp_path, google_category_id=[None] * NUM_PRODUCTS)
     with pytest.raises(CatalogError, match="no value in the column google_category_id"):
@@ -689,7 +679,7 @@ def test_some_unknown_categories_are_left_out_aloud(
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_rate(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"learning_rate: found 1e\+30, but the loss was not finite at step \d"):
-        run(write_catalog(tmp_path), make_clip(tmp_path / "clip"), tmp_path / "out", learning_rate=1e30, warmup=0)
+        run(write_catalog(tmp_path), make_clip(tmp_path / "clip"), tmp_path / "out", learning_rate=1e30, warmup_steps=0)
 
 
 def test_what_lies_at_out_is_not_destroyed(tiny_clip: Path, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from prodemb.heads.baselines import (
     most_frequent,
     nearest_neighbours,
     read_title_start,
-    sample_rows,
 )
 from prodemb.heads.head import Baseline
 
@@ -149,14 +148,6 @@ def test_a_costly_model_is_left_out_with_the_reason() -> None:
         assert baseline.metrics is None
         assert baseline.note is not None
         assert "max_cost is 1.0e+01" in baseline.note
-
-
-def test_samples_are_random_ordered_and_repeatable() -> None:
-    assert sample_rows(5, at_most=9, seed=0).tolist() == [0, 1, 2, 3, 4]
-    rows = sample_rows(1000, at_most=100, seed=0)
-    assert len(set(rows.tolist())) == 100
-    assert (np.diff(rows) > 0).all()
-    assert np.array_equal(rows, sample_rows(1000, at_most=100, seed=0))
 
 
 def test_texts_are_joined_where_they_are() -> None:

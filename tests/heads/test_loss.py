@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from prodemb import loss as loss_module
+from prodemb.heads import loss as loss_module
 from prodemb.heads.loss import last_layer_loss
 
 DOUBLE = torch.float64
