@@ -221,13 +221,19 @@ def fetch_taxonomy(locale: str, *, out: Path, url: str = TAXONOMY_URL) -> Taxono
     """Download a locale's taxonomy ("en-US", "fr-FR") to the file `out`; `url` may hold `{locale}`.
 
     Raises:
-        TaxonomyError: the locale is not of that form, the server does not answer with the file, or it is no taxonomy.
+        TaxonomyError: the locale is not of that form, the server does not answer with the file, or it is no taxonomy;
+            or `out` is a file of another kind, which is left alone.
     """
     # httpx takes a tenth of a second to import, and all but this function works without it.
     import httpx
 
     if not _LOCALE.fullmatch(locale):
         raise TaxonomyError(f"locale: found {locale!r}, wanted a form like 'en-US'")
+    if out.exists():
+        try:
+            read_taxonomy(out)
+        except TaxonomyError as error:
+            raise TaxonomyError(f"{out}: is no taxonomy and is not replaced ({error}); wanted another name") from None
     address = url.replace("{locale}", locale)
     try:
         answer = httpx.get(address, timeout=_FETCH_SECONDS, follow_redirects=True).raise_for_status()
