@@ -1,7 +1,7 @@
 """Canonical brands from supplied strings: equal spellings are one name, names are linked on evidence, never chained."""
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _OPENING_TITLES = 0.6
 _OPENING_EXAMPLES = 2
+_LEADING_PRODUCTS, _LEADING_SHARE, _LEADING_OF_RULE, _HOLDING_TITLES = 10, 0.1, 0.8, 0.25
 
 
 def canonicalise(
@@ -114,6 +115,7 @@ class _Strings:
     def sort_out(cls, counts: dict[str, int], *, counted: pl.DataFrame, known: AliasTable) -> "_Strings":
         """Sort the strings that have no row yet; the key of a known string carries its decision over."""
         strings = cls()
+        leading = _leading(counts, counted=counted)
         doubtful: dict[str, Junk] = {}
         for text, products in counts.items():
             words = brand_words(text)
@@ -121,7 +123,7 @@ class _Strings:
             junk = find_junk(text) if decided is None else None
             if decided in (UNKNOWN, UNBRANDED):
                 strings.rows.append(AliasRow(text, decided or "", rule="known", products=products))
-            elif junk is not None and junk.may_be_name:
+            elif junk is not None and (junk.may_be_name or text in leading):
                 doubtful[text] = junk
             elif junk is not None or not words:
                 found = junk or Junk(UNKNOWN, "placeholder", may_be_name=False)
@@ -130,7 +132,7 @@ class _Strings:
                 strings._add(text, words=words, products=products)
         openings = _openings(counted, texts=doubtful)
         for text, junk in doubtful.items():
-            if openings[text]:
+            if openings[text] or text in leading:
                 strings._add(text, words=brand_words(text), products=counts[text])
                 strings._doubts[text] = junk
             else:
@@ -197,6 +199,39 @@ class _Strings:
         if rule == "unlike":
             return AliasRow(text, brand, "known", 1.0, products)
         return AliasRow(text, brand, rule, SPELLING_SCORES[rule], products)
+
+
+def _leading(counts: dict[str, int], *, counted: pl.DataFrame) -> set[str]:
+    """Strings that look like junk and are used like the catalog's own brand.
+
+    Such a string stands at a fair share of all products that carry a brand and at nearly all of those with junk of its
+    rule: a column of colours has several colours. Its products are of several kinds, and hardly any title holds it, as
+    titles hold the colours and fits of their products.
+    """
+    junk = {text: found for text in counts if (found := find_junk(text)) is not None and found.depends_on_use}
+    by_rule: Counter[str] = Counter()
+    for text, found in junk.items():
+        by_rule[found.rule] += counts[text]
+    total = sum(counts.values())
+    leading = {
+        text
+        for text, found in junk.items()
+        if counts[text] >= max(_LEADING_PRODUCTS, _LEADING_SHARE * total)
+        and counts[text] >= _LEADING_OF_RULE * by_rule[found.rule]
+    }
+    examples = counted.filter(pl.col("supplied").is_in(list(leading)))
+    return {text for text, products in examples.select("supplied", "examples").iter_rows() if _is_maker(text, products)}
+
+
+def _is_maker(text: str, products: list[dict[str, str]] | None) -> bool:
+    """Whether sampled products of a string are of several kinds, and few of their titles hold it."""
+    if not products:
+        return False
+    words = f" {' '.join(words_of(text))} "
+    titles = [" ".join(words_of(product["title"])) for product in products if product["title"]]
+    holding = sum(words in f" {title} " for title in titles)
+    kinds = {product["category"] or title.split(" ")[-1] for product, title in zip(products, titles, strict=False)}
+    return len(kinds) > 1 and holding <= _HOLDING_TITLES * len(titles)
 
 
 def _openings(counted: pl.DataFrame, *, texts: dict[str, Junk]) -> dict[str, bool]:

@@ -31,6 +31,8 @@ JunkRule = Literal[
 ]
 
 _URL = re.compile(r"https?:|://|\bwww\.|^[\w.+-]+@[\w-]+\.\w+$", re.IGNORECASE)
+_FIXED: tuple[JunkRule, ...] = ("placeholder", "unbranded", "url")
+"""Rules that hold however often and wherever a string stands."""
 _JOINING = frozenset({"and", "et", "und", "y", "e", "with"})
 _NUMBER = re.compile(r"\d+")
 _MEASURE = re.compile(r"\d+(?:x\d+)*(?:cm|mm|ml|kg|gms?|gb|tb|mb|mah|x*l|pcs?|inch|in|oz|lbs?|yr?s?|ltr|watt)?")
@@ -44,12 +46,19 @@ class Junk:
     rule: JunkRule
     may_be_name: bool
 
+    @property
+    def depends_on_use(self) -> bool:
+        """Whether it is a word of the language that a maker could have taken for its name."""
+        return self.rule not in _FIXED
+
 
 def find_junk(text: str) -> Junk | None:
     """The junk rule that `text` falls under, or None where it may be a brand.
 
     A rule fires only where every word of the value is of its vocabulary: "Red" is junk and "Red Tape" is not.
     """
+    if text.strip() == r"\N":  # a database's null
+        return Junk(UNKNOWN, "placeholder", may_be_name=False)
     if _URL.search(text.strip()):
         return Junk(UNKNOWN, "url", may_be_name=False)
     words = words_of(text)

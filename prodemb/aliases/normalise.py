@@ -9,7 +9,7 @@ from typing import Literal
 import ftfy
 from anyascii import anyascii
 
-from prodemb.aliases.vocabulary import LEGAL_PHRASES, LEGAL_SUFFIXES, LEGAL_SUFFIXES_UNSPACED
+from prodemb.aliases.vocabulary import LEGAL_FORMS_UNSPACED, LEGAL_PHRASES, LEGAL_PREFIXES, LEGAL_SUFFIXES
 
 SpellingRule = Literal[
     "exact", "case", "marks", "mojibake", "punctuation-spacing", "legal_suffix", "transliteration", "unlike"
@@ -97,19 +97,26 @@ def _is_legal(words: tuple[str, ...], *, size: int) -> bool:
     return " ".join(tail) in LEGAL_PHRASES or spelled_out
 
 
-def _without_unspaced_suffix(text: str) -> str:
-    """Without a legal form of a script that puts no space before it (有限公司, 株式会社)."""
-    stripped = text.rstrip(" )）")
-    for suffix in LEGAL_SUFFIXES_UNSPACED:
-        if stripped.endswith(suffix) and len(stripped) > len(suffix) + 1:
-            return stripped.removesuffix(suffix).rstrip(" (（")
+def _without_unspaced_form(text: str) -> str:
+    """Without a legal form of a script that puts no space beside it (有限公司, 株式会社), behind the name or before."""
+    for form in LEGAL_FORMS_UNSPACED:
+        bare = text if form.endswith(")") else text.rstrip(" )）")
+        if bare.endswith(form) and len(bare) > len(form) + 1:
+            return bare.removesuffix(form).rstrip(" (（")
+        if text.startswith(form) and len(text) > len(form) + 1:
+            return text.removeprefix(form).lstrip(" )）")
     return text
 
 
+def _has_legal_prefix(words: tuple[str, ...]) -> bool:
+    """Whether the first word is a legal form and a name of more than two letters follows."""
+    return len(words) > 1 and words[0] in LEGAL_PREFIXES and len(words[1]) > 2
+
+
 def brand_words(text: str) -> tuple[str, ...]:
-    """The folded words of a brand name without its legal suffixes."""
-    words = tuple(word for word, _, _ in _spans(_without_unspaced_suffix(repair(text))))
-    return words[: len(words) - _legal_words(words)]
+    """The folded words of a brand name without its legal forms."""
+    words = tuple(word for word, _, _ in _spans(_without_unspaced_form(repair(text))))
+    return words[_has_legal_prefix(words) : len(words) - _legal_words(words)]
 
 
 def normalise_brand(text: str) -> str:
@@ -123,12 +130,15 @@ def normalise_brand(text: str) -> str:
 
 def tidy_spelling(text: str) -> str:
     """The text as a name to show: repaired, without marks and legal suffixes, otherwise as the partner wrote it."""
-    repaired = _without_unspaced_suffix(repair(text))
+    repaired = _without_unspaced_form(repair(text))
     spans = _spans(repaired)
-    legal = _legal_words(tuple(word for word, _, _ in spans))
+    words = tuple(word for word, _, _ in spans)
+    legal = _legal_words(words)
     if legal:
         repaired = repaired[: spans[-legal][1]].rstrip(_TRAILING)
-    return repaired.strip(" \t,;:/|\"'`*_-") or repaired
+    if _has_legal_prefix(words[: len(words) - legal]):
+        repaired = repaired[spans[1][1] :]
+    return repaired.strip(" \t,;:/|\"'`*_-«»“”„") or repaired
 
 
 def spelling_rule(supplied: str, *, canonical: str) -> SpellingRule:
