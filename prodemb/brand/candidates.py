@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.brand.head_says import HeadSays
-from prodemb.brand.logit import Floats
+from prodemb.brand.head_output import HeadSays
+from prodemb.brand.model import Floats
 from prodemb.brand.names import NO_NAME, Ids, Said
 
 VOICES: dict[str, float] = {

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from prodemb.aliases.table import AliasTable
-from prodemb.brand.fuse import Fuser
 from prodemb.brand.names import NO_NAME, Ids
+from prodemb.brand.predict import Fuser
 from prodemb.core.arrays import Indices
 from prodemb.core.features import raw_column
 from prodemb.heads.labels import BrandLabel

@@ -18,9 +18,9 @@ from prodemb.brand.conditions import (
     true_names,
     without_strings_of,
 )
-from prodemb.brand.fuse import Fuser
-from prodemb.brand.logit import Floats
+from prodemb.brand.model import Floats
 from prodemb.brand.names import Ids
+from prodemb.brand.predict import Fuser
 from prodemb.core.arrays import Indices, sample_rows
 from prodemb.core.config import Config
 from prodemb.core.features import raw_column

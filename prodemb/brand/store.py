@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from prodemb.aliases.table import AliasRow, AliasTable
 from prodemb.brand.candidates import VOICES
-from prodemb.brand.fuse import Fuser
 from prodemb.brand.names import BrandNames
+from prodemb.brand.predict import Fuser
 from prodemb.brand.trust import Counts
 from prodemb.core.config import Config
 from prodemb.core.errors import HeadError

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from prodemb.brand.evaluate import compare_brands
 from prodemb.brand.fit import fit_fuser, knowing_all
-from prodemb.brand.judge import compare_brands
 from prodemb.brand.store import save_fuser
-from prodemb.category.judge import compare_categories
+from prodemb.category.evaluate import compare_categories
 from prodemb.core.files import sha256_of
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.labels import Labels, brand_labels, category_labels

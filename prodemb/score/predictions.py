@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 
 from prodemb import __version__
 from prodemb.aliases.junk import UNKNOWN
-from prodemb.brand.fuse import SOURCES, Fuser
-from prodemb.category.ask import CategoryHead
+from prodemb.brand.predict import SOURCES, Fuser
 from prodemb.category.nodes import NodeAnswers, Nodes
+from prodemb.category.predict import CategoryHead
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.arrays import NO_ANSWER
 from prodemb.core.config import Config

@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 from pydantic import Field
 
-from prodemb.brand.fuse import Fuser
+from prodemb.brand.predict import Fuser
 from prodemb.category.threshold import choose_threshold
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.config import Config

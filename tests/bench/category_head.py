@@ -24,7 +24,7 @@ from report import figure, headline, machine, table
 from rows import peak_mb
 from sklearn.linear_model import LogisticRegression
 
-from prodemb.category.ask import CategoryHead
+from prodemb.category.predict import CategoryHead
 from prodemb.core.features import ALL_FEATURES
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.examples import Examples

@@ -12,7 +12,7 @@ from prodemb.aliases.config import BrandsConfig
 from prodemb.aliases.counts import count_supplied
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.fit import FuseConfig, fit_fuser
-from prodemb.brand.fuse import Fuser
+from prodemb.brand.predict import Fuser
 from prodemb.core.features import BRAND_FEATURES, CATALOG_COLUMNS
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.head import HeadConfig, TrainedHead

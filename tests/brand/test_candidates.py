@@ -5,9 +5,9 @@ import polars as pl
 
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.candidates import VOICES, Candidates, list_candidates, said_classes
-from prodemb.brand.fuse import Fuser
-from prodemb.brand.head_says import ask_head
+from prodemb.brand.head_output import ask_head
 from prodemb.brand.names import BrandNames
+from prodemb.brand.predict import Fuser
 from prodemb.heads.head import TrainedHead
 from prodemb.shards.product_set import ProductSet, read_products
 from prodemb.shards.reader import ShardSet

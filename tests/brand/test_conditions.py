@@ -3,7 +3,7 @@
 import numpy as np
 
 from prodemb.brand.conditions import WITHHELD, WRONG, conditions, true_names
-from prodemb.brand.fuse import Fuser
+from prodemb.brand.predict import Fuser
 from prodemb.heads.split import VALIDATION
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import read_products

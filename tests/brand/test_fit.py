@@ -8,7 +8,7 @@ import polars as pl
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.candidates import VOICES
 from prodemb.brand.fit import FuseConfig, fit_fuser
-from prodemb.brand.fuse import SOURCES, Fuser
+from prodemb.brand.predict import SOURCES, Fuser
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import read_products

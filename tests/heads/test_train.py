@@ -274,7 +274,7 @@ import torch
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.fit import FuseConfig, fit_fuser
-from prodemb.brand.judge import compare_brands
+from prodemb.brand.evaluate import compare_brands
 from prodemb.brand.store import load_fuser, save_fuser
 from prodemb.heads.head import HeadConfig, load_head, save_head
 from prodemb.heads.labels import brand_labels

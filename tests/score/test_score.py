@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from prodemb.aliases.table import AliasTable
-from prodemb.brand.fuse import Fuser
+from prodemb.brand.predict import Fuser
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.errors import ConfigError, FingerprintError, HeadError, ProdembError, ShardError
 from prodemb.core.features import BRAND_FEATURES, CATALOG_COLUMNS, FEATURES, Feature

@@ -9,8 +9,8 @@ import polars as pl
 
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.candidates import VOICES, Candidates, list_candidates, said_classes
-from prodemb.brand.head_says import ask_head
-from prodemb.brand.logit import Floats, choice_probabilities, fit_weights
+from prodemb.brand.head_output import ask_head
+from prodemb.brand.model import Floats, choice_probabilities, fit_weights
 from prodemb.brand.names import NO_NAME, BrandNames, Ids, Said
 from prodemb.brand.trust import Counts, find_redirects
 from prodemb.core.features import raw_column

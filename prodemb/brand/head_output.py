@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from prodemb.brand.logit import Floats
+from prodemb.brand.model import Floats
 from prodemb.brand.names import NO_NAME, Ids
 from prodemb.heads.head import TrainedHead
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from prodemb.brand.logit import choice_probabilities, fit_weights
+from prodemb.brand.model import choice_probabilities, fit_weights
 
 
 def make_choices(

@@ -12,9 +12,9 @@ from rapidfuzz.fuzz import partial_ratio
 from prodemb.aliases.normalise import normalise_brand
 from prodemb.brand.conditions import AS_SUPPLIED, conditions, true_names, without_strings_of
 from prodemb.brand.fit import FuseConfig
-from prodemb.brand.fuse import FusedAnswers, Fuser
-from prodemb.brand.logit import Floats
+from prodemb.brand.model import Floats
 from prodemb.brand.names import NO_NAME, Ids
+from prodemb.brand.predict import FusedAnswers, Fuser
 from prodemb.core.arrays import Indices
 from prodemb.core.features import raw_column
 from prodemb.heads.baselines import brand_lookups

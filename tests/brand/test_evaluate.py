@@ -1,9 +1,9 @@
 """Judging: the fused brand is better than each voice alone, also where the supplied one is withheld or wrong."""
 
 from prodemb.brand.conditions import AS_SUPPLIED, WITHHELD, WRONG
+from prodemb.brand.evaluate import compare_brands
 from prodemb.brand.fit import FuseConfig
-from prodemb.brand.fuse import Fuser
-from prodemb.brand.judge import compare_brands
+from prodemb.brand.predict import Fuser
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.train import Labelled, TrainConfig
 

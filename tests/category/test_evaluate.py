@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from prodemb.category.conditions import LEFT
-from prodemb.category.judge import HEAD, TAUS, compare_categories
+from prodemb.category.evaluate import HEAD, TAUS, compare_categories
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.head import HeadConfig, TrainedHead
 from prodemb.heads.labels import category_labels

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.category.ask import CategoryHead
 from prodemb.category.conditions import ALL, conditions
 from prodemb.category.nodes import NodeAnswers, back_off_curve
+from prodemb.category.predict import CategoryHead
 from prodemb.category.zero_shot import ZERO_SHOT, ZeroShot
 from prodemb.core.arrays import NO_ANSWER, Indices, sample_rows
 from prodemb.heads.compare import fit_rivals, judged_products, known_only
