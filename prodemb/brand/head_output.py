@@ -1,101 +1,100 @@
-"""What the head says of products: with all their vectors, and without that of their supplied brand."""
+"""The head's probabilities of brands: from all vectors of a product, and without that of its supplied brand."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from prodemb.brand.model import Floats
-from prodemb.brand.names import NO_NAME, Ids
+from prodemb.brand.names import NO_NAME, NameIds
 from prodemb.heads.head import TrainedHead
+from prodemb.shards.product_set import ProductSet
 
-NUM_BEST = 5
-"""Best classes that are told, with the supplied brand and without."""
+_TOPK = 5
+"""Best classes, with the supplied brand and without."""
 
-_DOUBT = 0.01
-"""Added to every probability: what a head has not learned, it calls more unlikely than it knows."""
+_SMOOTHING = 0.01
+"""Added to every probability: a head is overconfident about brands that it has not learned."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadSays:
-    """The head's answers for n products, with the supplied brand and then without."""
+class HeadOutput:
+    """A head's output for n products, with the vector of the supplied brand and then without."""
 
-    best: Ids
-    """(n, 2 H) its best classes, with and then without; -1 where it has nothing to go by."""
-    asked_log: Floats
-    """(n, A, 2) log probabilities of the classes that were asked for, 0 where there is no class."""
-    best_log: Floats
-    """(n, 2 H, 2) those of `best`."""
-
-    @property
-    def first(self) -> Ids:
-        """(n,) its best class without the supplied brand, -1 for none."""
-        return self.best[:, self.best.shape[1] // 2]
+    topk: NameIds
+    """(n, 2 H) the best classes with the supplied brand, then those without; -1 where there is no vector."""
+    topk_log_proba: Floats
+    """(n, 2 H, 2) the smoothed log probabilities of these, with the supplied brand and without."""
+    class_log_proba: Floats
+    """(n, A, 2) those of the classes that were asked for; 0 where there is no class."""
 
     @property
-    def sure(self) -> Floats:
-        """(n,) how likely that one is without the supplied brand, 0 for none."""
-        likely = np.exp(self.best_log[:, self.best.shape[1] // 2, 1])
-        return np.asarray(np.where(self.first >= 0, likely, 0.0), dtype=np.float32)
+    def top1(self) -> NameIds:
+        """(n,) the best class without the supplied brand; -1 for none."""
+        return self.topk[:, self.topk.shape[1] // 2]
+
+    @property
+    def top1_proba(self) -> Floats:
+        """(n,) the smoothed probability of that class without the supplied brand; 0 for none."""
+        proba = np.exp(self.topk_log_proba[:, self.topk.shape[1] // 2, 1])
+        return np.asarray(np.where(self.top1 >= 0, proba, 0.0), dtype=np.float32)
 
 
 @torch.inference_mode()
-def ask_head(
-    head: TrainedHead, *, vectors: npt.NDArray[np.float16], present: npt.NDArray[np.bool_], classes: Ids
-) -> HeadSays:
-    """Ask the head for its best classes and for the probabilities of given ones.
+def predict_log_proba(head: TrainedHead, products: ProductSet, *, classes: NameIds) -> HeadOutput:
+    """The head's best classes for n products, and the log probabilities of these and of given classes.
 
     Args:
-        vectors: (n, D), those of the features of the head's card side by side.
-        present: (n, F).
-        classes: (n, A) classes to tell the probability of, -1 for none.
+        products: with the vectors of the features of the head's card.
+        classes: (n, A) classes to return the probabilities of; -1 for none.
     """
-    without = present & np.array([feature != "brand" for feature in head.card.features])
+    without = products.present & np.array([feature != "brand" for feature in head.card.features])
     parts = [
-        _ask(
+        _predict(
             head,
-            torch.from_numpy(vectors[rows]),
-            present=torch.from_numpy(present[rows]),
+            torch.from_numpy(products.vectors[rows]),
+            present=torch.from_numpy(products.present[rows]),
             without=torch.from_numpy(without[rows]),
             classes=torch.from_numpy(classes[rows]),
         )
-        for rows in head.batches(len(vectors))
+        for rows in head.network.batches(len(products))
     ]
-    return HeadSays(
-        best=np.concatenate([part.best for part in parts]),
-        asked_log=np.concatenate([part.asked_log for part in parts]),
-        best_log=np.concatenate([part.best_log for part in parts]),
+    return HeadOutput(
+        topk=np.concatenate([part.topk for part in parts]),
+        topk_log_proba=np.concatenate([part.topk_log_proba for part in parts]),
+        class_log_proba=np.concatenate([part.class_log_proba for part in parts]),
     )
 
 
-def _ask(head: TrainedHead, vectors: Tensor, *, present: Tensor, without: Tensor, classes: Tensor) -> HeadSays:
-    """`ask_head` for as many products as the head answers at a time; only those that send a brand are asked twice."""
+def _predict(head: TrainedHead, vectors: Tensor, *, present: Tensor, without: Tensor, classes: Tensor) -> HeadOutput:
+    """One batch; only products with a supplied brand are predicted twice."""
     twice = (present != without).any(1).nonzero()[:, 0]
-    logs = head.log_probabilities(vectors, present=present)
-    logs_without = head.log_probabilities(vectors[twice], present=without[twice])
-    num_best = min(NUM_BEST, logs.shape[1])
-    best = logs.topk(num_best, dim=1).indices.cpu()
-    best_without = best.clone()
-    best_without[twice] = logs_without.topk(num_best, dim=1).indices.cpu()
-    best[~present.any(1)] = NO_NAME
-    best_without[~without.any(1)] = NO_NAME
-    told = torch.cat([classes, best, best_without], dim=1)
-    found = _gather(logs, told)
+    log_proba = head.network.predict_log_proba(vectors, present=present)
+    log_proba_without = head.network.predict_log_proba(vectors[twice], present=without[twice])
+    k = min(_TOPK, log_proba.shape[1])
+    topk = log_proba.topk(k, dim=1).indices.cpu()
+    topk_without = topk.clone()
+    topk_without[twice] = log_proba_without.topk(k, dim=1).indices.cpu()
+    topk[~present.any(1)] = NO_NAME
+    topk_without[~without.any(1)] = NO_NAME
+    wanted = torch.cat([classes, topk, topk_without], dim=1)
+    found = _gather(log_proba, wanted)
     found_without = found.clone()
-    found_without[twice] = _gather(logs_without, told[twice])
+    found_without[twice] = _gather(log_proba_without, wanted[twice])
     found[~present.any(1)] = 0.0
     found_without[~without.any(1)] = 0.0
     both = torch.stack([found, found_without], dim=2).numpy()
-    num_asked = classes.shape[1]
-    return HeadSays(
-        best=torch.cat([best, best_without], dim=1).numpy(), asked_log=both[:, :num_asked], best_log=both[:, num_asked:]
+    num_classes = classes.shape[1]
+    return HeadOutput(
+        topk=torch.cat([topk, topk_without], dim=1).numpy(),
+        topk_log_proba=both[:, num_classes:],
+        class_log_proba=both[:, :num_classes],
     )
 
 
-def _gather(logs: Tensor, classes: Tensor) -> Tensor:
-    """(n, A) softened log probabilities of classes (n, A), 0 where there is none; on the CPU."""
-    index = classes.to(logs.device).clamp(min=0)
-    found = (logs.gather(1, index).exp() + _DOUBT).log().float().cpu()
+def _gather(log_proba: Tensor, classes: Tensor) -> Tensor:
+    """(n, A) smoothed log probabilities of classes (n, A), 0 where there is none; on the CPU."""
+    index = classes.to(log_proba.device).clamp(min=0)
+    found = (log_proba.gather(1, index).exp() + _SMOOTHING).log().float().cpu()
     return found.masked_fill(classes < 0, 0.0)

@@ -1,7 +1,10 @@
-"""The conditional logit: one of several alternatives by a weighted sum of what speaks for each.
+"""The conditional logit model: the probability of each of several candidates from a weighted sum of its features.
 
 Source: McFadden, Conditional logit analysis of qualitative choice behavior, 1974.
 """
+
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -10,48 +13,58 @@ import torch
 Floats = npt.NDArray[np.float32]
 
 
-def fit_weights(
-    inputs: Floats,
-    *,
-    valid: npt.NDArray[np.bool_],
-    chosen: npt.NDArray[np.int64],
-    importance: Floats,
-    prior: npt.NDArray[np.float64],
-    strength: float,
-) -> npt.NDArray[np.float64]:
-    """The weights (P,) under which the alternatives that were right are the likeliest.
+@dataclass(frozen=True, kw_only=True)
+class ConditionalLogit:
+    """One weight per feature."""
 
-    They are drawn to `prior` by `strength` / 2 times the squared distance, so that few products change little.
+    weights: npt.NDArray[np.float64]
+    """(P,)."""
 
-    Args:
-        inputs: (n, K, P) what speaks for each alternative.
-        valid: (n, K) which alternatives there are; at least one in each row.
-        chosen: (n,) the one that was right.
-        importance: (n,) how much each row counts.
-        prior: (P,).
-    """
-    features, there = torch.from_numpy(inputs).double(), torch.from_numpy(valid)
-    target, counts = torch.from_numpy(chosen), torch.from_numpy(importance).double()
-    start = torch.from_numpy(prior).double()
-    weights = start.clone().requires_grad_()
-    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-9)
+    @classmethod
+    def fit(
+        cls,
+        features: Floats,
+        *,
+        valid: npt.NDArray[np.bool_],
+        chosen: npt.NDArray[np.int64],
+        sample_weight: Floats,
+        prior: npt.NDArray[np.float64],
+        l2: float,
+    ) -> Self:
+        """The weights under which the chosen candidates are the most probable.
 
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        utilities = (features @ weights).masked_fill(~there, -torch.inf)
-        surprise = torch.nn.functional.cross_entropy(utilities, target, reduction="none")
-        total = (surprise * counts).sum() + strength / 2 * (weights - start).square().sum()
-        torch.autograd.backward(total)
-        return total
+        Args:
+            features: (n, K, P) of each candidate.
+            valid: (n, K) which candidates there are; at least one in each row.
+            chosen: (n,) the index of the true one.
+            sample_weight: (n,) how much each row counts.
+            prior: (P,) the weights that regularisation draws to, so that few rows change little.
+            l2: the regularisation strength: l2 / 2 times the squared distance from `prior` is added to the loss.
+        """
+        inputs, there = torch.from_numpy(features).double(), torch.from_numpy(valid)
+        target, counts = torch.from_numpy(chosen), torch.from_numpy(sample_weight).double()
+        start = torch.from_numpy(prior).double()
+        weights = start.clone().requires_grad_()
+        optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-9)
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return np.asarray(weights.detach().numpy())
+        def loss() -> torch.Tensor:
+            optimizer.zero_grad()
+            utilities = (inputs @ weights).masked_fill(~there, -torch.inf)
+            losses = torch.nn.functional.cross_entropy(utilities, target, reduction="none")
+            total = (losses * counts).sum() + l2 / 2 * (weights - start).square().sum()
+            torch.autograd.backward(total)
+            return total
 
+        optimizer.step(loss)  # type: ignore[no-untyped-call]
+        return cls(weights=np.asarray(weights.detach().numpy()))
 
-def choice_probabilities(
-    inputs: Floats, *, valid: npt.NDArray[np.bool_], weights: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """How likely each alternative is, (n, K); 0 for those that are not there."""
-    utilities = np.where(valid, inputs @ weights, -np.inf)
-    likely = np.exp(utilities - utilities.max(axis=1, keepdims=True))
-    return np.asarray(likely / likely.sum(axis=1, keepdims=True))
+    def predict_proba(self, features: Floats, *, valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """The probability of each candidate, (n, K); 0 where it is not valid.
+
+        Args:
+            features: (n, K, P).
+            valid: (n, K).
+        """
+        utilities = np.where(valid, features @ self.weights, -np.inf)
+        likely = np.exp(utilities - utilities.max(axis=1, keepdims=True))
+        return np.asarray(likely / likely.sum(axis=1, keepdims=True))

@@ -1,143 +1,166 @@
-"""The fuser: one brand a product, with one confidence, from its supplied brand, its title and the head."""
+"""Predicting brands: one brand per product, with one confidence, from its supplied brand, its title and the head."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import torch
 
 from prodemb.aliases.table import AliasTable
-from prodemb.brand.candidates import VOICES, Candidates, list_candidates, said_classes
-from prodemb.brand.head_output import ask_head
-from prodemb.brand.model import Floats, choice_probabilities, fit_weights
-from prodemb.brand.names import NO_NAME, BrandNames, Ids, Said
-from prodemb.brand.trust import Counts, find_redirects
+from prodemb.brand.candidates import PRIOR_WEIGHTS, Candidates, list_candidates, mentioned_classes
+from prodemb.brand.head_output import predict_log_proba
+from prodemb.brand.model import ConditionalLogit, Floats
+from prodemb.brand.names import NO_NAME, BrandNames, Mentions, NameIds
+from prodemb.brand.trust import NameCounts, find_redirects
 from prodemb.core.features import raw_column
-from prodemb.heads.head import TrainedHead
+from prodemb.heads.head import HeadCard, TrainedHead
 from prodemb.shards.product_set import ProductSet
 
 _BRAND, _TITLE = raw_column("brand"), raw_column("title")
 
 SOURCES = ("supplied", "title", "head")
-"""What a brand can come from. The first of them that names it is said to be its source."""
+"""Where a brand can come from; its source is the first of these that names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class FusedAnswers:
-    """The fuser's answers for n products."""
+class BrandPrediction:
+    """The most probable brands of n products."""
 
     names: tuple[str, ...]
-    """What the numbers in `top` stand for."""
-    top: Ids
-    """(n, k) brands, the likeliest first; -1 where there are fewer."""
+    """The names that `brands` are indices of."""
+    brands: NameIds
+    """(n, k) indices into `names`, the most probable first; -1 where there are fewer."""
     probabilities: Floats
-    """(n, k) how likely each is; 0 where there is none."""
+    """(n, k) of these; 0 where there is none."""
     sources: npt.NDArray[np.int64]
-    """(n,) the place in `SOURCES` of what the first one comes from; -1 where there is none."""
+    """(n,) the index in `SOURCES` of where the first one comes from; -1 where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fuser:
-    """Names, how far they can be trusted, and the weights of what speaks for them."""
+    """Combines supplied brand, title and head: the names, how often they were correct, and a model of candidates."""
 
     names: BrandNames
-    supplied: Counts
+    supplied: NameCounts
     """(m,) of the names as supplied brands."""
-    titled: Counts
+    titles: NameCounts
     """(m,) of the names in titles."""
-    weights: npt.NDArray[np.float64]
-    """(P,) in the order of `VOICES`."""
+    model: ConditionalLogit
+    """Over the features of `PRIOR_WEIGHTS`."""
 
     @classmethod
     def untrained(cls, classes: Sequence[str], *, aliases: AliasTable, rare: Sequence[str] = ()) -> "Fuser":
-        """A fuser that has seen no product: all names are trusted alike, and the weights are those of `VOICES`."""
+        """A fuser that has seen no product: all names are trusted alike, with the weights of `PRIOR_WEIGHTS`."""
         names = BrandNames(classes, aliases=aliases, redirects={}, rare=rare)
-        nothing = Counts.of(np.zeros(0, np.int64), labels=np.zeros(0, np.int64), num_names=len(names.names))
-        return cls(names=names, supplied=nothing, titled=nothing, weights=np.array([*VOICES.values()]))
+        nothing = NameCounts.of(np.zeros(0, np.int64), labels=np.zeros(0, np.int64), num_names=len(names.names))
+        model = ConditionalLogit(weights=np.array([*PRIOR_WEIGHTS.values()]))
+        return cls(names=names, supplied=nothing, titles=nothing, model=model)
 
-    def with_trust(self, supplied: pl.Series, *, titles: pl.Series, labels: pl.Series, gold: bool) -> "Fuser":
-        """Learn from training products which names can be trusted.
+    def fit_names(self, supplied: pl.Series, *, titles: pl.Series, labels: pl.Series, gold: bool) -> "Fuser":
+        """Count on training products how often each name is correct.
 
         Args:
             supplied: (n,) string.
             titles: (n,) string.
             labels: (n,) string, the true brands.
-            gold: whether the labels are gold, so that names may be learned to stand for others.
+            gold: whether the labels are gold, so that redirects between names may be learned.
         """
         names, num_names = self.names, len(self.names.names)
-        said, true = names.said(supplied=supplied, titles=titles), names.own_ids(labels)
+        mentions, true = names.mentions(supplied=supplied, titles=titles), names.ids_of(labels)
         if gold:
-            found = find_redirects(said, labels=true, names=names)
-            # A person's word stands against what the labels say.
+            found = find_redirects(mentions, labels=true, names=names)
+            # What a person wrote in the alias file takes precedence over the labels.
             persons = names.aliases.is_persons
             names = names.redirected({name: to for name, to in found.items() if not persons(names.names[name])})
-            said = names.said(supplied=supplied, titles=titles)
-        return Fuser(
+            mentions = names.mentions(supplied=supplied, titles=titles)
+        return replace(
+            self,
             names=names,
-            supplied=Counts.of(said.supplied, labels=true, num_names=num_names),
-            titled=Counts.of(said.titles.alone(), labels=true, num_names=num_names),
-            weights=self.weights,
+            supplied=NameCounts.of(mentions.supplied, labels=true, num_names=num_names),
+            titles=NameCounts.of(mentions.titles.standalone(), labels=true, num_names=num_names),
         )
 
-    def with_weights(self, candidates: Candidates, *, chosen: Ids, importance: Floats, strength: float) -> "Fuser":
-        """Learn from validation products how much each thing that speaks for a candidate counts.
+    def fit_model(self, candidates: Candidates, *, chosen: NameIds, sample_weight: Floats, l2: float) -> "Fuser":
+        """Learn the weights of the features from validation products.
 
         Args:
             candidates: of n products.
-            chosen: (n,) the places of the true brands among them, the last where they are not.
-            importance: (n,) how much each product counts.
-            strength: how firmly the weights are held to those of `VOICES`.
+            chosen: (n,) the indices of the true brands among them, the last where they are not.
+            sample_weight: (n,) how much each product counts.
+            l2: how strongly the weights are drawn to `PRIOR_WEIGHTS`.
         """
-        weights = fit_weights(
-            candidates.inputs,
+        model = ConditionalLogit.fit(
+            candidates.features,
             valid=candidates.valid,
             chosen=chosen,
-            importance=importance,
-            prior=np.array([*VOICES.values()]),
-            strength=strength,
+            sample_weight=sample_weight,
+            prior=np.array([*PRIOR_WEIGHTS.values()]),
+            l2=l2,
         )
-        return Fuser(names=self.names, supplied=self.supplied, titled=self.titled, weights=weights)
+        return replace(self, model=model)
 
-    def knowing(self, aliases: AliasTable, *, rare: Sequence[str]) -> "Fuser":
-        """The same fuser with another alias table and other rare labels; what it never met is trusted like the mean."""
+    def with_aliases(self, aliases: AliasTable, *, rare: Sequence[str]) -> "Fuser":
+        """The same fuser with another alias table and other rare labels; new names are trusted like the average."""
         own = self.names
         names = BrandNames(own.names[: own.num_classes], aliases=aliases, redirects=own.redirects, rare=rare)
-        kept = np.array([own.own_id(name) for name in names.names])
-        return replace(self, names=names, supplied=self.supplied.take(kept), titled=self.titled.take(kept))
+        kept = np.array([own.id_of(name) for name in names.names])
+        return replace(self, names=names, supplied=self.supplied.take(kept), titles=self.titles.take(kept))
 
-    def canonical_of(self, supplied: pl.Series) -> Ids:
+    def canonical_ids(self, supplied: pl.Series) -> NameIds:
         """The name that each supplied brand stands for in the alias table, (n,); -1 where it is junk or unknown."""
-        return self.names.own_ids(self.names.aliases.canonical_of(supplied))
+        return self.names.ids_of(self.names.aliases.canonical_of(supplied))
 
-    def candidates(self, products: ProductSet, *, head: TrainedHead) -> tuple[Candidates, Said]:
+    def candidates(self, products: ProductSet, *, head: TrainedHead) -> tuple[Candidates, Mentions]:
         """The candidates of n products, and what their texts name."""
-        said = self.names.said(supplied=products.supplied[_BRAND], titles=products.supplied[_TITLE])
-        asked = said_classes(said, num_classes=self.names.num_classes)
-        answered = ask_head(head, vectors=products.vectors, present=products.present, classes=asked)
-        listed = list_candidates(
-            said,
-            head=answered,
+        mentions = self.names.mentions(supplied=products.supplied[_BRAND], titles=products.supplied[_TITLE])
+        classes = mentioned_classes(mentions, num_classes=self.names.num_classes)
+        candidates = list_candidates(
+            mentions,
+            head=predict_log_proba(head, products, classes=classes),
             num_classes=self.names.num_classes,
-            supplied_odds=self.supplied.log_odds(),
-            title_odds=self.titled.log_odds(),
+            supplied_log_odds=self.supplied.log_odds(),
+            title_log_odds=self.titles.log_odds(),
         )
-        return listed, said
+        return candidates, mentions
 
-    def answer(self, products: ProductSet, *, head: TrainedHead, k: int) -> FusedAnswers:
-        """The `k` likeliest brands of each product.
+    def predict(self, products: ProductSet, *, head: TrainedHead, k: int) -> BrandPrediction:
+        """The `k` most probable brands of each product.
 
         Args:
             head: the head that the fuser was fitted with.
         """
-        candidates, said = self.candidates(products, head=head)
-        likely = choice_probabilities(candidates.inputs, valid=candidates.valid, weights=self.weights)[:, :-1]
-        order = np.argsort(-likely, axis=1, kind="stable")[:, :k]
-        probabilities = np.take_along_axis(likely, order, axis=1).astype(np.float32)
-        top = np.where(probabilities > 0, np.take_along_axis(candidates.names[:, :-1], order, axis=1), NO_NAME)
-        first = top[:, 0]
-        titled = (said.titles.names == first[:, None]).any(axis=1)
-        sources = np.select([first == NO_NAME, first == said.supplied, titled], [-1, 0, 1], default=2)
-        return FusedAnswers(
-            names=(*self.names.names, *said.new_names), top=top, probabilities=probabilities, sources=sources
-        )
+        candidates, mentions = self.candidates(products, head=head)
+        proba = self.model.predict_proba(candidates.features, valid=candidates.valid)[:, :-1]
+        order = np.argsort(-proba, axis=1, kind="stable")[:, :k]
+        probabilities = np.take_along_axis(proba, order, axis=1).astype(np.float32)
+        brands = np.where(probabilities > 0, np.take_along_axis(candidates.names[:, :-1], order, axis=1), NO_NAME)
+        first = brands[:, 0]
+        in_title = (mentions.titles.names == first[:, None]).any(axis=1)
+        sources = np.select([first == NO_NAME, first == mentions.supplied, in_title], [-1, 0, 1], default=2)
+        names = (*self.names.names, *mentions.new_names)
+        return BrandPrediction(names=names, brands=brands, probabilities=probabilities, sources=sources)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrandPredictor:
+    """A trained brand head and the fuser that was fitted with it."""
+
+    head: TrainedHead
+    fuser: Fuser
+
+    @property
+    def card(self) -> HeadCard:
+        """The head's."""
+        return self.head.card
+
+    def to(self, device: torch.device) -> Self:
+        """Move the head's weights to `device`, in place."""
+        self.head.to(device)
+        return self
+
+    def predict(self, products: ProductSet, *, k: int) -> BrandPrediction:
+        """The `k` most probable brands of each product."""
+        return self.fuser.predict(products, head=self.head, k=k)
