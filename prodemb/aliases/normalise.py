@@ -14,7 +14,7 @@ from prodemb.aliases.vocabulary import LEGAL_FORMS_UNSPACED, LEGAL_PHRASES, LEGA
 SpellingRule = Literal[
     "exact", "case", "marks", "mojibake", "punctuation-spacing", "legal_suffix", "transliteration", "unlike"
 ]
-"""What it takes to see that two spellings are one name, the mildest first."""
+"""What makes two spellings one name, the mildest first."""
 
 SPELLING_SCORES: dict[SpellingRule, float] = {
     "exact": 1.0,
@@ -39,7 +39,7 @@ _TRAILING = " \t,;:/&(-–—|"
 def repair(text: str) -> str:
     """Undo mojibake and HTML entities, drop ® ™ © and their ASCII forms, and fold to NFKC with single spaces.
 
-    Only the first `LONGEST` characters are read: a description in the brand field must not cost a minute.
+    Only the first `LONGEST` characters are read: a description in the brand field must not take a minute.
     """
     text = text[:LONGEST]
     if "&" in text and ";" in text:
@@ -52,20 +52,20 @@ def repair(text: str) -> str:
 
 @functools.lru_cache(maxsize=65_536)
 def _fold(token: str) -> str:
-    """One word in lower-case ASCII letters and digits; empty where nothing of it can be written so."""
+    """One word in lower-case ASCII letters and digits; empty where it has none."""
     if not token.isascii():
         token = anyascii(token.casefold())
     return _ASCII_NOISE.sub("", token.lower())
 
 
 def _spans(text: str) -> list[tuple[str, int, int]]:
-    """The folded words of a repaired text with their places; "and" and `&` between two words say nothing."""
+    """The folded words of a repaired text with their positions; "and" and `&` between two words are left out."""
     # Vowel signs and other marks belong to their word, but Python's \w leaves them out.
     masked = text if text.isascii() else "".join("x" if unicodedata.category(c)[0] == "M" else c for c in text)
     found = [(match.start(), match.end()) for match in _TOKEN.finditer(masked)]
     folded = [(_fold(text[start:end]), start, end) for start, end in found]
     last = len(folded) - 1
-    return [told for place, told in enumerate(folded) if told[0] and (told[0] != "and" or place in (0, last))]
+    return [span for index, span in enumerate(folded) if span[0] and (span[0] != "and" or index in (0, last))]
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def _legal_words(words: tuple[str, ...]) -> int:
-    """How many of the last words are a legal form; never so many that no name is left."""
+    """How many of the last words are a legal form; at least one word of the name is left."""
     keep = len(words)
     while keep > 1:
         cut = next((size for size in (5, 4, 3, 2, 1) if _is_legal(words[:keep], size=size)), 0)

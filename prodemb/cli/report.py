@@ -88,12 +88,15 @@ def head_table(card: HeadCard, *, title: str, before: HeadCard | None = None) ->
         before: the head on CLIP as published, shown beside the fine-tuned one.
     """
     count = card.metrics.num_products if card.metrics else 0
-    numbers = f"{counted(len(card.labels), 'class', 'classes')}, {counted(count, 'test product')}"
+    numbers = f"{counted(len(card.classes), 'class', 'classes')}, {counted(count, 'test product')}"
     table = Table(title=f"{title}: {numbers}", title_justify="left")
     table.add_column("method")
     for column in ("top-1", "top-5", "macro-F1"):
         table.add_column(column, justify="right")
-    entries = [(baseline.name, baseline.metrics, baseline.note) for baseline in card.baselines]
+    entries = [
+        (baseline.name, baseline.metrics, baseline.note)
+        for baseline in (card.evaluation.baselines if card.evaluation else ())
+    ]
     if before is not None:
         entries.append(("prodemb head, CLIP frozen", before.metrics, None))
     name = "prodemb head" if before is None else "prodemb head, CLIP fine-tuned"
@@ -128,18 +131,19 @@ _CAPTION = (
 
 def brand_tables(card: HeadCard) -> list[Table]:
     """The fused answer beside everything else, by condition; nothing where no truth is known."""
-    if card.target != "brand" or not card.conditions:
+    evaluation = card.evaluation
+    if evaluation is None or evaluation.target != "brand" or not evaluation.conditions:
         return []
-    asked = counted(card.conditions[0].num_products, "test product")
+    asked = counted(evaluation.conditions[0].num_products, "test product")
     title = f"Brand: top-1 in percent of all {asked}, of known brands or not"
     table = Table(title=title, title_justify="left", caption=_CAPTION, caption_justify="left", padding=(0, 1, 0, 0))
     table.add_column("products", overflow="fold")
     table.add_column("count", justify="right")
-    methods = [method for method in card.conditions[0].top1 if method != "most frequent class"]
+    methods = [method for method in evaluation.conditions[0].top1 if method != "most frequent class"]
     for method in methods:
         name = _SHORT.get(method, method)
         table.add_column(name, justify="right", style="bold" if method == methods[-1] else None, min_width=len(name))
-    for condition in card.conditions:
+    for condition in evaluation.conditions:
         cells = [f"{100 * condition.top1[method]:.1f}" for method in methods]
         name = condition.name if condition.group is None else f"  {condition.group}: {condition.name}"
         table.add_row(name, f"{condition.num_products:,}", *cells)
@@ -154,7 +158,7 @@ def head_lines(report: TrainReport) -> list[str]:
     covered = "" if card.coverage is None else f"; {card.coverage:.1%} of labelled test products have a known class"
     return [
         f"{card.target} head at {report.folder}, on {report.shards}: "
-        f"{counted(len(card.labels), 'class', 'classes')} from {counted(card.num_train, 'product')}, "
+        f"{counted(len(card.classes), 'class', 'classes')} from {counted(card.num_train, 'product')}, "
         f"{counted(card.epochs, 'epoch')} in {card.seconds:.1f} s, {report.seconds:.1f} s with baselines{covered}"
     ]
 

@@ -26,7 +26,7 @@ from prodemb.core.features import TEXT_FEATURES
 from prodemb.core.files import allocate
 from prodemb.core.text import counted
 from prodemb.heads.labels import CategoryLabel
-from prodemb.heads.split import TEST, TRAIN, VALIDATION, Parts, split_of
+from prodemb.heads.split import TEST, TRAIN, VALIDATION, Split, split_of
 from prodemb.shards.hashes import RowsHash, content_hash, image_sources
 from prodemb.taxonomy.gold import GoldCategories, trace_gold
 from prodemb.taxonomy.taxonomy import Taxonomy
@@ -44,7 +44,7 @@ class Products:
     """(n rows) large_string, a column a text feature; null where it is absent."""
     index: npt.NDArray[np.int64]
     """(n,) the class of each product."""
-    parts: Parts
+    parts: Split
     """(n,) `TRAIN` or `VALIDATION`."""
     classes: tuple[CategoryLabel, ...]
     """The taxonomy nodes that these products carry, by id."""
@@ -102,7 +102,7 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
     counts: Counter[str] = Counter()
     kept: list[pa.Table] = []
     nodes: list[int] = []
-    parts: list[Parts] = []
+    parts: list[Split] = []
     places: list[npt.NDArray[np.int64]] = []
     marks: list[npt.NDArray[np.uint64]] = []
     start = 0

@@ -313,8 +313,8 @@ def test_every_canonical_stands_for_itself(catalog: dict[str, int]) -> None:
 def test_bad_input_is_named() -> None:
     with pytest.raises(CatalogError, match="wanted also 'products'"):
         canonicalise(pl.DataFrame({"supplied": ["x"]}), config=CONFIG)
-    with pytest.raises(ConfigError, match=r"brand\.toml: alike: found 2"):
-        BrandsConfig.parse({"alike": 2}, source="brand.toml")
+    with pytest.raises(ConfigError, match=r"brand\.toml: min_overlap: found 2"):
+        BrandsConfig.parse({"min_overlap": 2}, source="brand.toml")
     assert len(canonicalise(pl.DataFrame(schema={"supplied": pl.String, "products": pl.Int64}), config=CONFIG)) == 0
 
 
