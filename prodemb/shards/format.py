@@ -36,6 +36,7 @@ from prodemb.core.features import (
     raw_column,
 )
 from prodemb.core.files import read_json, write_json
+from prodemb.core.inputs import inputs_hash
 from prodemb.shards.lexical import LexicalKind
 
 SCHEMA_VERSION = 3
@@ -83,6 +84,10 @@ class ShardSchema(Config):
         """What made the feature's vectors: those of two sets may stand in one where this is the same."""
         return encoder(feature, fingerprint=self.fingerprint, lexical=self.lexical)
 
+    def inputs_hash(self, rows_hash: str) -> str:
+        """The `shard_inputs_hash` of a shard of this schema made from rows with this hash."""
+        return shard_inputs_hash(rows_hash, fingerprint=self.fingerprint, features=self.features, lexical=self.lexical)
+
     def like(self, other: "ShardSchema") -> bool:
         """Whether shards of both can stand in one set: all is the same but how the user called the model."""
         return self == other.model_copy(update={"model": self.model})
@@ -121,6 +126,20 @@ class ShardSchema(Config):
             return cls.parse(values, source=str(path))
         except ConfigError as error:
             raise ShardError(f"{error}: its metadata is damaged; embed again to redo it") from None
+
+
+def shard_inputs_hash(
+    rows_hash: str, *, fingerprint: str, features: tuple[Feature, ...], lexical: LexicalKind | None
+) -> str:
+    """The `prodemb.core.inputs.inputs_hash` of a shard: a shard with the hash that is wanted is done.
+
+    The shard does not hold it but what it is made of: the rows hash and, in its schema, the settings.
+
+    Args:
+        rows_hash: of its catalog rows (`prodemb.shards.hashes.RowsHash`).
+    """
+    settings = {"fingerprint": fingerprint, "lexical": lexical and lexical.model_dump()}
+    return inputs_hash(rows=rows_hash, features=features, **settings)
 
 
 def encoder(feature: Feature, *, fingerprint: str, lexical: LexicalKind | None) -> str:
@@ -223,14 +242,14 @@ def _checksum(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def shard_name(index: int, *, taken: Container[str] = ()) -> str:
-    """The file name of the shard with this place in the set; another one where that is taken by the set before."""
+def shard_name(index: int, *, reserved: Container[str] = ()) -> str:
+    """The file name of the shard with this index in the set; another one where that is reserved."""
     name = f"part-{index:05d}.parquet"
-    return name if name not in taken else f"part-{index:05d}-b.parquet"
+    return name if name not in reserved else f"part-{index:05d}-b.parquet"
 
 
-def shard_place(name: str) -> int | None:
-    """The place in the set that a shard's file name says, or None if it is no such name."""
+def shard_index(name: str) -> int | None:
+    """The index in the set that a shard's file name says, or None if it is no such name."""
     found = re.fullmatch(r"part-(\d{5,})(-b)?\.parquet", name)
     return int(found[1]) if found else None
 

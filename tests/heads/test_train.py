@@ -31,7 +31,7 @@ from prodemb.shards.format import Manifest, ShardSchema
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.writer import EncodedFeature, write_shard
 from prodemb.taxonomy.taxonomy import Taxonomy
-from tests.shards.test_reader import updated_set
+from tests.shards.conftest import updated_set
 
 CPU = torch.device("cpu")
 TAXONOMY = Taxonomy(paths={1: "Things"} | {i: f"Things > Kind {i}" for i in range(2, 12)})

@@ -27,7 +27,7 @@ from prodemb.shards.paths import PathVectors
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.verify import verify
 from prodemb.shards.writer import EncodedFeature, write_shard
-from tests.shards.test_reader import updated_set
+from tests.shards.conftest import updated_set
 
 CPU = torch.device("cpu")
 COLUMNS = [
