@@ -77,7 +77,7 @@ def verify(shards: Annotated[Path, typer.Argument(help="A shard set, or a folder
     from prodemb.shards.verify import verify as trouble_in
 
     with watch("Verifying") as advance:
-        lines = trouble_in(shards, progress=advance)
+        lines = trouble_in(shards, on_progress=advance)
     for line in lines:
         say(line)
     if lines:

@@ -23,7 +23,8 @@ from prodemb.core.errors import CatalogError
 from prodemb.core.files import writing_to
 from prodemb.core.progress import ProgressCallback
 from prodemb.embed.config import EmbedConfig
-from prodemb.embed.plan import Plan, indexed, make_plan
+from prodemb.embed.index import indexed
+from prodemb.embed.plan import Plan, make_plan
 from prodemb.embed.processes import embed_in_processes
 from prodemb.embed.reuse import INDEX_FOLDER, RetryPictures
 from prodemb.embed.run import Run

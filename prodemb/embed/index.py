@@ -1,24 +1,58 @@
-"""Writing the index of an earlier shard set: its vectors by the content that they were made from."""
+"""The index of an earlier shard set: its vectors by the content that they were made from."""
 
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
+from prodemb.core.errors import ShardError
 from prodemb.core.features import ALL_FEATURES, TEXT_FEATURES, Feature, error_column, hash_column
 from prodemb.core.files import naming
-from prodemb.embed.reuse import ReusePlan, hash_prefixes
+from prodemb.core.text import counted
+from prodemb.embed.plan import Plan
+from prodemb.embed.reuse import INDEX_FOLDER, Reuse, ReusePlan, hash_prefixes
 from prodemb.shards.file import ShardFile
-from prodemb.shards.format import IMAGE_SOURCE
+from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, Manifest
+from prodemb.shards.hashes import content_hash
 from prodemb.shards.keys import KEY_BYTES, SortedKeys, as_keys, keys_of, new_array, write_keys
-from prodemb.shards.reader import Shard
+from prodemb.shards.shard import Shard
+
+MIN_SHARED = 0.1
+"""Part of the products that an earlier set and a catalog of another name must share, or they are two catalogs."""
 
 ReadKeys = Callable[[Shard, npt.NDArray[np.int64]], SortedKeys]
 """Reads the keys of a shard whose products are the given rows of the earlier set."""
+
+
+@contextmanager
+def indexed(plan: Plan) -> Iterator[None]:
+    """Keep the index of the earlier set while shards are made with it.
+
+    A set of another model is replaced, whatever catalog it is of; one of the same model must hold products of this
+    catalog.
+
+    Raises:
+        ShardError: the set in place is of another catalog.
+    """
+    shutil.rmtree(plan.folder / INDEX_FOLDER, ignore_errors=True)  # of a killed run
+    if plan.reuse is None or not plan.todo:
+        yield
+        return
+    try:
+        write_index(plan.reuse)
+        old = plan.old
+        has_same_model = old is not None and old.shard_schema.fingerprint == plan.checkpoint.fingerprint
+        if old is not None and has_same_model and not plan.done and old.catalog != plan.catalog.name:
+            _check_shared(old, Reuse(plan.reuse), plan=plan)
+        yield
+    finally:
+        shutil.rmtree(plan.folder / INDEX_FOLDER, ignore_errors=True)
 
 
 def write_index(plan: ReusePlan) -> None:
@@ -110,3 +144,21 @@ def _shards(plan: ReusePlan) -> Iterator[tuple[Shard, npt.NDArray[np.int64]]]:
         shard = Shard(ShardFile(source.folder / source.record.name), record=source.record)
         yield shard, np.arange(start, start + shard.num_products)
         start += shard.num_products
+
+
+def _check_shared(old: Manifest, reuse: Reuse, *, plan: Plan) -> None:
+    """Raise where hardly any product of the catalog is in the set in place, under the same id and with its title."""
+    num_shared = 0
+    for rows in plan.catalog.batches(8192, columns=["product_id", "title"]):
+        titles = b"".join(
+            bytes(HASH_BYTES) if title is None else content_hash(title.encode()) for title in rows["title"].to_pylist()
+        )
+        hashes = np.frombuffer(titles, dtype=np.uint8).reshape(-1, HASH_BYTES)
+        product_ids = pl.Series(pa.chunked_array(rows["product_id"]).cast(pa.string()))
+        num_shared += reuse.num_shared(product_ids, titles=hashes)
+    if num_shared < MIN_SHARED * min(plan.num_products, old.num_products):
+        found = f"{num_shared:,}" if num_shared else "none"
+        raise ShardError(
+            f"{plan.folder}: holds {counted(old.num_products, 'product')} of {old.catalog}, and {found} of "
+            f"{plan.catalog.name}; give another --out, or remove the folder"
+        )

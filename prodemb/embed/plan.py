@@ -1,15 +1,8 @@
 """What a run has to do: which shards stay, which are made from which rows, and which vectors it may reuse."""
 
 import logging
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-import polars as pl
-import pyarrow as pa
 
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
@@ -17,11 +10,9 @@ from prodemb.core.device import num_devices
 from prodemb.core.errors import FingerprintError, ShardError, VersionError
 from prodemb.core.text import counted
 from prodemb.embed.config import EmbedConfig
-from prodemb.embed.index import write_index
-from prodemb.embed.reuse import INDEX_FOLDER, RetryPictures, Reuse, ReusePlan, Source
+from prodemb.embed.reuse import INDEX_FOLDER, RetryPictures, ReusePlan, Source
 from prodemb.shards.checked import Checked
 from prodemb.shards.format import (
-    HASH_BYTES,
     MANIFEST_NAME,
     NO_VALUE,
     UPDATE_NAME,
@@ -34,16 +25,13 @@ from prodemb.shards.format import (
     shard_index,
     shard_inputs_hash,
 )
-from prodemb.shards.hashes import content_hash, rows_hashes
+from prodemb.shards.hashes import rows_hashes
 from prodemb.shards.lexical import LexicalKind
 from prodemb.shards.rebuild import rebuilt_manifest
 from prodemb.shards.verify import damaged_shards
 from prodemb.towers.checkpoint import Checkpoint
 
 logger = logging.getLogger(__name__)
-
-MIN_SHARED = 0.1
-"""Part of the products that an earlier set and a catalog of another name must share, or they are two catalogs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,31 +169,6 @@ def make_plan(
     return _with_done(plan, kept | made)
 
 
-@contextmanager
-def indexed(plan: Plan) -> Iterator[None]:
-    """Keep the index of the earlier set while shards are made with it.
-
-    A set of another model is replaced, whatever catalog it is of; one of the same model must hold products of this
-    catalog.
-
-    Raises:
-        ShardError: the set in place is of another catalog.
-    """
-    shutil.rmtree(plan.folder / INDEX_FOLDER, ignore_errors=True)  # of a killed run
-    if plan.reuse is None or not plan.todo:
-        yield
-        return
-    try:
-        write_index(plan.reuse)
-        old = plan.old
-        has_same_model = old is not None and old.shard_schema.fingerprint == plan.checkpoint.fingerprint
-        if old is not None and has_same_model and not plan.done and old.catalog != plan.catalog.name:
-            _check_shared(old, Reuse(plan.reuse), plan=plan)
-        yield
-    finally:
-        shutil.rmtree(plan.folder / INDEX_FOLDER, ignore_errors=True)
-
-
 def _with_done(plan: Plan, done: dict[int, ShardRecord]) -> Plan:
     return replace(plan, done=done, todo=tuple(task for task in plan.todo if task.index not in done))
 
@@ -310,22 +273,4 @@ def _check_settings(old: Manifest, *, config: EmbedConfig, checkpoint: Checkpoin
             f"{folder}: holds lexical vectors of {found.lexical.dim:,} numbers (version {found.lexical.version}), but "
             f"this run wants {config.lexical_dim:,} (version {LexicalKind().version}); give another --out, or remove "
             "the folder"
-        )
-
-
-def _check_shared(old: Manifest, reuse: Reuse, *, plan: Plan) -> None:
-    """Raise where hardly any product of the catalog is in the set in place, under the same id and with its title."""
-    num_shared = 0
-    for rows in plan.catalog.batches(8192, columns=["product_id", "title"]):
-        titles = b"".join(
-            bytes(HASH_BYTES) if title is None else content_hash(title.encode()) for title in rows["title"].to_pylist()
-        )
-        hashes = np.frombuffer(titles, dtype=np.uint8).reshape(-1, HASH_BYTES)
-        product_ids = pl.Series(pa.chunked_array(rows["product_id"]).cast(pa.string()))
-        num_shared += reuse.num_shared(product_ids, titles=hashes)
-    if num_shared < MIN_SHARED * min(plan.num_products, old.num_products):
-        found = f"{num_shared:,}" if num_shared else "none"
-        raise ShardError(
-            f"{plan.folder}: holds {counted(old.num_products, 'product')} of {old.catalog}, and {found} of "
-            f"{plan.catalog.name}; give another --out, or remove the folder"
         )

@@ -19,7 +19,7 @@ from prodemb.core.features import ALL_FEATURES, TEXT_FEATURES, Feature
 from prodemb.shards.file import ShardFile
 from prodemb.shards.format import Changes, ShardRecord
 from prodemb.shards.keys import NOT_FOUND, SortedKeys, Values, as_keys, keys_of
-from prodemb.shards.reader import Shard
+from prodemb.shards.shard import Shard
 
 RetryPictures = Literal["none", "failed", "all"]
 """Which pictures are fetched again though nothing says that they changed: none, those that failed, all."""

@@ -1,4 +1,4 @@
-"""Writing one shard: vectors and supplied values of some products, in the layout that can be mapped."""
+"""Writing one shard: vectors and supplied values of some products, in a layout that can be mapped."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def write_shard(
     Args:
         rows: the products' catalog rows under the standard column names, at most `MAX_PRODUCTS` of them.
         encoded: one entry for each of `schema.features`, rows as in `rows`.
-        image_sources: 16 bytes a row, null where the catalog names no picture; None where nobody will ask.
+        image_sources: 16 bytes per row, null where the catalog names no picture; None where they are not known.
         reserved: file names that must not be used.
         changes: for the record.
     """

@@ -16,7 +16,8 @@ from prodemb.core.errors import FingerprintError, ShardError
 from prodemb.core.features import CATALOG_COLUMNS, FEATURES
 from prodemb.core.files import sha256_of
 from prodemb.shards.format import Manifest, ShardSchema, read_manifest
-from prodemb.shards.reader import ShardSet, find_shard_sets, first_page_bytes, open_shard_set
+from prodemb.shards.reader import ShardSet, find_shard_sets, open_shard_set
+from prodemb.shards.shard import first_page_bytes
 from prodemb.shards.writer import EncodedFeature, write_shard
 from tests.shards.conftest import make_encoded, make_rows, make_set, updated_set, write_manifest
 
@@ -260,3 +261,20 @@ def test_a_set_that_is_dropped_closes_its_files(tmp_path: Path) -> None:
     assert vectors.shape == (3, 8)
     del vectors
     assert num_open_files() == num_open
+
+
+@pytest.mark.parametrize(("sizes", "is_view"), [([60], True), ([30, 30], False)])
+def test_a_set_gives_a_feature_s_vectors_and_the_table_of_values_in_one_order(
+    tmp_path: Path, sizes: list[int], is_view: bool
+) -> None:
+    truth = make_set(tmp_path, sizes=sizes)
+    shards = open_shard_set(tmp_path)
+    vectors, frame = shards.vectors("image"), shards.frame()
+    assert vectors.dtype == np.float16
+    assert np.array_equal(vectors, truth["image"])
+    assert vectors.flags.writeable != is_view
+    assert frame["product_id"].to_list() == [f"p{i}" for i in range(60)]
+    assert frame.columns[:2] == ["product_id", "raw_title"]
+    assert set(frame.dtypes) == {pl.String}
+    with pytest.raises(ShardError, match="has no feature 'lexical'; found title"):
+        next(shards.shards()).vectors("lexical")

@@ -26,7 +26,7 @@ Damage = Callable[[Path], object]
 def test_a_whole_set_is_right(tmp_path: Path) -> None:
     make_set(tmp_path / "clip", sizes=[30, 30])
     told: list[tuple[int, int]] = []
-    assert verify(tmp_path / "clip") == verify(tmp_path, progress=lambda *done: told.append(done)) == []
+    assert verify(tmp_path / "clip") == verify(tmp_path, on_progress=lambda *done: told.append(done)) == []
     assert told == [(1, 2), (2, 2)]
 
 
