@@ -114,9 +114,9 @@ class SharedTasks:
 
 def _check_alive(workers: dict[int, SpawnProcess], *, died_at: dict[int, float]) -> None:
     """Raise WorkerError for a dead worker that has not said why, once its last messages have had time to arrive."""
-    for place, worker in workers.items():
+    for rank, worker in workers.items():
         now = time.monotonic()
-        if worker.exitcode is not None and now - died_at.setdefault(place, now) > LAST_MESSAGES_SECONDS:
+        if worker.exitcode is not None and now - died_at.setdefault(rank, now) > LAST_MESSAGES_SECONDS:
             raise WorkerError(_cause_of_death(worker))
 
 
