@@ -12,7 +12,7 @@ import httpcore
 import httpx
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from prodemb.catalog.circuit_breaker import Hosts, retry_after_s
+from prodemb.catalog.circuit_breaker import CircuitBreaker, retry_after_s
 from prodemb.catalog.lookups import LookupTimeout, UnknownHost
 from prodemb.catalog.network import Connections, Deadline, GuardedBackend, PrivateHost
 from prodemb.catalog.urls import ADDRESS, is_address, is_showable
@@ -70,8 +70,8 @@ class AbsentImage(Exception):  # noqa: N818 - names what the product has, as sha
         self.detail = detail
 
 
-def why_absent(error: Exception) -> str:
-    """The reason that a product has for a picture whose loading or decoding ended so.
+def failure_reason(error: Exception) -> str:
+    """The reason to record for a picture whose loading or decoding raised this error.
 
     One picture must not end a run, whatever its server or its bytes make a library raise.
     """
@@ -98,7 +98,7 @@ class ImageLoader:
         self._root = root.resolve()
         self._stopped = threading.Event()
         self._deadline = Deadline(self._stopped)
-        self._hosts = Hosts(max_failures=config.max_host_failures, rest_s=config.host_reset_s)
+        self._breaker = CircuitBreaker(max_failures=config.max_host_failures, reset_s=config.host_reset_s)
         self._downloads = threading.Semaphore(config.concurrency)
         self._opening = threading.Lock()
         self._connections: Connections | None = None
@@ -195,17 +195,17 @@ class ImageLoader:
             host = url.host  # Decoded only here; malformed punycode is a ValueError.
         except (httpx.InvalidURL, ValueError) as error:
             raise AbsentImage("invalid address") from error
-        if not self._hosts.may_ask(host):
+        if not self._breaker.allows(host):
             raise AbsentImage("host does not answer", detail=host)
         try:
             data = self._fetch_patiently(url)
         except _TemporaryFailure:
-            self._hosts.failed(host)
+            self._breaker.record_failure(host)
             raise
         except AbsentImage:
-            self._hosts.answered(host)
+            self._breaker.record_success(host)
             raise
-        self._hosts.answered(host)
+        self._breaker.record_success(host)
         return data
 
     def _fetch_patiently(self, url: httpx.URL) -> bytes:

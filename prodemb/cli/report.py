@@ -33,14 +33,14 @@ def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
     else:
         what = "embedded now" if manifest.changes is None else "in shards made now"
         lines[0] += f"; {report.num_new:,} {what}, {report.num_new / report.seconds:,.0f} products/s"
-        spent = report.spent
+        timings = report.timings
         workers = "" if report.num_workers == 1 else f", {report.num_workers} workers"
         lines.append(
             f"{report.seconds:.1f} s on {report.device}{workers}; in its threads: "
-            f"text tower {spent.text_tower:.1f} s ({counted(spent.num_texts, 'distinct text')}), "
-            f"image tower {spent.image_tower:.1f} s ({counted(spent.num_images, 'distinct picture')}), "
-            f"decoding {spent.decoding:.1f} s, hashing words {spent.hashing:.1f} s, "
-            f"reading {spent.reading:.1f} s, writing {spent.writing:.1f} s"
+            f"text tower {timings.text_tower:.1f} s ({counted(timings.num_texts, 'distinct text')}), "
+            f"image tower {timings.image_tower:.1f} s ({counted(timings.num_images, 'distinct picture')}), "
+            f"decoding {timings.decoding:.1f} s, hashing words {timings.hashing:.1f} s, "
+            f"reading {timings.reading:.1f} s, writing {timings.writing:.1f} s"
         )
         if report.bottleneck is not None:
             lines.append(f"bottleneck: {report.bottleneck}")

@@ -2,12 +2,9 @@
 
 import math
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from os import cpu_count
 from pathlib import Path
 
@@ -17,14 +14,14 @@ import polars as pl
 import pyarrow as pa
 
 from prodemb.catalog.budget import PictureCounts, check_budget
-from prodemb.catalog.fair_queue import Turns
-from prodemb.catalog.images import ImageLoader, why_absent
+from prodemb.catalog.images import ImageLoader
 from prodemb.catalog.reader import Catalog
-from prodemb.catalog.urls import host_of
 from prodemb.core.errors import CatalogError, HeadError
 from prodemb.core.features import TEXT_FEATURES
 from prodemb.core.files import allocate
 from prodemb.core.text import counted
+from prodemb.embed.pictures import PictureFetcher
+from prodemb.embed.prefetch import Prefetcher
 from prodemb.heads.labels import CategoryLabel
 from prodemb.heads.split import TEST, TRAIN, VALIDATION, Split, split_of
 from prodemb.shards.hashes import RowsHash, content_hash, image_sources
@@ -34,6 +31,10 @@ from prodemb.towers.image import ImagePreprocessor
 
 READ_ROWS = 1024
 """Catalog rows in memory at once while reading."""
+PICTURE_ROWS = 256
+"""Catalog rows whose pictures are fetched as a batch."""
+BATCHES_AHEAD = 4
+"""Batches of pictures that may be fetched ahead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,62 +193,32 @@ def read_pictures(
         pixels = np.zeros(shape, dtype=np.uint8)
     present = np.zeros(num, dtype=bool)
     counts = PictureCounts()
-    num_workers = max(8, cpu_count() or 1)
-    decoding = threading.Semaphore(num_workers)
-
-    def take(place: int, value: str | bytes) -> str | None:
-        """Decode a picture into its place, or say why it is absent."""
-        picture = _decoded(value, loader=loader, preprocessor=preprocessor, decoding=decoding)
-        if isinstance(picture, str):
-            return picture
-        pixels[place], present[place] = picture, True
-        return None
-
-    downloads: Turns[str | None] = Turns(num_threads=loader.config.concurrency, share=loader.config.host_share)
-    try:
-        with ThreadPoolExecutor(num_workers, thread_name_prefix="decode") as workers:
-            for wanted, values in _picture_cells(catalog, places=products.places):
-                tasks = [
-                    (
-                        value,
-                        workers.submit(take, place, value)
-                        if (host := host_of(value)) is None
-                        else downloads.submit(host, partial(take, place, value)),
-                    )
-                    for place, value in zip(wanted, values, strict=True)
-                    if value is not None
-                ]
-                for value, task in tasks:
-                    counts.add(value, reason=task.result())
-                check_budget(counts, images=loader.config, advice="put that right and fine-tune again")
-    finally:
-        downloads.shutdown(wait=False)
+    with (
+        PictureFetcher(loader, num_workers=max(8, cpu_count() or 1)) as fetcher,
+        Prefetcher(
+            (
+                (indices, fetcher.fetch(cells, preprocessor.decode))
+                for indices, cells in _picture_cells(catalog, places=products.places)
+            ),
+            ahead=BATCHES_AHEAD,
+            source=catalog.name,
+        ) as batches,
+    ):
+        for indices, batch in batches:
+            for index, picture in zip(indices, batch, strict=True):
+                if not isinstance(picture, str):
+                    pixels[index], present[index] = picture, True
+            counts += batch.counts
+            check_budget(counts, images=loader.config, advice="put that right and fine-tune again")
     return Pictures(pixels=pixels, present=present)
 
 
-def _picture_cells(
-    catalog: Catalog, *, places: npt.NDArray[np.int64]
-) -> Iterator[tuple[range, list[str | bytes | None]]]:
-    """The cells of the picture column at the sorted `places`, batch after batch, with their indices in `places`."""
+def _picture_cells(catalog: Catalog, *, places: npt.NDArray[np.int64]) -> Iterator[tuple[list[int], list[str | bytes]]]:
+    """The pictures that the catalog names at the sorted `places`, in batches, with their indices in `places`."""
     start = begun = 0
-    for rows in catalog.batches(READ_ROWS, columns=["image"]):
+    for rows in catalog.batches(PICTURE_ROWS, columns=["image"]):
         end = int(np.searchsorted(places, start + rows.num_rows))
-        cells = rows["image"].take(pa.array(places[begun:end] - start))
-        yield range(begun, end), cells.to_pylist()
+        cells = rows["image"].take(pa.array(places[begun:end] - start)).to_pylist()
+        named = [(index, cell) for index, cell in enumerate(cells, start=begun) if cell is not None]
+        yield [index for index, _ in named], [cell for _, cell in named]
         start, begun = start + rows.num_rows, end
-
-
-def _decoded(
-    value: str | bytes, *, loader: ImageLoader, preprocessor: ImagePreprocessor, decoding: threading.Semaphore
-) -> npt.NDArray[np.uint8] | str:
-    """One picture (3, h, w) uint8, or why it is absent.
-
-    Args:
-        decoding: lets so many be decoded at a time, for more are fetched.
-    """
-    try:
-        data = loader.load(value)
-        with decoding:
-            return preprocessor.decode(data)
-    except Exception as error:
-        return why_absent(error)

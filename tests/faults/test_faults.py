@@ -28,7 +28,7 @@ from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
 from prodemb.towers.image import ImagePreprocessor
-from tests.embed.test_embed import contents, run
+from tests.embed.conftest import contents, run
 from tests.finetune.test_finetune import run as run_finetune
 from tests.finetune.test_finetune import write_catalog
 from tests.shard_sets import write_random_set
@@ -190,7 +190,7 @@ def test_one_of_a_catalog_s_files_vanishes_in_the_middle(
     config = EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=8, window=8, dtype="float32")
     catalog = CatalogConfig(path=str(tmp_path / "part-*.parquet"))
     with pytest.raises(CatalogError, match=r"part-1\.parquet"):
-        embed(config, catalog=open_catalog(catalog), images=ImagesConfig(), progress=vanish)
+        embed(config, catalog=open_catalog(catalog), images=ImagesConfig(), on_progress=vanish)
     write()
     report = embed(config, catalog=open_catalog(catalog), images=ImagesConfig())
     assert 0 < report.num_new <= 200
