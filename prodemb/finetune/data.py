@@ -37,7 +37,7 @@ READ_ROWS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Products:
+class LabelledProducts:
     """The labelled products of the training and the validation part."""
 
     texts: pa.Table
@@ -48,11 +48,11 @@ class Products:
     """(n,) `TRAIN` or `VALIDATION`."""
     classes: tuple[CategoryLabel, ...]
     """The taxonomy nodes that these products carry, by id."""
-    places: npt.NDArray[np.int64]
-    """(n,) where each product stands in the catalog."""
-    marks: npt.NDArray[np.uint64]
+    indices: npt.NDArray[np.int64]
+    """(n,) the catalog row of each product, from 0, ascending."""
+    row_hashes: npt.NDArray[np.uint64]
     """(n,) a hash of each product's id, texts and category: what says that it has changed."""
-    rows_hash: str
+    catalog_hash: str
     """The hash of all the catalog's rows: what says that it has not changed."""
     gold: GoldCategories
     """What the catalog's gold categories mean, for `tell_gold`."""
@@ -67,15 +67,15 @@ class Products:
         """Indices of the validation products."""
         return np.flatnonzero(self.parts == VALIDATION)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> "Products":
+    def take(self, rows: npt.NDArray[np.int64]) -> "LabelledProducts":
         """Those at the sorted `rows` alone."""
         return replace(
             self,
             texts=self.texts.take(pa.array(rows)),
             index=self.index[rows],
             parts=self.parts[rows],
-            places=self.places[rows],
-            marks=self.marks[rows],
+            indices=self.indices[rows],
+            row_hashes=self.row_hashes[rows],
         )
 
 
@@ -89,7 +89,7 @@ class Pictures:
     """(n,)"""
 
 
-def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) -> Products:
+def read_labelled_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) -> LabelledProducts:
     """Read the labelled products in one streaming pass, pictures left out.
 
     Raises:
@@ -97,17 +97,17 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         TaxonomyError: none of them is in the taxonomy.
         HeadError: the training part holds fewer than two categories.
     """
-    rows_hash = RowsHash()
+    catalog_hash = RowsHash()
     resolved: dict[str, int | None] = {}
     counts: Counter[str] = Counter()
     kept: list[pa.Table] = []
     nodes: list[int] = []
     parts: list[Parts] = []
-    places: list[npt.NDArray[np.int64]] = []
-    marks: list[npt.NDArray[np.uint64]] = []
+    indices: list[npt.NDArray[np.int64]] = []
+    row_hashes: list[npt.NDArray[np.uint64]] = []
     start = 0
     for rows in catalog.batches(READ_ROWS):
-        rows_hash.update(rows, sources=image_sources(rows["image"].to_pylist(), loader=loader))
+        catalog_hash.update(rows, sources=image_sources(rows["image"].to_pylist(), loader=loader))
         labels = rows["google_category_id"].to_pylist()
         for label in set(labels) - resolved.keys() - {None}:
             resolved[label] = taxonomy.resolve(label)
@@ -119,9 +119,9 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         kept.append(table.select(TEXT_FEATURES))
         found = [node for place in wanted.tolist() if (node := resolved[labels[place]]) is not None]
         nodes += found
-        marks.append(_marks(table, paths=[taxonomy.path_of(node) for node in found]))
+        row_hashes.append(_row_hashes(table, paths=[taxonomy.path_of(node) for node in found]))
         parts.append(row_parts[wanted])
-        places.append(wanted + start)
+        indices.append(wanted + start)
         start += rows.num_rows
     if not counts:
         raise CatalogError(
@@ -130,14 +130,14 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         )
     gold = trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
     ids, index = np.unique(np.asarray(nodes, dtype=np.int64), return_inverse=True)
-    products = Products(
+    products = LabelledProducts(
         texts=pa.concat_tables(kept).combine_chunks(),
         index=index.astype(np.int64),
         parts=np.concatenate(parts),
         classes=tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids),
-        places=np.concatenate(places),
-        marks=np.concatenate(marks),
-        rows_hash=rows_hash.hexdigest(),
+        indices=np.concatenate(indices),
+        row_hashes=np.concatenate(row_hashes),
+        catalog_hash=catalog_hash.hexdigest(),
         gold=gold,
     )
     num_trained = len(np.unique(products.index[products.train]))
@@ -149,8 +149,8 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
     return products
 
 
-def _marks(products: pa.Table, *, paths: list[str]) -> npt.NDArray[np.uint64]:
-    """The mark of each of n products, which are Python objects for a while.
+def _row_hashes(products: pa.Table, *, paths: list[str]) -> npt.NDArray[np.uint64]:
+    """The hash of each of n products.
 
     Args:
         products: their columns `product_id` and text features.
@@ -164,7 +164,7 @@ def _marks(products: pa.Table, *, paths: list[str]) -> npt.NDArray[np.uint64]:
 def read_pictures(
     catalog: Catalog,
     *,
-    products: Products,
+    products: LabelledProducts,
     loader: ImageLoader,
     preprocessor: ImagePreprocessor,
     most_bytes: int,
@@ -206,7 +206,7 @@ def read_pictures(
     downloads: Turns[str | None] = Turns(num_threads=loader.config.concurrency, share=loader.config.host_share)
     try:
         with ThreadPoolExecutor(num_workers, thread_name_prefix="decode") as workers:
-            for wanted, values in _picture_cells(catalog, places=products.places):
+            for wanted, values in _picture_cells(catalog, places=products.indices):
                 tasks = [
                     (
                         value,

@@ -11,12 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from prodemb.finetune.augment import augment
+from prodemb.finetune.augment import augment, dropping_patches
 from prodemb.finetune.data import Pictures
-from prodemb.finetune.patches import seeing_patches
 from prodemb.towers.load import Towers
 
-Kind = Literal["paths", "texts", "fields", "images"]
+InputKind = Literal["paths", "texts", "fields", "images"]
 """Category paths, joined product texts, single fields, and pictures."""
 
 
@@ -55,7 +54,7 @@ class ImageItems:
     amounts: Tensor | None
     """(k, 7) the changes, or None for none; see `augment`."""
     patches: Tensor | None
-    """(k, p) the patches that are seen, or None for all; see `seeing_patches`."""
+    """(k, p) the patches that are kept, or None for all; see `dropping_patches`."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,7 +63,7 @@ class ImageItems:
         pixels = torch.from_numpy(self.pictures.pixels[self.rows[part]]).to(towers.device)
         if self.amounts is not None:
             pixels = augment(pixels, amounts=self.amounts[part])
-        with seeing_patches(towers.model, None if self.patches is None else self.patches[part]):
+        with dropping_patches(towers.model, None if self.patches is None else self.patches[part]):
             return towers.image_vectors(pixels).float()
 
 
@@ -76,7 +75,7 @@ class StepInputs:
     """(n,) the class of each product of the batch."""
     classes: npt.NDArray[np.int64]
     """(c,) the classes whose paths are encoded, ascending; the batch's own are among them."""
-    items: dict[Kind, Items]
+    items: dict[InputKind, Items]
     """What is encoded; a kind that is not wanted, or that no product has, is left out."""
-    places: dict[Kind, npt.NDArray[np.int64]]
-    """For each kind but the paths, which product of the batch each item is of, ascending."""
+    batch_rows: dict[InputKind, npt.NDArray[np.int64]]
+    """For each kind except the paths, the row of the batch that each item is of, ascending."""

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from prodemb.core.errors import ConfigError
 from prodemb.core.files import write_text
-from prodemb.finetune.state import Curve, Epoch
+from prodemb.finetune.report import Curve, EpochResult
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class TrainingLog:
         if self._events is not None:
             self._events.add_scalar("loss", loss, step)
 
-    def epoch(self, epoch: Epoch) -> None:
+    def epoch(self, epoch: EpochResult) -> None:
         """A pass is done."""
         self._file.write(json.dumps(_epoch_line(epoch)) + "\n")
         if self._events is None or epoch.validation is None:
@@ -79,7 +79,7 @@ def _step_line(step: int, *, loss: float) -> dict[str, Any]:
     return {"step": step, "loss": loss}
 
 
-def _epoch_line(epoch: Epoch) -> dict[str, Any]:
+def _epoch_line(epoch: EpochResult) -> dict[str, Any]:
     line = {"epoch": epoch.epoch + 1, "step": epoch.last_step, "loss": epoch.loss, "seconds": epoch.seconds}
     if epoch.validation is None:
         return line

@@ -29,8 +29,8 @@ from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
 from prodemb.towers.image import ImagePreprocessor
 from tests.embed.test_embed import contents, run
-from tests.finetune.test_finetune import run as run_finetune
-from tests.finetune.test_finetune import write_catalog
+from tests.finetune.shop import run as run_finetune
+from tests.finetune.shop import write_catalog
 from tests.score.test_score import make_head, make_set
 from tests.score.test_score import run as run_score
 

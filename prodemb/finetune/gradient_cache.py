@@ -18,7 +18,7 @@ def backpropagate(
     encoders: Mapping[Key, Encode],
     *,
     counts: Mapping[Key, int],
-    chunk_size: int | None,
+    mini_batch_size: int | None,
     nothing: Tensor,
     loss_of: Callable[[dict[Key, Tensor]], Tensor],
     processes: Processes,
@@ -36,19 +36,20 @@ def backpropagate(
 
     Args:
         counts: the number of items of each kind, in all processes together.
-        chunk_size: the most items of one kind whose activations are held at once; None for all.
+        mini_batch_size: the most items of one kind whose activations are held at once; None for all.
         nothing: (0, d), what an encoder makes of no item.
     """
     shares = {kind: processes.share(count) for kind, count in counts.items()}
     longest = max((share.stop - share.start for share in shares.values()), default=0)
-    once = chunk_size is None or longest <= chunk_size
+    once = mini_batch_size is None or longest <= mini_batch_size
     chunks = {
-        kind: _chunks(share, size=longest if chunk_size is None else chunk_size) for kind, share in shares.items()
+        kind: _chunks(share, size=longest if mini_batch_size is None else mini_batch_size)
+        for kind, share in shares.items()
     }
     with torch.set_grad_enabled(once):
         encoded = {kind: [encode(chunk) for chunk in chunks[kind]] for kind, encode in encoders.items()}
     leaves = {
-        kind: processes.gather(torch.cat([nothing, *vectors]), count=counts[kind]).requires_grad_()
+        kind: processes.gather(torch.cat([nothing, *vectors]), num_items=counts[kind]).requires_grad_()
         for kind, vectors in encoded.items()
     }
     loss = loss_of(leaves)
@@ -58,8 +59,8 @@ def backpropagate(
         gradient = leaves[kind].grad
         if gradient is None:
             continue
-        for place, chunk in enumerate(chunks[kind]):
-            vectors = encoded[kind][place] if once else encode(chunk)
+        for number, chunk in enumerate(chunks[kind]):
+            vectors = encoded[kind][number] if once else encode(chunk)
             torch.autograd.backward(vectors, gradient[chunk])
     return float(loss.detach())
 

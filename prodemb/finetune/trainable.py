@@ -20,7 +20,7 @@ _LORA = re.compile(r"\.lora_")
 Parameters = dict[str, nn.Parameter]
 
 
-def choose_trained(model: nn.Module, *, config: FinetuneConfig) -> Parameters:
+def choose_trainable(model: nn.Module, *, config: FinetuneConfig) -> Parameters:
     """The parameters to train, by name; the others are frozen.
 
     With `last_blocks`, embeddings and earlier blocks are frozen; norms and projections behind the blocks are trained.
@@ -29,7 +29,7 @@ def choose_trained(model: nn.Module, *, config: FinetuneConfig) -> Parameters:
     Raises:
         ConfigError: peft is not installed and LoRA is wanted.
     """
-    match config.trained:
+    match config.trainable:
         case "all":
             pass
         case "last_blocks":
@@ -65,7 +65,7 @@ def add_lora(model: nn.Module, settings: LoraSettings, *, seed: int) -> None:
         from peft import LoraConfig, LoraModel
     except ImportError:
         raise ConfigError(
-            "[finetune] trained: found 'lora', but peft is not installed; wanted pip install 'prodemb[lora]'"
+            "[finetune] trainable: found 'lora', but peft is not installed; wanted pip install 'prodemb[lora]'"
         ) from None
     targets = [
         name
@@ -106,10 +106,10 @@ def snapshot(model: nn.Module) -> Weights:
     return weights
 
 
-def load_mixed(model: nn.Module, *, original: Weights, new: Weights, share: float) -> None:
-    """Load `share` of the new weights and the rest of the original ones (WiSE-FT, arXiv 2109.01903)."""
+def load_mixed(model: nn.Module, *, original: Weights, new: Weights, alpha: float) -> None:
+    """Load `alpha` of the new weights and the rest of the original ones (WiSE-FT, arXiv 2109.01903)."""
     mixed = {
-        name: torch.lerp(original[name], new[name], share) if new[name].is_floating_point() else new[name]
+        name: torch.lerp(original[name], new[name], alpha) if new[name].is_floating_point() else new[name]
         for name in new
     }
     model.load_state_dict(mixed)
