@@ -205,7 +205,7 @@ def test_what_another_run_has_just_finished_is_not_done_again(
             first[0] = run(catalog, tiny_clip, out, **SMALL)
         return writing_to(folder)
 
-    monkeypatch.setattr("prodemb.finetune.finetune.writing_to", wait_for_the_first)
+    monkeypatch.setattr("prodemb.finetune.run.writing_to", wait_for_the_first)
     assert run(catalog, tiny_clip, out, on_progress=forbidden, **SMALL) == done_before(first[0])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
