@@ -19,7 +19,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def draw_amounts(num_pictures: int, *, generator: torch.Generator) -> Tensor:
-    """How much each picture is to be changed, (num_pictures, 7) in [0, 1).
+    """Random amounts by which each picture is to be changed, (num_pictures, 7) in [0, 1).
 
     Args:
         generator: a generator on the CPU, so that the amounts are the same on every device.
@@ -88,7 +88,7 @@ def choose_patches(model: nn.Module, *, num_pictures: int, dropout: float, gener
 
 @contextmanager
 def dropping_patches(model: nn.Module, patches: Tensor | None) -> Iterator[None]:
-    """Within, only these patches of the pictures go through the vision tower's blocks.
+    """Inside the block, only these patches of the pictures go through the vision tower.
 
     Args:
         patches: (n, k) as `choose_patches` gives them, for the n pictures that are encoded within.

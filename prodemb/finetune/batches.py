@@ -25,8 +25,8 @@ def epoch_batches(
     Args:
         index: (n,) the class of each training product.
         near: (c, k) for each class those that are hard to tell from it, the hardest first; -1 where there are fewer.
-        hard: the share of each batch that is of classes near to those of the rest. It changes who stands together,
-            not who is drawn.
+        hard: the share of each batch that is of classes near to those of the rest. It changes which products share a
+            batch, not which are drawn.
 
     Returns:
         Indices into `index`, in batches of about `batch_size`, nearly equal in size.
@@ -53,7 +53,7 @@ def _near_together(
     sizes: list[int],
     hard: float,
 ) -> list[npt.NDArray[np.int64]]:
-    """The drawn products in batches of `sizes`: some in their order, then for each of these one of a near class."""
+    """The drawn products in batches of `sizes`: some in order, then for each of these one product of a near class."""
     waiting: dict[int, deque[int]] = {}
     for position, product in enumerate(order):
         waiting.setdefault(int(index[product]), deque()).append(position)
@@ -94,7 +94,7 @@ def num_batches(num_products: int, *, batch_size: int) -> int:
 
 
 def _in_turns(members: npt.NDArray[np.int64], *, num: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """`num` of `members`, in random order, each once before any comes again."""
+    """`num` of `members` in random order; each is drawn once before any is drawn again."""
     rounds = [rng.permutation(members) for _ in range(-(-num // max(1, len(members))))]
     return np.concatenate([np.empty(0, dtype=np.int64), *rounds])[:num]
 

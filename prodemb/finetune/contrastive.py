@@ -18,7 +18,7 @@ from prodemb.taxonomy.taxonomy import SEPARATOR
 
 @dataclass(frozen=True, kw_only=True)
 class TreeCredit:
-    """Where the categories stand in the taxonomy, and how much of a target goes to the near ones."""
+    """Where the categories stand in the taxonomy, and how much of the target mass goes to near ones."""
 
     ancestors: Tensor
     """(C, depth) int64, for each category the nodes from the root down to itself; -1 below it."""
@@ -76,7 +76,7 @@ def contrastive_loss(
     - `plain`: query i's one positive is key i, all others are negatives. InfoNCE as in CLIP (Radford et al. 2021,
       arXiv 2103.00020).
 
-    With vectors of several devices, hand in all keys gathered; a query without a positive costs nothing.
+    With several devices, pass the gathered keys of all; a query without a positive adds nothing to the loss.
 
     Args:
         queries: (n, d), L2-normalised.

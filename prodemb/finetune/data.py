@@ -41,7 +41,7 @@ class LabelledProducts:
     """The labelled products of the training and the validation part."""
 
     texts: pa.Table
-    """(n rows) large_string, a column a text feature; null where it is absent."""
+    """(n rows) large_string, one column per text feature; null where it is missing."""
     index: npt.NDArray[np.int64]
     """(n,) the class of each product."""
     parts: Parts
@@ -51,11 +51,11 @@ class LabelledProducts:
     indices: npt.NDArray[np.int64]
     """(n,) the catalog row of each product, from 0, ascending."""
     row_hashes: npt.NDArray[np.uint64]
-    """(n,) a hash of each product's id, texts and category: what says that it has changed."""
+    """(n,) a hash of each product's id, texts and category, which shows whether it has changed."""
     catalog_hash: str
-    """The hash of all the catalog's rows: what says that it has not changed."""
+    """The hash of all the catalog's rows, which shows whether the catalog has changed."""
     gold: GoldCategories
-    """What the catalog's gold categories mean, for `tell_gold`."""
+    """How the catalog's gold categories were resolved, for `tell_gold`."""
 
     @property
     def train(self) -> npt.NDArray[np.int64]:
@@ -68,7 +68,7 @@ class LabelledProducts:
         return np.flatnonzero(self.parts == VALIDATION)
 
     def take(self, rows: npt.NDArray[np.int64]) -> "LabelledProducts":
-        """Those at the sorted `rows` alone."""
+        """Only the products at the sorted `rows`."""
         return replace(
             self,
             texts=self.texts.take(pa.array(rows)),

@@ -12,21 +12,21 @@ from prodemb.towers.load import Towers
 from prodemb.towers.pool import TowerPool
 
 BATCH_TOKENS = {"cpu": 1_024, "cuda": 16_384}
-"""Padded tokens a batch, by the kind of device."""
+"""Padded tokens per batch, by kind of device."""
 PICTURES_AT_ONCE = 1024
-"""Pictures copied out of their file at once."""
+"""Pictures copied out of their file at a time."""
 
 PER_CATEGORY = 16
 """Products that a category's mean vector is made of, at most."""
 NUM_NEAR = 16
-"""Near categories that are kept of each."""
+"""Near categories that are kept for each."""
 
 _Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureVectors:
-    """One feature's vectors of those of n products that have it."""
+    """The vectors of one feature, for those of n products that have it."""
 
     vectors: _Vectors
     """(k, d) float32, L2-normalised."""
@@ -42,7 +42,7 @@ def encode_products(
     rows: npt.NDArray[np.int64],
     texts: list[str] | None = None,
 ) -> tuple[dict[Feature, FeatureVectors], _Vectors]:
-    """The vectors of the products at `rows`, features that none of them has left out, and those of `texts`, (m, d)."""
+    """The vectors of the products at `rows`, without features that none of them has, and those of `texts`, (m, d)."""
     towers.model.eval()
     table = products.texts.take(rows)
     columns: dict[Feature, list[str | None]] = {feature: table[feature].to_pylist() for feature in TEXT_FEATURES}
@@ -98,13 +98,13 @@ def near_categories(
     found, _ = encode_products(towers, products=products, pictures=pictures, rows=some)
     sums = np.zeros((len(products.classes), towers.dim), dtype=np.float32)
     for its in found.values():
-        # Each feature counts from its own middle, else all categories would lie close together.
+        # Each feature is centred, else all categories would lie close together.
         np.add.at(sums, products.index[some][its.present], its.vectors - its.vectors.mean(axis=0))
     return nearest(sums, known=counts > 0)
 
 
 def nearest(sums: npt.NDArray[np.float32], *, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """For each row the known rows with the highest cosine, itself left out; (c, k) int64, -1 where there are fewer."""
+    """For each row the known rows with the highest cosine, except itself; (c, k) int64, -1 where there are fewer."""
     means = np.ascontiguousarray(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12))
     indices = np.flatnonzero(known)
     index = faiss.IndexFlatIP(means.shape[1])

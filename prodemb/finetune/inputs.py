@@ -1,4 +1,4 @@
-"""What the towers get in one fine-tuning step, with everything random in it decided beforehand.
+"""The inputs of the towers in one training step, with everything random in them drawn beforehand.
 
 So any part of it can be encoded at any time, on any process, as often as wanted, and gives the same vectors.
 """
@@ -46,7 +46,7 @@ class TextItems:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageItems:
-    """Pictures, and what each is shown with."""
+    """Pictures, and how each is changed."""
 
     pictures: Pictures
     rows: npt.NDArray[np.int64]
@@ -69,13 +69,13 @@ class ImageItems:
 
 @dataclass(frozen=True, kw_only=True)
 class StepInputs:
-    """A batch as the towers get it."""
+    """A batch as input of the towers."""
 
     labels: npt.NDArray[np.int64]
     """(n,) the class of each product of the batch."""
     classes: npt.NDArray[np.int64]
     """(c,) the classes whose paths are encoded, ascending; the batch's own are among them."""
     items: dict[InputKind, Items]
-    """What is encoded; a kind that is not wanted, or that no product has, is left out."""
+    """What is encoded; kinds that no pair uses, or that no product has, are missing."""
     batch_rows: dict[InputKind, npt.NDArray[np.int64]]
     """For each kind except the paths, the row of the batch that each item is of, ascending."""

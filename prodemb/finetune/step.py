@@ -1,4 +1,4 @@
-"""One fine-tuning step: what of a batch is encoded, and the gradients of the loss over its pairs."""
+"""One training step: which inputs are encoded for a batch, and the gradients of the loss over its pairs."""
 
 from functools import partial
 from random import Random
@@ -21,7 +21,7 @@ from prodemb.towers.load import Towers, choose_dtype
 
 
 class Step:
-    """Makes the gradients of a batch. Everything random in it depends on the seed and the step's number alone."""
+    """Computes the gradients of a batch. Everything random in it depends only on the seed and the step's number."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Step:
     def backpropagate(self, rows: npt.NDArray[np.int64], *, step: int, log_scale: Tensor) -> float:
         """Add the gradients of the loss on the products at `rows`; returns the loss."""
         inputs = self.draw(rows, step=step)
-        # The gradients of all processes are added up, and each of them has the scale's whole one.
+        # The gradients of all processes are summed, and each of them would have the scale's whole gradient.
         own_scale = log_scale if self._processes.is_first else log_scale.detach()
 
         def loss_of(vectors: dict[InputKind, Tensor]) -> Tensor:
@@ -64,7 +64,7 @@ class Step:
         )
 
     def draw(self, rows: npt.NDArray[np.int64], *, step: int) -> StepInputs:
-        """Decide what the towers get of the products at `rows`."""
+        """Draw the inputs of the towers for the products at `rows`."""
         config = self._config
         labels = self._products.index[rows]
         rng = np.random.default_rng([config.seed, step])

@@ -13,7 +13,7 @@ CATEGORY_FEATURES: frozenset[Feature] = frozenset({"cat1", "cat2", "cat3"})
 
 
 class Template:
-    """Parts such as `{title}` or `Category: {cat1} > {cat2}`, joined by `. `; what a product lacks leaves no trace.
+    """Parts such as `{title}` or `Category: {cat1} > {cat2}`, joined by `. `; missing fields leave no trace.
 
     A part with no field left is left out. Else its beginning and end stay, and each further field brings the text that
     stands before it: without cat1, `Category: {cat1} > {cat2}` is `Category: ` and cat2.
@@ -62,7 +62,7 @@ class _Part:
 
 
 def drop_fields(fields: Fields, *, rng: Random, dropout: float, category_dropout: float) -> Fields:
-    """Leave fields out at random, cat1-3 together; at least one field stays."""
+    """Drop fields at random, cat1-3 together; at least one field stays."""
     without_categories = rng.random() < category_dropout
     kept: Fields = {}
     for feature, text in fields.items():
@@ -76,9 +76,9 @@ def drop_fields(fields: Fields, *, rng: Random, dropout: float, category_dropout
 
 
 def fitting_paths(paths: Sequence[str], *, num_tokens: Callable[[str], int], most_tokens: int) -> list[str]:
-    """Category paths as the text tower gets them: levels are cut off at the root until the leaf's name fits.
+    """Category paths cut to fit the text tower: levels are dropped from the root until the leaf's name fits.
 
-    Without this a tower of few tokens would see the same beginning for neighbours in the tree.
+    Otherwise a tower with few tokens would see the same beginning for neighbours in the tree.
     """
     texts = []
     for path in paths:

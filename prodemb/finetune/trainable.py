@@ -1,4 +1,4 @@
-"""What of a model is trained, and its weights as those of an ordinary checkpoint."""
+"""Which parameters of a model are trained, and its weights in the form of an ordinary checkpoint."""
 
 import re
 from typing import Any
@@ -23,7 +23,7 @@ Parameters = dict[str, nn.Parameter]
 def choose_trainable(model: nn.Module, *, config: FinetuneConfig) -> Parameters:
     """The parameters to train, by name; the others are frozen.
 
-    With `last_blocks`, embeddings and earlier blocks are frozen; norms and projections behind the blocks are trained.
+    With `last_blocks`, embeddings and earlier blocks are frozen; norms and projections after the blocks are trained.
     With `lora`, adapters are put beside linear layers: see `add_lora`.
 
     Raises:
@@ -85,7 +85,7 @@ def add_lora(model: nn.Module, settings: LoraSettings, *, seed: int) -> None:
 
 
 def remove_lora(model: nn.Module) -> None:
-    """Take the adapters away again, if there are any; the layers under them are as they were."""
+    """Remove the adapters, if there are any; the layers under them are as before."""
     for name, module in _adapted(model).items():
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, module.get_base_layer())

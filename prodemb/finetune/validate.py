@@ -1,4 +1,4 @@
-"""How well the towers tell categories on validation products: by nearest path, by neighbours and by a linear probe."""
+"""How well the towers separate the categories of validation products: nearest path, nearest centroid, linear probe."""
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ PENALTY = 0.1
 
 
 class Validation(Config):
-    """Shares of right answers on validation products; by feature, each alone as shards hold them."""
+    """Accuracies on validation products; per feature, each alone as in shards."""
 
     nearest_path: dict[str, float]
     """The category whose path text is nearest."""
@@ -31,10 +31,10 @@ class Validation(Config):
 
     @property
     def score(self) -> float:
-        """What decides which weights are kept: the mean of retrieval, single features, and all of them together.
+        """What decides which weights are kept: the mean of retrieval, single features, and all features together.
 
         Supplied values count only where there is nothing else: a few of them stand for most products, so that one value
-        that changes sides moves the share by half.
+        that changes sides moves the accuracy by half.
         """
         groups = [
             [share for feature, share in shares.items() if feature in OWN_FEATURES] or list(shares.values())
@@ -45,7 +45,7 @@ class Validation(Config):
         return sum(means) / len(means) if means else 0.0
 
     def shares(self) -> dict[str, float]:
-        """All of them by name: `nearest_path/title`, ..., `head`."""
+        """All accuracies by name: `nearest_path/title`, ..., `head`."""
         found = {f"nearest_path/{feature}": share for feature, share in self.nearest_path.items()}
         found |= {f"nearest_centroid/{feature}": share for feature, share in self.nearest_centroid.items()}
         return found | ({"head": self.head} if self.head is not None else {})
@@ -86,9 +86,9 @@ def validate(
 
 
 def side_by_side(found: dict[Feature, FeatureVectors], *, num_products: int) -> npt.NDArray[np.float32]:
-    """All features of each product as one row, (n, sum of d): each less its mean and of mean length 1, zeros if absent.
+    """All features of each product as one row, (n, sum of d): each centred and of mean length 1, zeros if absent.
 
-    That is about what a head sees, which standardises each feature.
+    That is close to what a head sees, which standardises each feature.
     """
     columns = [np.zeros((num_products, 0), dtype=np.float32)]
     for its in found.values():
@@ -107,11 +107,11 @@ def centroid_accuracy(vectors: npt.NDArray[np.float32], *, labels: npt.NDArray[n
         labels: (n,)
 
     Returns:
-        None where no class has two vectors: then there is nothing to tell.
+        None where no class has two vectors: then there is nothing to measure.
     """
     counts = np.bincount(labels)
-    asked = _asked(labels)
-    if asked is None:
+    measurable = _measurable(labels)
+    if measurable is None:
         return None
     sums = np.zeros((len(counts), vectors.shape[1]), dtype=np.float32)
     np.add.at(sums, labels, vectors)
@@ -121,8 +121,8 @@ def centroid_accuracy(vectors: npt.NDArray[np.float32], *, labels: npt.NDArray[n
     rest = sums[labels] - vectors
     own = (rest * vectors).sum(axis=1) / np.maximum(np.linalg.norm(rest, axis=1), 1e-12)
     similarities[np.arange(len(vectors)), labels] = own
-    answers = np.where(asked, similarities.argmax(axis=1), NO_ANSWER)
-    return float((answers == labels)[asked].mean())
+    answers = np.where(measurable, similarities.argmax(axis=1), NO_ANSWER)
+    return float((answers == labels)[measurable].mean())
 
 
 def ridge_accuracy(vectors: npt.NDArray[np.float32], *, labels: npt.NDArray[np.int64]) -> float | None:
@@ -139,8 +139,8 @@ def ridge_accuracy(vectors: npt.NDArray[np.float32], *, labels: npt.NDArray[np.i
     Returns:
         None where no class has two products.
     """
-    asked = _asked(labels)
-    if asked is None:
+    measurable = _measurable(labels)
+    if measurable is None:
         return None
     inputs = vectors.astype(np.float64)
     kernel = inputs @ inputs.T + 1
@@ -150,11 +150,11 @@ def ridge_accuracy(vectors: npt.NDArray[np.float32], *, labels: npt.NDArray[np.i
     classes, targets = np.unique(labels, return_inverse=True)
     indicators = np.eye(len(classes))[targets]
     left_out = indicators - (indicators - hat @ indicators) / (1 - np.diag(hat))[:, None]
-    return float((left_out.argmax(axis=1) == targets)[asked].mean())
+    return float((left_out.argmax(axis=1) == targets)[measurable].mean())
 
 
-def _asked(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_] | None:
-    """Which products have another of their class beside them; None where there is nothing to tell."""
+def _measurable(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_] | None:
+    """Which products have another product of their class; None where there is nothing to measure."""
     counts = np.bincount(labels)
-    asked: npt.NDArray[np.bool_] = counts[labels] > 1
-    return asked if asked.any() and (counts > 0).sum() > 1 else None
+    measurable: npt.NDArray[np.bool_] = counts[labels] > 1
+    return measurable if measurable.any() and (counts > 0).sum() > 1 else None

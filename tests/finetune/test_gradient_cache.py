@@ -1,4 +1,4 @@
-"""Gradient caching: the big batch's gradients and curve, whatever the chunks, in less memory."""
+"""Gradient caching: the big batch's gradients and curve, whatever the mini-batches, in less memory."""
 
 from collections.abc import Callable
 
@@ -72,7 +72,7 @@ def test_what_fits_is_encoded_once() -> None:
     assert gradients(counts, mini_batch_size=4)[2] == [4, 4, 4, 1] * 2
 
 
-def test_only_one_chunks_activations_are_held() -> None:
+def test_only_one_mini_batchs_activations_are_in_memory() -> None:
     held: list[int] = []
     live: dict[int, int] = {}
 

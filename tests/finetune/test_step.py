@@ -1,4 +1,4 @@
-"""A step's gradients on a tiny CLIP: the same for any chunks, and drawn from seed and step alone."""
+"""A step's gradients on a tiny CLIP: the same for any mini-batches, and drawn from seed and step alone."""
 
 from pathlib import Path
 
@@ -62,14 +62,14 @@ def gradients(
 
 @pytest.mark.parametrize("loss", [{"loss": "soft", "tree_credit": 0.2}, {"loss": "masked"}, {"loss": "plain"}])
 @pytest.mark.parametrize("mini_batch_size", [1, 7, 39])
-def test_gradients_in_chunks_are_those_of_the_big_batch(
+def test_gradients_with_mini_batches_are_those_of_the_big_batch(
     towers: Towers, data: tuple[LabelledProducts, Pictures], loss: dict[str, object], mini_batch_size: int
 ) -> None:
     whole_loss, whole = gradients(towers, data, **loss)
-    chunked_loss, chunked = gradients(towers, data, mini_batch_size=mini_batch_size, **loss)
-    assert chunked_loss == pytest.approx(whole_loss, rel=1e-6)
-    assert chunked.keys() == whole.keys() >= {"logit_scale", "text_projection.weight", "visual_projection.weight"}
-    torch.testing.assert_close(chunked, whole, rtol=1e-4, atol=1e-6)
+    cached_loss, cached = gradients(towers, data, mini_batch_size=mini_batch_size, **loss)
+    assert cached_loss == pytest.approx(whole_loss, rel=1e-6)
+    assert cached.keys() == whole.keys() >= {"logit_scale", "text_projection.weight", "visual_projection.weight"}
+    torch.testing.assert_close(cached, whole, rtol=1e-4, atol=1e-6)
 
 
 def test_a_models_own_dropout_is_the_same_in_both_passes(
