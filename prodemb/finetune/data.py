@@ -98,55 +98,75 @@ def read_labelled_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: Imag
         HeadError: the training part holds fewer than two categories.
     """
     catalog_hash = RowsHash()
-    resolved: dict[str, int | None] = {}
+    nodes: dict[str | None, int | None] = {None: None}
     counts: Counter[str] = Counter()
-    kept: list[pa.Table] = []
-    nodes: list[int] = []
-    parts: list[Parts] = []
-    indices: list[npt.NDArray[np.int64]] = []
-    row_hashes: list[npt.NDArray[np.uint64]] = []
-    start = 0
+    batches: list[_Batch] = []
+    num_rows = 0
     for rows in catalog.batches(READ_ROWS):
         catalog_hash.update(rows, sources=image_sources(rows["image"].to_pylist(), loader=loader))
         labels = rows["google_category_id"].to_pylist()
-        for label in set(labels) - resolved.keys() - {None}:
-            resolved[label] = taxonomy.resolve(label)
+        for label in set(labels) - nodes.keys():
+            nodes[label] = taxonomy.resolve(label)
         counts.update(label for label in labels if label is not None)
-        row_parts = split_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
-        known = np.array([label is not None and resolved[label] is not None for label in labels], dtype=bool)
-        wanted = np.flatnonzero(known & (row_parts != TEST))
-        table = rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(wanted))
-        kept.append(table.select(TEXT_FEATURES))
-        found = [node for place in wanted.tolist() if (node := resolved[labels[place]]) is not None]
-        nodes += found
-        row_hashes.append(_row_hashes(table, paths=[taxonomy.path_of(node) for node in found]))
-        parts.append(row_parts[wanted])
-        indices.append(wanted + start)
-        start += rows.num_rows
+        batches.append(_labelled(rows, nodes=[nodes[label] for label in labels], start=num_rows, taxonomy=taxonomy))
+        num_rows += rows.num_rows
     if not counts:
         raise CatalogError(
             f"{catalog.name}: fine-tuning found no value in the column google_category_id; "
             "wanted the Google category id of at least some products"
         )
     gold = trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
-    ids, index = np.unique(np.asarray(nodes, dtype=np.int64), return_inverse=True)
+    ids, index = np.unique(np.concatenate([batch.nodes for batch in batches]), return_inverse=True)
     products = LabelledProducts(
-        texts=pa.concat_tables(kept).combine_chunks(),
+        texts=pa.concat_tables([batch.texts for batch in batches]).combine_chunks(),
         index=index.astype(np.int64),
-        parts=np.concatenate(parts),
+        parts=np.concatenate([batch.parts for batch in batches]),
         classes=tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids),
-        indices=np.concatenate(indices),
-        row_hashes=np.concatenate(row_hashes),
+        indices=np.concatenate([batch.indices for batch in batches]),
+        row_hashes=np.concatenate([batch.row_hashes for batch in batches]),
         catalog_hash=catalog_hash.hexdigest(),
         gold=gold,
     )
-    num_trained = len(np.unique(products.index[products.train]))
-    if num_trained < 2:
+    num_classes = len(np.unique(products.index[products.train]))
+    if num_classes < 2:
         raise HeadError(
-            f"{catalog.name}: fine-tuning found {counted(num_trained, 'category', 'categories')} in the training part "
-            f"({len(products.train):,} of {counted(start, 'product')}); wanted 2 or more different google_category_id"
+            f"{catalog.name}: fine-tuning found {counted(num_classes, 'category', 'categories')} in the training part "
+            f"({len(products.train):,} of {counted(num_rows, 'product')}); wanted 2 or more different "
+            "google_category_id"
         )
     return products
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Batch:
+    """The labelled products of some catalog rows, without those of the test part; see `LabelledProducts`."""
+
+    texts: pa.Table
+    nodes: npt.NDArray[np.int64]
+    """(n,) the taxonomy node of each product."""
+    parts: Parts
+    indices: npt.NDArray[np.int64]
+    row_hashes: npt.NDArray[np.uint64]
+
+
+def _labelled(rows: pa.Table, *, nodes: list[int | None], start: int, taxonomy: Taxonomy) -> _Batch:
+    """The labelled products among catalog rows.
+
+    Args:
+        nodes: the taxonomy node of each row; None where it has none.
+        start: the index of the first row.
+    """
+    parts = split_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
+    kept = np.flatnonzero(np.array([node is not None for node in nodes], dtype=bool) & (parts != TEST))
+    kept_nodes = np.array([nodes[row] for row in kept], dtype=np.int64)
+    table = rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(kept))
+    return _Batch(
+        texts=table.select(TEXT_FEATURES),
+        nodes=kept_nodes,
+        parts=parts[kept],
+        indices=kept + start,
+        row_hashes=_row_hashes(table, paths=[taxonomy.path_of(node) for node in kept_nodes.tolist()]),
+    )
 
 
 def _row_hashes(products: pa.Table, *, paths: list[str]) -> npt.NDArray[np.uint64]:
