@@ -13,7 +13,7 @@ import pytest
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.cli.report import finetune_lines
-from prodemb.core.errors import BusyError, ConfigError, ImagesError
+from prodemb.core.errors import ConfigError, ImagesError
 from prodemb.core.files import writing_to
 from prodemb.finetune.report import FinetuneReport
 from prodemb.finetune.state import state_folder
@@ -185,12 +185,6 @@ def test_the_state_of_another_run_stays(catalog: Path, tiny_clip: Path, finished
     state = files(state_folder(out))
     run(catalog, tiny_clip, out, on_progress=forbidden, **SMALL)
     assert files(state_folder(out)) == state
-
-
-def test_a_second_run_in_the_same_folder_is_refused(catalog: Path, tiny_clip: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with writing_to(state_folder(out)), pytest.raises(BusyError, match="another run is writing here"):
-        run(catalog, tiny_clip, out, on_progress=forbidden, **SMALL)
 
 
 def test_what_another_run_has_just_finished_is_not_done_again(
