@@ -213,6 +213,7 @@ class ImageLoader:
     def _fetch_patiently(self, url: httpx.URL) -> bytes:
         """As many attempts as it takes, within the deadline, which does not begin before this picture's turn."""
         with self._downloads:
+            self._open_transport()  # Reading the certificates takes a while, which is no picture's fault.
             until = time.monotonic() + self._config.deadline_s
             with self._deadline.until(until):
                 for attempt in range(self._config.retries + 1):
