@@ -175,7 +175,7 @@ def finetune_lines(report: FinetuneReport, *, config: FinetuneConfig) -> list[st
         f"{counted(report.num_train, 'product')} of {counted(report.num_classes, 'category', 'categories')} and "
         f"{report.num_validation:,} to validate, {report.num_pictures:,} of them with a picture, "
         f"{counted(len(report.curve.epochs), 'epoch')} {took}, "
-        f"{report.interpolation:.0%} of the new weights kept"
+        f"{report.wise_ft_alpha:.0%} of the new weights kept"
     ]
     if report.before is not None and report.after is not None:
         before, after = report.before.nearest_path, report.after.nearest_path

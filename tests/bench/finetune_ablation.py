@@ -48,9 +48,9 @@ LOSSES: dict[str, dict[str, object]] = {
     "soft + tree credit": {"loss": "soft", "tree_credit": 0.1},
 }
 TRAINED: dict[str, dict[str, object]] = {
-    "all": {"trained": "all"},
-    "last 2 blocks": {"trained": "last_blocks", "last_blocks": 2},
-    "LoRA": {"trained": "lora"},
+    "all": {"trainable": "all"},
+    "last 2 blocks": {"trainable": "last_blocks", "last_blocks": 2},
+    "LoRA": {"trainable": "lora"},
 }
 SAMPLE_PRODUCTS = 3000
 PROBES = ("title", "picture", "all")

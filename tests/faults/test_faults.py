@@ -29,8 +29,8 @@ from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
 from prodemb.towers.image import ImagePreprocessor
 from tests.embed.conftest import contents, run
-from tests.finetune.test_finetune import run as run_finetune
-from tests.finetune.test_finetune import write_catalog
+from tests.finetune.shop import run as run_finetune
+from tests.finetune.shop import write_catalog
 from tests.shard_sets import write_random_set
 from tests.small_heads import make_head, score_with
 

@@ -1,4 +1,4 @@
-"""The training loop of fine-tuning: steps, epochs, the best weights so far, and going on after a kill."""
+"""The training loop of fine-tuning: steps, epochs, the best weights so far, and resuming after a kill."""
 
 import logging
 import math
@@ -13,14 +13,15 @@ from torch import Tensor
 
 from prodemb.core.errors import ConfigError
 from prodemb.core.optim import adamw, warmup_cosine
+from prodemb.core.progress import ProgressCallback
 from prodemb.finetune.batches import epoch_batches, num_batches
 from prodemb.finetune.config import FinetuneConfig
-from prodemb.finetune.launch import Progress
 from prodemb.finetune.log import TrainingLog
 from prodemb.finetune.processes import Processes
-from prodemb.finetune.state import Curve, Epoch, StateStore, Weights, optimizer_tensors, restore_optimizer
+from prodemb.finetune.report import Curve, EpochResult
+from prodemb.finetune.state import StateFile, Weights, optimizer_tensors, restore_optimizer
 from prodemb.finetune.step import Step
-from prodemb.finetune.trained import choose_trained, remove_lora, snapshot
+from prodemb.finetune.trainable import choose_trainable, remove_lora, snapshot
 from prodemb.finetune.validate import Validation
 from prodemb.towers.load import Towers
 
@@ -36,7 +37,7 @@ LORA_FACTOR = 10.0
 """How much higher the usual rate is for LoRA (Biderman et al. 2024, LoRA Learns Less and Forgets Less)."""
 
 
-class Training:
+class Trainer:
     """One run over the training products; after `run`, `best` holds the weights to keep."""
 
     def __init__(
@@ -48,7 +49,7 @@ class Training:
         index: npt.NDArray[np.int64],
         rows: npt.NDArray[np.int64],
         measure: Callable[[], Validation | None],
-        store: StateStore,
+        state: StateFile,
         near: Callable[[int], npt.NDArray[np.int64]],
         processes: Processes,
     ) -> None:
@@ -56,32 +57,33 @@ class Training:
         Args:
             index: the class of each product.
             rows: (n,) the products to train on.
-            measure: the score of the towers as they are now; asked in the first process alone.
-            near: which classes are near to each, by the towers as they are now and a seed; asked as `measure` is.
+            measure: validates the towers as they are now; called in the first process alone.
+            near: near classes of each class, by the towers as they are now, for an epoch; called as `measure` is.
         """
         self.curve = Curve()
         self.best: Weights = {}
         self._config, self._towers, self._step = config, towers, step
         self._index, self._rows = index, rows
-        self._measure, self._near, self._store, self._processes = measure, near, store, processes
+        self._measure, self._near, self._state, self._processes = measure, near, state, processes
         self._log: TrainingLog | None = None
+        self._epoch_near: npt.NDArray[np.int64] | None = None
         self._log_scale = scale_parameter(towers)
         num_parameters = sum(parameter.numel() for parameter in towers.model.parameters())
-        self._trained = choose_trained(towers.model, config=config)
-        num_trained = sum(parameter.numel() for parameter in self._trained.values())
-        usual = LORA_FACTOR * USUAL_RATE / num_parameters if config.trained == "lora" else USUAL_RATE / num_trained
+        self._trainable = choose_trainable(towers.model, config=config)
+        num_trainable = sum(parameter.numel() for parameter in self._trainable.values())
+        usual = LORA_FACTOR * USUAL_RATE / num_parameters if config.trainable == "lora" else USUAL_RATE / num_trainable
         self.learning_rate = config.learning_rate or usual
         self._optimizer = adamw(
-            self._trained.values(),
+            self._trainable.values(),
             learning_rate=self.learning_rate,
             weight_decay=config.weight_decay,
             betas=(0.9, 0.98),
         )
-        self._steps_an_epoch = num_batches(len(rows), batch_size=config.batch_size)
-        self._num_steps = config.epochs * self._steps_an_epoch
+        self._steps_per_epoch = num_batches(len(rows), batch_size=config.batch_size)
+        self._num_steps = config.epochs * self._steps_per_epoch
         self._num_warmup = math.ceil(config.warmup_steps * self._num_steps)
 
-    def run(self, *, progress: Progress | None) -> None:
+    def run(self, *, on_progress: ProgressCallback | None) -> None:
         """Train from where the stored state is, or from the start. Afterwards the model is without adapters.
 
         Raises:
@@ -90,88 +92,81 @@ class Training:
         self._restore()
         with ExitStack() as stack:
             if self._processes.is_first:
-                log = TrainingLog(self._store.log, curve=self.curve, tensorboard=self._config.tensorboard)
+                log = TrainingLog(self._state.log, curve=self.curve, tensorboard=self._config.tensorboard)
                 self._log = stack.enter_context(log)
             while len(self.curve.epochs) < self._config.epochs and self.curve.epochs_since_best < self._config.patience:
-                self._run_epoch(len(self.curve.epochs), progress=progress)
+                self._run_epoch(len(self.curve.epochs), on_progress=on_progress)
         remove_lora(self._towers.model)
-        if progress is not None:
-            progress(self._num_steps, self._num_steps)
+        if on_progress is not None:
+            on_progress(self._num_steps, self._num_steps)
 
     def _restore(self) -> None:
-        stored = self._store.load()
+        stored = self._state.load()
         if stored is None:
             return
-        weights, optimizer, curve = stored
-        best = self._store.load_best(epoch=curve.best_epoch.epoch) if curve.epochs else {}
-        if best is None:
-            return
-        self.curve, self.best = curve, best
-        self._towers.model.load_state_dict(weights)
-        restore_optimizer(self._optimizer, tensors=optimizer, parameters=self._trained)
-        logger.info("fine-tuning goes on after step %d of %d", len(curve.step_losses), self._num_steps)
-
-    def _run_epoch(self, epoch: int, *, progress: Progress | None) -> None:
-        started = time.perf_counter()
-        config = self._config
-        batches = epoch_batches(
-            self._index[self._rows],
-            batch_size=config.batch_size,
-            balance=config.balance,
-            seed=config.seed,
-            epoch=epoch,
-            near=self._near_classes(epoch) if config.hard_negatives else None,
-            hard=config.hard_negatives,
-        )
-        begun, end = epoch * self._steps_an_epoch, (epoch + 1) * self._steps_an_epoch
-        losses = list(self.curve.step_losses)
-        self._towers.model.train()
-        for step in range(len(losses), end):
-            losses.append(self._update(self._rows[batches[step - begun]], step=step))
-            if self._log is not None:
-                self._log.step(step + 1, loss=losses[-1])
-            if progress is not None:
-                progress(step + 1, self._num_steps)
-            if (step + 1) % config.save_every == 0 and step + 1 < end:
-                self.curve = Curve(step_losses=tuple(losses), epochs=self.curve.epochs)
-                self._save()
-        done = Epoch(
-            epoch=epoch,
-            last_step=end,
-            loss=float(np.mean(losses[begun:])),
-            validation=self._processes.from_first(self._measure() if self._processes.is_first else None),
-            seconds=time.perf_counter() - started,
-        )
-        self.curve = Curve(step_losses=tuple(losses), epochs=(*self.curve.epochs, done))
-        score = f"{done.validation.score:.3f}" if done.validation else "none"
-        logger.info("epoch %d: loss %.3f, validation score %s, %.0f s", epoch + 1, done.loss, score, done.seconds)
-        if self._log is not None:
-            self._log.epoch(done)
-        if self.curve.best_epoch.epoch == epoch:
-            self.best = snapshot(self._towers.model)
-            if self._processes.is_first:
-                self._store.save_best(weights=self.best, epoch=epoch)
-        self._save()
-
-    def _near_classes(self, epoch: int) -> npt.NDArray[np.int64]:
-        """Those of this epoch; a run that goes on in its midst takes those that it began with."""
-        found = None
-        if self._processes.is_first:
-            stored = self._store.load_near(epoch=epoch)
-            found = self._near(epoch) if stored is None else stored.numpy()
-            if stored is None:
-                self._store.save_near(torch.from_numpy(found), epoch=epoch)
-        found = self._processes.from_first(found)
-        assert found is not None
-        return found
+        parts, self.curve = stored
+        self._towers.model.load_state_dict(parts["model"])
+        restore_optimizer(self._optimizer, tensors=parts["optimizer"])
+        self.best = parts.get("best", {})
+        self._epoch_near = parts["epoch"]["near"].numpy() if "epoch" in parts else None
+        logger.info("resuming after step %d of %d", len(self.curve.step_losses), self._num_steps)
 
     def _save(self) -> None:
         if not self._processes.is_first:
             return
-        self._store.save(
-            weights=self._towers.model.state_dict(),
-            optimizer=optimizer_tensors(self._optimizer, parameters=self._trained),
-            curve=self.curve,
+        parts = {
+            "model": self._towers.model.state_dict(),
+            "optimizer": optimizer_tensors(self._optimizer),
+            "best": self.best,
+        }
+        if self._epoch_near is not None:
+            parts["epoch"] = {"near": torch.from_numpy(self._epoch_near)}
+        self._state.save(parts, curve=self.curve)
+
+    def _run_epoch(self, epoch: int, *, on_progress: ProgressCallback | None) -> None:
+        started = time.perf_counter()
+        first, end = epoch * self._steps_per_epoch, (epoch + 1) * self._steps_per_epoch
+        batches = self._batches(epoch)
+        losses = list(self.curve.step_losses)
+        self._towers.model.train()
+        for step in range(len(losses), end):
+            losses.append(self._update(self._rows[batches[step - first]], step=step))
+            if self._log is not None:
+                self._log.step(step + 1, loss=losses[-1])
+            if on_progress is not None:
+                on_progress(step + 1, self._num_steps)
+            if (step + 1) % self._config.save_steps == 0 and step + 1 < end:
+                self.curve = Curve(step_losses=tuple(losses), epochs=self.curve.epochs)
+                self._save()
+        result = EpochResult(
+            epoch=epoch,
+            last_step=end,
+            loss=float(np.mean(losses[first:])),
+            validation=self._processes.from_first(self._measure() if self._processes.is_first else None),
+            seconds=time.perf_counter() - started,
+        )
+        self.curve = Curve(step_losses=tuple(losses), epochs=(*self.curve.epochs, result))
+        score = f"{result.validation.score:.3f}" if result.validation else "none"
+        logger.info("epoch %d: loss %.3f, validation score %s, %.0f s", epoch + 1, result.loss, score, result.seconds)
+        if self._log is not None:
+            self._log.epoch(result)
+        if self.curve.best_epoch.epoch == epoch:
+            self.best = snapshot(self._towers.model)
+        self._epoch_near = None
+        self._save()
+
+    def _batches(self, epoch: int) -> list[npt.NDArray[np.int64]]:
+        """The batches of an epoch; a run that resumes in the middle of it takes the near classes it began with."""
+        if self._config.hard_negatives and self._epoch_near is None:
+            self._epoch_near = self._processes.from_first(self._near(epoch) if self._processes.is_first else None)
+        return epoch_batches(
+            self._index[self._rows],
+            batch_size=self._config.batch_size,
+            sampling_alpha=self._config.sampling_alpha,
+            seed=self._config.seed,
+            epoch=epoch,
+            near=self._epoch_near,
+            hard=self._config.hard_negatives,
         )
 
     def _update(self, rows: npt.NDArray[np.int64], *, step: int) -> float:
@@ -187,8 +182,8 @@ class Training:
                 f"[finetune] learning_rate: found {self.learning_rate:g}, but the loss was not finite at step "
                 f"{step + 1} of {self._num_steps}; wanted a lower one"
             )
-        self._processes.add_gradients(self._trained.values())
-        torch.nn.utils.clip_grad_norm_(self._trained.values(), self._config.max_grad_norm)
+        self._processes.add_gradients(self._trainable.values())
+        torch.nn.utils.clip_grad_norm_(self._trainable.values(), self._config.max_grad_norm)
         self._optimizer.step()
         return value
 

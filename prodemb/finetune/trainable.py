@@ -1,4 +1,4 @@
-"""What of a model is trained, and its weights as those of an ordinary checkpoint."""
+"""Which parameters of a model are trained, and its weights in the form of an ordinary checkpoint."""
 
 import re
 from typing import Any
@@ -20,16 +20,16 @@ _LORA = re.compile(r"\.lora_")
 Parameters = dict[str, nn.Parameter]
 
 
-def choose_trained(model: nn.Module, *, config: FinetuneConfig) -> Parameters:
+def choose_trainable(model: nn.Module, *, config: FinetuneConfig) -> Parameters:
     """The parameters to train, by name; the others are frozen.
 
-    With `last_blocks`, embeddings and earlier blocks are frozen; norms and projections behind the blocks are trained.
+    With `last_blocks`, embeddings and earlier blocks are frozen; norms and projections after the blocks are trained.
     With `lora`, adapters are put beside linear layers: see `add_lora`.
 
     Raises:
         ConfigError: peft is not installed and LoRA is wanted.
     """
-    match config.trained:
+    match config.trainable:
         case "all":
             pass
         case "last_blocks":
@@ -65,7 +65,7 @@ def add_lora(model: nn.Module, settings: LoraSettings, *, seed: int) -> None:
         from peft import LoraConfig, LoraModel
     except ImportError:
         raise ConfigError(
-            "[finetune] trained: found 'lora', but peft is not installed; wanted pip install 'prodemb[lora]'"
+            "[finetune] trainable: found 'lora', but peft is not installed; wanted pip install 'prodemb[lora]'"
         ) from None
     targets = [
         name
@@ -85,7 +85,7 @@ def add_lora(model: nn.Module, settings: LoraSettings, *, seed: int) -> None:
 
 
 def remove_lora(model: nn.Module) -> None:
-    """Take the adapters away again, if there are any; the layers under them are as they were."""
+    """Remove the adapters, if there are any; the layers under them are as before."""
     for name, module in _adapted(model).items():
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, module.get_base_layer())
@@ -106,10 +106,10 @@ def snapshot(model: nn.Module) -> Weights:
     return weights
 
 
-def load_mixed(model: nn.Module, *, original: Weights, new: Weights, share: float) -> None:
-    """Load `share` of the new weights and the rest of the original ones (WiSE-FT, arXiv 2109.01903)."""
+def load_mixed(model: nn.Module, *, original: Weights, new: Weights, alpha: float) -> None:
+    """Load `alpha` of the new weights and the rest of the original ones (WiSE-FT, arXiv 2109.01903)."""
     mixed = {
-        name: torch.lerp(original[name], new[name], share) if new[name].is_floating_point() else new[name]
+        name: torch.lerp(original[name], new[name], alpha) if new[name].is_floating_point() else new[name]
         for name in new
     }
     model.load_state_dict(mixed)

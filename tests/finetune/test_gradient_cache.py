@@ -1,4 +1,4 @@
-"""Gradient caching: the big batch's gradients and curve, whatever the chunks, in less memory."""
+"""Gradient caching: the big batch's gradients and curve, whatever the mini-batches, in less memory."""
 
 from collections.abc import Callable
 
@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from prodemb.finetune.cached import backpropagate
 from prodemb.finetune.contrastive import contrastive_loss
+from prodemb.finetune.gradient_cache import backpropagate
 from prodemb.finetune.processes import Processes
 
 DIM = 6
@@ -21,7 +21,7 @@ def two_towers() -> tuple[torch.nn.Module, torch.nn.Module]:
     return tuple(torch.nn.Sequential(torch.nn.Linear(4, 9), torch.nn.Tanh(), torch.nn.Linear(9, DIM)) for _ in range(2))
 
 
-def gradients(counts: dict[str, int], *, chunk_size: int | None) -> tuple[float, list[Tensor], list[int]]:
+def gradients(counts: dict[str, int], *, mini_batch_size: int | None) -> tuple[float, list[Tensor], list[int]]:
     """Loss, all gradients, and how many items each call encoded."""
     towers = dict(zip(("left", "right"), two_towers(), strict=True))
     inputs = {kind: torch.randn(count, 4, generator=torch.Generator().manual_seed(7)) for kind, count in counts.items()}
@@ -43,7 +43,7 @@ def gradients(counts: dict[str, int], *, chunk_size: int | None) -> tuple[float,
     loss = backpropagate(
         {kind: encoder(kind) for kind in counts},
         counts=counts,
-        chunk_size=chunk_size,
+        mini_batch_size=mini_batch_size,
         nothing=torch.empty(0, DIM),
         loss_of=loss_of,
         processes=Processes(),
@@ -53,12 +53,12 @@ def gradients(counts: dict[str, int], *, chunk_size: int | None) -> tuple[float,
 
 
 @settings(deadline=None)
-@given(left=st.integers(1, 20), right=st.integers(1, 20), chunk_size=st.integers(1, 25))
-def test_gradients_are_those_of_the_whole_batch(left: int, right: int, chunk_size: int) -> None:
+@given(left=st.integers(1, 20), right=st.integers(1, 20), mini_batch_size=st.integers(1, 25))
+def test_gradients_are_those_of_the_whole_batch(left: int, right: int, mini_batch_size: int) -> None:
     counts = {"left": left, "right": right}
-    loss, wanted, _ = gradients(counts, chunk_size=None)
-    cached_loss, found, asked = gradients(counts, chunk_size=chunk_size)
-    assert max(asked) <= chunk_size
+    loss, wanted, _ = gradients(counts, mini_batch_size=None)
+    cached_loss, found, asked = gradients(counts, mini_batch_size=mini_batch_size)
+    assert max(asked) <= mini_batch_size
     assert cached_loss == pytest.approx(loss, rel=1e-6)
     assert len(found) == len(wanted) == 8
     for one, other in zip(found, wanted, strict=True):
@@ -67,12 +67,12 @@ def test_gradients_are_those_of_the_whole_batch(left: int, right: int, chunk_siz
 
 def test_what_fits_is_encoded_once() -> None:
     counts = {"left": 8, "right": 5}
-    assert gradients(counts, chunk_size=None)[2] == [8, 5]
-    assert gradients(counts, chunk_size=8)[2] == [8, 5]
-    assert gradients(counts, chunk_size=4)[2] == [4, 4, 4, 1] * 2
+    assert gradients(counts, mini_batch_size=None)[2] == [8, 5]
+    assert gradients(counts, mini_batch_size=8)[2] == [8, 5]
+    assert gradients(counts, mini_batch_size=4)[2] == [4, 4, 4, 1] * 2
 
 
-def test_only_one_chunks_activations_are_held() -> None:
+def test_only_one_mini_batchs_activations_are_in_memory() -> None:
     held: list[int] = []
     live: dict[int, int] = {}
 
@@ -90,17 +90,17 @@ def test_only_one_chunks_activations_are_held() -> None:
         held.append(sum(live.values()))
         return vectors
 
-    for chunk_size in (None, 4):
+    for mini_batch_size in (None, 4):
         held.clear()
         backpropagate(
             {"all": encode},
             counts={"all": 32},
-            chunk_size=chunk_size,
+            mini_batch_size=mini_batch_size,
             nothing=torch.empty(0, DIM),
             loss_of=lambda vectors: vectors["all"].square().sum(),
             processes=Processes(),
         )
-        if chunk_size is None:
+        if mini_batch_size is None:
             whole = max(held)
         else:
             assert 0 < max(held) <= whole / 8 + layer.weight.numel()

@@ -1,6 +1,7 @@
-"""How a product's fields are joined to the text that stands for it."""
+"""The texts that are trained on: a product's fields joined by a template, some dropped, and category paths."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from random import Random
 from string import Formatter
 
 from prodemb.core.features import TEXT_FEATURES, Feature
@@ -8,9 +9,11 @@ from prodemb.core.features import TEXT_FEATURES, Feature
 Fields = dict[Feature, str]
 """The text features that a product has."""
 
+CATEGORY_FEATURES: frozenset[Feature] = frozenset({"cat1", "cat2", "cat3"})
+
 
 class Template:
-    """Parts such as `{title}` or `Category: {cat1} > {cat2}`, joined by `. `; what a product lacks leaves no trace.
+    """Parts such as `{title}` or `Category: {cat1} > {cat2}`, joined by `. `; missing fields leave no trace.
 
     A part with no field left is left out. Else its beginning and end stay, and each further field brings the text that
     stands before it: without cat1, `Category: {cat1} > {cat2}` is `Category: ` and cat2.
@@ -56,3 +59,31 @@ class _Part:
         (_, first), *others = there
         text = self.fields[0][0] + first + "".join(before + text for before, text in others) + self._end
         return text.strip().rstrip(".")
+
+
+def drop_fields(fields: Fields, *, rng: Random, dropout: float, category_dropout: float) -> Fields:
+    """Drop fields at random, cat1-3 together; at least one field stays."""
+    without_categories = rng.random() < category_dropout
+    kept: Fields = {}
+    for feature, text in fields.items():
+        dropped = without_categories if feature in CATEGORY_FEATURES else rng.random() < dropout
+        if not dropped:
+            kept[feature] = text
+    if kept or not fields:
+        return kept
+    feature = rng.choice(list(fields))
+    return {feature: fields[feature]}
+
+
+def fitting_paths(paths: Sequence[str], *, num_tokens: Callable[[str], int], most_tokens: int) -> list[str]:
+    """Category paths cut to fit the text tower: levels are dropped from the root until the leaf's name fits.
+
+    Otherwise a tower with few tokens would see the same beginning for neighbours in the tree.
+    """
+    texts = []
+    for path in paths:
+        levels = path.split(" > ")
+        while len(levels) > 1 and num_tokens(" > ".join(levels)) > most_tokens:
+            del levels[0]
+        texts.append(" > ".join(levels))
+    return texts

@@ -8,7 +8,7 @@ import torch
 
 from prodemb.core.errors import ConfigError
 from prodemb.finetune.config import FinetuneConfig
-from prodemb.finetune.trained import choose_trained, remove_lora, snapshot
+from prodemb.finetune.trainable import choose_trainable, remove_lora, snapshot
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers
 
@@ -26,15 +26,15 @@ def vectors(towers: Towers) -> torch.Tensor:
 
 
 def test_no_block_at_all_leaves_the_projections(towers: Towers) -> None:
-    trained = choose_trained(towers.model, config=FinetuneConfig(trained="last_blocks", last_blocks=0))
+    trained = choose_trainable(towers.model, config=FinetuneConfig(trainable="last_blocks", last_blocks=0))
     assert not any("layers." in name for name in trained)
     assert {"visual_projection.weight", "text_projection.weight", "logit_scale"} <= trained.keys()
 
 
 def test_lora_trains_few_numbers_beside_every_linear_layer(towers: Towers) -> None:
     before, same = snapshot(towers.model), vectors(towers)
-    trained = choose_trained(
-        towers.model, config=FinetuneConfig.parse({"trained": "lora", "lora": {"rank": 2}}, source="")
+    trained = choose_trainable(
+        towers.model, config=FinetuneConfig.parse({"trainable": "lora", "lora": {"rank": 2}}, source="")
     )
     assert torch.equal(vectors(towers), same)
     adapted = {name.partition(".lora_")[0] for name in trained if ".lora_" in name}
@@ -52,7 +52,7 @@ def test_lora_trains_few_numbers_beside_every_linear_layer(towers: Towers) -> No
 
 def test_adapters_are_merged_into_the_weights_and_go_away(towers: Towers) -> None:
     before = snapshot(towers.model)
-    trained = choose_trained(towers.model, config=FinetuneConfig(trained="lora"))
+    trained = choose_trainable(towers.model, config=FinetuneConfig(trainable="lora"))
     with torch.no_grad():
         for parameter in trained.values():
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)) * 0.05)
@@ -67,7 +67,7 @@ def test_adapters_are_merged_into_the_weights_and_go_away(towers: Towers) -> Non
 def test_adapters_start_alike_for_one_seed(tiny_clip: Path) -> None:
     def first(seed: int) -> torch.Tensor:
         towers = load_towers(find_checkpoint(str(tiny_clip)), device="cpu", for_training=True)
-        trained = choose_trained(towers.model, config=FinetuneConfig(trained="lora", seed=seed))
+        trained = choose_trainable(towers.model, config=FinetuneConfig(trainable="lora", seed=seed))
         return next(parameter for name, parameter in trained.items() if ".lora_A" in name).detach()
 
     assert torch.equal(first(0), first(0))
@@ -77,4 +77,4 @@ def test_adapters_start_alike_for_one_seed(tiny_clip: Path) -> None:
 def test_without_peft_the_extra_is_named(towers: Towers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(ConfigError, match=r"peft is not installed; wanted pip install 'prodemb\[lora\]'"):
-        choose_trained(towers.model, config=FinetuneConfig(trained="lora"))
+        choose_trainable(towers.model, config=FinetuneConfig(trainable="lora"))

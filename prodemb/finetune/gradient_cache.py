@@ -11,14 +11,14 @@ from prodemb.finetune.processes import Processes
 Key = TypeVar("Key", bound=str)
 
 Encode = Callable[[slice], Tensor]
-"""Runs some of a kind's items through the towers: vectors (k, d), the same whenever it is asked."""
+"""Runs some items of one kind through the towers: vectors (k, d), the same on every call."""
 
 
 def backpropagate(
     encoders: Mapping[Key, Encode],
     *,
     counts: Mapping[Key, int],
-    chunk_size: int | None,
+    mini_batch_size: int | None,
     nothing: Tensor,
     loss_of: Callable[[dict[Key, Tensor]], Tensor],
     processes: Processes,
@@ -26,9 +26,10 @@ def backpropagate(
     """Add the gradients of `loss_of(all vectors)` to the parameters behind the encoders; returns the loss.
 
     Gradient caching: Gao et al. 2021, Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup
-    (GradCache), arXiv 2101.06983. Vectors are made chunk by chunk without a graph; the loss on all of them gives the
-    gradient of each; then each chunk is run again, and its vectors' gradients go on into the parameters. It is the
-    gradient of the whole batch, not an average over small ones. What fits into one chunk is run once.
+    (GradCache), arXiv 2101.06983. Vectors are made one mini-batch at a time without a graph; the loss on all of
+    them gives the gradient of each; then each mini-batch is run again, and the gradients of its vectors are propagated
+    to the parameters. It is the gradient of the whole batch, not an average over small ones. What fits into one
+    mini-batch is run once.
 
     With several processes each encodes its own share of every kind. All of them get all vectors and the same loss, and
     each goes on with its own vectors' gradients: summed over the processes (`Processes.add_gradients`) the parameters'
@@ -36,19 +37,20 @@ def backpropagate(
 
     Args:
         counts: the number of items of each kind, in all processes together.
-        chunk_size: the most items of one kind whose activations are held at once; None for all.
-        nothing: (0, d), what an encoder makes of no item.
+        mini_batch_size: the most items of one kind whose activations are in memory at once; None for all.
+        nothing: (0, d), what an encoder returns for no items.
     """
     shares = {kind: processes.share(count) for kind, count in counts.items()}
     longest = max((share.stop - share.start for share in shares.values()), default=0)
-    once = chunk_size is None or longest <= chunk_size
-    chunks = {
-        kind: _chunks(share, size=longest if chunk_size is None else chunk_size) for kind, share in shares.items()
+    once = mini_batch_size is None or longest <= mini_batch_size
+    mini_batches = {
+        kind: _mini_batches(share, size=longest if mini_batch_size is None else mini_batch_size)
+        for kind, share in shares.items()
     }
     with torch.set_grad_enabled(once):
-        encoded = {kind: [encode(chunk) for chunk in chunks[kind]] for kind, encode in encoders.items()}
+        encoded = {kind: [encode(mini_batch) for mini_batch in mini_batches[kind]] for kind, encode in encoders.items()}
     leaves = {
-        kind: processes.gather(torch.cat([nothing, *vectors]), count=counts[kind]).requires_grad_()
+        kind: processes.gather(torch.cat([nothing, *vectors]), num_items=counts[kind]).requires_grad_()
         for kind, vectors in encoded.items()
     }
     loss = loss_of(leaves)
@@ -58,12 +60,12 @@ def backpropagate(
         gradient = leaves[kind].grad
         if gradient is None:
             continue
-        for place, chunk in enumerate(chunks[kind]):
-            vectors = encoded[kind][place] if once else encode(chunk)
-            torch.autograd.backward(vectors, gradient[chunk])
+        for number, mini_batch in enumerate(mini_batches[kind]):
+            vectors = encoded[kind][number] if once else encode(mini_batch)
+            torch.autograd.backward(vectors, gradient[mini_batch])
     return float(loss.detach())
 
 
-def _chunks(share: slice, *, size: int) -> list[slice]:
+def _mini_batches(share: slice, *, size: int) -> list[slice]:
     """`share` cut into slices of at most `size`."""
     return [slice(start, min(start + size, share.stop)) for start in range(share.start, share.stop, max(1, size))]

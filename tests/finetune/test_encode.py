@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.finetune.near import NUM_NEAR, nearest
+from prodemb.finetune.encode import NUM_NEAR, nearest
 
 
 @given(num=st.integers(1, 40), seed=st.integers(0, 2**31))
