@@ -19,7 +19,7 @@ from prodemb.core.files import read_json, replacing, sha256_of, write_json
 from prodemb.heads.head import HeadCard
 from prodemb.heads.labels import BrandLabel
 
-FUSER_NAME, NAMES_NAME, ALIASES_NAME = "fuser.json", "names.parquet", "aliases.parquet"
+FUSER_NAME, NAMES_NAME, ALIASES_NAME = FUSER_FILES = ("fuser.json", "names.parquet", "aliases.parquet")
 
 
 class FuserCard(Config):

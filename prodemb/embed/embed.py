@@ -11,7 +11,6 @@ one holds its files open and reads it to the end, though their names go.
 """
 
 import logging
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +19,17 @@ from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.core.device import choose_device
 from prodemb.core.errors import CatalogError
-from prodemb.core.files import writing_to
+from prodemb.core.folders import check_apart, holding
 from prodemb.core.progress import ProgressCallback
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.index import indexed
 from prodemb.embed.plan import Plan, make_plan
 from prodemb.embed.processes import embed_in_processes
-from prodemb.embed.reuse import INDEX_FOLDER, RetryPictures
+from prodemb.embed.reuse import RetryPictures
 from prodemb.embed.run import Run
 from prodemb.embed.worker import Timings, embed_shards
 from prodemb.shards.checked import Checked
+from prodemb.shards.files import check_unlisted, holds_shards
 from prodemb.shards.format import Manifest
 from prodemb.towers.checkpoint import BUNDLED, find_checkpoint
 
@@ -102,7 +102,7 @@ def embed(
         ShardError: the folder holds other features, or another catalog's products.
         ImagesError: more pictures failed than `[images] max_failure_rate` allows, or one was not ready in time.
         BusyError: another run writes to the folder.
-        OutputError: the folder cannot be written to.
+        OutputError: the folder cannot be written to, holds what prodemb did not make, or holds the catalog.
         WorkerError: one of several worker processes died.
     """
     started = time.perf_counter()
@@ -111,7 +111,9 @@ def embed(
     if not num_products:
         raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
     checkpoint = find_checkpoint(config.model, revision=config.revision)
-    with writing_to(folder):
+    check_apart(folder, [file.path for file in catalog.files])
+    with holding(folder, kind="shard set", is_own=holds_shards) as held:
+        check_unlisted(folder)
         checked = Checked(folder)
         plan = make_plan(
             config,
@@ -123,9 +125,8 @@ def embed(
             replace_set=replace,
             retry=retry,
         )
-        run = Run(plan, checked=checked, on_progress=on_progress)
+        run = Run(plan, held=held, checked=checked, on_progress=on_progress)
         timings = _make_shards(plan, run=run)
-        shutil.rmtree(folder / INDEX_FOLDER, ignore_errors=True)  # of a run that was killed after its last shard
         return EmbedReport(
             manifest=run.finish(),
             num_new=run.num_new,

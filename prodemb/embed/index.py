@@ -16,7 +16,7 @@ from prodemb.core.features import ALL_FEATURES, TEXT_FEATURES, Feature, error_co
 from prodemb.core.files import naming
 from prodemb.core.text import counted
 from prodemb.embed.plan import Plan
-from prodemb.embed.reuse import INDEX_FOLDER, Reuse, ReusePlan, hash_prefixes
+from prodemb.embed.reuse import Reuse, ReusePlan, hash_prefixes
 from prodemb.shards.file import ShardFile
 from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, Manifest
 from prodemb.shards.hashes import content_hash
@@ -40,7 +40,6 @@ def indexed(plan: Plan) -> Iterator[None]:
     Raises:
         ShardError: the set in place is of another catalog.
     """
-    shutil.rmtree(plan.folder / INDEX_FOLDER, ignore_errors=True)  # of a killed run
     if plan.reuse is None or not plan.todo:
         yield
         return
@@ -52,7 +51,7 @@ def indexed(plan: Plan) -> Iterator[None]:
             _check_shared(old, Reuse(plan.reuse), plan=plan)
         yield
     finally:
-        shutil.rmtree(plan.folder / INDEX_FOLDER, ignore_errors=True)
+        shutil.rmtree(plan.reuse.folder, ignore_errors=True)
 
 
 def write_index(plan: ReusePlan) -> None:
@@ -61,7 +60,6 @@ def write_index(plan: ReusePlan) -> None:
     Raises:
         OutputError: the index does not fit the disk, or nothing can be written there.
     """
-    shutil.rmtree(plan.folder, ignore_errors=True)
     texts = tuple(feature for feature in plan.features if feature in TEXT_FEATURES)
     with naming(plan.folder):
         plan.folder.mkdir(parents=True)

@@ -8,9 +8,10 @@ from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.core.device import num_devices
 from prodemb.core.errors import FingerprintError, ShardError, VersionError
+from prodemb.core.files import temporary_name
 from prodemb.core.text import counted
 from prodemb.embed.config import EmbedConfig
-from prodemb.embed.reuse import INDEX_FOLDER, RetryPictures, ReusePlan, Source
+from prodemb.embed.reuse import RetryPictures, ReusePlan, Source
 from prodemb.shards.checked import Checked
 from prodemb.shards.format import (
     MANIFEST_NAME,
@@ -148,7 +149,7 @@ def make_plan(
     is_repair = len(inputs) == len(recorded) and inputs.keys() - kept.keys() <= repaired
     features = tuple(f for f in config.features if _is_reusable(old, f, config=config, checkpoint=checkpoint))
     sources = tuple(Source(folder=folder, record=whole[index]) for index in sorted(whole))
-    reuse = ReusePlan(folder=folder / INDEX_FOLDER, sources=sources, features=features, retry=retry)
+    reuse = ReusePlan(folder=folder / temporary_name("index"), sources=sources, features=features, retry=retry)
     plan = replace(
         plan,
         todo=tuple(replace(task, reuses=task.index not in repaired) for task in plan.todo),

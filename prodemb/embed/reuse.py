@@ -27,7 +27,6 @@ RetryPictures = Literal["none", "failed", "all"]
 Space = Literal["texts", "image", "lexical"]
 """Where a content hash means one vector."""
 
-INDEX_FOLDER = ".reuse"
 _MAX_OPEN_SHARDS = 512
 """Old shards that stay open: each is a mapping of the process."""
 

@@ -2,10 +2,12 @@
 
 from prodemb.catalog.budget import PictureCounts, check_budget
 from prodemb.core.errors import CatalogError
+from prodemb.core.folders import HeldFolder
 from prodemb.core.progress import ProgressCallback
 from prodemb.core.text import counted
 from prodemb.embed.plan import Plan
 from prodemb.shards.checked import Checked
+from prodemb.shards.files import check_listed, remove_unlisted
 from prodemb.shards.format import UPDATE_NAME, Changes, Manifest, ShardRecord, ShardSchema
 
 _PICTURES_ADVICE = "finished shards are kept: fix that and embed again with --retry-failed"
@@ -14,10 +16,10 @@ _PICTURES_ADVICE = "finished shards are kept: fix that and embed again with --re
 class Run:
     """The shards of one run: those that were done before, and those that its workers make."""
 
-    def __init__(self, plan: Plan, *, checked: Checked, on_progress: ProgressCallback | None) -> None:
+    def __init__(self, plan: Plan, *, held: HeldFolder, checked: Checked, on_progress: ProgressCallback | None) -> None:
         self.num_new = 0
         """Products that went to the towers so far."""
-        self._plan, self._checked, self._on_progress = plan, checked, on_progress
+        self._plan, self._held, self._checked, self._on_progress = plan, held, checked, on_progress
         self._skipped_rows = plan.catalog.num_skipped()
         self._records = dict(plan.done)
         self._num_old = sum(record.num_products for record in plan.done.values())
@@ -42,7 +44,12 @@ class Run:
             self._on_progress(self._num_old + self.num_new, self._plan.num_products)
 
     def on_shard(self, index: int, record: ShardRecord) -> None:
-        """Record a shard: from now on it exists."""
+        """Record a shard: from now on it exists.
+
+        Raises:
+            OutputError: the folder was moved or replaced.
+        """
+        self._held.check()
         self._checked.note(record)
         self._records[index] = record
         self._write_journal()
@@ -52,6 +59,7 @@ class Run:
 
         Raises:
             CatalogError: the shards do not hold as many products as the catalog had.
+            OutputError: the folder was moved or replaced, or a recorded shard is not in it.
         """
         plan = self._plan
         num_made = sum(record.num_products for record in self._records.values())
@@ -61,13 +69,12 @@ class Run:
                 f"{plan.num_products:,} when the run began; run again"
             )
         manifest = self._manifest(complete=True)
+        self._held.check()
+        check_listed(plan.folder, manifest=manifest)
         if plan.old != manifest:
             manifest.write(plan.folder)
         (plan.folder / UPDATE_NAME).unlink(missing_ok=True)
-        recorded = {record.name for record in manifest.shards}
-        for path in plan.folder.glob("part-*.parquet"):
-            if path.name not in recorded:
-                path.unlink()
+        remove_unlisted(plan.folder, manifest=manifest, old=plan.old)
         self._checked.remember(manifest.shards)
         return manifest
 

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from prodemb.core.errors import BusyError, ConfigError, ModelError, OutputError
-from prodemb.core.files import read_json, write_json, writing_to
+from prodemb.core.files import read_json, write_json
+from prodemb.core.folders import holding
 from prodemb.core.inputs import inputs_hash
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import LabelledProducts
 from prodemb.finetune.log import draw_curves
 from prodemb.finetune.report import FinetuneReport
-from prodemb.finetune.state import LOG, is_unfinished, state_folder
+from prodemb.finetune.state import LOG, NEW, OLD, is_unfinished, remove_state, state_folder
 from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
 from prodemb.towers.load import Towers, save_checkpoint
 
@@ -122,17 +123,40 @@ def write_checkpoint(towers: Towers, *, out: Path) -> str:
 def publish(report: FinetuneReport, *, out: Path, products: LabelledProducts) -> None:
     """Add report, log and curves to what `write_checkpoint` wrote, and let it take the place of `out`.
 
-    The old folder is moved aside and goes with the state folder; a kill in between is repaired by `settle`.
+    The old folder is moved aside and goes with the state folder; a kill in between is repaired by `settle`. What
+    somebody else put into the old folder is copied to the new one.
     """
     new, old = _new(out), _old(out)
     shutil.copyfile(state_folder(out) / LOG, new / LOG)
     np.save(new / ROW_HASHES, np.unique(products.row_hashes))
     draw_curves(report.curve, new / CURVES, title=f"{report.model}, {report.num_train:,} products")
+    files = (REPORT, *sorted(path.name for path in new.iterdir()))
+    report = report.model_copy(update={"files": files})
     write_json(new / REPORT, report.model_dump(mode="json", exclude={"changed", "was_done"}))
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
+        _keep_foreign_files(out, new=new, files=files)
         out.rename(old)
     new.rename(out)
+
+
+def _keep_foreign_files(out: Path, *, new: Path, files: tuple[str, ...]) -> None:
+    """Copy what a checkpoint folder holds besides the checkpoint.
+
+    Args:
+        files: of the new checkpoint.
+    """
+    try:
+        own = {*files, *FinetuneReport.model_validate(read_json(out / REPORT)).files}
+    except (OSError, ValueError):
+        own = {*files}
+    for path in out.iterdir():
+        if path.name in own:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, new / path.name, symlinks=True)
+        else:
+            shutil.copy2(path, new / path.name, follow_symlinks=False)
 
 
 def settle(out: Path) -> None:
@@ -143,7 +167,7 @@ def settle(out: Path) -> None:
     new, old = _new(out), _old(out)
     if out.exists() or not (new.exists() or old.exists()):
         return
-    with suppress(BusyError), writing_to(state_folder(out)):
+    with suppress(BusyError), holding(state_folder(out), kind="training state"):
         whole = old if finished_report(new) is None else new
         if whole.exists() and not out.exists():
             whole.rename(out)
@@ -156,17 +180,17 @@ def clear_leftovers(out: Path, *, report: FinetuneReport) -> None:
     """
     state = state_folder(out)
     if state.exists():
-        with suppress(BusyError, OutputError), writing_to(state):
+        with suppress(BusyError, OutputError), holding(state, kind="training state"):
             if not is_unfinished(state, report=report):
-                shutil.rmtree(state, ignore_errors=True)
+                remove_state(state)
 
 
 def _new(out: Path) -> Path:
-    return state_folder(out) / "new"
+    return state_folder(out) / NEW
 
 
 def _old(out: Path) -> Path:
-    return state_folder(out) / "old"
+    return state_folder(out) / OLD
 
 
 def _read_row_hashes(folder: Path) -> npt.NDArray[np.uint64] | None:

@@ -1,7 +1,6 @@
 """The processes that fine-tune together, one per device: each has a share of every batch, all have equal weights."""
 
 import os
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from prodemb.core.device import DeviceName, choose_device
 from prodemb.core.errors import ConfigError
-from prodemb.core.files import TEMPORARY_SUFFIX
+from prodemb.core.files import temporary_name
 
 Value = TypeVar("Value")
 
@@ -139,7 +138,7 @@ def check_shared(folder: Path, *, processes: Processes) -> None:
         ConfigError: some do not; in all processes.
     """
     # A name that nobody has looked up before, so that no file system remembers that it was not there.
-    probe = folder / f"{processes.from_first(uuid.uuid4().hex)}{TEMPORARY_SUFFIX}"
+    probe = folder / str(processes.from_first(temporary_name("probe")))
     if processes.is_first:
         probe.touch()
     processes.from_first(None)

@@ -68,6 +68,8 @@ class FinetuneReport(Config):
     device: str
     num_processes: int
     config: FinetuneConfig
+    files: tuple[str, ...] = ()
+    """What the checkpoint folder consists of; whatever else is in it belongs to somebody else."""
     changed: float | None = None
     """Where the checkpoint was kept for a catalog that has changed since, the share of labelled products that are new
     or changed; the file never holds it."""

@@ -1,7 +1,6 @@
 """One run of fine-tuning: it trains, chooses how much of the original weights to keep, and publishes the checkpoint."""
 
 import logging
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,7 +14,7 @@ from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.core.arrays import sample_rows
 from prodemb.core.device import DeviceName
-from prodemb.core.files import writing_to
+from prodemb.core.folders import holding
 from prodemb.core.progress import ProgressCallback
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import LabelledProducts, Pictures, read_pictures
@@ -23,7 +22,7 @@ from prodemb.finetune.encode import near_categories
 from prodemb.finetune.output import InputHashes, publish, usable_report, write_checkpoint
 from prodemb.finetune.processes import Processes, check_alike, check_shared, local_rank
 from prodemb.finetune.report import FinetuneReport
-from prodemb.finetune.state import StateFile, Weights, state_folder
+from prodemb.finetune.state import StateFile, Weights, remove_state, state_folder
 from prodemb.finetune.step import Step
 from prodemb.finetune.texts import fitting_paths
 from prodemb.finetune.trainable import load_mixed, snapshot
@@ -95,15 +94,14 @@ class Run:
 
     def finish(self, *, on_progress: ProgressCallback | None) -> FinetuneReport:
         """Train and put the new checkpoint folder in place, unless another run has just done so."""
-        with writing_to(self._state) if self._processes.is_first else nullcontext():
+        with holding(self._state, kind="training state") if self._processes.is_first else nullcontext():
             self._processes.from_first(None)
             check_shared(self._state, processes=self._processes)
             report = self._processes.from_first(self._job.done(self._products) if self._processes.is_first else None)
             if report is None:
                 report = self._train(before=self._validate_published(), on_progress=on_progress)
             if self._processes.is_first:
-                # What cannot be removed, such as a mapped file on NFS, is left to the next run.
-                shutil.rmtree(self._state, ignore_errors=True)
+                remove_state(self._state)
         self._processes.leave()
         return report
 

@@ -1,6 +1,8 @@
 """What a killed run resumes from: model, optimizer, best weights and curve, one file beside the checkpoint folder."""
 
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -9,11 +11,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from prodemb.core.files import replacing
+from prodemb.core.folders import MARKER
 from prodemb.finetune.report import Curve, FinetuneReport
 
 LOG = "log.jsonl"
 """The log's file, beside the state and then in the checkpoint folder."""
 STATE = "state.safetensors"
+NEW, OLD = "new", "old"
+"""The folders of the checkpoint that is about to be published, and of the one that it replaces."""
 
 Weights = dict[str, Tensor]
 
@@ -64,6 +69,19 @@ class StateFile:
                 part, name = key.split("/", 1)
                 parts.setdefault(part, {})[name] = file.get_tensor(key)
         return parts, Curve.model_validate_json(metadata["curve"])
+
+
+def remove_state(folder: Path) -> None:
+    """Remove what a run kept in its state folder, and the folder where nothing else is in it.
+
+    What cannot be removed, such as a mapped file on NFS, is left to the next run.
+    """
+    for name in (NEW, OLD):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    with suppress(OSError):
+        for name in (STATE, LOG, MARKER):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def is_unfinished(folder: Path, *, report: FinetuneReport) -> bool:

@@ -141,6 +141,15 @@ def save_head(folder: Path, head: TrainedHead, *, inputs_hash: str = "", fuser_s
     return replace(head, card=card)
 
 
+def is_head(folder: Path) -> bool:
+    """Whether a folder holds a head, of this version or another."""
+    try:
+        values = read_json(folder / CARD_NAME)
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and {"schema_version", "target", "weights_sha256"} <= values.keys()
+
+
 def load_head(folder: Path) -> TrainedHead:
     """Read a head's folder; neither taxonomy nor catalog nor checkpoint is needed.
 

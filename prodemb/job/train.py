@@ -7,11 +7,13 @@ from pathlib import Path
 
 from prodemb import __version__
 from prodemb.aliases.table import AliasTable
+from prodemb.brand.store import FUSER_FILES
 from prodemb.core.device import choose_device
 from prodemb.core.errors import HeadError
+from prodemb.core.folders import replacing_folder
 from prodemb.core.inputs import inputs_hash
 from prodemb.core.progress import Progress
-from prodemb.heads.head import CARD_NAME, TrainedHead
+from prodemb.heads.head import CARD_NAME, WEIGHTS_NAME, TrainedHead, is_head
 from prodemb.heads.train import LabelsT, load_labelled, train_head
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.targets import BrandTarget, CategoryTarget, HeadTarget
@@ -19,6 +21,9 @@ from prodemb.shards.format import has_manifest, read_manifest
 from prodemb.shards.reader import ShardSet, open_shard_set
 
 logger = logging.getLogger(__name__)
+
+HEAD_FILES = (CARD_NAME, WEIGHTS_NAME, *FUSER_FILES)
+"""The files that heads consist of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +72,15 @@ def _train(
     trained = _trained_before(folder, target=target)
     if trained is not None and trained.card.inputs_hash == wanted:
         return trained, True
-    with progress("Reading labels and vectors"):
-        device = choose_device(pipeline.embed.device)
-        data = load_labelled(shard_set, labels=target.labels(), config=pipeline.train, device=device)
-    with progress(f"Training the {pipeline.target} head") as on_progress:
-        head = train_head(
-            data, config=pipeline.train, aggregate=pipeline.aggregate, head=pipeline.head, on_progress=on_progress
-        )
-    return target.save(folder, head, data=data, inputs_hash=wanted, progress=progress), False
+    with replacing_folder(folder, kind="head", own_files=HEAD_FILES, is_own=is_head) as new:
+        with progress("Reading labels and vectors"):
+            device = choose_device(pipeline.embed.device)
+            data = load_labelled(shard_set, labels=target.labels(), config=pipeline.train, device=device)
+        with progress(f"Training the {pipeline.target} head") as on_progress:
+            head = train_head(
+                data, config=pipeline.train, aggregate=pipeline.aggregate, head=pipeline.head, on_progress=on_progress
+            )
+        return target.save(new, head, data=data, inputs_hash=wanted, progress=progress), False
 
 
 def _trained_before(folder: Path, *, target: HeadTarget[LabelsT]) -> TrainedHead | None:
