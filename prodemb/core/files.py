@@ -42,9 +42,7 @@ def replacing(path: Path) -> Iterator[Path]:
         with naming(path):
             _refuse_others(path, own=temporary)
             yield temporary
-            if not _is_still(temporary, descriptor=lock):
-                raise OutputError(f"{path}: its temporary file {temporary.name} was replaced meanwhile; run again")
-            os.fsync(lock)
+            _flush(temporary, path=path)
             temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -141,6 +139,20 @@ def _check_regular(path: Path) -> None:
         mode = path.lstat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
             raise OutputError(f"{path}: is no regular file; wanted another name to write to")
+
+
+def _flush(temporary: Path, *, path: Path) -> None:
+    """Flush a written file to disk; some writers (safetensors) put a file of their own in its place."""
+    try:
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EMLINK):
+            raise
+        raise OutputError(f"{path}: its temporary file {temporary.name} became a link meanwhile; run again") from None
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _exclusive(path: Path) -> tuple[Path, int]:

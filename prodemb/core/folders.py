@@ -147,12 +147,12 @@ def _locked_marker(folder: Path, *, descriptor: int, kind: Kind, is_own: Callabl
     """The descriptor of the folder's marker, locked and made where the folder is prodemb's but has none."""
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        lock = os.open(MARKER, flags, dir_fd=descriptor)
+        lock = os.open(folder / MARKER, flags)
     except FileNotFoundError:
         others = sorted(os.listdir(descriptor))
         if others and not is_own(folder):
             raise OutputError(_not_own(folder, others, kind=kind)) from None
-        lock = os.open(MARKER, flags | os.O_CREAT, 0o666, dir_fd=descriptor)
+        lock = os.open(folder / MARKER, flags | os.O_CREAT, 0o666)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             raise OutputError(f"{folder / MARKER}: is a link or no regular file; remove it and run again") from None

@@ -120,8 +120,10 @@ def write_checkpoint(towers: Towers, *, out: Path) -> str:
     return find_checkpoint(str(new.absolute())).fingerprint
 
 
-def publish(report: FinetuneReport, *, out: Path, products: LabelledProducts) -> None:
+def publish(report: FinetuneReport, *, out: Path, products: LabelledProducts) -> FinetuneReport:
     """Add report, log and curves to what `write_checkpoint` wrote, and let it take the place of `out`.
+
+    Returns the report as it was written.
 
     The old folder is moved aside and goes with the state folder; a kill in between is repaired by `settle`. What
     somebody else put into the old folder is copied to the new one.
@@ -138,6 +140,7 @@ def publish(report: FinetuneReport, *, out: Path, products: LabelledProducts) ->
         _keep_foreign_files(out, new=new, files=files)
         out.rename(old)
     new.rename(out)
+    return report
 
 
 def _keep_foreign_files(out: Path, *, new: Path, files: tuple[str, ...]) -> None:

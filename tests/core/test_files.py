@@ -74,7 +74,7 @@ def test_a_temporary_file_that_was_exchanged_is_not_put_in_place(tmp_path: Path)
             temporary.unlink()
             temporary.symlink_to(theirs)
 
-    with pytest.raises(OutputError, match="was replaced meanwhile"):
+    with pytest.raises(OutputError, match="became a link meanwhile"):
         write()
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
 
@@ -93,7 +93,7 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path, make: Callable[
         ("shards/part-00001.parquet", "shards/part-00001.parquet"),
         ("shards/part-00001.parquet", "shards/.part-00001.parquet.0123456789abcdef.tmp"),
         ("new/shards/part-00001.parquet", "new"),
-        ("shards", "shards/.lock"),
+        ("shards", "shards/.prodemb"),
         ("shards/.reuse", "shards/.reuse/texts.first.npy"),
     ],
 )

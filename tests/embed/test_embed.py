@@ -10,7 +10,7 @@ from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.core.errors import BusyError, CatalogError, ConfigError, FingerprintError, ShardError
 from prodemb.core.features import FEATURES
-from prodemb.core.files import writing_to
+from prodemb.core.folders import holding
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
 from prodemb.shards.format import read_manifest
@@ -183,7 +183,7 @@ def test_pictures_are_tried_again_when_other_ones_are_let_in(
 
 
 def test_two_runs_on_one_folder(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
-    with writing_to(tmp_path / "shards"), pytest.raises(BusyError, match="another run is writing here"):
+    with holding(tmp_path / "shards", kind="shard set"), pytest.raises(BusyError, match="another run is writing here"):
         run(make_catalog(10), tmp_path / "shards", tiny_clip)
 
 

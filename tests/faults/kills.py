@@ -55,7 +55,7 @@ _PRELOADED = (
     "accelerate",
     "sklearn",
 )
-_NOT_COMPARED = (".lock", ".checked.json")
+_NOT_COMPARED = (".prodemb", ".checked.json")
 _WITH_SECONDS = ("finetune.json", "log.jsonl")
 _TIMEOUT = 600.0
 

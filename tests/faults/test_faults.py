@@ -17,7 +17,8 @@ import pytest
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
 from prodemb.core.errors import BusyError, CatalogError, OutputError
-from prodemb.core.files import replacing, writing_to
+from prodemb.core.files import replacing, temporary_name
+from prodemb.core.folders import holding
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
 from prodemb.finetune.state import state_folder
@@ -130,8 +131,8 @@ def test_a_folder_without_write_permission_is_named_and_can_be_read(
             refused = prodemb("embed", catalog, "--out", out, "--model", tiny_clip)
             assert (refused.returncode, refused.stdout) == (1, "")
             (line,) = said(refused.stderr)
-            wanted = rf"prodemb: error: {out}(/\.reuse)?: cannot be written: Permission denied; what was finished stays"
-            assert re.fullmatch(wanted, line)
+            named = rf"prodemb: error: {out}(/\.index\.[0-9a-f]+\.tmp)?"
+            assert re.fullmatch(rf"{named}: cannot be written: Permission denied; what was finished stays", line)
         verified = prodemb("verify", "shards")
         assert (verified.returncode, verified.stdout, said(verified.stderr)) == (0, "shards: all is right\n", [])
         scored = prodemb("score", "shards", "out.parquet", "--head", "head")
@@ -216,7 +217,10 @@ def test_a_picture_that_takes_all_memory_has_a_reason(
 
 def test_a_second_fine_tuning_says_so_and_stops(tiny_clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "checkpoint"
-    with writing_to(state_folder(out)), pytest.raises(BusyError, match="another run is writing here"):
+    with (
+        holding(state_folder(out), kind="training state"),
+        pytest.raises(BusyError, match="another run is writing here"),
+    ):
         run_finetune(write_catalog(tmp_path), tiny_clip, out, epochs=1)
 
 
@@ -232,7 +236,7 @@ def test_a_second_scoring_says_so_and_stops(tmp_path: Path) -> None:
 
 def test_what_a_killed_scoring_left_is_taken_over(tmp_path: Path) -> None:
     shards, out = write_random_set(tmp_path / "shards"), tmp_path / "out.parquet"
-    (tmp_path / "out.parquet.tmp").write_bytes(b"x" * 1_000_000)
+    (tmp_path / temporary_name("out.parquet")).write_bytes(b"x" * 1_000_000)
     score_with([shards], out, make_head("brand"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "shards"]
     assert pl.read_parquet(out).height == 100

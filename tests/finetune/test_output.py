@@ -14,7 +14,7 @@ import pytest
 from prodemb.catalog.images import ImagesConfig
 from prodemb.cli.report import finetune_lines
 from prodemb.core.errors import ConfigError, ImagesError
-from prodemb.core.files import writing_to
+from prodemb.core.folders import HeldFolder, Kind, holding
 from prodemb.finetune.report import FinetuneReport
 from prodemb.finetune.state import state_folder
 from tests.finetune.conftest import Finished
@@ -120,7 +120,7 @@ def test_overwriting_resumes_only_a_run_that_was_overwriting(
     assert steps[0] == first_step
 
 
-@pytest.mark.parametrize("place", ["before the last rename", "out.state"])
+@pytest.mark.parametrize("place", ["before the last rename", "old"])
 def test_what_a_run_leaves_that_was_killed_at_its_very_end_goes(
     catalog: Path, tiny_clip: Path, tmp_path: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -133,7 +133,7 @@ def test_what_a_run_leaves_that_was_killed_at_its_very_end_goes(
         remove(path, ignore_errors=ignore_errors)
 
     def killed_at_renaming(self: Path, target: Path) -> Path:
-        if place != "out.state" and target == out:
+        if place != "old" and target == out:
             raise Killed
         return rename(self, target)
 
@@ -193,13 +193,13 @@ def test_what_another_run_has_just_finished_is_not_done_again(
     """Both have found nothing; the second gets the lock when the first is done."""
     out, first = tmp_path / "out", list[FinetuneReport]()
 
-    def wait_for_the_first(folder: Path) -> AbstractContextManager[None]:
+    def wait_for_the_first(folder: Path, *, kind: Kind) -> AbstractContextManager[HeldFolder]:
         if not first:
             first.append(FinetuneReport.model_construct())
             first[0] = run(catalog, tiny_clip, out, **SMALL)
-        return writing_to(folder)
+        return holding(folder, kind=kind)
 
-    monkeypatch.setattr("prodemb.finetune.run.writing_to", wait_for_the_first)
+    monkeypatch.setattr("prodemb.finetune.run.holding", wait_for_the_first)
     assert run(catalog, tiny_clip, out, on_progress=forbidden, **SMALL) == done_before(first[0])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 

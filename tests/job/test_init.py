@@ -1,6 +1,8 @@
 """From somebody's own file to pipelines that are ready to run, and nothing lost that stood there before."""
 
 import dataclasses
+import errno
+import os
 import re
 import shutil
 import subprocess
@@ -12,7 +14,7 @@ import polars as pl
 import pytest
 
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.core.errors import CatalogError
+from prodemb.core.errors import CatalogError, OutputError
 from prodemb.job.init import guess, write_pipelines
 from prodemb.job.pipeline import read_pipeline
 
@@ -106,12 +108,16 @@ def test_what_stands_there_just_so_is_left(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "pipelines").iterdir()) == ["brand.toml", "category.toml"]
 
 
-def test_a_file_stands_where_the_new_one_cannot_be_written(tmp_path: Path) -> None:
+def test_a_file_stands_where_the_new_one_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = guess(write(tmp_path))
     mine = tmp_path / "brand.toml"
     mine.write_text("mine")
-    (tmp_path / "brand.toml.tmp").mkdir()
-    with pytest.raises(OSError, match=r"brand\.toml"):
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"brand\.toml"):
         write_pipelines(found, tmp_path)
     assert mine.read_text() == "mine"
 

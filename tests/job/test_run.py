@@ -46,7 +46,7 @@ def prodemb(*arguments: str, cwd: Path, program: str = "from prodemb.cli import 
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".prodemb"]
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in paths}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from prodemb.core.errors import ShardError, TaxonomyError
-from prodemb.core.files import writing_to
+from prodemb.core.folders import MARKER, holding
 from prodemb.job.embed import embed_catalog
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.train import train
@@ -109,18 +109,18 @@ def test_where_they_cannot_be_written_they_answer_all_the_same(
     folder = tmp_path / "shards"
     wanted = open_zero_shot([open_shard_set(folder)], pipeline=pipeline, watch=watch).card
     (folder / PATHS_NAME).unlink()
-    opened = Path.open
+    opened = os.open
 
-    def refuse(self: Path, *arguments: Any, **settings: Any) -> Any:
-        if self == folder / ".lock":
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
-        return opened(self, *arguments, **settings)
+    def refuse(path: Any, *arguments: Any, **settings: Any) -> int:
+        if path == MARKER:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(folder / MARKER))
+        return opened(path, *arguments, **settings)
 
     if trouble == "busy":
-        with writing_to(folder):
+        with holding(folder, kind="shard set"):
             found = open_zero_shot([open_shard_set(folder)], pipeline=pipeline, watch=watch)
     else:
-        monkeypatch.setattr(Path, "open", refuse)
+        monkeypatch.setattr(os, "open", refuse)
         found = open_zero_shot([open_shard_set(folder)], pipeline=pipeline, watch=watch)
     assert found.card == wanted
     assert not (folder / PATHS_NAME).exists()

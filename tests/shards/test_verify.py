@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prodemb.core.errors import ProdembError, ShardError
-from prodemb.core.files import replacing, writing_to
+from prodemb.core.files import replacing
+from prodemb.core.folders import holding
 from prodemb.shards.checked import CHECKED_NAME
 from prodemb.shards.file import ShardFile
+from prodemb.shards.files import holds_shards
 from prodemb.shards.format import Manifest, read_manifest
 from prodemb.shards.paths import PATHS_NAME, PathVectors
 from prodemb.shards.reader import open_shard_set
@@ -147,12 +149,12 @@ def test_what_cannot_be_remembered_as_another_run_writes_is_no_trouble(
     (tmp_path / CHECKED_NAME).unlink()
 
     def begin_another_run(_descriptor: int) -> None:
-        with writing_to(tmp_path):
+        with holding(tmp_path, kind="shard set", is_own=holds_shards):
             return
 
     monkeypatch.setattr("os.fsync", begin_another_run)
     assert verify(tmp_path) == []
-    assert not (tmp_path / CHECKED_NAME).exists()
+    assert (tmp_path / CHECKED_NAME).exists()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"part-00000.parquet": 3}'])
