@@ -1,14 +1,17 @@
-# Every target works on a fresh checkout; what is done is not done again.
+# Every target works on a fresh checkout; completed steps are skipped.
 PYTHON ?= python3
 BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-# One's own catalog and checkpoint: make embed CATALOG=feed.csv MODEL=openai/clip-vit-base-patch32 OUT=shards/mine
+# Your own catalog and checkpoint: make embed CATALOG=feed.csv MODEL=openai/clip-vit-base-patch32 OUT=shards/mine
 CATALOG ?=
 MODEL   ?=
 OUT     ?=
 
-.PHONY: install demo embed train-brand train-category finetune-category score test check format bench pretrain clean
+.PHONY: help install demo embed train-brand train-category finetune-category score test check format bench pretrain clean
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '%-20s%s\n' "$$target" "$$text"; done
 
 install: .venv/installed  ## a virtual environment in .venv with prodemb in it
 
@@ -50,7 +53,7 @@ check: .venv/installed-dev  ## format, lint, types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/installed-dev
+format: .venv/installed-dev  ## repair format and simple lint
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -58,7 +61,7 @@ bench: .venv/installed-dev  ## throughput of stage one and of shards, as ratios 
 	$(PIP) install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python tests/bench/stage_one.py
 
-pretrain: install  ## make the bundled CLIP anew (minutes)
+pretrain: install  ## pretrain the bundled CLIP again (minutes)
 	$(BIN)/python -m prodemb.bundled.pretrain
 
 clean:  ## remove what the commands made, not the environment
