@@ -133,6 +133,10 @@ def run_block(block: Block, *, variables: dict[str, Any]) -> None:
         with redirect_stdout(io.StringIO()) as shown:
             exec(block.text, variables)
         assert "print" not in block.text or shown.getvalue()
+        for frame in variables.values():
+            if isinstance(frame, (pl.DataFrame, pl.LazyFrame)):
+                counts = frame.lazy().select(pl.all().is_not_null().any()).collect().row(0)
+                assert all(counts), "a column holds nothing"
     if block.language == "sql" and importlib.util.find_spec("duckdb"):
         assert importlib.import_module("duckdb").sql(block.text).fetchall()
 
@@ -186,6 +190,12 @@ def test_every_command_option_and_file_that_is_named_exists(page: Page) -> None:
             check_command(words)
         elif span.endswith((".py", ".md")) and "/" in span:
             assert (ROOT / span).is_file(), f"{page.name}: {span}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names)
+def test_every_extra_that_is_named_exists(page: Page) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(re.findall(r"extra\s+`(\w+)`", page.text)) <= extras.keys()
 
 
 def secondary() -> set[str]:
