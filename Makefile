@@ -1,17 +1,19 @@
-# Every target works on a fresh checkout; completed steps are skipped.
+# Every target works on a fresh checkout. Completed steps are skipped.
 PYTHON ?= python3
 BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-# Your own catalog and checkpoint: make embed CATALOG=feed.csv MODEL=openai/clip-vit-base-patch32 OUT=shards/mine
+# One's own catalog and checkpoint: make embed CATALOG=feed.csv MODEL=openai/clip-vit-base-patch32 OUT=shards/mine
 CATALOG ?=
 MODEL   ?=
 OUT     ?=
 
+.DEFAULT_GOAL := help
+
 .PHONY: help install demo embed train-brand train-category finetune-category score test check format bench pretrain clean
 
 help:  ## this list
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '%-20s%s\n' "$$target" "$$text"; done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## a virtual environment in .venv with prodemb in it
 
@@ -26,7 +28,7 @@ install: .venv/installed  ## a virtual environment in .venv with prodemb in it
 	$(PIP) install --quiet -c constraints.txt -e '.[fast,dev]'
 	touch $@
 
-demo: install  ## the whole main job on a generated catalog
+demo: install  ## the whole job on a generated catalog
 	$(BIN)/prodemb run
 
 embed: install  ## stage one: catalog to shards
@@ -53,7 +55,7 @@ check: .venv/installed-dev  ## format, lint, types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/installed-dev  ## repair format and simple lint
+format: .venv/installed-dev  ## format the code and fix what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -64,5 +66,5 @@ bench: .venv/installed-dev  ## throughput of stage one and of shards, as ratios 
 pretrain: install  ## pretrain the bundled CLIP again (minutes)
 	$(BIN)/python -m prodemb.bundled.pretrain
 
-clean:  ## remove what the commands made, not the environment
+clean:  ## remove what the commands made, but not .venv
 	rm -rf sample shards heads checkpoints runs out.parquet aliases.csv
