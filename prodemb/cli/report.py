@@ -33,14 +33,14 @@ def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
     else:
         what = "embedded now" if manifest.changes is None else "in shards made now"
         lines[0] += f"; {report.num_new:,} {what}, {report.num_new / report.seconds:,.0f} products/s"
-        spent = report.spent
+        timings = report.timings
         workers = "" if report.num_workers == 1 else f", {report.num_workers} workers"
         lines.append(
             f"{report.seconds:.1f} s on {report.device}{workers}; in its threads: "
-            f"text tower {spent.text_tower:.1f} s ({counted(spent.num_texts, 'distinct text')}), "
-            f"image tower {spent.image_tower:.1f} s ({counted(spent.num_images, 'distinct picture')}), "
-            f"decoding {spent.decoding:.1f} s, hashing words {spent.hashing:.1f} s, "
-            f"reading {spent.reading:.1f} s, writing {spent.writing:.1f} s"
+            f"text tower {timings.text_tower:.1f} s ({counted(timings.num_texts, 'distinct text')}), "
+            f"image tower {timings.image_tower:.1f} s ({counted(timings.num_images, 'distinct picture')}), "
+            f"decoding {timings.decoding:.1f} s, hashing words {timings.hashing:.1f} s, "
+            f"reading {timings.reading:.1f} s, writing {timings.writing:.1f} s"
         )
         if report.bottleneck is not None:
             lines.append(f"bottleneck: {report.bottleneck}")
@@ -88,12 +88,15 @@ def head_table(card: HeadCard, *, title: str, before: HeadCard | None = None) ->
         before: the head on CLIP as published, shown beside the fine-tuned one.
     """
     count = card.metrics.num_products if card.metrics else 0
-    numbers = f"{counted(len(card.labels), 'class', 'classes')}, {counted(count, 'test product')}"
+    numbers = f"{counted(len(card.classes), 'class', 'classes')}, {counted(count, 'test product')}"
     table = Table(title=f"{title}: {numbers}", title_justify="left")
     table.add_column("method")
     for column in ("top-1", "top-5", "macro-F1"):
         table.add_column(column, justify="right")
-    entries = [(baseline.name, baseline.metrics, baseline.note) for baseline in card.baselines]
+    entries = [
+        (baseline.name, baseline.metrics, baseline.note)
+        for baseline in (card.evaluation.baselines if card.evaluation else ())
+    ]
     if before is not None:
         entries.append(("prodemb head, CLIP frozen", before.metrics, None))
     name = "prodemb head" if before is None else "prodemb head, CLIP fine-tuned"
@@ -128,18 +131,19 @@ _CAPTION = (
 
 def brand_tables(card: HeadCard) -> list[Table]:
     """The fused answer beside everything else, by condition; nothing where no truth is known."""
-    if card.target != "brand" or not card.conditions:
+    evaluation = card.evaluation
+    if evaluation is None or evaluation.target != "brand" or not evaluation.conditions:
         return []
-    asked = counted(card.conditions[0].num_products, "test product")
+    asked = counted(evaluation.conditions[0].num_products, "test product")
     title = f"Brand: top-1 in percent of all {asked}, of known brands or not"
     table = Table(title=title, title_justify="left", caption=_CAPTION, caption_justify="left", padding=(0, 1, 0, 0))
     table.add_column("products", overflow="fold")
     table.add_column("count", justify="right")
-    methods = [method for method in card.conditions[0].top1 if method != "most frequent class"]
+    methods = [method for method in evaluation.conditions[0].top1 if method != "most frequent class"]
     for method in methods:
         name = _SHORT.get(method, method)
         table.add_column(name, justify="right", style="bold" if method == methods[-1] else None, min_width=len(name))
-    for condition in card.conditions:
+    for condition in evaluation.conditions:
         cells = [f"{100 * condition.top1[method]:.1f}" for method in methods]
         name = condition.name if condition.group is None else f"  {condition.group}: {condition.name}"
         table.add_row(name, f"{condition.num_products:,}", *cells)
@@ -154,7 +158,7 @@ def head_lines(report: TrainReport) -> list[str]:
     covered = "" if card.coverage is None else f"; {card.coverage:.1%} of labelled test products have a known class"
     return [
         f"{card.target} head at {report.folder}, on {report.shards}: "
-        f"{counted(len(card.labels), 'class', 'classes')} from {counted(card.num_train, 'product')}, "
+        f"{counted(len(card.classes), 'class', 'classes')} from {counted(card.num_train, 'product')}, "
         f"{counted(card.epochs, 'epoch')} in {card.seconds:.1f} s, {report.seconds:.1f} s with baselines{covered}"
     ]
 
@@ -171,7 +175,7 @@ def finetune_lines(report: FinetuneReport, *, config: FinetuneConfig) -> list[st
         f"{counted(report.num_train, 'product')} of {counted(report.num_classes, 'category', 'categories')} and "
         f"{report.num_validation:,} to validate, {report.num_pictures:,} of them with a picture, "
         f"{counted(len(report.curve.epochs), 'epoch')} {took}, "
-        f"{report.interpolation:.0%} of the new weights kept"
+        f"{report.wise_ft_alpha:.0%} of the new weights kept"
     ]
     if report.before is not None and report.after is not None:
         before, after = report.before.nearest_path, report.after.nearest_path

@@ -55,7 +55,7 @@ def score(
     answerer = open_zero_shot(found, pipeline=category, watch=watch) if zero_shot else None
     folders = heads or (trained_heads(own[:1]) if zero_shot else own_heads(own))
     report = score_shards(
-        found, out=out, heads=folders, pipeline=brand, watch=watch, zero_shot=answerer, since=changed_since
+        found, out=out, heads=folders, pipeline=brand, progress=watch, zero_shot=answerer, since=changed_since
     )
     for line in score_lines(report):
         say(line)

@@ -52,9 +52,9 @@ def embed(
     chosen = chosen.replaced({"embed": settings}, source="command line")
     config = with_checkpoint(chosen) if fine_tuned else chosen.embed
     make_sample(chosen)
-    again: Literal["none", "absent", "all"] = "all" if refresh else "absent" if retry_failed else "none"
+    retry: Literal["none", "failed", "all"] = "all" if refresh else "failed" if retry_failed else "none"
     # The set belongs to the checkpoint: one of another was left by a run that was killed before it made its own.
-    report = embed_catalog(chosen, config=config, watch=watch, replace=fine_tuned, again=again)
+    report = embed_catalog(chosen, config=config, watch=watch, replace=fine_tuned, retry=retry)
     for line in embed_lines(report, folder=Path(config.out)):
         say(line)
 
@@ -77,7 +77,7 @@ def verify(shards: Annotated[Path, typer.Argument(help="A shard set, or a folder
     from prodemb.shards.verify import verify as trouble_in
 
     with watch("Verifying") as advance:
-        lines = trouble_in(shards, progress=advance)
+        lines = trouble_in(shards, on_progress=advance)
     for line in lines:
         say(line)
     if lines:

@@ -90,7 +90,7 @@ def _train(pipeline: "Pipeline", *, shards: Path | None, out: str | None, device
     from prodemb.job.train import head_shards, train
 
     chosen = pipeline.replaced({"train": {"out": out}, "embed": {"device": device}}, source="command line")
-    report = train(chosen, shards=shards or head_shards(chosen), folder=chosen.head_folder, watch=watch)
+    report = train(chosen, shards=shards or head_shards(chosen), folder=chosen.head_folder, progress=watch)
     _show_head(report, pipeline=chosen)
 
 

@@ -38,7 +38,7 @@ def update_aliases(
         counted = count_supplied(_counted(batches, num_products, advance=advance), examples=config.examples)
     with watch("Deciding brands") as advance:
         vectors = None if shards is None else shards.text_vectors("brand")
-        table = canonicalise(counted, config=config, known=known, vectors=vectors, progress=advance)
+        table = canonicalise(counted, config=config, known=known, vectors=vectors, on_progress=advance)
     if known is None or table.rows != known.rows:
         write_aliases(table, path)
     return table

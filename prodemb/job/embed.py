@@ -6,7 +6,7 @@ from prodemb.catalog.reader import open_catalog
 from prodemb.core.errors import ModelError
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
-from prodemb.embed.reuse import PicturesAgain
+from prodemb.embed.reuse import RetryPictures
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.watch import Watch
@@ -20,21 +20,23 @@ def embed_catalog(
     watch: Watch,
     config: EmbedConfig | None = None,
     replace: bool = False,
-    again: PicturesAgain = "none",
+    retry: RetryPictures = "none",
 ) -> EmbedReport:
     """Stage one of a pipeline; of a category pipeline also the taxonomy's vectors beside the shards, for zero-shot.
 
     Args:
         config: in the place of the pipeline's own, as `with_checkpoint` gives it.
         replace: make the set anew where it is of another model, as that of a checkpoint is that was just fine-tuned.
-        again: which pictures are fetched again though nothing says that they changed.
+        retry: which pictures are fetched again though nothing says that they changed.
     """
     config = config or pipeline.embed
     if pipeline.target == "category":
         pipeline_taxonomy(pipeline)  # Whether it is there shows before the long work.
     catalog = open_catalog(pipeline.catalog)
     with watch("Embedding") as advance:
-        report = embed(config, catalog=catalog, images=pipeline.images, progress=advance, replace=replace, again=again)
+        report = embed(
+            config, catalog=catalog, images=pipeline.images, on_progress=advance, replace=replace, retry=retry
+        )
     schema = report.manifest.shard_schema
     renew_path_vectors(Path(config.out), schema=schema, pipeline=pipeline, config=config, watch=watch)
     return report

@@ -33,6 +33,6 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch, again: bool = False) 
             taxonomy=taxonomy,
             checkpoint=find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision),
             device=pipeline.embed.device,
-            again=again,
-            progress=advance,
+            overwrite=again,
+            on_progress=advance,
         )

@@ -98,7 +98,7 @@ def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iter
         out=out,
         heads=[report.folder for report in heads],
         pipeline=_scoring(pipelines),
-        watch=watch,
+        progress=watch,
         zero_shot=zero_shot,
     )
     yield from score_lines(scored)
@@ -121,7 +121,7 @@ def _brand(
     yield "\n== train the brand head"
     shards = head_shards(pipeline)
     try:
-        report = train(pipeline, shards=shards, folder=pipeline.head_folder, watch=watch)
+        report = train(pipeline, shards=shards, folder=pipeline.head_folder, progress=watch)
     except FewLabelsError as error:
         yield f"no {error}"
         steps.done("train the brand head", "no head: too few labels")
@@ -150,7 +150,7 @@ def _category(
     renew_path_vectors(base, schema=schema, pipeline=pipeline, config=pipeline.embed, watch=watch)
     yield f"\n== train the category head on {base}"
     try:
-        report = train(pipeline, shards=base, folder=pipeline.frozen_head_folder, watch=watch)
+        report = train(pipeline, shards=base, folder=pipeline.frozen_head_folder, progress=watch)
     except FewLabelsError as error:
         yield f"no {error}; {nearest}"
         steps.done("train the category head", "no head: too few labels")
@@ -167,7 +167,7 @@ def _category(
         yield from embed_lines(embedded, folder=Path(pipeline.finetune.shards))
         steps.done("regenerate the shards", pipeline.finetune.shards)
         before = report.head.card
-        report = train(pipeline, shards=Path(pipeline.finetune.shards), folder=pipeline.head_folder, watch=watch)
+        report = train(pipeline, shards=Path(pipeline.finetune.shards), folder=pipeline.head_folder, progress=watch)
         yield from head_lines(report)
         steps.done("train the category head, CLIP fine-tuned", str(pipeline.head_folder))
     heads.append(report)

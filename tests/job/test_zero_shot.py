@@ -135,9 +135,10 @@ def test_training_takes_a_damaged_file_for_none_and_trains_again_once_it_is_whol
     embed_catalog(pipeline, watch=watch)
 
     def methods(*, was_done: bool) -> set[str]:
-        report = train(pipeline, shards=shards, folder=pipeline.head_folder, watch=watch)
+        report = train(pipeline, shards=shards, folder=pipeline.head_folder, progress=watch)
         assert report.was_done == was_done
-        return set(report.head.card.conditions[0].top1)
+        assert report.head.card.evaluation is not None
+        return set(report.head.card.evaluation.conditions[0].top1)
 
     (shards / PATHS_NAME).write_bytes(b"cut short")
     assert "zero-shot" not in methods(was_done=False)
