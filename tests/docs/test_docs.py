@@ -25,7 +25,7 @@ from prodemb.cli import app
 from prodemb.core.features import ALL_FEATURES
 from prodemb.heads.labels import Target
 from prodemb.job.pipeline import Pipeline
-from prodemb.score.predictions import predictions_schema
+from prodemb.score.columns import predictions_schema
 from prodemb.shards.format import ShardSchema
 from prodemb.shards.lexical import LexicalKind
 from prodemb.taxonomy.taxonomy import sample_taxonomy

@@ -11,20 +11,20 @@ from pydantic import BaseModel
 
 from prodemb.job.pipeline import Pipeline
 from tests.docs.pages import ROOT
-from tests.docs.settings import by_names_of_today, settings_of
+from tests.docs.settings import settings_of
 
 PIPELINES = sorted((ROOT / "pipelines").glob("*.toml"))
 
 
 def uncommented(path: Path) -> dict[str, Any]:
     """The values of a pipeline file with every commented setting switched on."""
-    return tomllib.loads(re.sub(r"^# (?=\w+ = )", "", by_names_of_today(path.read_text()), flags=re.MULTILINE))
+    return tomllib.loads(re.sub(r"^# (?=\w+ = )", "", path.read_text(), flags=re.MULTILINE))
 
 
 def commented(path: Path) -> Iterator[tuple[str, str, Any]]:
     """Table, key and value of each commented setting."""
     table, values = "", uncommented(path)
-    for line in by_names_of_today(path.read_text()).splitlines():
+    for line in path.read_text().splitlines():
         if header := re.match(r"\[([\w.]+)\]", line):
             table = header[1]
         if setting := re.match(r"# (\w+) = ", line):
