@@ -8,7 +8,7 @@ import typer
 
 from prodemb.cli.display import say
 from prodemb.cli.options import CatalogArgument, PipelineOption, chosen_pipeline, make_sample
-from prodemb.cli.progress import watch
+from prodemb.cli.progress import show_progress
 from prodemb.core.errors import CatalogError
 from prodemb.core.text import counted
 
@@ -64,6 +64,6 @@ def brands(
     columns = ["brand", "title", "cat1", "cat2", "cat3"]
     shard_set = open_shard_set(shards) if shards is not None else None
     batches = opened.batches(8192, columns=columns)
-    table = update_aliases(chosen.brands, batches=batches, watch=watch, shards=shard_set)
+    table = update_aliases(chosen.brands, batches=batches, progress=show_progress, shards=shard_set)
     for line in alias_lines(table, path=Path(chosen.brands.aliases)):
         say(line)

@@ -7,7 +7,7 @@ import typer
 
 from prodemb.cli.display import say
 from prodemb.cli.options import DeviceOption
-from prodemb.cli.progress import watch
+from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
 
 
@@ -52,10 +52,10 @@ def score(
     brand, category = (pipeline.replaced({"embed": {"device": device}}, source="--device") for pipeline in own)
     category = category.replaced({"train": {"taxonomy": taxonomy}}, source="--taxonomy")
     brand = joint_scoring(brand, category=category)
-    answerer = open_zero_shot(found, pipeline=category, watch=watch) if zero_shot else None
+    answerer = open_zero_shot(found, pipeline=category, progress=show_progress) if zero_shot else None
     folders = heads or (trained_heads(own[:1]) if zero_shot else own_heads(own))
     report = score_shards(
-        found, out=out, heads=folders, pipeline=brand, watch=watch, zero_shot=answerer, since=changed_since
+        found, out=out, heads=folders, pipeline=brand, progress=show_progress, zero_shot=answerer, since=changed_since
     )
     for line in score_lines(report):
         say(line)

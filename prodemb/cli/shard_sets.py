@@ -14,7 +14,7 @@ from prodemb.cli.options import (
     chosen_pipeline,
     make_sample,
 )
-from prodemb.cli.progress import watch
+from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
 
 
@@ -54,7 +54,7 @@ def embed(
     make_sample(chosen)
     again: Literal["none", "absent", "all"] = "all" if refresh else "absent" if retry_failed else "none"
     # The set belongs to the checkpoint: one of another was left by a run that was killed before it made its own.
-    report = embed_catalog(chosen, config=config, watch=watch, replace=fine_tuned, again=again)
+    report = embed_catalog(chosen, config=config, progress=show_progress, replace=fine_tuned, again=again)
     for line in embed_lines(report, folder=Path(config.out)):
         say(line)
 
@@ -76,8 +76,8 @@ def verify(shards: Annotated[Path, typer.Argument(help="A shard set, or a folder
     from prodemb.shards.reader import find_shard_folders
     from prodemb.shards.verify import verify as trouble_in
 
-    with watch("Verifying") as advance:
-        lines = trouble_in(shards, progress=advance)
+    with show_progress("Verifying") as on_progress:
+        lines = trouble_in(shards, progress=on_progress)
     for line in lines:
         say(line)
     if lines:

@@ -15,7 +15,7 @@ from prodemb.cli.options import (
     chosen_pipeline,
     make_sample,
 )
-from prodemb.cli.progress import watch
+from prodemb.cli.progress import show_progress
 
 if TYPE_CHECKING:
     from prodemb.job.pipeline import Pipeline
@@ -75,12 +75,12 @@ def finetune_category(
     settings = {"embed": {"model": model, "device": device}, "train": {"taxonomy": taxonomy}}
     chosen = chosen.replaced(settings, source="command line")
     make_sample(chosen)
-    tuned = finetune_clip(chosen, watch=watch, again=again)
+    tuned = finetune_clip(chosen, progress=show_progress, again=again)
     if not is_first_process():
         return
     for line in finetune_lines(tuned, config=chosen.finetune):
         say(line)
-    embedded = embed_catalog(chosen, config=with_checkpoint(chosen), replace=True, watch=watch)
+    embedded = embed_catalog(chosen, config=with_checkpoint(chosen), replace=True, progress=show_progress)
     for line in embed_lines(embedded, folder=Path(chosen.finetune.shards)):
         say(line)
     _train(chosen, shards=Path(chosen.finetune.shards), out=None, device=device)
@@ -90,7 +90,7 @@ def _train(pipeline: "Pipeline", *, shards: Path | None, out: str | None, device
     from prodemb.job.train import head_shards, train
 
     chosen = pipeline.replaced({"train": {"out": out}, "embed": {"device": device}}, source="command line")
-    report = train(chosen, shards=shards or head_shards(chosen), folder=chosen.head_folder, watch=watch)
+    report = train(chosen, shards=shards or head_shards(chosen), folder=chosen.head_folder, progress=show_progress)
     _show_head(report, pipeline=chosen)
 
 

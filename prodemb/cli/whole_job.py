@@ -7,7 +7,7 @@ import typer
 
 from prodemb.cli.display import say, show
 from prodemb.cli.options import DeviceOption
-from prodemb.cli.progress import watch
+from prodemb.cli.progress import show_progress
 
 
 def run(
@@ -28,7 +28,7 @@ def run(
         [read_pipeline(path) for path in pipelines] if pipelines else [own_pipeline("brand"), own_pipeline("category")]
     )
     chosen = [pipeline.replaced({"embed": {"device": device}}, source="--device") for pipeline in chosen]
-    for item in run_pipelines(chosen, finetuned=finetune, watch=watch):
+    for item in run_pipelines(chosen, finetuned=finetune, progress=show_progress):
         show(item)
 
 

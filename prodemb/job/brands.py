@@ -11,7 +11,7 @@ from prodemb.aliases.config import BrandsConfig
 from prodemb.aliases.counts import count_supplied
 from prodemb.aliases.table import AliasTable
 from prodemb.core.features import TEXT_FEATURES, raw_column
-from prodemb.job.watch import Advance, Watch
+from prodemb.core.progress import Progress, ProgressCallback
 from prodemb.shards.reader import ShardSet
 
 
@@ -19,7 +19,7 @@ def update_aliases(
     config: BrandsConfig,
     *,
     batches: Iterator[pa.Table],
-    watch: Watch,
+    progress: Progress,
     num_products: int | None = None,
     shards: ShardSet | None = None,
 ) -> AliasTable:
@@ -34,23 +34,25 @@ def update_aliases(
     """
     path = Path(config.aliases)
     known = read_aliases(path) if path.exists() else None
-    with watch("Counting brands") as advance:
-        counted = count_supplied(_counted(batches, num_products, advance=advance), examples=config.examples)
-    with watch("Deciding brands") as advance:
+    with progress("Counting brands") as on_progress:
+        counted = count_supplied(_counted(batches, num_products, on_progress=on_progress), examples=config.examples)
+    with progress("Deciding brands") as on_progress:
         vectors = None if shards is None else shards.text_vectors("brand")
-        table = canonicalise(counted, config=config, known=known, vectors=vectors, progress=advance)
+        table = canonicalise(counted, config=config, known=known, vectors=vectors, progress=on_progress)
     if known is None or table.rows != known.rows:
         write_aliases(table, path)
     return table
 
 
-def _counted(batches: Iterator[pa.Table], num_products: int | None, *, advance: Advance) -> Iterator[pa.Table]:
+def _counted(
+    batches: Iterator[pa.Table], num_products: int | None, *, on_progress: ProgressCallback
+) -> Iterator[pa.Table]:
     """The batches as they are; tells how many products have passed."""
     done = 0
     for batch in batches:
         yield batch
         done += batch.num_rows
-        advance(done, num_products)
+        on_progress(done, num_products)
 
 
 def supplied_batches(shard_set: ShardSet) -> Iterator[pa.Table]:

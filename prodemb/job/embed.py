@@ -4,12 +4,12 @@ from pathlib import Path
 
 from prodemb.catalog.reader import open_catalog
 from prodemb.core.errors import ModelError
+from prodemb.core.progress import Progress
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.reuse import PicturesAgain
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
-from prodemb.job.watch import Watch
 from prodemb.job.zero_shot import renew_path_vectors
 from prodemb.towers.checkpoint import as_folder
 
@@ -17,7 +17,7 @@ from prodemb.towers.checkpoint import as_folder
 def embed_catalog(
     pipeline: Pipeline,
     *,
-    watch: Watch,
+    progress: Progress,
     config: EmbedConfig | None = None,
     replace: bool = False,
     again: PicturesAgain = "none",
@@ -33,10 +33,12 @@ def embed_catalog(
     if pipeline.target == "category":
         pipeline_taxonomy(pipeline)  # Whether it is there shows before the long work.
     catalog = open_catalog(pipeline.catalog)
-    with watch("Embedding") as advance:
-        report = embed(config, catalog=catalog, images=pipeline.images, progress=advance, replace=replace, again=again)
+    with progress("Embedding") as on_progress:
+        report = embed(
+            config, catalog=catalog, images=pipeline.images, progress=on_progress, replace=replace, again=again
+        )
     schema = report.manifest.shard_schema
-    renew_path_vectors(Path(config.out), schema=schema, pipeline=pipeline, config=config, watch=watch)
+    renew_path_vectors(Path(config.out), schema=schema, pipeline=pipeline, config=config, progress=progress)
     return report
 
 

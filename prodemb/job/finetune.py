@@ -3,16 +3,16 @@
 from contextlib import AbstractContextManager, nullcontext
 
 from prodemb.catalog.reader import open_catalog
+from prodemb.core.progress import Progress, ProgressCallback
 from prodemb.finetune.finetune import finetune
 from prodemb.finetune.processes import is_first_process
 from prodemb.finetune.report import FinetuneReport
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
-from prodemb.job.watch import Advance, Watch
 from prodemb.towers.checkpoint import find_checkpoint
 
 
-def finetune_category(pipeline: Pipeline, *, watch: Watch, again: bool = False) -> FinetuneReport:
+def finetune_category(pipeline: Pipeline, *, progress: Progress, again: bool = False) -> FinetuneReport:
     """Fine-tune the pipeline's CLIP on its catalog's categories, unless that was done on these or most of them.
 
     In processes that a launcher has started only the first one (`is_first_process`) shows progress; what comes after
@@ -24,8 +24,10 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch, again: bool = False) 
     taxonomy, _ = pipeline_taxonomy(pipeline)
     catalog = open_catalog(pipeline.catalog)
     catalog.check_ids()
-    shown: AbstractContextManager[Advance | None] = watch("Fine-tuning CLIP") if is_first_process() else nullcontext()
-    with shown as advance:
+    shown: AbstractContextManager[ProgressCallback | None] = (
+        progress("Fine-tuning CLIP") if is_first_process() else nullcontext()
+    )
+    with shown as on_progress:
         return finetune(
             pipeline.finetune,
             catalog=catalog,
@@ -34,5 +36,5 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch, again: bool = False) 
             checkpoint=find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision),
             device=pipeline.embed.device,
             again=again,
-            progress=advance,
+            progress=on_progress,
         )

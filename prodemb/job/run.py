@@ -21,6 +21,7 @@ from prodemb.cli.report import (
     seconds_table,
 )
 from prodemb.core.errors import ConfigError, FewLabelsError
+from prodemb.core.progress import Progress
 from prodemb.core.text import counted
 from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
@@ -29,7 +30,6 @@ from prodemb.job.sample import ensure_sample
 from prodemb.job.score import joint_scoring, score_shards
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.train import TrainReport, head_shards, train
-from prodemb.job.watch import Watch
 from prodemb.job.zero_shot import has_category_labels, open_zero_shot, renew_path_vectors
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
@@ -55,7 +55,7 @@ class _Steps:
         self._started = now
 
 
-def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iterator[Shown]:
+def run(pipelines: Sequence[Pipeline], *, finetuned: bool, progress: Progress) -> Iterator[Shown]:
     """Run pipelines one after another and score with all their heads; yield what there is to show, as it comes.
 
     Args:
@@ -77,13 +77,15 @@ def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iter
     for pipeline in pipelines:
         if pipeline.embed.out not in embedded:
             yield f"\n== embed: {pipeline.catalog.path} through {pipeline.embed.model}"
-            yield from embed_lines(embed_catalog(pipeline, watch=watch), folder=Path(pipeline.embed.out))
+            yield from embed_lines(embed_catalog(pipeline, progress=progress), folder=Path(pipeline.embed.out))
             embedded.add(pipeline.embed.out)
             steps.done("embed", pipeline.embed.out)
         if pipeline.target == "brand":
-            yield from _brand(pipeline, watch=watch, heads=heads, tables=tables, steps=steps)
+            yield from _brand(pipeline, progress=progress, heads=heads, tables=tables, steps=steps)
         else:
-            yield from _category(pipeline, finetuned=finetuned, watch=watch, heads=heads, tables=tables, steps=steps)
+            yield from _category(
+                pipeline, finetuned=finetuned, progress=progress, heads=heads, tables=tables, steps=steps
+            )
     yield "\n== score"
     out = Path(pipelines[0].score.out)
     answered = {report.head.card.target for report in heads}
@@ -92,13 +94,13 @@ def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iter
     opened = {folder: open_shard_set(folder) for folder in sorted(folders)}
     zero_shot = None
     for base, pipeline in untrained.items():
-        zero_shot = open_zero_shot([opened[base]], pipeline=pipeline, watch=watch)
+        zero_shot = open_zero_shot([opened[base]], pipeline=pipeline, progress=progress)
     scored = score_shards(
         list(opened.values()),
         out=out,
         heads=[report.folder for report in heads],
         pipeline=_scoring(pipelines),
-        watch=watch,
+        progress=progress,
         zero_shot=zero_shot,
     )
     yield from score_lines(scored)
@@ -116,12 +118,12 @@ def _scoring(pipelines: Sequence[Pipeline]) -> Pipeline:
 
 
 def _brand(
-    pipeline: Pipeline, *, watch: Watch, heads: list[TrainReport], tables: list[Table], steps: _Steps
+    pipeline: Pipeline, *, progress: Progress, heads: list[TrainReport], tables: list[Table], steps: _Steps
 ) -> Iterator[Shown]:
     yield "\n== train the brand head"
     shards = head_shards(pipeline)
     try:
-        report = train(pipeline, shards=shards, folder=pipeline.head_folder, watch=watch)
+        report = train(pipeline, shards=shards, folder=pipeline.head_folder, progress=progress)
     except FewLabelsError as error:
         yield f"no {error}"
         steps.done("train the brand head", "no head: too few labels")
@@ -135,22 +137,28 @@ def _brand(
 
 
 def _category(
-    pipeline: Pipeline, *, finetuned: bool, watch: Watch, heads: list[TrainReport], tables: list[Table], steps: _Steps
+    pipeline: Pipeline,
+    *,
+    finetuned: bool,
+    progress: Progress,
+    heads: list[TrainReport],
+    tables: list[Table],
+    steps: _Steps,
 ) -> Iterator[Shown]:
     base = Path(pipeline.embed.out)
     taxonomy, name = pipeline_taxonomy(pipeline)
     nearest = f"the nearest names of {name} ({counted(len(taxonomy.paths), 'node')}) answer"
-    if not has_category_labels(base, watch=watch):
+    if not has_category_labels(base, progress=progress):
         yield (
             f"\n== {pipeline.catalog.path}: no product has a google_category_id, so there is no category to learn and "
             f"{nearest}: label some products with Google's ids or paths"
         )
         return
     schema = read_manifest(base).shard_schema
-    renew_path_vectors(base, schema=schema, pipeline=pipeline, config=pipeline.embed, watch=watch)
+    renew_path_vectors(base, schema=schema, pipeline=pipeline, config=pipeline.embed, progress=progress)
     yield f"\n== train the category head on {base}"
     try:
-        report = train(pipeline, shards=base, folder=pipeline.frozen_head_folder, watch=watch)
+        report = train(pipeline, shards=base, folder=pipeline.frozen_head_folder, progress=progress)
     except FewLabelsError as error:
         yield f"no {error}; {nearest}"
         steps.done("train the category head", "no head: too few labels")
@@ -160,14 +168,14 @@ def _category(
     before = None
     if finetuned:
         yield "\n== fine-tune CLIP for the categories, and regenerate the shards"
-        tuned = finetune_category(pipeline, watch=watch)
+        tuned = finetune_category(pipeline, progress=progress)
         yield from finetune_lines(tuned, config=pipeline.finetune)
         steps.done("fine-tune CLIP", pipeline.finetune.out)
-        embedded = embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, watch=watch)
+        embedded = embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, progress=progress)
         yield from embed_lines(embedded, folder=Path(pipeline.finetune.shards))
         steps.done("regenerate the shards", pipeline.finetune.shards)
         before = report.head.card
-        report = train(pipeline, shards=Path(pipeline.finetune.shards), folder=pipeline.head_folder, watch=watch)
+        report = train(pipeline, shards=Path(pipeline.finetune.shards), folder=pipeline.head_folder, progress=progress)
         yield from head_lines(report)
         steps.done("train the category head, CLIP fine-tuned", str(pipeline.head_folder))
     heads.append(report)

@@ -7,9 +7,9 @@ from prodemb.brand.store import load_fuser
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.device import choose_device
 from prodemb.core.errors import HeadError
+from prodemb.core.progress import Progress
 from prodemb.heads.head import CARD_NAME, HeadCard, load_head
 from prodemb.job.pipeline import Pipeline
-from prodemb.job.watch import Watch
 from prodemb.score.score import ScoreReport, score
 from prodemb.shards.reader import ShardSet
 
@@ -62,7 +62,7 @@ def score_shards(
     out: Path,
     heads: Sequence[Path],
     pipeline: Pipeline,
-    watch: Watch,
+    progress: Progress,
     zero_shot: ZeroShot | None = None,
     since: Path | None = None,
 ) -> ScoreReport:
@@ -80,7 +80,7 @@ def score_shards(
         for folder, head in zip(heads, found, strict=True)
         if head.card.target == "brand"
     ]
-    with watch("Scoring") as advance:
+    with progress("Scoring") as on_progress:
         device = choose_device(pipeline.embed.device)
         return score(
             shards,
@@ -90,5 +90,5 @@ def score_shards(
             config=pipeline.score,
             device=device,
             since=since,
-            progress=advance,
+            progress=on_progress,
         )

@@ -8,13 +8,13 @@ from prodemb.brand.judge import compare_brands
 from prodemb.brand.store import save_fuser
 from prodemb.category.judge import compare_categories
 from prodemb.core.files import sha256_of
+from prodemb.core.progress import Progress
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.labels import Labels, brand_labels, category_labels
 from prodemb.heads.train import Labelled
 from prodemb.job.brands import supplied_batches, update_aliases
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import existing_taxonomy, pipeline_taxonomy
-from prodemb.job.watch import Watch
 from prodemb.job.zero_shot import stored_zero_shot
 from prodemb.shards.reader import ShardSet
 
@@ -22,12 +22,12 @@ from prodemb.shards.reader import ShardSet
 class BrandTarget:
     """Brands: labels by the alias file, which is brought up to date first; a fuser beside the head."""
 
-    def __init__(self, pipeline: Pipeline, *, shard_set: ShardSet, watch: Watch) -> None:
+    def __init__(self, pipeline: Pipeline, *, shard_set: ShardSet, progress: Progress) -> None:
         self._pipeline, self._shard_set = pipeline, shard_set
         self.aliases = update_aliases(
             pipeline.brands,
             batches=supplied_batches(shard_set),
-            watch=watch,
+            progress=progress,
             num_products=shard_set.num_products,
             shards=shard_set,
         )
@@ -42,12 +42,12 @@ class BrandTarget:
         aliases = self.aliases
         return brand_labels(self._shard_set, canonical_of=aliases.canonical_of, corrected=aliases.corrected)
 
-    def judged(self, head: TrainedHead, *, data: Labelled, folder: Path, watch: Watch) -> TrainedHead:
+    def judged(self, head: TrainedHead, *, data: Labelled, folder: Path, progress: Progress) -> TrainedHead:
         """The head with its figures; what is fused with its answers is written to the folder."""
         pipeline = self._pipeline
-        with watch("Fusing supplied brand, title and head"):
+        with progress("Fusing supplied brand, title and head"):
             fuser = fit_fuser(data, head=head, aliases=self.aliases, config=pipeline.fuse)
-        with watch("Comparing with baselines"):
+        with progress("Comparing with baselines"):
             found = compare_brands(
                 data,
                 head=head,
@@ -82,10 +82,10 @@ class CategoryTarget:
         """Of all products of the shard set."""
         return category_labels(self._shard_set, taxonomy=self._taxonomy, taxonomy_name=self._name)
 
-    def judged(self, head: TrainedHead, *, data: Labelled, folder: Path, watch: Watch) -> TrainedHead:
+    def judged(self, head: TrainedHead, *, data: Labelled, folder: Path, progress: Progress) -> TrainedHead:
         """The head with its figures."""
         pipeline = self._pipeline
-        with watch("Comparing with baselines"):
+        with progress("Comparing with baselines"):
             found = compare_categories(
                 data, head=head, train=pipeline.train, tau=pipeline.score.tau, zero_shot=self._zero_shot
             )

@@ -13,12 +13,12 @@ from prodemb.aliases.table import AliasTable
 from prodemb.brand.store import load_fuser
 from prodemb.core.device import choose_device
 from prodemb.core.errors import HeadError
+from prodemb.core.progress import Progress
 from prodemb.heads.fit import Epoch
 from prodemb.heads.head import CARD_NAME, TrainedHead, load_head, save_head
 from prodemb.heads.train import load_labelled, train_head
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.targets import BrandTarget, CategoryTarget
-from prodemb.job.watch import Watch
 from prodemb.shards.format import has_manifest, read_manifest
 from prodemb.shards.reader import ShardSet, open_shard_set
 
@@ -38,19 +38,19 @@ class TrainReport:
     """The alias table that brand labels came from."""
 
 
-def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> TrainReport:
+def train(pipeline: Pipeline, *, shards: Path, folder: Path, progress: Progress) -> TrainReport:
     """Train the pipeline's head on a shard set into `folder`, unless it was trained on just that."""
     started = time.perf_counter()
     shard_set = open_shard_set(shards)
     target: BrandTarget | CategoryTarget
     if pipeline.target == "brand":
-        target = BrandTarget(pipeline, shard_set=shard_set, watch=watch)
+        target = BrandTarget(pipeline, shard_set=shard_set, progress=progress)
     else:
         target = CategoryTarget(pipeline, shard_set=shard_set)
     inputs = _inputs(pipeline, shard_set=shard_set, others=target.made_from)
     head, was_done = _trained_before(folder, inputs=inputs), True
     if head is None:
-        head, was_done = _trained(pipeline, shard_set=shard_set, target=target, folder=folder, watch=watch), False
+        head, was_done = _trained(pipeline, shard_set=shard_set, target=target, folder=folder, progress=progress), False
         head = save_head(folder, head.with_card(inputs=inputs))
     seconds = time.perf_counter() - started
     return TrainReport(
@@ -59,21 +59,21 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> Tr
 
 
 def _trained(
-    pipeline: Pipeline, *, shard_set: ShardSet, target: BrandTarget | CategoryTarget, folder: Path, watch: Watch
+    pipeline: Pipeline, *, shard_set: ShardSet, target: BrandTarget | CategoryTarget, folder: Path, progress: Progress
 ) -> TrainedHead:
     """A new head with its figures."""
-    with watch("Reading labels and vectors"):
+    with progress("Reading labels and vectors"):
         device = choose_device(pipeline.embed.device)
         data = load_labelled(shard_set, labels=target.labels(), config=pipeline.train, device=device)
-    with watch(f"Training the {pipeline.target} head") as advance:
+    with progress(f"Training the {pipeline.target} head") as on_progress:
 
         def on_epoch(epoch: Epoch) -> None:
-            advance(epoch.index, epoch.num_epochs)
+            on_progress(epoch.index, epoch.num_epochs)
 
         head = train_head(
             data, config=pipeline.train, aggregate=pipeline.aggregate, head=pipeline.head, progress=on_epoch
         )
-    return target.judged(head, data=data, folder=folder, watch=watch)
+    return target.judged(head, data=data, folder=folder, progress=progress)
 
 
 def _inputs(pipeline: Pipeline, *, shard_set: ShardSet, others: dict[str, Any]) -> str:

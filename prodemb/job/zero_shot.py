@@ -7,10 +7,10 @@ from pathlib import Path
 from prodemb.category.zero_shot import ZeroShot, check_features, features_that_count
 from prodemb.core.errors import BusyError, FingerprintError, OutputError, ShardError
 from prodemb.core.files import writing_to
+from prodemb.core.progress import Progress
 from prodemb.embed.config import EmbedConfig
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
-from prodemb.job.watch import Watch
 from prodemb.shards.format import ShardSchema
 from prodemb.shards.paths import PATHS_NAME, PathVectors, read_path_vectors
 from prodemb.shards.reader import ShardSet, open_shard_set
@@ -19,18 +19,18 @@ from prodemb.taxonomy.taxonomy import Taxonomy
 logger = logging.getLogger(__name__)
 
 
-def has_category_labels(shards: Path, *, watch: Watch) -> bool:
+def has_category_labels(shards: Path, *, progress: Progress) -> bool:
     """Whether any product of the shard set carries a gold category."""
     shard_set = open_shard_set(shards)
-    with watch("Looking for gold categories") as advance:
+    with progress("Looking for gold categories") as on_progress:
         for number, shard in enumerate(shard_set.shards(), start=1):
             if shard.frame(["google_category_id"]).to_series().count():
                 return True
-            advance(number, len(shard_set.manifest.shards))
+            on_progress(number, len(shard_set.manifest.shards))
     return False
 
 
-def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Watch) -> ZeroShot:
+def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, progress: Progress) -> ZeroShot:
     """What answers categories of one of these shard sets without training, by the pipeline's taxonomy.
 
     It is the first one that was not made by the pipeline's fine-tuned checkpoint, if there is such.
@@ -48,11 +48,11 @@ def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Wat
     shard_set = next((each for each in shards if Path(each.schema.model) != tuned), shards[0])
     folder, schema, model = shard_set.folder, shard_set.schema, shard_set.schema.model
     revision = pipeline.embed.revision
-    return _zero_shot(folder, schema=schema, pipeline=pipeline, model=model, revision=revision, watch=watch)
+    return _zero_shot(folder, schema=schema, pipeline=pipeline, model=model, revision=revision, progress=progress)
 
 
 def renew_path_vectors(
-    folder: Path, *, schema: ShardSchema, pipeline: Pipeline, config: EmbedConfig, watch: Watch
+    folder: Path, *, schema: ShardSchema, pipeline: Pipeline, config: EmbedConfig, progress: Progress
 ) -> None:
     """Have the vectors of the taxonomy's names beside shards that were just embedded, for a category pipeline.
 
@@ -65,7 +65,7 @@ def renew_path_vectors(
     """
     if pipeline.target == "category" and features_that_count(schema):
         model, revision = config.model, config.revision
-        _zero_shot(folder, schema=schema, pipeline=pipeline, model=model, revision=revision, watch=watch)
+        _zero_shot(folder, schema=schema, pipeline=pipeline, model=model, revision=revision, progress=progress)
         return
     path = folder / PATHS_NAME
     if path.is_file() and _read(folder) is None:
@@ -99,7 +99,7 @@ def _read(folder: Path) -> PathVectors | None:
 
 
 def _zero_shot(
-    folder: Path, *, schema: ShardSchema, pipeline: Pipeline, model: str, revision: str | None, watch: Watch
+    folder: Path, *, schema: ShardSchema, pipeline: Pipeline, model: str, revision: str | None, progress: Progress
 ) -> ZeroShot:
     # For everything but this, stage two works without the towers.
     from prodemb.embed.paths import encode_paths
@@ -116,7 +116,7 @@ def _zero_shot(
             f"{folder}: made by {schema.model} ({schema.fingerprint}), which now is "
             f"{checkpoint.fingerprint}; wanted the same model for the taxonomy's names: embed again"
         )
-    with watch("Encoding the taxonomy"):
+    with progress("Encoding the taxonomy"):
         paths = encode_paths(taxonomy, checkpoint=checkpoint, device=pipeline.embed.device)
     try:
         with writing_to(folder):

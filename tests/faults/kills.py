@@ -136,7 +136,7 @@ class Scene:
         """Score the shards with a brand head."""
         out = folder / "out.parquet"
         shards = [open_shard_set(self._base)]
-        score_shards(shards, out=out, heads=[self._head], pipeline=self._pipeline, watch=_unwatched)
+        score_shards(shards, out=out, heads=[self._head], pipeline=self._pipeline, progress=_unwatched)
 
     @property
     def _pipeline(self) -> Pipeline:
@@ -151,7 +151,7 @@ class Scene:
         embed(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=ImagesConfig())
 
     def _train(self) -> None:
-        train(self._pipeline, shards=self._base, folder=self._head, watch=_unwatched)
+        train(self._pipeline, shards=self._base, folder=self._head, progress=_unwatched)
 
     def _copy_base(self, folder: Path) -> None:
         shutil.copytree(self._base, folder / "shards")

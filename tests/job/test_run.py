@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from rich.table import Table
 
 from prodemb.core.errors import ProdembError
+from prodemb.core.progress import no_progress
 from prodemb.job.pipeline import Pipeline, read_pipeline
 from prodemb.job.run import run
 from prodemb.job.score import own_heads
@@ -114,7 +114,7 @@ def test_what_is_not_there_is_told_before_anything_is_done(
     )
     pipelines = [read_pipeline(tmp_path / f"{target}.toml") for target in ("brand", "category")]
     with pytest.raises(ProdembError, match=message):
-        next(run(pipelines, finetuned=False, watch=lambda title: nullcontext(lambda done, total: None)))
+        next(run(pipelines, finetuned=False, progress=no_progress))
 
 
 def test_a_head_with_too_few_labels_keeps_its_seconds_to_itself(tiny_clip: Path, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_head_with_too_few_labels_keeps_its_seconds_to_itself(tiny_clip: Path,
         "score": {"out": str(tmp_path / "out.parquet")},
     }
     pipelines = [Pipeline.parse(values | {"target": target}, source="test") for target in ("brand", "category")]
-    items = list(run(pipelines, finetuned=False, watch=lambda title: nullcontext(lambda done, total: None)))
+    items = list(run(pipelines, finetuned=False, progress=no_progress))
     assert any(str(item).startswith("no brand head: found 0 classes") for item in items)
     (summary,) = (item for item in items if isinstance(item, Table) and item.title == "What was made")
     assert list(summary.columns[0].cells) == ["embed", "train the brand head", "score"]
@@ -137,7 +137,7 @@ def test_without_fine_tuning_a_fine_tuned_head_stays(tiny_clip: Path, tmp_path: 
     pipeline = make_pipeline(tmp_path, tiny_clip, score={"out": str(tmp_path / "out.parquet")})
 
     def run_frozen() -> list[str]:
-        watched = run([pipeline], finetuned=False, watch=lambda title: nullcontext(lambda done, total: None))
+        watched = run([pipeline], finetuned=False, progress=no_progress)
         return [item for item in watched if isinstance(item, str)]
 
     run_frozen()
