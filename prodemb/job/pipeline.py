@@ -62,7 +62,9 @@ class Pipeline(Config):
             for key in _FILES & settings.keys():
                 if "://" in str(settings[key]):
                     # Not shown: it may hold a password or a signature.
-                    raise ValueError(f"[{table}] {key}: found an address, wanted a path on this machine")
+                    raise ValueError(
+                        f"[{table}] {key}: found a URL, wanted a local path"
+                    )
         return self
 
     @property

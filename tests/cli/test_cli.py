@@ -104,7 +104,10 @@ def test_every_make_target_of_the_readme_exists() -> None:
         (["brands", "no_brand.csv", "a.csv"], r"no column for the supplied brand"),
         (["finetune-category", "catalog.parquet"], r"google_category_id"),
         (["embed", "--fine-tuned"], r"no fine-tuned checkpoint at checkpoints/category .*; run `prodemb finetune-cat"),
-        (["embed", "--fine-tuned", "--out", "a", "--model", "b"], r"--fine-tuned: found --out, --model beside it"),
+        (
+            ["embed", "--fine-tuned", "--out", "a", "--model", "b"],
+            r"--fine-tuned: found it together with --out, --model",
+        ),
         (["score", ".", "out.parquet", "--taxonomy", "t.txt"], r"--taxonomy: found 't\.txt' without --zero-shot"),
         (["run", "missing.toml"], r"missing\.toml: no such pipeline file"),
     ],
@@ -151,15 +154,15 @@ def test_embed_inspect_brands_and_train_as_written(
     first = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "60 products in 1 shard at" in first.stdout
-    assert "absent image: 9 file not found" in first.stdout
+    assert "no vector for image: 9 file not found" in first.stdout
     again = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, cwd=tmp_path)
-    assert "all done before" in again.stdout
-    assert "audit: 60 rows in = 60 products in shards + 0 left out" in again.stdout
+    assert "already up to date" in again.stdout
+    assert "audit: 60 rows in the catalog = 60 products in shards + 0 skipped" in again.stdout
     retried = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, "--retry-failed", cwd=tmp_path)
     assert "0 added, 0 changed, 0 removed, 60 unchanged" in retried.stdout.replace("products added", "added")
     assert "vectors: 0 encoded" in retried.stdout
     verified = prodemb("verify", "shards/", cwd=tmp_path)
-    assert (verified.returncode, verified.stdout) == (0, "shards: all is right\n")
+    assert (verified.returncode, verified.stdout) == (0, "shards: no errors\n")
     inspected = prodemb("inspect", "shards/", cwd=tmp_path)
     assert "file not found: 9" in inspected.stdout
     listed = prodemb("brands", catalog, "aliases.csv", "--shards", "shards", cwd=tmp_path)
@@ -202,7 +205,7 @@ def test_a_password_or_signature_of_an_address_is_not_shown(tmp_path: Path, argu
     (tmp_path / "p.toml").write_text(f'target = "brand"\n[embed]\nout = "{address}"\n')
     result = prodemb(*(argument.format(address) for argument in arguments), cwd=tmp_path)
     assert result.returncode == 1, result.stdout + result.stderr
-    assert "found an address" in result.stderr
+    assert "URLs are not accepted" in result.stderr
     assert "hunter2" not in result.stdout + result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["p.toml"]
 
