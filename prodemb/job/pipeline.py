@@ -62,9 +62,7 @@ class Pipeline(Config):
             for key in _FILES & settings.keys():
                 if "://" in str(settings[key]):
                     # Not shown: it may hold a password or a signature.
-                    raise ValueError(
-                        f"[{table}] {key}: found a URL, wanted a local path"
-                    )
+                    raise ValueError(f"[{table}] {key}: found a URL, wanted a local path")
         return self
 
     @property

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prodemb.core.errors import FingerprintError, ShardError
-from prodemb.core.features import Feature, error_column, raw_column
+from prodemb.core.features import GOLD_LABELS, TEXT_FEATURES, Feature, error_column, raw_column
 from prodemb.core.text import counted
 from prodemb.shards.checked import Checked
 from prodemb.shards.file import ShardFile, held_files
@@ -188,7 +188,9 @@ class ShardSet:
         return shard
 
     def vectors(self, feature: Feature) -> Vectors:
-        """The feature's vectors of all products, (n, dim) float16, copied into one array."""
+        """The feature's vectors of all products, (n, dim) float16: a view of a single shard, a copy of several."""
+        if len(self.manifest.shards) == 1:
+            return next(self.shards()).vectors(feature)
         out = np.empty((self.num_products, self.schema.dim_of(feature)), dtype="<f2")
         start = 0
         for shard in self.shards():
@@ -219,6 +221,16 @@ class ShardSet:
             texts.update(dict.fromkeys(new))
             found.append(shard.vectors(feature)[list(new.values())])
         return list(texts), np.concatenate(found)
+
+    def table(self) -> pl.DataFrame:
+        """All products without their vectors, n rows.
+
+        `product_id`, `raw_<feature>` (as the partner sent it), the gold labels, and `<feature>_error`: why the vector
+        is missing, null where it is present.
+        """
+        raw = [raw_column(feature) for feature in TEXT_FEATURES]
+        errors = [error_column(feature) for feature in self.schema.features]
+        return self.frame(["product_id", *raw, *GOLD_LABELS, *errors])
 
     def frame(self, columns: Sequence[str]) -> pl.DataFrame:
         """Some columns of all products."""
