@@ -30,6 +30,7 @@ PANELS = {
 app = typer.Typer(
     name="prodemb",
     help="One Google product category and one canonical brand for every product of a catalog, from CLIP embeddings.",
+    epilog="Exit status: 0 success, 1 an error or damaged shards, 2 wrong usage, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -59,10 +59,11 @@ def finetune_category(
 ) -> None:
     """Fine-tune CLIP on the catalog's categories, then embed the catalog with it and train the category head.
 
-    All GPUs of the machine are used, with one process per GPU ([finetune] processes sets another number).
+    All GPUs of the machine are used, one process per GPU (`processes` in the finetune table sets another number).
 
-    To use several machines, start `accelerate launch -m prodemb.cli finetune-category` on each of them. They need a
-    shared file system, with the catalog and the checkpoint folder at the same paths.
+    To use several machines, start `accelerate launch -m prodemb.cli finetune-category` on each of them.
+
+    These need one file system, with the catalog and the checkpoint folder at the same paths.
     """
     from prodemb.cli.report.embed import embed_lines
     from prodemb.cli.report.finetune import finetune_lines

@@ -130,14 +130,20 @@ def _embed(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, None, 
 
 def _brand(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, None, TrainReport | StepSkipped]:
     step = Step(name="train-brand", pipeline=pipeline, out=pipeline.head_folder)
-    return (yield from _train(step, shards=head_shards(pipeline), progress=progress))
+
+    def work() -> TrainReport:
+        return train(pipeline, shards=head_shards(pipeline), folder=step.out, progress=progress)
+
+    return (yield from _unless_few_labels(step, work))
 
 
-def _train(step: Step, *, shards: Path, progress: Progress) -> Generator[Event, None, TrainReport | StepSkipped]:
+def _unless_few_labels(
+    step: Step, work: Callable[[], TrainReport]
+) -> Generator[Event, None, TrainReport | StepSkipped]:
     """Train a head; where there are too few labels the step is skipped."""
     started = time.perf_counter()
     try:
-        return (yield from _done(step, lambda: train(step.pipeline, shards=shards, folder=step.out, progress=progress)))
+        return (yield from _done(step, work))
     except FewLabelsError as error:
         skipped = _skipped(step, error=error, seconds=time.perf_counter() - started)
         yield skipped
@@ -154,7 +160,7 @@ def _skipped(step: Step, *, error: FewLabelsError | None, seconds: float) -> Ste
 def _category(
     pipeline: Pipeline, *, finetune: bool, progress: Progress
 ) -> Generator[Event, None, TrainReport | StepSkipped]:
-    """A head on CLIP as published; then, if wanted, fine-tuning, the shards of the new CLIP and a head on these."""
+    """A head on CLIP as published; then, if wanted, one on the fine-tuned CLIP."""
     base = Path(pipeline.embed.out)
     step = Step(name="train-category", pipeline=pipeline, out=pipeline.frozen_head_folder)
     started = time.perf_counter()
@@ -163,11 +169,20 @@ def _category(
         skipped = _skipped(step, error=None, seconds=time.perf_counter() - started)
         yield skipped
         return skipped
-    schema = read_manifest(base).shard_schema
-    renew_path_vectors(base, schema=schema, pipeline=pipeline, config=pipeline.embed, progress=progress)
-    frozen = yield from _train(step, shards=base, progress=progress)
+
+    def work() -> TrainReport:
+        schema = read_manifest(base).shard_schema
+        renew_path_vectors(base, schema=schema, pipeline=pipeline, config=pipeline.embed, progress=progress)
+        return train(pipeline, shards=base, folder=step.out, progress=progress)
+
+    frozen = yield from _unless_few_labels(step, work)
     if isinstance(frozen, StepSkipped) or not finetune:
         return frozen
+    return (yield from _fine_tuned(pipeline, progress=progress))
+
+
+def _fine_tuned(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, None, TrainReport]:
+    """Fine-tuning, the shards of the new CLIP, and a head on these."""
     step = Step(name="finetune-category", pipeline=pipeline, out=Path(pipeline.finetune.out), fine_tuned=True)
     yield from _done(step, lambda: finetune_category(pipeline, progress=progress))
     shards = Path(pipeline.finetune.shards)
@@ -175,8 +190,9 @@ def _category(
     yield from _done(
         step, lambda: embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, progress=progress)
     )
-    step = Step(name="train-category", pipeline=pipeline, out=pipeline.head_folder, fine_tuned=True)
-    return (yield from _train(step, shards=shards, progress=progress))
+    folder = pipeline.head_folder
+    step = Step(name="train-category", pipeline=pipeline, out=folder, fine_tuned=True)
+    return (yield from _done(step, lambda: train(pipeline, shards=shards, folder=folder, progress=progress)))
 
 
 def _score(

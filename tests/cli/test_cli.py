@@ -13,7 +13,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from prodemb.cli import app
+from prodemb.cli import PANELS, app
 from prodemb.job.pipeline import Pipeline
 from prodemb.shards.format import read_manifest
 from prodemb.towers.checkpoint import find_checkpoint
@@ -49,8 +49,18 @@ def test_every_command_is_in_the_readme_and_every_option_has_help(command: str) 
     assert f"prodemb {command}" in (ROOT / "README.md").read_text()
     found = get_command(app).commands[command]  # type: ignore[attr-defined]
     assert found.help
-    for parameter in found.params:
-        assert parameter.help, f"{command} {parameter.name}"
+    for text in (found.help, *(parameter.help for parameter in found.params)):
+        assert text
+        assert not re.search(r"\[[a-z]", text), f"{command}: a [table] is taken for markup and not shown: {text}"
+
+
+def test_help_groups_the_commands_and_names_the_exit_statuses() -> None:
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "120"}).stdout
+    places = [shown.index(f"│ {command.__name__.replace('_', '-')} ") for each in PANELS.values() for command in each]
+    assert places == sorted(places)
+    assert len(places) == len(COMMANDS)
+    assert "2 wrong usage" in shown
+    assert CliRunner().invoke(app, ["nothing"]).exit_code == 2
 
 
 def test_every_option_of_the_readme_exists() -> None:
@@ -154,7 +164,7 @@ def test_embed_inspect_brands_and_train_as_written(
     first = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "60 products in 1 shard at" in first.stdout
-    assert "no vector for image: 9 file not found" in first.stdout
+    assert "image 9 file not found" in first.stdout
     again = prodemb("embed", catalog, "--out", "shards/", "--model", tiny_clip, cwd=tmp_path)
     assert "already up to date" in again.stdout
     assert "audit: 60 rows in the catalog = 60 products in shards + 0 skipped" in again.stdout
@@ -205,7 +215,7 @@ def test_a_password_or_signature_of_an_address_is_not_shown(tmp_path: Path, argu
     (tmp_path / "p.toml").write_text(f'target = "brand"\n[embed]\nout = "{address}"\n')
     result = prodemb(*(argument.format(address) for argument in arguments), cwd=tmp_path)
     assert result.returncode == 1, result.stdout + result.stderr
-    assert "URLs are not accepted" in result.stderr
+    assert "found a URL" in result.stderr
     assert "hunter2" not in result.stdout + result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["p.toml"]
 

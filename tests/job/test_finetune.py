@@ -9,7 +9,7 @@ from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
 from prodemb.shards.paths import read_path_vectors
 from tests.finetune.shop import PATHS, write_catalog
-from tests.job.test_zero_shot import make_pipeline
+from tests.job.shop_pipeline import make_pipeline
 
 
 def test_a_catalog_that_changed_a_little_costs_what_is_new(tiny_clip: Path, tmp_path: Path) -> None:

@@ -16,25 +16,7 @@ from prodemb.cli.report.init import guess_lines, written_lines
 from prodemb.core.errors import CatalogError
 from prodemb.job.init import guess, write_pipelines
 from prodemb.job.pipeline import read_pipeline
-
-PRODUCTS = pl.DataFrame(
-    {
-        "Artikelnummer": [f"A{n}" for n in range(40)],
-        "Bezeichnung": [f"Acme Tasse Nr. {n} blau" if n % 2 else f"Zenit Pfanne Nr. {n}" for n in range(40)],
-        "Marke": ["Zenit", "Acme"] * 20,
-        "Kategorie": ["Küche > Pfannen", "Küche > Tassen"] * 20,
-        "Bild": [f"{n}.jpg" for n in range(40)],
-        "google_product_category": ["2169", "6070"] * 20,
-        "Preis": [f"{n},99" for n in range(40)],
-    }
-)
-
-
-def write(folder: Path, frame: pl.DataFrame = PRODUCTS) -> Path:
-    (folder / "fotos").mkdir(exist_ok=True)
-    (folder / "fotos" / "7.jpg").touch()
-    frame.write_csv(folder / "Mein Katalog.csv")
-    return folder / "Mein Katalog.csv"
+from tests.job.own_catalog import PRODUCTS, write
 
 
 def tables(path: Path) -> dict[str, Any]:
@@ -80,14 +62,6 @@ def test_the_pipelines_are_ready_to_run(tmp_path: Path) -> None:
         assert batch.slice(1, 1).select(["product_id", "brand", "cat1", "cat2", "google_category_id"]).to_pylist() == [
             {"product_id": "A1", "brand": "Acme", "cat1": "Küche", "cat2": "Tassen", "google_category_id": "6070"}
         ]
-
-
-def test_what_was_guessed_is_said(tmp_path: Path) -> None:
-    lines = list(guess_lines(guess(write(tmp_path))))
-    assert lines[0].split() == "Artikelnummer -> product_id (by its name, each row has its own)".split()
-    assert "not found: description, cat2, cat3, brand_label" in lines
-    assert "not used: Preis" in lines
-    assert f"pictures found in {tmp_path}/fotos" in lines
 
 
 def test_files_that_stand_there_are_kept(tmp_path: Path) -> None:
@@ -143,22 +117,6 @@ def test_a_standard_name_on_something_else_is_left_out(tmp_path: Path) -> None:
     (brand, _) = write_pipelines(found, tmp_path).files
     assert tables(brand)["catalog"]["columns"]["description"] == ""
     assert "description" not in open_catalog(read_pipeline(brand).catalog).columns
-
-
-def test_without_gold_labels_the_user_is_told(tmp_path: Path) -> None:
-    lines = list(guess_lines(guess(write(tmp_path, PRODUCTS.drop("google_product_category", "Marke")))))
-    assert any("categories will be zero-shot" in line for line in lines)
-    assert any("no brand head can be trained" in line for line in lines)
-
-
-def test_categories_that_only_the_whole_taxonomy_has_are_told(tmp_path: Path) -> None:
-    lacking = PRODUCTS.with_columns(google_product_category=pl.Series(["187", "1985"] * 20))
-    lines = list(guess_lines(guess(write(tmp_path, lacking))))
-    assert any(
-        re.match(r"20 of the first 40 values .* `prodemb taxonomy FILE`, which downloads it", line) for line in lines
-    )
-    known = PRODUCTS.with_columns(google_product_category=pl.lit("187"))
-    assert not any("would be ignored" in line for line in guess_lines(guess(write(tmp_path, known))))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from prodemb.job.run import StepFinished, StepSkipped, StepStarted, run
 from prodemb.job.score import own_heads
 from prodemb.job.train import TrainReport
 from prodemb.taxonomy.taxonomy import sample_taxonomy
-from tests.job.test_zero_shot import make_pipeline
+from tests.job.shop_pipeline import make_pipeline
 
 BLOCKED = """
 import sys

@@ -18,20 +18,8 @@ from prodemb.job.zero_shot import open_zero_shot, renew_path_vectors
 from prodemb.shards.paths import PATHS_NAME, read_path_vectors
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
-from tests.finetune.shop import PATHS, write_catalog
-
-
-def make_pipeline(folder: Path, clip: Path, **tables: dict[str, Any]) -> Pipeline:
-    (folder / "taxonomy.txt").write_text("".join(f"{node} - {path}\n" for node, path in PATHS.items()))
-    values: dict[str, Any] = {
-        "target": "category",
-        "catalog": {"path": str(write_catalog(folder))},
-        "embed": {"model": str(clip), "out": str(folder / "shards"), "lexical_dim": 64},
-        "train": {"taxonomy": str(folder / "taxonomy.txt"), "out": str(folder / "head"), "epochs": 2},
-    }
-    for table, settings in tables.items():
-        values[table] = values.get(table, {}) | settings
-    return Pipeline.parse(values, source="test")
+from tests.finetune.shop import PATHS
+from tests.job.shop_pipeline import make_pipeline
 
 
 def test_a_category_pipeline_s_embedding_makes_them_and_a_brand_s_leaves_them(tiny_clip: Path, tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ _SHORT = {
 """Names of methods that fit above a column of figures."""
 
 _CAPTION = (
-    "as is: the supplied brand; canon: its canonical brand; title: the brand that the title begins with; LR: logistic "
-    "regression on the same vectors; head: the brand head alone; prodemb: supplied brand, title and head fused"
+    "All test products count, whether the head has a class for their brand or not. as is: the supplied brand; canon: "
+    "its canonical brand; title: the brand that the title begins with; LR: logistic regression on the same vectors; "
+    "head: the brand head alone; prodemb: supplied brand, title and head fused"
 )
 
 
@@ -53,7 +54,7 @@ def brand_tables(card: HeadCard) -> list[Table]:
     if card.target != "brand" or not card.conditions:
         return []
     asked = counted(card.conditions[0].num_products, "test product")
-    title = f"Brand: top-1 accuracy in percent on all {asked}, whether the head knows their brand or not"
+    title = f"Brand: top-1 accuracy in percent on all {asked}"
     table = Table(title=title, title_justify="left", caption=_CAPTION, caption_justify="left", padding=(0, 1, 0, 0))
     table.add_column("products", overflow="fold")
     table.add_column("count", justify="right")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from prodemb.core.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from prodemb.embed.embed import EmbedReport
@@ -73,10 +74,12 @@ def audit_line(manifest: Manifest) -> str:
 
 def missing_lines(manifest: Manifest) -> list[str]:
     """Skipped rows, and missing vectors by feature, with the reasons."""
-    rows = ", ".join(f"{count:,} {reason}" for reason, count in manifest.skipped_rows.items())
-    lines = [f"skipped rows: {rows}"] if rows else []
-    return lines + [
-        f"no vector for {feature}: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-        for feature, reasons in manifest.null_counts().items()
-        if reasons
-    ]
+    rows = _reasons(manifest.skipped_rows)
+    features = "; ".join(
+        f"{feature} {_reasons(reasons)}" for feature, reasons in manifest.null_counts().items() if reasons
+    )
+    return [f"skipped rows: {rows}"] * bool(rows) + [f"missing vectors: {features}"] * bool(features)
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
