@@ -25,12 +25,12 @@ def update_aliases(
 ) -> AliasTable:
     """Bring the alias file at `config.aliases` up to date with a catalog's supplied brands.
 
-    What the file says already stays, edited or not; only new strings are decided.
+    What the file already says is kept, edited or not; only new strings are decided.
 
     Args:
         batches: the catalog's supplied values.
         num_products: how many products they hold, where that is known.
-        shards: a shard set of the catalog; brands with like text vectors are looked at too.
+        shards: a shard set of the catalog, to compare brands by their text vectors too.
     """
     path = Path(config.aliases)
     known = read_aliases(path) if path.exists() else None
@@ -47,7 +47,7 @@ def update_aliases(
 def _counted(
     batches: Iterator[pa.Table], num_products: int | None, *, on_progress: ProgressCallback
 ) -> Iterator[pa.Table]:
-    """The batches as they are; tells how many products have passed."""
+    """The same batches; reports how many products have passed."""
     done = 0
     for batch in batches:
         yield batch

@@ -22,16 +22,16 @@ def embed_catalog(
     replace: bool = False,
     again: PicturesAgain = "none",
 ) -> EmbedReport:
-    """Stage one of a pipeline; of a category pipeline also the taxonomy's vectors beside the shards, for zero-shot.
+    """Embed a pipeline's catalog; for a category pipeline also the taxonomy's names, for zero-shot.
 
     Args:
-        config: in the place of the pipeline's own, as `with_checkpoint` gives it.
-        replace: make the set anew where it is of another model, as that of a checkpoint is that was just fine-tuned.
-        again: which pictures are fetched again though nothing says that they changed.
+        config: used in place of the pipeline's own, as `with_checkpoint` returns it.
+        replace: rebuild the shard set if it was made by another model, as after fine-tuning.
+        again: which pictures to fetch again even if nothing says that they have changed.
     """
     config = config or pipeline.embed
     if pipeline.target == "category":
-        pipeline_taxonomy(pipeline)  # Whether it is there shows before the long work.
+        pipeline_taxonomy(pipeline)  # A missing file is an error now and not after the long work.
     catalog = open_catalog(pipeline.catalog)
     with progress("Embedding") as on_progress:
         report = embed(
@@ -43,7 +43,7 @@ def embed_catalog(
 
 
 def with_checkpoint(pipeline: Pipeline) -> EmbedConfig:
-    """Stage one with the pipeline's fine-tuned checkpoint, into that checkpoint's own shard set.
+    """The settings for embedding with the pipeline's fine-tuned checkpoint, into its own shard set.
 
     Raises:
         ModelError: there is no such checkpoint.

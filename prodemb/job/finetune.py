@@ -13,13 +13,13 @@ from prodemb.towers.checkpoint import find_checkpoint
 
 
 def finetune_category(pipeline: Pipeline, *, progress: Progress, again: bool = False) -> FinetuneReport:
-    """Fine-tune the pipeline's CLIP on its catalog's categories, unless that was done on these or most of them.
+    """Fine-tune the pipeline's CLIP on its catalog's categories, unless that was done on (nearly) the same ones.
 
-    In processes that a launcher has started only the first one (`is_first_process`) shows progress; what comes after
-    is its work alone.
+    Where a launcher has started several processes, only the first one (`is_first_process`) shows progress and does the
+    steps that follow.
 
     Args:
-        again: from the start, whatever is there.
+        again: retrain from scratch even if a finished checkpoint exists.
     """
     taxonomy, _ = pipeline_taxonomy(pipeline)
     catalog = open_catalog(pipeline.catalog)

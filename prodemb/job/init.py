@@ -113,13 +113,13 @@ def guess(path: str | Path) -> Guess:
 
 
 def write_pipelines(guess: Guess, folder: Path) -> Written:
-    """Write `brand.toml` and `category.toml`; other content under these names is kept under the next free number."""
+    """Write `brand.toml` and `category.toml`; earlier files with other content are kept as `brand.1.toml` and so on."""
     kept = []
     texts = {folder / f"{target}.toml": _pipeline(guess, target=target, folder=folder) for target in TARGETS}
     for path, text in texts.items():
         if path.exists() and path.read_bytes() != text.encode():
             numbered = (path.with_name(f"{path.stem}.{number}.toml") for number in itertools.count(1))
-            # Copied, not moved: should the new file not come about, the old one still stands.
+            # Copied, not moved: if the new file cannot be written, the old one is still there.
             kept.append((path, Path(shutil.copy2(path, next(free for free in numbered if not free.exists())))))
         write_text(path, text)
     return Written(tuple(texts), tuple(kept))
@@ -190,7 +190,7 @@ def _pipeline(guess: Guess, *, target: str, folder: Path) -> str:
     tables = [
         f"# prodemb run {_one_line(path)}",
         "#",
-        f"# Written by `prodemb init {_one_line(guess.path)}`. Keys that are left out have their defaults.",
+        f"# Written by `prodemb init {_one_line(guess.path)}`. Keys that are not here have their defaults.",
         "",
         f"target = {_toml(target)}",
         "",
@@ -230,10 +230,10 @@ def _catalog_table(guess: Guess) -> list[str]:
     if guess.category_separator:
         lines.append(f"category_separator = {_toml(guess.category_separator)}    # splits cat1 into cat1, cat2, cat3")
     if guess.bad_ids:
-        lines.append('bad_ids = "drop"           # "error" ends the run at rows without an id of their own')
+        lines.append('bad_ids = "drop"           # "error" stops at rows without an id of their own')
     lines += ["", "[catalog.columns]"]
     lines += [f"{each.standard} = {_toml(each.own)}    # {each.reason}" for each in guess.columns]
-    lines += [f'{name} = ""    # left out: it does not hold what its name says' for name in guess.shadowed]
+    lines += [f'{name} = ""    # not used: it does not hold what its name says' for name in guess.shadowed]
     return lines
 
 

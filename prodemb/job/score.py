@@ -15,10 +15,10 @@ from prodemb.shards.reader import ShardSet
 
 
 def own_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
-    """The folders of those of the pipelines' heads that have been trained.
+    """The folders of the pipelines' heads, of those that have been trained.
 
     Raises:
-        HeadError: none has.
+        HeadError: none has been trained.
     """
     trained = trained_heads(pipelines)
     if not trained:
@@ -28,10 +28,10 @@ def own_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
 
 
 def trained_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
-    """The folders of those of the pipelines' heads that have been trained, maybe none.
+    """The folders of the pipelines' heads, of those that have been trained; possibly none.
 
-    A category pipeline without a head of its own has that on CLIP as published, which `prodemb run --no-finetune` ends
-    with.
+    For a category pipeline without a head on the fine-tuned CLIP it is the one on CLIP as published, which
+    `prodemb run --no-finetune` trains.
     """
     folders = []
     for pipeline in pipelines:
@@ -51,7 +51,7 @@ def frozen_card(pipeline: Pipeline, *, tuned: HeadCard) -> HeadCard | None:
 
 
 def joint_scoring(brand: Pipeline, *, category: Pipeline) -> Pipeline:
-    """The brand pipeline with what the category pipeline says of scoring categories."""
+    """The brand pipeline with the category pipeline's settings for scoring categories."""
     of_categories = category.score.model_dump(mode="json", include={"tau", "category_precision"})
     return brand.replaced({"score": of_categories}, source="[score] of the category pipeline")
 
@@ -66,10 +66,11 @@ def score_shards(
     zero_shot: ZeroShot | None = None,
     since: Path | None = None,
 ) -> ScoreReport:
-    """Score the shards with the heads in these folders; with `since`, write only what is other than there.
+    """Score the shards with the heads in these folders.
 
     Args:
-        zero_shot: what answers categories in the place of a head.
+        zero_shot: predicts categories in place of a head.
+        since: earlier predictions of all products; only what was added, changed or removed since is written.
 
     Raises:
         HeadError: a folder holds no head.

@@ -31,18 +31,18 @@ def has_category_labels(shards: Path, *, progress: Progress) -> bool:
 
 
 def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, progress: Progress) -> ZeroShot:
-    """What answers categories of one of these shard sets without training, by the pipeline's taxonomy.
+    """What predicts categories for one of these shard sets without training, from the pipeline's taxonomy.
 
-    It is the first one that was not made by the pipeline's fine-tuned checkpoint, if there is such.
+    It uses the first shard set that was not made by the pipeline's fine-tuned checkpoint, if there is one.
 
-    The vectors of the taxonomy's names lie beside the shards; where they do not, or are of another taxonomy, they are
-    made with the shards' own model, which takes `transformers`, and written there unless the folder is read-only or
-    another run is writing to it.
+    The vectors of the taxonomy's names are stored beside the shards. Where they are missing, or of another taxonomy,
+    they are made with the shards' own model, which needs `transformers`, and stored there unless the folder is
+    read-only or another run is writing to it.
 
     Raises:
         FingerprintError: the model of that name is no longer the one that made the shards.
-        ModelError: that model is not there.
-        ShardError: the shards have none of the features that count.
+        ModelError: that model is missing.
+        ShardError: the shards have none of the features that zero-shot compares.
     """
     tuned = Path(pipeline.finetune.out)
     shard_set = next((each for each in shards if Path(each.schema.model) != tuned), shards[0])
@@ -54,9 +54,9 @@ def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, progress: 
 def renew_path_vectors(
     folder: Path, *, schema: ShardSchema, pipeline: Pipeline, config: EmbedConfig, progress: Progress
 ) -> None:
-    """Have the vectors of the taxonomy's names beside shards that were just embedded, for a category pipeline.
+    """Bring the vectors of a category pipeline's taxonomy up to date with shards that were just embedded.
 
-    Other pipelines know of no taxonomy; for them a damaged file goes, so that the set is whole.
+    Other pipelines have no taxonomy; for them a damaged file is removed, so that the shard set is sound.
 
     Args:
         folder: the shard set's.
@@ -74,9 +74,9 @@ def renew_path_vectors(
 
 
 def stored_zero_shot(folder: Path, *, schema: ShardSchema, taxonomy: Taxonomy, name: str) -> ZeroShot | None:
-    """What answers by the vectors beside the shards; None where these are not of this taxonomy and the shards' model.
+    """What predicts from the vectors beside the shards; None if these are not of this taxonomy and the shards' model.
 
-    A damaged file counts as none, which is told.
+    A damaged file counts as none, with a warning.
 
     Args:
         folder: the shard set's.
@@ -101,7 +101,7 @@ def _read(folder: Path) -> PathVectors | None:
 def _zero_shot(
     folder: Path, *, schema: ShardSchema, pipeline: Pipeline, model: str, revision: str | None, progress: Progress
 ) -> ZeroShot:
-    # For everything but this, stage two works without the towers.
+    # The only part of stage two that needs the towers.
     from prodemb.embed.paths import encode_paths
     from prodemb.towers.checkpoint import find_checkpoint
 
@@ -113,7 +113,7 @@ def _zero_shot(
     checkpoint = find_checkpoint(model, revision=revision)
     if checkpoint.fingerprint != schema.fingerprint:
         raise FingerprintError(
-            f"{folder}: made by {schema.model} ({schema.fingerprint}), which now is "
+            f"{folder}: made by {schema.model} ({schema.fingerprint}), which is now "
             f"{checkpoint.fingerprint}; wanted the same model for the taxonomy's names: embed again"
         )
     with progress("Encoding the taxonomy"):
