@@ -52,8 +52,8 @@ class Pipeline(Config):
     def _originals_stay(self) -> Self:
         if Path(self.finetune.shards) == Path(self.embed.out):
             raise ValueError(
-                f"[finetune] shards and [embed] out are both {self.embed.out!r}; wanted two folders, so that the original "
-                "shards are kept"
+                f"[finetune] shards and [embed] out are both {self.embed.out!r}; wanted two folders, so that "
+                "the original shards are kept"
             )
         return self
 
@@ -68,7 +68,7 @@ class Pipeline(Config):
 
     @property
     def head_folder(self) -> Path:
-        """The folder of the head that scoring uses; where a category pipeline has none, it uses `frozen_head_folder`."""
+        """The folder of the head that scoring uses; without one, a category pipeline's `frozen_head_folder`."""
         return Path(self.train.out or f"heads/{self.target}")
 
     @property
