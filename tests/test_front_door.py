@@ -40,11 +40,10 @@ def test_what_was_made_can_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch
     shards = prodemb.open_shards("shards/clip")
     titles = shards.vectors("title")
     assert (titles.shape, titles.dtype, titles.flags.owndata) == ((240, 128), "float16", False)
-    table = shards.table()
+    table = shards.frame()
     catalog = pl.read_parquet("sample/catalog.parquet")
     assert table["product_id"].to_list() == catalog["product_id"].to_list()
     assert table["raw_title"].to_list() == catalog["title"].to_list()
-    assert table["title_error"].is_null().to_list() == shards.present("title").tolist()
     again = prodemb.score(shards, "again.parquet", heads=["heads/brand"], device="cpu")
     assert not again.was_done
     assert pl.read_parquet("again.parquet").equals(pl.read_parquet("out.parquet"))

@@ -53,7 +53,7 @@ def embed(
     chosen = chosen.replaced({"embed": settings}, source="command line")
     config = with_checkpoint(chosen) if fine_tuned else chosen.embed
     make_sample(chosen)
-    again: Literal["none", "absent", "all"] = "all" if refresh else "absent" if retry_failed else "none"
+    retry: Literal["none", "failed", "all"] = "all" if refresh else "failed" if retry_failed else "none"
     # The set belongs to the checkpoint: vectors of another one are left from a run that was killed after fine-tuning.
-    report = embed_catalog(chosen, config=config, progress=show_progress, replace=fine_tuned, again=again)
+    report = embed_catalog(chosen, config=config, progress=show_progress, replace=fine_tuned, retry=retry)
     show(embed_lines(report, folder=Path(config.out)))

@@ -24,7 +24,7 @@ def verify(shards: ShardsArgument) -> None:
     from prodemb.shards.verify import verify as trouble_in
 
     with show_progress("Verifying") as on_progress:
-        trouble = trouble_in(shards, progress=on_progress)
+        trouble = trouble_in(shards, on_progress=on_progress)
     show(trouble)
     if trouble:
         raise typer.Exit(1)

@@ -53,7 +53,7 @@ def finetune_category(
     taxonomy: TaxonomyOption = None,
     pipeline: PipelineOption = None,
     device: DeviceOption = None,
-    again: Annotated[
+    overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Retrain from scratch even if a finished checkpoint exists.")
     ] = False,
 ) -> None:
@@ -75,7 +75,7 @@ def finetune_category(
     settings = {"embed": {"model": model, "device": device}, "train": {"taxonomy": taxonomy}}
     chosen = chosen.replaced(settings, source="command line")
     make_sample(chosen)
-    tuned = finetune_clip(chosen, progress=show_progress, again=again)
+    tuned = finetune_clip(chosen, progress=show_progress, overwrite=overwrite)
     if not is_first_process():
         return
     show(finetune_lines(tuned, config=chosen.finetune))

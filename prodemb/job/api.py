@@ -119,14 +119,14 @@ def open_shards(folder: str | Path) -> "ShardSet":
 
     >>> import prodemb
     >>> shards = prodemb.open_shards("shards/clip")
-    >>> shards.vectors("title").shape == (len(shards.table()), shards.schema.dim)
+    >>> shards.vectors("title").shape == (len(shards.frame()), shards.schema.dim)
     True
 
     Returns:
         `vectors(feature)` of it is an (n, dim) float16 array of L2-normalised vectors, zeros where missing; of a single
         shard it is mapped from the file, of several copied out of the maps. `shards()` iterates over the shards, whose
-        `vectors(feature)` are always mapped. `present(feature)` is (n,) bool. `table()` is a polars frame of n rows:
-        product ids, supplied values, gold labels, and why vectors are missing. All are in the order of the catalog.
+        `vectors(feature)` are always mapped. `present(feature)` is (n,) bool. `frame()` is a polars frame of n rows:
+        product ids, supplied values and gold labels. All are in the order of the catalog.
 
     Raises:
         ShardError: there is no shard set, it is damaged, or its embedding was interrupted. Of a damaged file, when it

@@ -38,7 +38,7 @@ def update_aliases(
         counted = count_supplied(_counted(batches, num_products, on_progress=on_progress), examples=config.examples)
     with progress("Deciding brands") as on_progress:
         vectors = None if shards is None else shards.text_vectors("brand")
-        table = canonicalise(counted, config=config, known=known, vectors=vectors, progress=on_progress)
+        table = canonicalise(counted, config=config, known=known, vectors=vectors, on_progress=on_progress)
     if known is None or table.rows != known.rows:
         write_aliases(table, path)
     return table

@@ -7,7 +7,7 @@ from prodemb.core.errors import ModelError
 from prodemb.core.progress import Progress
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
-from prodemb.embed.reuse import PicturesAgain
+from prodemb.embed.reuse import RetryPictures
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.zero_shot import renew_path_vectors
@@ -20,14 +20,14 @@ def embed_catalog(
     progress: Progress,
     config: EmbedConfig | None = None,
     replace: bool = False,
-    again: PicturesAgain = "none",
+    retry: RetryPictures = "none",
 ) -> EmbedReport:
     """Embed a pipeline's catalog; for a category pipeline also the taxonomy's names, for zero-shot.
 
     Args:
         config: used in place of the pipeline's own, as `with_checkpoint` returns it.
         replace: rebuild the shard set if it was made by another model, as after fine-tuning.
-        again: which pictures to fetch again even if nothing says that they have changed.
+        retry: which pictures to fetch again even if nothing says that they have changed.
     """
     config = config or pipeline.embed
     if pipeline.target == "category":
@@ -35,7 +35,7 @@ def embed_catalog(
     catalog = open_catalog(pipeline.catalog)
     with progress("Embedding") as on_progress:
         report = embed(
-            config, catalog=catalog, images=pipeline.images, progress=on_progress, replace=replace, again=again
+            config, catalog=catalog, images=pipeline.images, on_progress=on_progress, replace=replace, retry=retry
         )
     schema = report.manifest.shard_schema
     renew_path_vectors(Path(config.out), schema=schema, pipeline=pipeline, config=config, progress=progress)

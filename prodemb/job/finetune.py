@@ -12,14 +12,14 @@ from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.towers.checkpoint import find_checkpoint
 
 
-def finetune_category(pipeline: Pipeline, *, progress: Progress, again: bool = False) -> FinetuneReport:
+def finetune_category(pipeline: Pipeline, *, progress: Progress, overwrite: bool = False) -> FinetuneReport:
     """Fine-tune the pipeline's CLIP on its catalog's categories, unless that was done on (nearly) the same ones.
 
     Where a launcher has started several processes, only the first one (`is_first_process`) shows progress and does the
     steps that follow.
 
     Args:
-        again: retrain from scratch even if a finished checkpoint exists.
+        overwrite: retrain from scratch even if a finished checkpoint exists.
     """
     taxonomy, _ = pipeline_taxonomy(pipeline)
     catalog = open_catalog(pipeline.catalog)
@@ -35,6 +35,6 @@ def finetune_category(pipeline: Pipeline, *, progress: Progress, again: bool = F
             taxonomy=taxonomy,
             checkpoint=find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision),
             device=pipeline.embed.device,
-            again=again,
-            progress=on_progress,
+            overwrite=overwrite,
+            on_progress=on_progress,
         )

@@ -17,8 +17,8 @@ from prodemb.core.errors import ConfigError
 from prodemb.embed.config import EmbedConfig
 from prodemb.finetune.finetune import FinetuneConfig
 from prodemb.heads.aggregate import AggregateConfig
-from prodemb.heads.head import HeadConfig
 from prodemb.heads.labels import Target
+from prodemb.heads.network import HeadConfig
 from prodemb.heads.train import TrainConfig
 from prodemb.score.score import ScoreConfig
 

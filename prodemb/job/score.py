@@ -3,22 +3,22 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from prodemb.brand.store import load_fuser
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.device import choose_device
 from prodemb.core.errors import HeadError
 from prodemb.core.progress import Progress
 from prodemb.heads.head import CARD_NAME, HeadCard, load_head
 from prodemb.job.pipeline import Pipeline
+from prodemb.score.predictor import Predictor, load_predictor
 from prodemb.score.score import ScoreReport, score
 from prodemb.shards.reader import ShardSet
 
 
 def own_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
-    """The folders of the pipelines' heads, of those that have been trained.
+    """The folders of those of the pipelines' heads that have been trained.
 
     Raises:
-        HeadError: none has been trained.
+        HeadError: none has.
     """
     trained = trained_heads(pipelines)
     if not trained:
@@ -28,10 +28,10 @@ def own_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
 
 
 def trained_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
-    """The folders of the pipelines' heads, of those that have been trained; possibly none.
+    """The folders of those of the pipelines' heads that have been trained, maybe none.
 
-    For a category pipeline without a head on the fine-tuned CLIP it is the one on CLIP as published, which
-    `prodemb run --no-finetune` trains.
+    A category pipeline without a head of its own has that on CLIP as published, which `prodemb run --no-finetune` ends
+    with.
     """
     folders = []
     for pipeline in pipelines:
@@ -51,7 +51,7 @@ def frozen_card(pipeline: Pipeline, *, tuned: HeadCard) -> HeadCard | None:
 
 
 def joint_scoring(brand: Pipeline, *, category: Pipeline) -> Pipeline:
-    """The brand pipeline with the category pipeline's settings for scoring categories."""
+    """The brand pipeline with what the category pipeline says of scoring categories."""
     of_categories = category.score.model_dump(mode="json", include={"tau", "category_precision"})
     return brand.replaced({"score": of_categories}, source="[score] of the category pipeline")
 
@@ -66,30 +66,25 @@ def score_shards(
     zero_shot: ZeroShot | None = None,
     since: Path | None = None,
 ) -> ScoreReport:
-    """Score the shards with the heads in these folders.
+    """Score the shards with the heads in these folders; with `since`, write only what differs from those predictions.
 
     Args:
         zero_shot: predicts categories in place of a head.
-        since: earlier predictions of all products; only what was added, changed or removed since is written.
 
     Raises:
         HeadError: a folder holds no head.
     """
-    found = [load_head(folder) for folder in heads]
-    fusers = [
-        load_fuser(folder, card=head.card)
-        for folder, head in zip(heads, found, strict=True)
-        if head.card.target == "brand"
-    ]
+    predictors: list[Predictor] = [load_predictor(folder) for folder in heads]
+    if zero_shot is not None:
+        predictors.append(zero_shot)
     with progress("Scoring") as on_progress:
         device = choose_device(pipeline.embed.device)
         return score(
             shards,
             out,
-            heads=found if zero_shot is None else [*found, zero_shot],
-            fuser=fusers[0] if fusers else None,
+            predictors=predictors,
             config=pipeline.score,
             device=device,
             since=since,
-            progress=on_progress,
+            on_progress=on_progress,
         )

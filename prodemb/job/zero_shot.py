@@ -6,11 +6,12 @@ from pathlib import Path
 
 from prodemb.category.zero_shot import ZeroShot, check_features, features_that_count
 from prodemb.core.errors import BusyError, FingerprintError, OutputError, ShardError
-from prodemb.core.files import writing_to
+from prodemb.core.folders import holding
 from prodemb.core.progress import Progress
 from prodemb.embed.config import EmbedConfig
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
+from prodemb.shards.files import holds_shards
 from prodemb.shards.format import ShardSchema
 from prodemb.shards.paths import PATHS_NAME, PathVectors, read_path_vectors
 from prodemb.shards.reader import ShardSet, open_shard_set
@@ -69,7 +70,7 @@ def renew_path_vectors(
         return
     path = folder / PATHS_NAME
     if path.is_file() and _read(folder) is None:
-        with writing_to(folder):
+        with holding(folder, kind="shard set", is_own=holds_shards):
             path.unlink()
 
 
@@ -119,7 +120,7 @@ def _zero_shot(
     with progress("Encoding the taxonomy"):
         paths = encode_paths(taxonomy, checkpoint=checkpoint, device=pipeline.embed.device)
     try:
-        with writing_to(folder):
+        with holding(folder, kind="shard set", is_own=holds_shards):
             paths.write(folder)
     except (BusyError, OutputError) as error:
         logger.warning("%s; the taxonomy's vectors are not kept", error)

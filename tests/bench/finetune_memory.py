@@ -23,10 +23,10 @@ from report import figure, headline, machine, table
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.finetune.config import FinetuneConfig
-from prodemb.finetune.data import read_pictures, read_products
+from prodemb.finetune.data import read_labelled_products, read_pictures
 from prodemb.finetune.processes import Processes
 from prodemb.finetune.step import Step
-from prodemb.finetune.train import scale_parameter
+from prodemb.finetune.trainer import scale_parameter
 from prodemb.sample.catalog import write_sample
 from prodemb.taxonomy.taxonomy import sample_taxonomy
 from prodemb.towers.checkpoint import find_checkpoint
@@ -45,15 +45,15 @@ def main() -> None:
     options = parser.parse_args()
     if options.child:
         catalog, chunk = options.child
-        print(json.dumps(measure(Path(catalog), chunk_size=int(chunk) or None, options=options)))
+        print(json.dumps(measure(Path(catalog), mini_batch_size=int(chunk) or None, options=options)))
         return
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
         catalog = write_sample(Path(folder), num_products=2 * options.batch_size, seed=5)
-        for chunk_size in (0, *options.chunk_sizes):
-            command = [sys.executable, __file__, *sys.argv[1:], "--child", str(catalog), str(chunk_size)]
+        for mini_batch_size in (0, *options.chunk_sizes):
+            command = [sys.executable, __file__, *sys.argv[1:], "--child", str(catalog), str(mini_batch_size)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
-            rows[str(chunk_size or "whole batch")] = json.loads(done.stdout)
+            rows[str(mini_batch_size or "whole batch")] = json.loads(done.stdout)
     if options.json:
         print(json.dumps({"machine": machine(), "rows": rows}, indent=2))
         return
@@ -71,13 +71,13 @@ def main() -> None:
     print(table(("chunk", "peak MB", "s/step", "CPU time to whole"), rows=cells))
 
 
-def measure(catalog: Path, *, chunk_size: int | None, options: argparse.Namespace) -> dict[str, float]:
+def measure(catalog: Path, *, mini_batch_size: int | None, options: argparse.Namespace) -> dict[str, float]:
     """Peak memory in MB and median seconds of a step's gradients."""
     towers = load_towers(find_checkpoint(options.model), for_training=True)
     towers.model.train()
     opened = open_catalog(CatalogConfig(path=str(catalog)))
     with ImageLoader(ImagesConfig(), root=catalog.parent) as loader:
-        products = read_products(opened, taxonomy=sample_taxonomy(), loader=loader)
+        products = read_labelled_products(opened, taxonomy=sample_taxonomy(), loader=loader)
         pictures = read_pictures(
             opened,
             products=products,
@@ -87,7 +87,7 @@ def measure(catalog: Path, *, chunk_size: int | None, options: argparse.Namespac
             scratch=catalog.parent,
         )
     step = Step(
-        FinetuneConfig(chunk_size=chunk_size),
+        FinetuneConfig(mini_batch_size=mini_batch_size),
         towers=towers,
         products=products,
         pictures=pictures,

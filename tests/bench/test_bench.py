@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.brand.conftest import make_set
+from tests.shard_sets import write_branded_set
 
 BENCH = Path(__file__).parent
 
@@ -103,7 +103,7 @@ def test_brands_are_timed_and_held_against_gold(tmp_path: Path) -> None:
 @pytest.mark.end_to_end
 def test_what_each_source_adds_to_the_brand(tmp_path: Path) -> None:
     shards, aliases, pipeline = tmp_path / "shards", tmp_path / "aliases.csv", tmp_path / "brand.toml"
-    make_set(shards)
+    write_branded_set(shards)
     aliases.write_text("supplied,canonical\nNorvik,Norvik\nNORVIK Ltd,Norvik\n")
     tables = {"embed": f'out = "{shards}"', "brands": f'aliases = "{aliases}"', "train": "epochs = 2"}
     pipeline.write_text('target = "brand"\n' + "".join(f"[{name}]\n{line}\n" for name, line in tables.items()))

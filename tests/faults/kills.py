@@ -119,9 +119,9 @@ class Scene:
 
     def finetune(self, folder: Path) -> None:
         """Fine-tune the bundled CLIP for a few steps."""
-        config = FinetuneConfig(out=str(folder / "checkpoint"), epochs=2, batch_size=16, save_every=2)
+        config = FinetuneConfig(out=str(folder / "checkpoint"), epochs=2, batch_size=16, save_steps=2)
         config = config.model_copy(
-            update={"validation_products": 50, "paths_per_step": 32, "interpolation": (1.0, 0.5)}
+            update={"validation_products": 50, "paths_per_step": 32, "wise_ft_alphas": (1.0, 0.5)}
         )
         finetune(
             config,

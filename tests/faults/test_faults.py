@@ -28,11 +28,11 @@ from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
 from prodemb.towers.image import ImagePreprocessor
-from tests.embed.test_embed import contents, run
-from tests.finetune.test_finetune import run as run_finetune
-from tests.finetune.test_finetune import write_catalog
-from tests.score.test_score import make_head, make_set
-from tests.score.test_score import run as run_score
+from tests.embed.conftest import contents, run
+from tests.finetune.shop import run as run_finetune
+from tests.finetune.shop import write_catalog
+from tests.shard_sets import write_random_set
+from tests.small_heads import make_head, score_with
 
 MakeCatalog = Callable[[int], Path]
 ROOT = Path(__file__).parent.parent.parent
@@ -88,16 +88,16 @@ def test_a_file_that_may_not_grow_is_one_line(make_catalog: MakeCatalog, tiny_cl
 def test_a_disk_that_is_read_only_can_be_read(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, small_disk: Path
 ) -> None:
-    shards = make_set(small_disk / "shards")
+    shards = write_random_set(small_disk / "shards")
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     for out in (small_disk / "shards", small_disk / "new"):
         with pytest.raises(OutputError, match=rf"{out}: cannot be written: Read-only file system"):
             run(make_catalog(10), out, tiny_clip)
     assert verify(small_disk) == []
-    run_score([shards], tmp_path / "out.parquet", make_head("brand"))
+    score_with([shards], tmp_path / "out.parquet", make_head("brand"))
     assert pl.read_parquet(tmp_path / "out.parquet").height == 100
     with pytest.raises(OutputError, match=r"out\.parquet: cannot be written: Read-only file system"):
-        run_score([shards], small_disk / "out.parquet", make_head("brand"))
+        score_with([shards], small_disk / "out.parquet", make_head("brand"))
 
 
 def keep_to_permissions() -> None:
@@ -190,7 +190,7 @@ def test_one_of_a_catalog_s_files_vanishes_in_the_middle(
     config = EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=8, window=8, dtype="float32")
     catalog = CatalogConfig(path=str(tmp_path / "part-*.parquet"))
     with pytest.raises(CatalogError, match=r"part-1\.parquet"):
-        embed(config, catalog=open_catalog(catalog), images=ImagesConfig(), progress=vanish)
+        embed(config, catalog=open_catalog(catalog), images=ImagesConfig(), on_progress=vanish)
     write()
     report = embed(config, catalog=open_catalog(catalog), images=ImagesConfig())
     assert 0 < report.num_new <= 200
@@ -221,19 +221,19 @@ def test_a_second_fine_tuning_says_so_and_stops(tiny_clip: Path, tmp_path: Path)
 
 
 def test_a_second_scoring_says_so_and_stops(tmp_path: Path) -> None:
-    shards, out = make_set(tmp_path / "shards"), tmp_path / "out.parquet"
+    shards, out = write_random_set(tmp_path / "shards"), tmp_path / "out.parquet"
     with replacing(out) as temporary:
         temporary.write_bytes(b"the first one's")
         with pytest.raises(BusyError, match=r"out\.parquet: another run is writing it"):
-            run_score([shards], out, make_head("brand"))
+            score_with([shards], out, make_head("brand"))
         assert temporary.read_bytes() == b"the first one's"
     assert out.read_bytes() == b"the first one's"
 
 
 def test_what_a_killed_scoring_left_is_taken_over(tmp_path: Path) -> None:
-    shards, out = make_set(tmp_path / "shards"), tmp_path / "out.parquet"
+    shards, out = write_random_set(tmp_path / "shards"), tmp_path / "out.parquet"
     (tmp_path / "out.parquet.tmp").write_bytes(b"x" * 1_000_000)
-    run_score([shards], out, make_head("brand"))
+    score_with([shards], out, make_head("brand"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "shards"]
     assert pl.read_parquet(out).height == 100
 

@@ -31,4 +31,4 @@ def test_a_catalog_that_changed_a_little_costs_what_is_new(tiny_clip: Path, tmp_
     assert report.manifest.changes.changed_features == {"title": 1, "lexical": 1}
     assert report.manifest.changes.vectors_encoded == 2
     write_catalog(tmp_path, title=["an old mug", *titles[1:]])
-    assert finetune_category(pipeline, progress=no_progress, again=True).fingerprint != first.fingerprint
+    assert finetune_category(pipeline, progress=no_progress, overwrite=True).fingerprint != first.fingerprint

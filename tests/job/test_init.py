@@ -1,6 +1,8 @@
 """From somebody's own file to pipelines that are ready to run, and nothing lost that stood there before."""
 
 import dataclasses
+import errno
+import os
 import re
 import shutil
 import subprocess
@@ -84,11 +86,15 @@ def test_what_stands_there_just_so_is_left(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "pipelines").iterdir()) == ["brand.toml", "category.toml"]
 
 
-def test_a_file_stands_where_the_new_one_cannot_be_written(tmp_path: Path) -> None:
+def test_a_file_stands_where_the_new_one_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = guess(write(tmp_path))
     mine = tmp_path / "brand.toml"
     mine.write_text("mine")
-    (tmp_path / "brand.toml.tmp").mkdir()
+
+    def full(path: Path, _text: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("prodemb.job.init.write_text", full)
     with pytest.raises(OSError, match=r"brand\.toml"):
         write_pipelines(found, tmp_path)
     assert mine.read_text() == "mine"

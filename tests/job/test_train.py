@@ -9,7 +9,7 @@ from prodemb.core.progress import ProgressCallback
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.train import train
 from prodemb.job.zero_shot import has_category_labels
-from tests.heads.test_train import make_set
+from tests.shard_sets import write_clustered_set
 
 
 class Steps(list[str]):
@@ -35,8 +35,8 @@ def brand_pipeline(folder: Path, **score: Any) -> Pipeline:
     return Pipeline.parse(values, source="test")
 
 
-def test_a_brand_head_is_made_again_where_another_confidence_judges_it(tmp_path: Path) -> None:
-    make_set(tmp_path / "shards")
+def test_a_brand_head_is_made_again_where_another_confidence_is_evaluated(tmp_path: Path) -> None:
+    write_clustered_set(tmp_path / "shards")
     steps = Steps()
 
     def was_done(**score: Any) -> bool:
@@ -56,7 +56,7 @@ def test_a_brand_head_is_made_again_where_another_confidence_judges_it(tmp_path:
 
 
 def test_looking_for_gold_categories_is_shown(tmp_path: Path) -> None:
-    make_set(tmp_path / "shards", num=60, shard_size=20)
+    write_clustered_set(tmp_path / "shards", num=60, shard_size=20)
     steps = Steps()
     assert has_category_labels(tmp_path / "shards", progress=steps.show)
     assert (steps, steps.reported) == (["Looking for gold categories"], [])

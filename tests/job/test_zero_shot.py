@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from prodemb.core.errors import ShardError, TaxonomyError
-from prodemb.core.files import writing_to
+from prodemb.core.folders import MARKER, holding
 from prodemb.core.progress import no_progress
 from prodemb.job.embed import embed_catalog
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.train import train
 from prodemb.job.zero_shot import open_zero_shot, renew_path_vectors
+from prodemb.shards.files import holds_shards
 from prodemb.shards.paths import PATHS_NAME, read_path_vectors
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
@@ -93,18 +94,18 @@ def test_where_they_cannot_be_written_they_answer_all_the_same(
     folder = tmp_path / "shards"
     wanted = open_zero_shot([open_shard_set(folder)], pipeline=pipeline, progress=no_progress).card
     (folder / PATHS_NAME).unlink()
-    opened = Path.open
+    opened = os.open
 
-    def refuse(self: Path, *arguments: Any, **settings: Any) -> Any:
-        if self == folder / ".lock":
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
-        return opened(self, *arguments, **settings)
+    def refuse(path: Any, *arguments: Any, **settings: Any) -> int:
+        if path == folder / MARKER:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return opened(path, *arguments, **settings)
 
     if trouble == "busy":
-        with writing_to(folder):
+        with holding(folder, kind="shard set", is_own=holds_shards):
             found = open_zero_shot([open_shard_set(folder)], pipeline=pipeline, progress=no_progress)
     else:
-        monkeypatch.setattr(Path, "open", refuse)
+        monkeypatch.setattr(os, "open", refuse)
         found = open_zero_shot([open_shard_set(folder)], pipeline=pipeline, progress=no_progress)
     assert found.card == wanted
     assert not (folder / PATHS_NAME).exists()
@@ -121,7 +122,8 @@ def test_training_takes_a_damaged_file_for_none_and_trains_again_once_it_is_whol
     def methods(*, was_done: bool) -> set[str]:
         report = train(pipeline, shards=shards, folder=pipeline.head_folder, progress=no_progress)
         assert report.was_done == was_done
-        return set(report.head.card.conditions[0].top1)
+        assert report.head.card.evaluation is not None
+        return set(report.head.card.evaluation.conditions[0].top1)
 
     (shards / PATHS_NAME).write_bytes(b"cut short")
     assert "zero-shot" not in methods(was_done=False)

@@ -18,21 +18,15 @@ from prodemb.shards.paths import PATHS_NAME, PathVectors
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.rebuild import rebuilt_manifest
 from prodemb.shards.verify import verify
-from tests.shards.test_reader import make_set, updated_set
+from tests.shards.conftest import flip, make_set, updated_set
 
 Damage = Callable[[Path], object]
-
-
-def flip(path: Path, place: int, *, bit: int = 1) -> None:
-    content = bytearray(path.read_bytes())
-    content[place % len(content)] ^= bit
-    path.write_bytes(content)
 
 
 def test_a_whole_set_is_right(tmp_path: Path) -> None:
     make_set(tmp_path / "clip", sizes=[30, 30])
     told: list[tuple[int, int]] = []
-    assert verify(tmp_path / "clip") == verify(tmp_path, progress=lambda *done: told.append(done)) == []
+    assert verify(tmp_path / "clip") == verify(tmp_path, on_progress=lambda *done: told.append(done)) == []
     assert told == [(1, 2), (2, 2)]
 
 

@@ -51,18 +51,19 @@ def alias_lines(table: AliasTable, *, path: Path) -> list[str]:
 
 def brand_tables(card: HeadCard) -> list[Table]:
     """The fused prediction beside the other methods, by condition; nothing where no truth is known."""
-    if card.target != "brand" or not card.conditions:
+    evaluation = card.evaluation
+    if evaluation is None or evaluation.target != "brand" or not evaluation.conditions:
         return []
-    asked = counted(card.conditions[0].num_products, "test product")
+    asked = counted(evaluation.conditions[0].num_products, "test product")
     title = f"Brand: top-1 accuracy in percent on all {asked}"
     table = Table(title=title, title_justify="left", caption=_CAPTION, caption_justify="left", padding=(0, 1, 0, 0))
     table.add_column("products", overflow="fold")
     table.add_column("count", justify="right")
-    methods = [method for method in card.conditions[0].top1 if method != "most frequent class"]
+    methods = [method for method in evaluation.conditions[0].top1 if method != "most frequent class"]
     for method in methods:
         name = _SHORT.get(method, method)
         table.add_column(name, justify="right", style="bold" if method == methods[-1] else None, min_width=len(name))
-    for condition in card.conditions:
+    for condition in evaluation.conditions:
         cells = [f"{100 * condition.top1[method]:.1f}" for method in methods]
         name = condition.name if condition.group is None else f"  {condition.group}: {condition.name}"
         table.add_row(name, f"{condition.num_products:,}", *cells)

@@ -37,15 +37,15 @@ def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
 
 def time_line(report: EmbedReport) -> str:
     """Seconds by part of the work, and the part that limits the speed."""
-    spent = report.spent
+    timings = report.timings
     workers = "" if report.num_workers == 1 else f", {report.num_workers} workers"
     bottleneck = "" if report.bottleneck is None else f"; bottleneck: {report.bottleneck}"
     return (
         f"{report.seconds:.1f} s on {report.device}{workers}; summed over threads: "
-        f"text tower {spent.text_tower:.1f} s ({counted(spent.num_texts, 'distinct text')}), "
-        f"image tower {spent.image_tower:.1f} s ({counted(spent.num_images, 'distinct picture')}), "
-        f"decoding {spent.decoding:.1f} s, lexical vectors {spent.hashing:.1f} s, "
-        f"reading {spent.reading:.1f} s, writing {spent.writing:.1f} s{bottleneck}"
+        f"text tower {timings.text_tower:.1f} s ({counted(timings.num_texts, 'distinct text')}), "
+        f"image tower {timings.image_tower:.1f} s ({counted(timings.num_images, 'distinct picture')}), "
+        f"decoding {timings.decoding:.1f} s, lexical vectors {timings.hashing:.1f} s, "
+        f"reading {timings.reading:.1f} s, writing {timings.writing:.1f} s{bottleneck}"
     )
 
 

@@ -23,7 +23,7 @@ def finetune_lines(report: FinetuneReport, *, config: FinetuneConfig) -> list[st
         f"trained on {counted(report.num_train, 'product')} of "
         f"{counted(report.num_classes, 'category', 'categories')}, validated on {report.num_validation:,}, "
         f"{report.num_pictures:,} of all with a picture; {counted(len(report.curve.epochs), 'epoch')} {took}; weights "
-        f"{report.interpolation:.0%} fine-tuned, {1 - report.interpolation:.0%} original"
+        f"{report.wise_ft_alpha:.0%} fine-tuned, {1 - report.wise_ft_alpha:.0%} original"
     ]
     if report.before is not None and report.after is not None:
         before, after = report.before.nearest_path, report.after.nearest_path

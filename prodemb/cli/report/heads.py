@@ -32,7 +32,7 @@ def head_line(report: TrainReport) -> str:
     covered = "" if card.coverage is None else f"; {card.coverage:.1%} of labelled test products have a known class"
     return (
         f"{card.target} head at {report.folder}, trained on {report.shards}: "
-        f"{counted(len(card.labels), 'class', 'classes')} from {counted(card.num_train, 'product')}, "
+        f"{counted(len(card.classes), 'class', 'classes')} from {counted(card.num_train, 'product')}, "
         f"{counted(card.epochs, 'epoch')} in {card.seconds:.1f} s, {report.seconds:.1f} s with baselines{covered}"
     )
 
@@ -48,12 +48,13 @@ def figures(card: HeadCard, *, frozen: HeadCard | None) -> list[str | Table]:
 
 def _baseline_table(card: HeadCard, *, frozen: HeadCard | None) -> Table:
     count = card.metrics.num_products if card.metrics else 0
-    numbers = f"{counted(len(card.labels), 'class', 'classes')}, {counted(count, 'test product')}"
+    numbers = f"{counted(len(card.classes), 'class', 'classes')}, {counted(count, 'test product')}"
     table = Table(title=f"{card.target.capitalize()} head: {numbers}", title_justify="left")
     table.add_column("method")
     for column in ("top-1", "top-5", "macro-F1"):
         table.add_column(column, justify="right")
-    entries = [(baseline.name, baseline.metrics, baseline.note) for baseline in card.baselines]
+    baselines = card.evaluation.baselines if card.evaluation else ()
+    entries = [(baseline.name, baseline.metrics, baseline.note) for baseline in baselines]
     if frozen is not None:
         entries.append(("prodemb head, CLIP frozen", frozen.metrics, None))
     name = "prodemb head" if frozen is None else "prodemb head, CLIP fine-tuned"

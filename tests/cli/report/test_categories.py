@@ -6,9 +6,11 @@ from rich.console import Console
 
 from prodemb.cli.report.categories import category_lines, category_tables
 from prodemb.heads.aggregate import AggregateConfig
-from prodemb.heads.head import HeadCard, HeadConfig
+from prodemb.heads.evaluation import BackOff, ByTau, CategoryEvaluation, Condition
+from prodemb.heads.head import HeadCard
 from prodemb.heads.labels import CategoryLabel
-from prodemb.heads.metrics import BackOff, ByTau, Condition, Metrics
+from prodemb.heads.metrics import Metrics
+from prodemb.heads.network import HeadConfig
 from prodemb.taxonomy.metrics import TreeMetrics
 
 FIGURES = {"TF-IDF + linear SVM": 0.512, "prodemb head": 0.634}
@@ -21,7 +23,7 @@ def make_card() -> HeadCard:
     )
     tree = TreeMetrics(top1_by_level=(0.9, 0.7), precision=0.8, recall=0.75, f1=0.774, lca_distance=0.4)
     curve = [
-        BackOff(threshold=threshold, precision=precision, answered=0.8, level=1.7)
+        BackOff(threshold=threshold, precision=precision, coverage=0.8, level=1.7)
         for threshold, precision in ((0.0, 0.85), (0.5, 0.93), (0.9, 0.995))
     ]
     return HeadCard(
@@ -35,12 +37,14 @@ def make_card() -> HeadCard:
         num_train=1,
         num_validation=1,
         coverage=None,
-        labels=(CategoryLabel(id=1, path="A"),),
-        conditions=conditions,
-        nodes=Metrics(top1=0.7, top5=0.9, macro_f1=0.5, ece=0.1, num_products=40, tree=tree),
-        by_tau=(ByTau(tau=0.0, top1=0.7, macro_f1=0.5), ByTau(tau=0.5, top1=0.69, macro_f1=0.55)),
-        back_off=tuple(curve),
-        back_off_test=tuple(point.model_copy(update={"precision": 0.9}) for point in curve),
+        classes=(CategoryLabel(id=1, path="A"),),
+        evaluation=CategoryEvaluation(
+            conditions=conditions,
+            nodes=Metrics(top1=0.7, top5=0.9, macro_f1=0.5, ece=0.1, num_products=40, tree=tree),
+            by_tau=(ByTau(tau=0.0, top1=0.7, macro_f1=0.5), ByTau(tau=0.5, top1=0.69, macro_f1=0.55)),
+            back_off=tuple(curve),
+            back_off_test=tuple(point.model_copy(update={"precision": 0.9}) for point in curve),
+        ),
     )
 
 
@@ -52,7 +56,7 @@ def test_conditions_stand_in_a_table() -> None:
     assert "figures in percent on all 40 test products" in shown
     assert "examples: under 20" in shown
     assert shown.count("63.4") == shown.count("51.2") == 6
-    assert category_tables(make_card().model_copy(update={"conditions": ()})) == []
+    assert category_tables(make_card().model_copy(update={"evaluation": CategoryEvaluation()})) == []
 
 
 def test_lines_on_the_taxonomy_logit_adjustment_and_backing_off() -> None:
@@ -64,5 +68,5 @@ def test_lines_on_the_taxonomy_logit_adjustment_and_backing_off() -> None:
         line.endswith("80.0% of test products get a category, 1.7 levels deep on average, 90.0% of them right")
         for line in lines[2:]
     )
-    empty = make_card().model_copy(update={"nodes": None, "by_tau": (), "back_off": (), "back_off_test": ()})
+    empty = make_card().model_copy(update={"evaluation": CategoryEvaluation()})
     assert category_lines(empty) == []

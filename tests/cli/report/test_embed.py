@@ -6,7 +6,7 @@ import pytest
 
 from prodemb.cli.report.embed import embed_lines
 from prodemb.embed.embed import EmbedReport
-from prodemb.embed.worker import Spent
+from prodemb.embed.worker import Timings
 from prodemb.shards.format import Manifest, ShardRecord, ShardSchema
 
 
@@ -26,7 +26,7 @@ def test_embedding_a_single_product_is_shown_in_the_singular(number: int, produc
         manifest=manifest(number),
         num_new=number,
         seconds=1.0,
-        spent=Spent(num_texts=number),
+        timings=Timings(num_texts=number),
         num_workers=1,
         device="cpu",
     )

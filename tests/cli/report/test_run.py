@@ -9,7 +9,7 @@ from prodemb.cli.report.run import run_items
 from prodemb.core.errors import FewLabelsError
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.run import Step, StepFinished, StepSkipped, StepStarted
-from prodemb.score.predictions import Counts
+from prodemb.score.predictions import ScoreCounts
 from prodemb.score.score import ScoreReport
 
 
@@ -32,7 +32,7 @@ def test_a_skipped_step_is_in_the_summary_and_explains_the_null_columns(tmp_path
         seconds=0.1,
         shards={"category": tmp_path / "shards"},
         absent=("brand",),
-        counts=Counts(unanswered={"category": 1}),
+        counts=ScoreCounts(unanswered={"category": 1}),
         zero_shot="a taxonomy (3 nodes)",
         was_done=False,
     )
@@ -71,7 +71,7 @@ def test_a_target_without_a_pipeline_is_named(tmp_path: Path) -> None:
         seconds=0.1,
         shards={"brand": tmp_path / "shards"},
         absent=("category",),
-        counts=Counts(unanswered={}),
+        counts=ScoreCounts(unanswered={}),
         zero_shot=None,
         was_done=False,
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from prodemb.cli.report.score import missing_head_lines, score_lines
-from prodemb.score.predictions import Counts
+from prodemb.score.predictions import ScoreCounts
 from prodemb.score.score import ScoreReport
 
 
@@ -15,7 +15,7 @@ def make_report(**counts: Any) -> ScoreReport:
         seconds=2.0,
         shards={"brand": Path("shards/clip")},
         absent=("category",),
-        counts=Counts(**{"unanswered": {}} | counts),
+        counts=ScoreCounts(**{"unanswered": {}} | counts),
         zero_shot=None,
         was_done=False,
     )
