@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as save_tensors
+from safetensors.torch import save_file
 from torch import Tensor
 
 from prodemb.core.files import replacing
@@ -54,8 +54,7 @@ class StateFile:
         }
         metadata = {"inputs_hash": self._inputs, "overwrite": str(self._overwrite), "curve": curve.model_dump_json()}
         with replacing(self._path) as temporary:
-            # Not save_file: it puts another file in the place of the temporary one, which is held locked.
-            temporary.write_bytes(save_tensors(tensors, metadata=metadata))
+            save_file(tensors, temporary, metadata=metadata)
 
     def load(self) -> tuple[dict[str, Weights], Curve] | None:
         """What `save` wrote, or None where no whole state of this run is there."""

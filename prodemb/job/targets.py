@@ -53,7 +53,7 @@ class BrandTarget:
         self._aliases = update_aliases(
             pipeline.brands,
             batches=supplied_batches(shard_set),
-            watch=progress,
+            progress=progress,
             num_products=shard_set.num_products,
             shards=shard_set,
         )

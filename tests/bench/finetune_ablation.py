@@ -113,16 +113,16 @@ def make_pipeline(work: Path, *, options: argparse.Namespace) -> Pipeline:
 
 def frozen(pipeline: Pipeline) -> Figures:
     """The figures of the checkpoint as published."""
-    embed_catalog(pipeline, watch=unwatched)
+    embed_catalog(pipeline, progress=unwatched)
     return measured(pipeline, shards=Path(pipeline.embed.out), minutes=None)
 
 
 def finetuned(pipeline: Pipeline) -> Figures:
     """The figures after fine-tuning, and how long that took without embedding and heads."""
     started = time.perf_counter()
-    finetune_category(pipeline, watch=unwatched)
+    finetune_category(pipeline, progress=unwatched)
     minutes = (time.perf_counter() - started) / 60
-    embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, watch=unwatched)
+    embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, progress=unwatched)
     return measured(pipeline, shards=Path(pipeline.finetune.shards), minutes=minutes)
 
 

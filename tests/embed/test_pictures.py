@@ -8,6 +8,7 @@ import pytest
 
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.core.errors import ImagesError
+from prodemb.embed import pictures
 from prodemb.embed.pictures import PICTURES_PER_TASK, PictureFetcher
 from prodemb.towers.image import ImagePreprocessor
 from tests.conftest import jpeg
@@ -43,7 +44,7 @@ def test_an_error_nobody_thought_of_fails_one_picture() -> None:
 
 
 def test_a_picture_that_does_not_come_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prodemb.embed.pictures.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(pictures, "PATIENCE_SECONDS", 0.05)
     images = ImagesConfig(deadline_s=0.01)
 
     def decode(data: bytes) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from prodemb.core.errors import CatalogError
+from prodemb.embed import prefetch
 from prodemb.embed.prefetch import Prefetcher
 
 
@@ -47,8 +48,8 @@ def test_a_thread_that_was_kept_waiting_is_not_taken_for_stuck_and_one_that_is_s
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("prodemb.embed.prefetch.time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr("prodemb.embed.prefetch.POLL_SECONDS", 0.02)
+    monkeypatch.setattr(prefetch, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(prefetch, "POLL_SECONDS", 0.02)
     gate = threading.Event()
 
     def items() -> Iterator[int]:

@@ -14,11 +14,12 @@ import pytest
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.cli.report import change_lines
+from prodemb.cli.report.embed import change_lines
 from prodemb.core.errors import ImagesError, OutputError, ShardError
 from prodemb.core.features import ALL_FEATURES, error_column, hash_column, raw_column
 from prodemb.core.files import is_temporary, read_json, replacing
 from prodemb.core.text import counted
+from prodemb.embed import run as embed_run
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.index import write_index
@@ -175,7 +176,7 @@ def test_an_update_killed_before_its_switch_ends_with_its_own_schema(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("prodemb.embed.run.Run.finish", killed)
+        patched.setattr(embed_run.Run, "finish", killed)
         with pytest.raises(KeyboardInterrupt):
             run(catalog, out, tiny_clip, features=["title", "brand"])
     assert open_shard_set(out).schema.features == ("title",)
@@ -317,7 +318,7 @@ def test_products_of_damaged_shards_are_neither_new_nor_gone(
     report = run(catalog, out, tiny_clip)
     found = changes(report)
     assert (found.added, found.changed, found.unknown, found.removed, found.unchanged) == (1, 0, 16, 1, 47)
-    assert "16 perhaps of damaged shards" in change_lines(report.manifest)[0]
+    assert "16 possibly from damaged shards" in change_lines(report.manifest)[0]
     check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
 
 
@@ -430,7 +431,7 @@ def test_a_shard_that_an_interrupted_refresh_made_is_made_again_where_its_rows_c
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("prodemb.embed.run.Run.finish", killed)
+        patched.setattr(embed_run.Run, "finish", killed)
         with pytest.raises(KeyboardInterrupt):
             retry(catalog, out, tiny_clip, pictures="all")
     edit(catalog, product="p20", title="green lamp")

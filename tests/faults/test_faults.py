@@ -134,7 +134,7 @@ def test_a_folder_without_write_permission_is_named_and_can_be_read(
             named = rf"prodemb: error: {out}(/\.index\.[0-9a-f]+\.tmp)?"
             assert re.fullmatch(rf"{named}: cannot be written: Permission denied; what was finished stays", line)
         verified = prodemb("verify", "shards")
-        assert (verified.returncode, verified.stdout, said(verified.stderr)) == (0, "shards: all is right\n", [])
+        assert (verified.returncode, verified.stdout, said(verified.stderr)) == (0, "shards: no errors\n", [])
         scored = prodemb("score", "shards", "out.parquet", "--head", "head")
         assert (scored.returncode, said(scored.stderr)) == (0, [])
         zero_shot = prodemb("score", "shards", "zero.parquet", "--zero-shot")

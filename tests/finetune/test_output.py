@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from prodemb.catalog.images import ImagesConfig
-from prodemb.cli.report import finetune_lines
+from prodemb.cli.report.finetune import finetune_lines
 from prodemb.core.errors import ConfigError, ImagesError
 from prodemb.core.folders import HeldFolder, Kind, holding
 from prodemb.finetune.report import FinetuneReport
@@ -58,8 +58,8 @@ def test_a_checkpoint_is_kept_while_few_products_have_changed(
     assert tomorrow == done_before(first).model_copy(update={"changed": tomorrow.changed})
     assert files(out) == made
     lines = finetune_lines(tomorrow, config=first.config.model_copy(update={"max_changed": 0.3}))
-    assert "1 epoch trained before" in lines[0]
-    assert re.search(r"kept, since but .* \(\[finetune\] max_changed = 0\.3\); .* --overwrite`, with the", lines[-1])
+    assert "1 epoch by an earlier run" in lines[0]
+    assert re.search(r"kept: only .* \(\[finetune\] max_changed = 0\.3\); .* --overwrite` with the", lines[-1])
     pictures = write_catalog(tmp_path, image=[None] * NUM_PRODUCTS)
     assert run(pictures, tiny_clip, out, on_progress=forbidden, **SMALL).changed == 0
     assert run(changed(10), tiny_clip, out, max_changed=0.01, **SMALL).inputs_hash != first.inputs_hash
@@ -83,7 +83,7 @@ def test_a_checkpoint_made_while_its_pictures_were_gone_is_made_again_where_aske
             run(catalog, tiny_clip, out, on_progress=forbidden, images=few, **SMALL)
         PictureServer.asked.clear()
         blind = run(catalog, tiny_clip, out, images=images, **SMALL)
-        assert ", 0 of them with a picture" in finetune_lines(blind, config=blind.config)[0]
+        assert ", 0 of all with a picture" in finetune_lines(blind, config=blind.config)[0]
         run_killed(4, catalog, tiny_clip, out, overwrite=True, images=few, **SMALL)
         state = files(state_folder(out))
         assert run(catalog, tiny_clip, out, on_progress=forbidden, images=images, **SMALL) == done_before(blind)

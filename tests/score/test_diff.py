@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from prodemb.cli.report import score_lines
+from prodemb.cli.report.score import score_lines
 from prodemb.core.errors import ConfigError
 from prodemb.heads.head import save_head
 from prodemb.score.columns import predictions_schema

@@ -1,10 +1,10 @@
-"""What the commands say of a run: in plain words, whatever the numbers."""
+"""What is shown of embedding, whatever the numbers."""
 
 from pathlib import Path
 
 import pytest
 
-from prodemb.cli.report import embed_lines
+from prodemb.cli.report.embed import embed_lines
 from prodemb.embed.embed import EmbedReport
 from prodemb.embed.worker import Timings
 from prodemb.shards.format import Manifest, ShardRecord, ShardSchema
@@ -21,7 +21,7 @@ def manifest(num_products: int) -> Manifest:
 @pytest.mark.parametrize(
     ("number", "products", "texts"), [(1, "1 product", "1 distinct text"), (3, "3 products", "3 distinct texts")]
 )
-def test_embedding_a_single_product_is_told_in_the_singular(number: int, products: str, texts: str) -> None:
+def test_embedding_a_single_product_is_shown_in_the_singular(number: int, products: str, texts: str) -> None:
     report = EmbedReport(
         manifest=manifest(number),
         num_new=number,
@@ -33,4 +33,4 @@ def test_embedding_a_single_product_is_told_in_the_singular(number: int, product
     lines = embed_lines(report, folder=Path("shards"))
     assert lines[0].startswith(f"{products} in 1 shard at shards;")
     assert f"({texts})" in lines[1]
-    assert f"= {products} in shards + 0 left out" in lines[-1]
+    assert f"= {products} in shards + 0 skipped" in lines[-1]

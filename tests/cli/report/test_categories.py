@@ -1,10 +1,10 @@
-"""What is shown of a category head: three figures a condition and method, and back-off on the test part."""
+"""What is shown of a category head: three figures per condition and method, and backing off on the test part."""
 
 import io
 
 from rich.console import Console
 
-from prodemb.category.tables import category_lines, category_tables
+from prodemb.cli.report.categories import category_lines, category_tables
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.evaluation import BackOff, ByTau, CategoryEvaluation, Condition
 from prodemb.heads.head import HeadCard
@@ -59,13 +59,14 @@ def test_conditions_stand_in_a_table() -> None:
     assert category_tables(make_card().model_copy(update={"evaluation": CategoryEvaluation()})) == []
 
 
-def test_the_taxonomy_logit_adjustment_and_backing_off_are_told() -> None:
+def test_lines_on_the_taxonomy_logit_adjustment_and_backing_off() -> None:
     lines = category_lines(make_card())
     assert lines[0].startswith("in the taxonomy: top-1 by level 0.900, 0.700; hierarchical precision 0.800")
     assert lines[1].endswith("[score] tau 0: 0.700 / 0.500, 0.5: 0.690 / 0.550")
     assert [line.partition("(threshold ")[2].partition(")")[0] for line in lines[2:]] == ["0.5", "0.9", "0.9"]
     assert all(
-        line.endswith("80.0% of test products answered, 1.7 levels deep, 90.0% of them right") for line in lines[2:]
+        line.endswith("80.0% of test products get a category, 1.7 levels deep on average, 90.0% of them right")
+        for line in lines[2:]
     )
     empty = make_card().model_copy(update={"evaluation": CategoryEvaluation()})
     assert category_lines(empty) == []

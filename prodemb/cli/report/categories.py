@@ -1,4 +1,4 @@
-"""What the commands show of a category head on the screen: its figures by condition and in the taxonomy, for people."""
+"""What is shown of a category head: its figures by condition and in the taxonomy."""
 
 from __future__ import annotations
 
@@ -22,9 +22,19 @@ _SHORT = {
 }
 """Names of methods that fit above a column of figures."""
 
+_CAPTION = (
+    "All test products count, whether the head has a class for their category or not. h-F1: hierarchical F1; supp.: "
+    "looked up by cat1-3; freq.: the most frequent class; 0-shot: the taxonomy's nearest name; LR: logistic regression "
+    "on the same vectors; head: prodemb's. Every method is trained once, on all features, and tested on those that the "
+    "condition leaves"
+)
+
+_PRECISIONS = (0.9, 0.95, 0.99)
+"""Target precisions that are shown as examples."""
+
 
 def category_tables(card: HeadCard) -> list[Table]:
-    """The category head beside everything else, by condition; nothing where no truth is known."""
+    """The category head beside the other methods, by condition; nothing where no truth is known."""
     evaluation = card.evaluation
     if evaluation is None or evaluation.target != "category" or not evaluation.conditions:
         return []
@@ -50,16 +60,8 @@ def category_tables(card: HeadCard) -> list[Table]:
     return [table]
 
 
-_CAPTION = (
-    "Against the nodes that products are labelled with, whether the head has a class for them or not. h-F1: "
-    "hierarchical F1; 0-shot: the taxonomy's nearest name; supp.: looked up by cat1-3; freq.: the most frequent class; "
-    "LR: logistic regression on the same vectors; head: prodemb's. All learned once, from all features, and are asked "
-    "about what is left, TF-IDF about the texts that are."
-)
-
-
 def category_lines(card: HeadCard) -> list[str]:
-    """How near a category head comes in the taxonomy, and what logit adjustment and backing off would give."""
+    """How close a category head comes in the taxonomy, and what logit adjustment and backing off would give."""
     evaluation = card.evaluation
     if evaluation is None or evaluation.target != "category":
         return []
@@ -69,7 +71,8 @@ def category_lines(card: HeadCard) -> list[str]:
         levels = ", ".join(f"{share:.3f}" for share in tree.top1_by_level)
         lines.append(
             f"in the taxonomy: top-1 by level {levels}; hierarchical precision {tree.precision:.3f}, recall "
-            f"{tree.recall:.3f}, F1 {tree.f1:.3f}; {tree.lca_distance:.2f} steps from the truth to the common ancestor"
+            f"{tree.recall:.3f}, F1 {tree.f1:.3f}; {tree.lca_distance:.2f} steps from the truth up to the common "
+            "ancestor on average"
         )
     if evaluation.by_tau:
         figures = ", ".join(f"{point.tau:g}: {point.top1:.3f} / {point.macro_f1:.3f}" for point in evaluation.by_tau)
@@ -79,12 +82,8 @@ def category_lines(card: HeadCard) -> list[str]:
         point = test[choose_threshold(evaluation.back_off, precision=precision).threshold]
         if point.precision is not None:
             lines.append(
-                f"backing off for [score] category_precision = {precision:g} (threshold {point.threshold:g}): "
-                f"{point.coverage:.1%} of test products answered, {point.level:.1f} levels deep, "
+                f"backing off with [score] category_precision = {precision:g} (threshold {point.threshold:g}): "
+                f"{point.coverage:.1%} of test products get a category, {point.level:.1f} levels deep on average, "
                 f"{point.precision:.1%} of them right"
             )
     return lines
-
-
-_PRECISIONS = (0.9, 0.95, 0.99)
-"""Target precisions that are shown as examples."""
