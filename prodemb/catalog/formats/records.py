@@ -1,0 +1,111 @@
+"""Sources whose rows are records with keys of their own (JSON, XML): what they share."""
+
+import json
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from prodemb.catalog.formats.packing import Packed
+from prodemb.catalog.formats.rows import Fault
+from prodemb.catalog.formats.source import BATCH_BYTES, MAX_CELL_BYTES, MAX_COLUMNS, RowBatch, Source, text_batch
+
+NUM_SAMPLED = 10_000
+"""Records that are looked at for their keys."""
+SAMPLED_CHARS = 32 << 20
+"""No more records are looked at after so much text."""
+MAX_DEPTH = 50
+"""A record with more lists and objects inside each other is skipped."""
+
+Record = tuple[int, Mapping[str, Any] | Fault]
+"""A record's number in the file and its values, or why it has none."""
+
+
+class RecordsSource(Source):
+    """A file of records with keys of their own; a record that lacks a key has null there."""
+
+    def __init__(self, packed: Packed, *, format: str, encoding: str, columns: Sequence[str]) -> None:
+        super().__init__(packed.path, format=format, columns=columns, compression=packed.compression)
+        self._packed = packed
+        self.encoding = encoding
+        self.late_columns: dict[str, int] = {}
+        """Keys that were not in the records looked at, and the row of the last pass where each comes first."""
+
+    def read_beside(self, name: str) -> bytes | None:
+        return self._packed.read_beside(name)
+
+    def _check_columns(self, columns: list[str]) -> None:
+        """Any key may come in a later record."""
+
+    @abstractmethod
+    def _records(self) -> Iterator[Record]:
+        """All records."""
+
+    def _read(self, columns: list[str], *, max_rows: int) -> Iterator[RowBatch]:
+        known = set(self.columns)
+        self.late_columns = {}
+        numbers: list[int] = []
+        values: list[list[str | None]] = [[] for _ in columns]
+        pairs = list(zip(columns, values, strict=True))
+        num_chars = 0
+        for number, record in self._records():
+            if isinstance(record, Fault):
+                (self._skip if record.is_lost else self._ignore)(number, record.reason)
+                continue
+            if not known.issuperset(record) and len(self.late_columns) < MAX_COLUMNS:
+                self.late_columns |= {
+                    key: number for key in record if key not in known and key not in self.late_columns
+                }
+            taken = [as_text(record.get(name)) for name in columns]
+            row_chars = sum(len(text) for text in taken if text is not None)
+            if row_chars > MAX_CELL_BYTES // 4 and any(text and len(text.encode()) > MAX_CELL_BYTES for text in taken):
+                self._skip(number, f"a value of more than {MAX_CELL_BYTES:,} bytes")
+                continue
+            for (_, column), text in zip(pairs, taken, strict=True):
+                column.append(text)
+            numbers.append(number)
+            num_chars += row_chars
+            if len(numbers) >= max_rows or num_chars >= BATCH_BYTES // 2:
+                yield text_batch(numbers, columns, values)
+                numbers.clear()
+                for column in values:
+                    column.clear()
+                num_chars = 0
+        if numbers:
+            yield text_batch(numbers, columns, values)
+
+
+def keys_of(records: Iterable[Record]) -> tuple[str, ...]:
+    """The keys of the first records, in the order in which they come."""
+    keys: dict[str, None] = {}
+    num_chars = 0
+    for place, (_, record) in enumerate(records):
+        if not isinstance(record, Fault):
+            keys.update(dict.fromkeys(record))
+            num_chars += sum(len(each) if isinstance(each, str) else 8 for each in record.values())
+        if place + 1 >= NUM_SAMPLED or num_chars > SAMPLED_CHARS or len(keys) > MAX_COLUMNS:
+            break
+    return tuple(keys)
+
+
+def as_text(value: Any) -> str | None:
+    """A JSON value as it is written; a list or an object as JSON text."""
+    if value is None or type(value) is str:
+        return value
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return str(value)
+
+
+def is_deep(value: Any) -> bool:
+    """Whether lists and objects stand in each other more than `MAX_DEPTH` deep."""
+    inside = [value]
+    for _ in range(MAX_DEPTH):
+        inside = [
+            part
+            for outer in inside
+            if isinstance(outer, list | dict)
+            for part in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return any(isinstance(part, list | dict) for part in inside)
