@@ -9,7 +9,7 @@ from typing import Literal
 
 Role = Literal[
     "product", "id", "code", "title", "name", "description", "body", "brand", "maker", "category", "kind", "image",
-    "google", "url", "main", "long", "short", "sub", "other", "never", "price", "parent", "group", "gtin", "filler",
+    "google", "url", "path", "main", "long", "short", "sub", "other", "never", "price", "parent", "group", "gtin", "filler",
     "level", "variant", "gold", "custom",
 ]  # fmt: skip
 """What a word of a column's name stands for."""
@@ -83,10 +83,11 @@ WORDS: dict[Role, str] = {
     ),
     "google": "google googles gpc gcategory 谷歌 グーグル 구글 гугл",
     "url": (
-        "url urls uri link links path paths src href file filename files datei pfad lien liens enlace enlaces"
-        " collegamento percorso chemin fichier archivo sti adres adresse address baglanti ссылка ссылки путь файл адрес"
-        " リンク パス 链接 鏈接 连接 地址 路径 링크 경로 주소 συνδεσμος رابط קישור"
+        "url urls uri link links src href file filename files datei lien liens enlace enlaces collegamento fichier"
+        " archivo adres adresse address baglanti ссылка ссылки файл адрес リンク 链接 鏈接 连接 地址 링크 주소 συνδεσμος"
+        " رابط קישור"
     ),
+    "path": "path paths pfad percorso chemin ruta caminho pad sti sciezka cesta tree baum hierarchy путь パス 路径 경로",
     "main": "main primary base default first haupt principal principale hoved huvud glowna glowny hlavni ana 主 メイン"
     " основное основная главное главная front hauptbild hires large big original full top ober master glavna parent_top",
     "long": "long lang lange langer longue larga lunga longa html full complete plain 详细 詳細",

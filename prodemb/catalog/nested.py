@@ -109,7 +109,7 @@ class _Literal:
         raise ValueError
 
     def _list(self, end: str, *, depth: int) -> list[Any]:
-        values = []
+        values: list[Any] = []
         while True:
             token = self._token()
             if token["mark"] == end:

@@ -308,7 +308,7 @@ def _first_pictures(source: Source, own: str) -> list[str]:
 
 
 def _has_paths(column: object) -> bool:
-    return any(as_pictures(column, kind="path").to_pylist())  # type: ignore[arg-type]
+    return any(as_pictures(column, kind="path").to_pylist())
 
 
 def _in_words(kind: PictureKind) -> str:

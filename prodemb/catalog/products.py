@@ -229,7 +229,7 @@ class _Grouping:
             rows = np.flatnonzero((self.parents != 0) & (group >= 0))
             self._join(rows, self.parents[rows], target, group, order=order, keys=keys)
             if self.keys is not self.ids and len(rows):
-                # Some files name their parents by the id, whatever others do.
+                # Some rows name their parents by the id, whatever others do.
                 by_id = named[np.argsort(self.ids[named], kind="stable")]
                 self._join(rows, self.parents[rows], target, group, order=by_id, keys=self.ids[by_id])
         for parent, listed in self.children:
@@ -237,8 +237,7 @@ class _Grouping:
             found = order[place][keys[place] == listed] if len(keys) else place
             found = found[group[found] != group[parent]]
             if group[parent] >= 0:
-                target[group[found]] = group[parent]
-                self.moved[found] = True
+                self._move(found, int(group[parent]), target, group)
         for _ in range(2):
             target = target[target]
         return np.where(group >= 0, target[group], -1)
@@ -250,8 +249,15 @@ class _Grouping:
             return
         place = np.minimum(np.searchsorted(keys, parents), len(keys) - 1)
         is_found = (keys[place] == parents) & (group[order[place]] != group[rows]) & ~self.moved[rows]
-        target[group[rows[is_found]]] = group[order[place[is_found]]]
-        self.moved[rows[is_found]] = True
+        self._move(rows[is_found], group[order[place[is_found]]], target, group)
+
+    def _move(self, rows: Indices, to: Indices | int, target: Indices, group: Indices) -> None:
+        """Put rows into other products, with the rest of their own; rows of another kind have nothing of their own."""
+        is_other = self.is_other[rows]
+        towards = np.broadcast_to(np.asarray(to, np.int64), rows.shape)
+        target[group[rows[~is_other]]] = towards[~is_other]
+        group[rows[is_other]] = towards[is_other]
+        self.moved[rows] = True
 
     def _picture_rows(self, order: Indices, leader_of: Indices) -> tuple[Indices, Indices] | None:
         """Products whose first picture stands in another row than their own. A variant's is later than its parent's."""
