@@ -82,7 +82,7 @@ class DelimitedSource(Source):
     def _read(self, columns: list[str], *, max_rows: int) -> Iterator[RowBatch]:
         places = [self.columns.index(name) for name in columns]
         with self._packed.open() as stream:
-            chunks = utf8_chunks(stream, self.encoding or "utf-8", tell=self.notes.setdefault)
+            chunks = utf8_chunks(stream, self.encoding or "utf-8", tell=self._note)
             if self._has_old_line_ends:
                 chunks = (chunk.replace(b"\r", b"\n") for chunk in chunks)
             text = Text(chunks)
@@ -253,7 +253,7 @@ class _Parser:
         mended_numbers: list[int] = []
         mended: list[list[str]] = []
         for place in np.flatnonzero(doubtful):
-            line = block.record(place)
+            line = block.record(int(place))
             if "\n" in line:
                 return None
             record = Record(self._dialect)
@@ -370,7 +370,7 @@ class _Block:
             else self._ends
         )
         bounds = np.stack([self._starts, first_delimiters], axis=1).ravel()
-        # Where a record begins with its delimiter, its first part is empty and reduceat gives the delimiter itself, no ink.
+        # Where a record begins with its delimiter, reduceat gives that delimiter for the empty part: no ink.
         ink = np.logical_or.reduceat(has_ink, bounds)
         starts_with = characters[self._starts]
         second = characters[np.minimum(self._starts + 1, len(characters) - 1)]

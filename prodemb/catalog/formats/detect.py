@@ -101,7 +101,7 @@ def _open_text(packed: Packed) -> Source:
         raise CatalogError(f"{packed.path}: found binary data, {_WANTED}")
     if re.match(r"<!doctype\s+html|<html\b|<head\b|<body\b", start, re.IGNORECASE):
         raise CatalogError(
-            f"{packed.path}: found a web page (perhaps the error or login page of a download), {_WANTED}: fetch the feed itself"
+            f"{packed.path}: found a web page (perhaps an error or login page), {_WANTED}: fetch the feed itself"
         )
     if start.startswith("<"):
         if re.match(r"<\?xml|<!--|<!DOCTYPE|<[A-Za-z_][\w.:-]*[\s/>]", start):

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from prodemb.catalog.formats.source import unique_names
 
@@ -32,28 +33,28 @@ _NAME_WORDS = frozenset(
     imagem preço indeks nazwa opis marka producent kategoria zdjęcie cena artikelcode omschrijving merk fabrikant
     categorie afbeelding prijs naam kod název popis značka výrobce obrázek artikelnamn varumärke bild pris beskrivning
     ürün adı açıklama görsel fiyat nimi kuvaus varenummer navn mærke merke billede bilde
-    артикул код наименование название товар имя бренд марка производитель категория раздел группа описание фото картинка
-    изображение изображения ссылка цена остаток наличие количество цвет размер вес штрихкод назва опис виробник категорія
-    ціна зображення
+    артикул код наименование название товар имя бренд марка производитель категория раздел группа описание фото
+    картинка изображение изображения ссылка цена остаток наличие количество цвет размер вес штрихкод
+    назва опис виробник категорія     ціна зображення
     """.split()
 )
 """Words that column names are made of, in the languages that feeds come in."""
 _NAME_SIGNS = (
-    "商品 品名 品番 型番 番号 コード 名称 タイトル メーカー ブランド カテゴリ 分類 説明 画像 価格 税込 税抜 在庫 数量 色 サイズ"
-    " 编号 编码 名称 标题 品牌 类别 分类 类目 描述 简介 图片 图像 价格 库存 厂家 制造商 型号 规格 編號 名稱 標題 類別 分類 圖片"
-    " 價格 상품 품명 코드 이름 브랜드 제조사 카테고리 분류 설명 이미지 가격 재고"
+    "商品 品名 品番 型番 番号 コード 名称 タイトル メーカー ブランド カテゴリ 分類 説明 画像 価格 税込 税抜 在庫 数量"
+    " サイズ 编号 编码 名称 标题 品牌 类别 分类 类目 描述 简介 图片 图像 价格 库存 厂家 制造商 型号 规格 編號 名稱 標題"
+    " 類別 圖片 價格 상품 품명 코드 이름 브랜드 제조사 카테고리 분류 설명 이미지 가격 재고"
 ).split()
 """The same for scripts without spaces."""
 _DEMANDS = frozenset(
     "required optional recommended preferred mandatory conditional desired conditionally obligatory pflichtfeld pflicht"
-    " optional: obligatoire facultatif recommandé obligatorio opcional obbligatorio facoltativo string text number integer"
-    " boolean decimal float date url varchar".split()
+    " optional: obligatoire facultatif recommandé obligatorio opcional obbligatorio facoltativo string text number"
+    " integer boolean decimal float date url varchar".split()
 )
 _EXAMPLE = re.compile(
     r"^\W*(example|e\.g\.|eg\.|sample|beispiel|z\.\s?b\.|exemple|ejemplo|esempio|пример)\b", re.IGNORECASE
 )
 _URL = re.compile(r"^\s*(https?:)?//|^\s*www\.", re.IGNORECASE)
-_NUMBER = re.compile(r"^\W*[\d.,\s]+\W*([A-Z]{3})?$|^[A-Z]{3}\s[\d.,]+$")
+_NUMBER = re.compile(r"^\W*\d[\d.,:/\-\s]*\W*([A-Z]{3})?$|^[A-Z]{3}\s[\d.,]+$")
 _WORDS = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -83,19 +84,22 @@ def find_header(records: Sequence[Sequence[str]]) -> Header | None:
     if not any(filled):
         return None
     width = _usual_width(records, filled)
-    wide_enough = max(1, (width + 1) // 2)
+    wide_enough = max(min(width, 2), (width + 1) // 2)
     first = next(
-        (
-            place
-            for place, record in enumerate(records)
-            if filled[place] >= wide_enough and _is_row_of_names(record, filled[place])
-        ),
+        (place for place, record in enumerate(records) if filled[place] >= wide_enough and _is_row_of_names(record)),
         None,
     )
     if first is None:
         start = next(place for place, count in enumerate(filled) if count >= min(wide_enough, max(filled)))
         names = unique_names("" for _ in range(max(width, len(records[start]))))
         return Header(None, names, start, tuple(place for place in range(start) if filled[place]))
+    # Where a remark looks like names, known names below it are better.
+    known = {
+        place: known_share(record)
+        for place, record in enumerate(records)
+        if place >= first and filled[place] >= wide_enough and _is_row_of_names(record)
+    }
+    first = next((place for place, share in known.items() if share >= max(0.5, known[first] + 0.3)), first)
     rows_of_names = [first]
     for place in range(first + 1, min(first + 4, len(records))):
         if filled[place] >= wide_enough and _is_row_of_labels(records[place], records[first]):
@@ -106,14 +110,14 @@ def find_header(records: Sequence[Sequence[str]]) -> Header | None:
     first_data = rows_of_names[-1] + 1
     while first_data < len(records) and filled[first_data] and _is_row_of_demands(records[first_data]):
         first_data += 1
-    names = list(records[row])
+    own = list(records[row])
     after = [record for record in records[first_data:] if any(cell.strip() for cell in record)]
     # A header that ends with delimiters, as its rows do.
-    while len(names) > 1 and not names[-1].strip() and not any(_filled_at(each, len(names) - 1) for each in after):
-        names.pop()
-    names = _with_row_numbers(names, after)
+    while len(own) > 1 and not own[-1].strip() and not any(_filled_at(each, len(own) - 1) for each in after):
+        own.pop()
+    own = _with_row_numbers(own, after)
     labels = tuple(place for place in range(first_data) if filled[place] and place != row)
-    return Header(row, unique_names(names), first_data, labels)
+    return Header(row, unique_names(own), first_data, labels)
 
 
 def _usual_width(records: Sequence[Sequence[str]], filled: Sequence[int]) -> int:
@@ -124,7 +128,7 @@ def _usual_width(records: Sequence[Sequence[str]], filled: Sequence[int]) -> int
     return sorted(wide)[len(wide) // 2] if wide else widest
 
 
-def _is_row_of_names(record: Sequence[str], filled: int) -> bool:
+def _is_row_of_names(record: Sequence[str]) -> bool:
     cells = [cell.strip() for cell in record[:_NUM_CELLS] if cell.strip()]
     if not cells or _is_row_of_demands(record):
         return False
@@ -197,7 +201,7 @@ def _with_row_numbers(names: list[str], after: Sequence[Sequence[str]]) -> list[
         return names
     firsts = [record[0].strip() for record in after]
     count_up = all(first.isdigit() for first in firsts) and all(
-        int(later) == int(first) + 1 for first, later in zip(firsts, firsts[1:], strict=False)
+        int(later) == int(first) + 1 for first, later in pairwise(firsts)
     )
     return ["", *names] if count_up else [*names, ""]
 

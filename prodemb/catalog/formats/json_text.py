@@ -1,7 +1,7 @@
 """JSON in any layout: an object a line, an array, objects one after another, or an array somewhere inside an object.
 
-Python's own parser is called on one value after another of a bounded piece of text. A streaming parser of events was not
-taken because it ends at the first fault in a file; here a record that is no JSON costs that record.
+Python's own parser is called on one value after another of a bounded piece of text. A streaming parser of events was
+not taken because it ends at the first fault in a file; here a record that is no JSON costs that record.
 """
 
 import json
@@ -93,7 +93,7 @@ class JsonSource(RecordsSource):
             self._is_map = best.is_map
 
     def _find_wrapper(self) -> None:
-        """Whether each record is an object in an object with one key (`{"node": {...}}`), or a row of values below names."""
+        """Whether each record is an object inside of one (`{"node": {...}}`), or a list below one of names."""
         first: list[Any] = []
         for _, value in self._raw():
             first.append(value)
@@ -153,7 +153,7 @@ class JsonSource(RecordsSource):
         decoder = _decoder()
         number = 0
         with self._packed.open() as stream:
-            text = Text(utf8_chunks(stream, self.encoding or "utf-8", tell=self.notes.setdefault))
+            text = Text(utf8_chunks(stream, self.encoding or "utf-8", tell=self._note))
             while True:
                 number += 1
                 try:
@@ -202,7 +202,7 @@ def _is_lines(sample: str, *, is_whole: bool) -> bool:
 
 
 def _kind(value: Any) -> str:
-    return {list: "a list", str: "a text", dict: "an object"}.get(type(value), "a single value")
+    return "a list" if isinstance(value, list) else "a text" if isinstance(value, str) else "a single value"
 
 
 class _BadValueError(Exception):
@@ -227,7 +227,7 @@ class _OpenValues:
         self._opened = self._source._packed.open()
         stream = self._opened.__enter__()
         encoding = self._source.encoding or "utf-8"
-        self._chunks = utf8_chunks(stream, encoding, tell=self._source.notes.setdefault)
+        self._chunks = utf8_chunks(stream, encoding, tell=self._source._note)
         return self
 
     def __exit__(self, *error: Any) -> bool | None:
@@ -417,7 +417,7 @@ class _OpenValues:
                 return
 
     def _find_next(self) -> None:
-        """Go to where the next record seems to begin: on a line like those of the others, or with the same first key."""
+        """Go to where the next record seems to begin: on a line like the others' first, or with the same first key."""
         if self._indent is not None:
             pattern = re.compile(rf"(?<=\n){re.escape(self._indent)}(?=[{{\]])")
         elif self._first_key is not None:

@@ -40,7 +40,7 @@ _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, p
 
 @dataclass(frozen=True)
 class Packed:
-    """A file with the layers of compression around its content, the outer first; it can be opened any number of times."""
+    """A file and the layers of compression around its content, outer first; it can be opened any number of times."""
 
     path: Path
     layers: tuple[str, ...] = ()

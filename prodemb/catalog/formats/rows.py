@@ -85,14 +85,13 @@ class _Shape:
             elif share < 0.02 and has:
                 cost += 1.0
         if self.spaces < 0.02 * filled and " " in value.strip():
-            cost += 2.0
+            cost += 2.0 * min(1.0, filled / 25)
         if self.delimiters < 0.02 * filled and delimiter in value:
             cost += 0.6
         if self.leading == 0 and value[:1] == " ":
             cost += 1.5
-        if self.levels > 0.9 * filled and ">" not in value:
-            cost += 1.0
-        elif self.levels == 0 and ">" in value:
+        share_of_paths = self.levels / filled
+        if share_of_paths == 0.0 if ">" in value else share_of_paths > 0.9:
             cost += 1.0
         if len(value) > 3 * self.longest + 20:
             cost += 1.0
@@ -117,7 +116,11 @@ class Rows:
         """
         self.num_columns = len(names)
         self._header = [cell.strip() for cell in header[: len(names)]]
-        self._sample = [list(record) for record in sample if len(record) == len(names)][:_NUM_SHAPED]
+        longer = sum(len(record) > len(names) and is_blank(record[-1]) for record in sample)
+        self._ends_with_delimiter = longer * 2 > len(sample)
+        self._sample = [
+            record for each in sample if len(record := self._without_end(list(each), len(names))) == len(names)
+        ][:_NUM_SHAPED]
         self._delimiter = delimiter
         firsts = [record[0].strip() for record in sample if record and record[0].strip()]
         self._first_is_text = sum(" " in first for first in firsts) > 0.1 * len(firsts)
@@ -176,32 +179,37 @@ class Rows:
         return None
 
     def _shortened(self, record: list[str]) -> list[str]:
-        """A record with too many values: without empty ones at its end, or with those joined that one title was cut into.
+        """A record with too many values: without empty ones at its end, or with those joined that a title was cut into.
 
         Joined only where one way fits what stands in the other rows clearly better than each other way.
         """
         wanted = self.num_columns
-        while len(record) > wanted and not record[-1].strip():
-            record = record[:-1]
+        record = self._without_end(record, wanted)
         if len(record) == wanted or len(record) > 3 * wanted + 20 or wanted > 500:
             return record
         extra = len(record) - wanted
-        ways: dict[tuple[str, ...], float] = {}
+        cut = record[:wanted]
+        is_cut = all(map(is_blank, record[wanted:]))
+        if len(self._sample) < 3:
+            return cut if is_cut else record
+        ways = {tuple(cut): self._cost(cut)} if is_cut else {}
+        for place in range(wanted):
+            end = place + extra + 1
+            joined = (*record[:place], self._delimiter.join(record[place:end]), *record[end:])
+            ways[joined] = self._cost(joined)
         by_space = self._joined_at_spaces(record)
         if by_space is not None and len(by_space) == wanted:
-            ways[tuple(by_space)] = self._cost(by_space)
-        for place in range(wanted):
-            joined = [
-                *record[:place],
-                self._delimiter.join(record[place : place + extra + 1]),
-                *record[place + extra + 1 :],
-            ]
-            ways[tuple(joined)] = self._cost(joined)
-        ranked = sorted(ways, key=lambda way: ways[way])
-        best = ranked[0]
-        margin = 0.5
-        is_clear = ways[best] < 1.9 and (len(ranked) == 1 or ways[ranked[1]] > ways[best] + margin)
-        return list(best) if is_clear and len(self._sample) >= 3 else record
+            # As text goes on after a comma, and as no value begins.
+            ways[tuple(by_space)] = self._cost(by_space) - 1.0
+        best, *others = sorted(ways, key=lambda way: ways[way])
+        is_clear = ways[best] < 1.9 and all(ways[other] > ways[best] + 0.5 for other in others[:1])
+        return list(best) if is_clear else record
+
+    def _without_end(self, record: list[str], wanted: int) -> list[str]:
+        """A record without the empty values that all rows have after their last one."""
+        while self._ends_with_delimiter and len(record) > wanted and is_blank(record[-1]):
+            record = record[:-1]
+        return record
 
     def _joined_at_spaces(self, record: list[str]) -> list[str] | None:
         """The values joined to the one before them that begin with a space, as no value of another row does."""

@@ -17,7 +17,7 @@ BATCH_BYTES = 32 << 20
 MAX_CELL_BYTES = 16 << 20
 """A row with a longer text is skipped; a picture in base64 may so have 12 MB."""
 MAX_ROW_BYTES = 64 << 20
-"""A longer row is skipped without being held in memory; so is a row with longer bytes (a picture) in a binary column."""
+"""A longer row is skipped without being held in memory, and so is one with more bytes (a picture) in a column."""
 MAX_COLUMNS = 16_384
 """As many as a spreadsheet has."""
 NUM_REMEMBERED = 1_000
@@ -83,7 +83,7 @@ class Source(ABC):
     header_row: int | None = None
     """Row of the column names, from 1, where the format has one."""
     columns: tuple[str, ...]
-    """Names as written, white space around them removed, made unique (`name`, `name_2`; `column_3` where there is none).
+    """Names as written, without white space around them, made unique (`name`, `name_2`; `column_3` where none).
     Of JSON and XML, those in the rows looked at when the file was opened."""
     num_rows: int | None = None
     """Where the format says so."""
@@ -146,6 +146,9 @@ class Source(ABC):
 
     def _skip(self, row: int, reason: str) -> None:
         self.skipped.add(SkippedRow(self.path, row, reason))
+
+    def _note(self, kind: str, said: str) -> None:
+        self.notes.setdefault(kind, said)
 
     def _ignore(self, row: int, reason: str) -> None:
         self.ignored.add(SkippedRow(self.path, row, reason))

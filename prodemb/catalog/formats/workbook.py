@@ -3,7 +3,6 @@
 import datetime
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from prodemb.catalog.formats.header import NUM_LOOKED_AT, Header, find_header
@@ -63,7 +62,8 @@ class WorkbookSource(Source):
             import python_calamine
         except ModuleNotFoundError as error:
             raise CatalogError(
-                f"{self.path}: a workbook, which needs the extra `excel`: pip install 'prodemb[excel]', or save it as CSV"
+                f"{self.path}: found a workbook, which needs the extra `excel`: pip install 'prodemb[excel]', or save "
+                "it as CSV"
             ) from error
         with self._packed.open_on_disk() as place:
             if zipfile.is_zipfile(place):

@@ -30,9 +30,9 @@ GROUP_BYTES = 256 << 10
 """Records are parsed together until they have so much text."""
 MAX_GROUP = 2_000
 GOOGLE = "http://base.google.com/"
+_ATOM = ("http://www.w3.org/2005/Atom", "http://purl.org/atom")
 _PLAIN_SPACES = (
-    "http://www.w3.org/2005/Atom",
-    "http://purl.org/atom",
+    *_ATOM,
     "http://purl.org/rss/1.0/",
     "http://backend.userland.com/",
 )
@@ -45,7 +45,8 @@ _PREFIX = re.compile(rb"<([A-Za-z_][\w.-]*):|\s([A-Za-z_][\w.-]*):[\w.-]+\s*=")
 _CDATA = re.compile(rb"(<!\[CDATA\[.*?\]\]>)", re.DOTALL)
 _RECORD_TAGS = ("item", "entry", "offer", "product")
 _MARKUP = frozenset(
-    "p br b i u em strong span div ul ol li h1 h2 h3 h4 h5 h6 a table tbody thead tr td th font small sup sub hr img".split()
+    "p br b i u em strong span div ul ol li h1 h2 h3 h4 h5 h6 a table tbody thead tr td th font small sup sub hr img"
+    "".split()
 )
 _NOT_XML = "not well-formed XML"
 _NOT_CLOSED = "its XML element is not closed"
@@ -75,7 +76,7 @@ class XmlSource(RecordsSource):
 
     def _records(self) -> Iterator[Record]:
         with self._packed.open() as stream:
-            chunks = utf8_chunks(stream, self.encoding or "utf-8", tell=self.notes.setdefault)
+            chunks = utf8_chunks(stream, self.encoding or "utf-8", tell=self._note)
             scanner = _Scanner(chunks, self._record, start=self._start)
             number = 0
             for group in _groups(scanner.records()):
@@ -125,7 +126,7 @@ def _prolog(beginning: bytes, packed: Packed) -> tuple[int, str, dict[str, str]]
         if not found:
             found.append((parser.CurrentByteIndex, name, attributes))
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any) -> int:
         raise CatalogError(f"{packed.path}: declares an XML entity, which is refused: save it without entities")
 
     text = beginning.lstrip()
@@ -337,7 +338,8 @@ def record_values(record: ET.Element, spaces: dict[str, str]) -> dict[str, Any] 
     """A record's values by name: of its elements, and of its attributes where no element has the name; None where it is
     nested too deep.
 
-    Google's element comes before another one of the same name. A repeated element is a list, one with elements an object.
+    Google's element comes before another one of the same name. A repeated element is a list, one that holds elements
+    an object.
     """
     found: dict[str, tuple[int, list[Any]]] = {}
     for child in record:
@@ -349,7 +351,7 @@ def record_values(record: ET.Element, spaces: dict[str, str]) -> dict[str, Any] 
         except RecursionError:
             return None
         if value is None:
-            found.setdefault(name, (-1, []))
+            found.setdefault(name, (-9, []))
             continue
         before = found.get(name)
         if before is None or rank > before[0]:
@@ -398,6 +400,9 @@ def _name(tag: str, spaces: dict[str, str]) -> tuple[str, int]:
     address, _, local = tag[1:].partition("}")
     if address.startswith(GOOGLE):
         return local, 2
+    if address.startswith(_ATOM) and local in ("summary", "content"):
+        # What Atom calls so is the description of a product, where Google's element is not there.
+        return "description", 0 if local == "summary" else -1
     prefix = next((prefix for prefix, each in spaces.items() if each == address), "")
     if not prefix or address.startswith(_PLAIN_SPACES):
         return local, 1
