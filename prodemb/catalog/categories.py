@@ -69,7 +69,9 @@ def split_categories(column: pa.Array, *, rule: CategoryRule, num_levels: int = 
         coded = text.dictionary_encode()
         distinct = [rule.path_of(value) for value in python_values(coded.dictionary)]
         paths = [[] if place is None else distinct[place] for place in coded.indices.to_pylist()]
-    return [texts([path[level] if level < len(path) else None for path in paths], of=None) for level in range(num_levels)]
+    return [
+        texts([path[level] if level < len(path) else None for path in paths], of=None) for level in range(num_levels)
+    ]
 
 
 def category_rule(values: Sequence[str]) -> CategoryRule:
@@ -170,5 +172,3 @@ def _hidden(text: str) -> str:
 
 def _shown(text: str) -> str:
     return text.replace(_SEMICOLON, ";")
-
-

@@ -101,7 +101,7 @@ def is_one_of(texts: pa.LargeStringArray, values: Sequence[str]) -> Flags:
     wanted = {*values}
     coded = texts.dictionary_encode()
     is_in = np.array([False, *(text.casefold() in wanted for text in coded.dictionary.to_pylist())], np.bool_)
-    return is_in[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1]
+    return np.asarray(is_in[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1])
 
 
 def parent_keys(texts: pa.LargeStringArray) -> pa.LargeStringArray:

@@ -81,9 +81,7 @@ def has_table_suffix(path: Path) -> bool:
 
 def _in_folder(folder: Path) -> list[Path]:
     inside = sorted(each for each in folder.iterdir() if each.is_file() and not each.name.startswith((".", "_")))
-    tables = [
-        each for each in inside if has_table_suffix(each) and not each.name.lower().startswith(_REMARKS)
-    ]
+    tables = [each for each in inside if has_table_suffix(each) and not each.name.lower().startswith(_REMARKS)]
     sure = [each for each in tables if each.suffix.lower() not in _UNSURE_SUFFIXES]
     if not (sure or tables):
         raise CatalogError(

@@ -27,9 +27,7 @@ class BadIds:
         return f"{self.num_repeated:,} {rows} a product_id ({'; '.join(self.examples)}{more})"
 
 
-def describe_repeated(
-    index: ProductIndex, batches: Callable[[], Iterator[RowKeys]], *, names: Sequence[str]
-) -> BadIds:
+def describe_repeated(index: ProductIndex, batches: Callable[[], Iterator[RowKeys]], *, names: Sequence[str]) -> BadIds:
     """The repeated ids in words; where there are some, a pass over the rows finds the first ones.
 
     Args:

@@ -257,5 +257,3 @@ def _compound(word: str) -> tuple[Role, ...] | None:
             if len(rest) > least and (more := _compound(rest)) is not None:
                 return (table[first], *more)
     return None
-
-

@@ -40,6 +40,14 @@ def picture_root(values: Sequence[str], *, folder: Path) -> Path | None:
     return best if _num_found(best, paths) else None
 
 
+def located(value: str, *, root: Path) -> Path | None:
+    """The file that a local picture's value names; None where there is no such file, or the value is an address."""
+    if is_address(value.strip()):
+        return None
+    path = value.strip().replace("\\", "/")
+    return next((place for place in (root / path, root / path.lstrip("/")) if _is_file(place)), None)
+
+
 def root_of_absolute(values: Sequence[str]) -> Path | None:
     """The folder that all pictures lie in where they are absolute paths of files that are there."""
     paths = [Path(path) for path in local_paths(values)]

@@ -33,7 +33,9 @@ _FORMULA = re.compile(r"""^\s*=\s*[\w.]+\(\s*["\u201c]([^"\u201d]+)["\u201d]""")
 _TAG = re.compile(r"""<img\b[^>]*?\bsrc\s*=\s*(?:"([^"]+)"|'([^']+)'|([^\s>]+))""", re.IGNORECASE)
 _MARKDOWN = re.compile(r"^!?\[[^\]]*\]\(\s*<?([^)\s>]+)")
 _NEXT_ADDRESS = re.compile(r"\s*[,;|\s]\s*[\"']?(?=(?:https?:)?//)", re.IGNORECASE)
-_AFTER_NAME = re.compile(r"(\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic)(?:\?[^\s,;|]*)?)[\"']?\s*[,;|\n]", re.IGNORECASE)
+_AFTER_NAME = re.compile(
+    r"(\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic)(?:\?[^\s,;|]*)?)[\"']?\s*[,;|\n]", re.IGNORECASE
+)
 _HOST = re.compile(r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}(?::\d+)?/\S", re.IGNORECASE)
 _BASE64 = re.compile(r"^[A-Za-z0-9+/_\s-]{32,}={0,2}\s*$")
 _SIMPLE = r"^[^\[{(<=&,;|\s\x22']+$"

@@ -16,7 +16,7 @@ from prodemb.catalog.picture_roots import local_paths, picture_root, root_of_abs
 from prodemb.catalog.pictures import PictureKind, as_pictures, kind_of
 from prodemb.catalog.profile import Profile, profiles_of
 from prodemb.core.errors import CatalogError
-from prodemb.core.features import CATALOG_COLUMNS
+from prodemb.core.features import CATALOG_COLUMNS, PARTNER
 from prodemb.taxonomy.taxonomy import Taxonomy, sample_taxonomy
 
 _STANDARD = ("product_id", "title")
@@ -38,6 +38,8 @@ class FilePlan:
     """Standard column names that the file has, and its own names for them, in the standard order."""
     pictures_folder: str = ""
     """What to put before a picture's path: its folder, from the catalog's image root."""
+    partner: str | None = None
+    """The file's column of that name, where it has one; it goes before the label."""
     pictures_inside: bool = False
     """Whether the pictures lie in the same archive as the table."""
 
@@ -120,6 +122,7 @@ class _Planner:
                 name=name,
                 table=table,
                 columns=own,
+                partner=PARTNER if PARTNER in source.columns else None,
                 pictures_folder="" if root == image_root else root.relative_to(image_root).as_posix(),
                 pictures_inside=is_inside,
             )
@@ -323,5 +326,3 @@ def _made_ids(source: Source, found: TableGuess) -> str:
 
 def _there(source: Source) -> str:
     return f"columns there: {', '.join(source.columns)}" if source.columns else "it has no columns"
-
-

@@ -107,9 +107,7 @@ def index_products(
     return _Grouping(batches(), ids, rows_of_files, id_per_file=id_per_file).index()
 
 
-def _all_ids(
-    batches: Iterator[RowKeys], *, num_files: int, id_per_file: bool
-) -> tuple[Hashes, tuple[int, ...]]:
+def _all_ids(batches: Iterator[RowKeys], *, num_files: int, id_per_file: bool) -> tuple[Hashes, tuple[int, ...]]:
     hashes: list[Hashes] = []
     rows_of_files = [0] * num_files
     for batch in batches:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from prodemb.catalog.categories import LEVELS, split_categories
 from prodemb.catalog.choose_id import is_one_of, parent_keys
@@ -119,7 +120,7 @@ class Catalog:
         """
         index = self.index
         if len(index.repeated) and self.config.bad_ids == "error":
-            raise CatalogError(f"{self.config.path}: {self.bad_ids}; {self._advice_on_ids()}")
+            raise CatalogError(f"{self.config.path}: {self.bad_ids}; {self.advice_on_ids()}")
         num_dropped = len(index.repeated)
         num_lost = self.skipped_rows.count + num_dropped
         num_rows = index.num_rows + self.skipped_rows.count
@@ -162,7 +163,9 @@ class Catalog:
         assert wanted <= {*known}, f"no standard columns: {wanted - {*known}}"
         pending: list[pa.Table] = []
         num_pending = 0
-        for table in self._tables([name for name in known if name in wanted], num_rows=num_rows, start=start, stop=stop):
+        for table in self._tables(
+            [name for name in known if name in wanted], num_rows=num_rows, start=start, stop=stop
+        ):
             pending.append(table)
             num_pending += table.num_rows
             while num_pending >= num_rows:
@@ -173,11 +176,20 @@ class Catalog:
         if num_pending:
             yield pa.concat_tables(pending).combine_chunks()
 
+    def where(self, row: int) -> str:
+        """The place of a row, counted over all files: its file and its number there."""
+        at = 0
+        for file, count in zip(self.files, self.index.rows_of_files, strict=True):
+            if row < at + count:
+                columns = self.source(file).columns[:1]
+                batch = next(self.source(file).batches(columns=columns, start=row - at, stop=row - at + 1))
+                return f"{file.name} row {batch.rows[0]}"
+            at += count
+        raise AssertionError("a row of the catalog")
+
     # --- rows as they are -> products ---
 
-    def _tables(
-        self, wanted: Sequence[str], *, num_rows: int, start: int, stop: int | None
-    ) -> Iterator[pa.Table]:
+    def _tables(self, wanted: Sequence[str], *, num_rows: int, start: int, stop: int | None) -> Iterator[pa.Table]:
         """Tables of any length with the standard columns that are wanted, a row for each product."""
         index = self.index
         kept = self._kept_rows(index)
@@ -210,15 +222,18 @@ class Catalog:
         self, file: FilePlan, wanted: Iterable[str], *, num_rows: int, start: int = 0, stop: int | None = None
     ) -> Iterator[RowBatch]:
         """A file's rows as they are, with its own columns for the standard ones that are wanted."""
-        source = self._source(file)
+        source = self.source(file)
         needed = {file.columns[name] for name in wanted if name in file.columns}
+        if file.partner is not None and PARTNER in wanted:
+            needed.add(file.partner)
         if _splits(file) and not {*wanted}.isdisjoint(LEVELS):
             needed.add(file.columns["cat1"])
         at_once = ROWS_WITH_PICTURES if self.image_kind == "bytes" and "image" in wanted else ROWS_WITHOUT
         yield from source.batches(columns=sorted(needed), max_rows=min(num_rows, at_once), start=start, stop=stop)
         self._take_notes(source)
 
-    def _source(self, file: FilePlan) -> Source:
+    def source(self, file: FilePlan) -> Source:
+        """One of its files, opened."""
         if file.path not in self._sources:
             self._sources[file.path] = open_source(file.path)
         return self._sources[file.path]
@@ -267,7 +282,12 @@ class Catalog:
         if name == "product_id":
             return self._ids(file, table, rows)
         if name == PARTNER:
-            return pa.array([file.label] * len(rows), pa.large_string())
+            label = pa.scalar(file.label, pa.large_string())
+            return (
+                pc.fill_null(as_texts(_array(table, file.partner)), label)
+                if file.partner
+                else pa.repeat(label, len(rows))
+            )
         if name == "image":
             return self._pictures(file, table, places)
         if name in levels:
@@ -319,7 +339,7 @@ class Catalog:
     def _own_pictures(self, file: FilePlan, column: pa.Array) -> pa.Array:
         """Pictures as paths from the image root, as addresses, or as bytes."""
         if file.pictures_inside:
-            source = self._source(file)
+            source = self.source(file)
             paths = as_pictures(column, kind="path").to_pylist()
             return pa.array([path and source.read_beside(path) for path in paths], pa.large_binary())
         kind = self.image_kind or "path"
@@ -349,7 +369,9 @@ class Catalog:
                     values += [None] * len(here)
                 at = end
         if num_bytes > MAX_FAR_PICTURE_BYTES:
-            self._tell(f"{self.name}: pictures in other rows than their products' own take too much memory; some are left out")
+            self._tell(
+                f"{self.name}: pictures in other rows than their products' own take too much memory; some are left out"
+            )
         kind = pa.large_binary() if self.image_kind == "bytes" else pa.large_string()
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
@@ -362,7 +384,7 @@ class Catalog:
         self.skipped_rows, self.ignored_rows = SkippedRows(), SkippedRows()
         has_titles = "title" in self.columns
         for number, file in enumerate(self.files):
-            source = self._source(file)
+            source = self.source(file)
             salt = number if self.plan.id_per_file else 0
             relations = [file.table.row_type, file.table.parent, file.table.parent_key, file.table.children]
             own = [file.columns.get("product_id"), file.columns.get("title"), *relations]
@@ -384,13 +406,19 @@ class Catalog:
         titles = hashed(texts(title)) if has_titles else np.arange(1, num_rows + 1, dtype=np.uint64)
         image = file.columns.get("image")
         pictured = np.zeros(num_rows, np.bool_)
-        if image is not None and image in batch.table.column_names and kind_of(batch.table.column(image).type) == "path":
+        if (
+            image is not None
+            and image in batch.table.column_names
+            and kind_of(batch.table.column(image).type) == "path"
+        ):
             pictured = np.asarray(is_present(_array(batch.table, image)).to_numpy(zero_copy_only=False))
         kinds = None
         if file.table.row_type is not None:
             values = texts(file.table.row_type)
             is_other = is_one_of(values, file.table.other_rows)
-            lower = (value.casefold() if other else None for value, other in zip(values.to_pylist(), is_other, strict=True))
+            lower = (
+                value.casefold() if other else None for value, other in zip(values.to_pylist(), is_other, strict=True)
+            )
             kinds = pa.array(lower, pa.large_string())
         parents = keys = None
         if file.table.parent is not None:
@@ -416,7 +444,8 @@ class Catalog:
 
     # --- what to say of losses ---
 
-    def _advice_on_ids(self) -> str:
+    def advice_on_ids(self) -> str:
+        """What keeps products whose ids repeat."""
         index = self.index
         if index.num_repeated_across * 2 > len(index.repeated):
             return "an id counts in all files of a catalog; where it is unique within its own file only, id_per_file = true in [catalog]"
