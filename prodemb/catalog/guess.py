@@ -38,6 +38,8 @@ class TableGuess:
     children: str | None
     category_separator: str | None
     category_path_separator: str | None
+    shadowed: tuple[str, ...] = ()
+    """Columns with a standard name that do not hold what it says."""
 
     def own(self, standard: str) -> str | None:
         """The file's column for a standard one."""
@@ -46,8 +48,9 @@ class TableGuess:
     def table(self, product_id: ColumnGuess | None, *, parent_key: str | None = None) -> TableConfig:
         """The settings that read the file so; ids are made without `product_id`."""
         columns = {each.standard: each.own for each in self.columns}
+        columns |= {name: "" for name in self.shadowed if name not in columns}
         return TableConfig(
-            columns={"product_id": product_id.own if product_id else "", **columns},
+            columns={**columns, "product_id": product_id.own if product_id else ""},
             category_separator=self.category_separator,
             category_path_separator=self.category_path_separator,
             row_type=self.row_types.column if self.row_types else None,
@@ -86,13 +89,8 @@ def guess_table(profiles: Sequence[Profile], *, taxonomies: Sequence[Taxonomy]) 
         children=children,
         category_separator=rule.levels if rule else None,
         category_path_separator=rule.paths if rule else None,
+        shadowed=tuple(name for name in CATALOG_COLUMNS if any(each.name == name for each in profiles)),
     )
-
-
-def unused(names: Sequence[str], columns: Sequence[ColumnGuess]) -> Iterator[str]:
-    """The columns that are not taken for anything."""
-    used = {guess.own for guess in columns}
-    return (name for name in names if name not in used)
 
 
 def _best_of_each(free: Sequence[Profile], profiles: Sequence[Profile]) -> dict[str, ColumnGuess]:
