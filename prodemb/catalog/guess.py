@@ -179,12 +179,17 @@ def _is_no_text(profile: Profile) -> bool:
     )
 
 
+def _says_nothing(profile: Profile) -> bool:
+    """Whether a name leaves open what a column holds."""
+    return not {*profile.read.roles} - {"product", "filler", "main", "long", "short", "url", "path"}
+
+
 def _title(profile: Profile, _: Sequence[Profile]) -> tuple[float, str]:
     if _is_no_text(profile):
         return NEVER, ""
     by_name = _title_name(profile)
     is_like = 1.5 <= profile.num_words <= 30 and profile.length <= 250 and profile.distinct > 0.4
-    if is_like and not profile.categories.levels:
+    if is_like and not profile.categories.levels and (by_name or _says_nothing(profile)):
         return by_name + 1.1 + 0.2 * profile.distinct, _because(by_name, "a few words, seldom repeated")
     return by_name - 0.6, _because(by_name)
 
@@ -211,7 +216,7 @@ def _description(profile: Profile, profiles: Sequence[Profile]) -> tuple[float, 
         return NEVER, ""
     by_name = _description_name(profile)
     longest = max(each.length for each in profiles)
-    if profile.num_words > 12 and profile.distinct > 0.3:
+    if profile.num_words > 12 and profile.distinct > 0.3 and (by_name or _says_nothing(profile)):
         reason = f"long texts, {profile.length:.0f} characters on average"
         return by_name + 1.2 + 0.3 * profile.length / max(longest, 1), _because(by_name, reason)
     return by_name, _because(by_name)
@@ -236,7 +241,7 @@ def _brand(profile: Profile, profiles: Sequence[Profile]) -> tuple[float, str]:
     repeats_itself = profile.distinct < 0.95 and profile.num_words < 4.5 and not profile.categories.levels
     titles = [each for each in profiles if each is not profile and 1.5 < each.num_words < 30 and each.distinct > 0.4]
     share = max((profile.begins(title) for title in titles), default=0.0)
-    if repeats_itself and share > 0.3:
+    if repeats_itself and share > 0.3 and (by_name or _says_nothing(profile)):
         reason = f"{share:.0%} of the titles begin with one of its values"
         return by_name + 1.0 + share, _because(by_name, reason)
     return by_name, _because(by_name)
@@ -263,6 +268,8 @@ def _image(profile: Profile, _: Sequence[Profile]) -> tuple[float, str]:
     by_name = _image_name(profile)
     if profile.holds_pictures:
         return by_name + 3.0, "holds pictures themselves"
+    if profile.is_binary:
+        return (by_name, "by its name, bytes") if by_name else (NEVER, "")
     if not profile.values or profile.numbers > 0.5:
         return NEVER, ""
     if profile.inline_pictures > 0.5:

@@ -11,10 +11,13 @@ from prodemb.catalog.choose_id import choose_id
 from prodemb.catalog.config import CatalogConfig, TableConfig
 from prodemb.catalog.files import labels_of, names_of
 from prodemb.catalog.formats import Source
+from prodemb.catalog.formats.records import RecordsSource
 from prodemb.catalog.guess import ColumnGuess, TableGuess, guess_table
+from prodemb.catalog.nested import parsed
 from prodemb.catalog.picture_roots import local_paths, picture_root, root_of_absolute
-from prodemb.catalog.pictures import PictureKind, as_pictures, kind_of
+from prodemb.catalog.pictures import PictureKind, as_pictures, is_list, kind_of
 from prodemb.catalog.profile import Profile, profiles_of
+from prodemb.catalog.values import is_text
 from prodemb.core.errors import CatalogError
 from prodemb.core.features import CATALOG_COLUMNS, PARTNER
 from prodemb.taxonomy.taxonomy import Taxonomy, sample_taxonomy
@@ -43,11 +46,14 @@ class FilePlan:
     pictures_inside: bool = False
     """Whether the pictures lie in the same archive as the table."""
 
+    lists_categories: bool = False
+    """Whether cat1 holds lists, of levels or of paths."""
+
     @property
     def categories(self) -> CategoryRule | None:
         """How cat1 is taken apart; None where it is taken as it is."""
         rule = CategoryRule(levels=self.table.category_separator, paths=self.table.category_path_separator)
-        return rule if {"cat2", "cat3"}.isdisjoint(self.columns) or rule.levels or rule.paths else None
+        return rule if rule.levels or rule.paths or self.lists_categories else None
 
     @property
     def has_relations(self) -> bool:
@@ -123,6 +129,7 @@ class _Planner:
                 table=table,
                 columns=own,
                 partner=PARTNER if PARTNER in source.columns else None,
+                lists_categories="cat1" in own and _holds_lists(source, own["cat1"]),
                 pictures_folder="" if root == image_root else root.relative_to(image_root).as_posix(),
                 pictures_inside=is_inside,
             )
@@ -195,15 +202,15 @@ class _Planner:
     def _check_named(self, columns: Sequence[Mapping[str, str]]) -> None:
         """Each column that the settings name must be in some file."""
         for name, own in self._config.columns.items():
-            if own and not any(own in source.columns for source in self._sources):
+            if own and not any(_has(source, own) for source in self._sources):
                 first = self._sources[0]
                 close = difflib.get_close_matches(own, first.columns, n=1)
                 hint = f"did you mean {close[0]!r}? " if close else ""
                 raise CatalogError(
                     f"{first.path}: no column {own!r}, which [catalog] names as {name}; {hint}{_there(first)}"
                 )
-        for source, own_columns in zip(self._sources, columns, strict=True):
-            if not own_columns.keys() - {"product_id", "google_category_id", "brand_label"}:
+        for source, label, own_columns in zip(self._sources, self._labels, columns, strict=True):
+            if label in self._guesses and not own_columns.keys() - {"product_id", "google_category_id", "brand_label"}:
                 raise CatalogError(
                     f"{source.path}: no column holds text or pictures, wanted at least a title; {_there(source)}"
                 )
@@ -241,7 +248,7 @@ class _Planner:
     def _kind_in(self, source: Source, own: str, *, label: str) -> PictureKind | None:
         """What an image column holds; None where that cannot be seen, for it is empty."""
         profile = next((each for each in self._profiles.get(label, ()) if each.name == own), None)
-        if profile is not None and not profile.holds_pictures:
+        if profile is not None and not profile.is_binary:
             return None if not profile.values else "bytes" if profile.inline_pictures == 1.0 else "path"
         batch = next(source.batches(columns=[own], stop=_ROWS_LOOKED_AT), None)
         if batch is None:
@@ -295,10 +302,30 @@ def _is_standard(source: Source) -> bool:
     return all(name in source.columns for name in _STANDARD)
 
 
+def _has(source: Source, own: str) -> bool:
+    """Whether a file has a column; of records all are looked at where the first ones lack it."""
+    if own in source.columns or not isinstance(source, RecordsSource):
+        return own in source.columns
+    return any(batch.table.column(own).null_count < len(batch.rows) for batch in source.batches(columns=[own]))
+
+
+def _holds_lists(source: Source, own: str) -> bool:
+    """Whether most values of a column, in the first rows, are lists."""
+    batch = next(source.batches(columns=[own], stop=_ROWS_LOOKED_AT), None)
+    if batch is None:
+        return False
+    column = batch.table.column(own)
+    if not is_text(column.type):
+        return is_list(column.type)
+    values = column.drop_null().to_pylist()
+    return bool(values) and sum(isinstance(parsed(value), list) for value in values) > len(values) / 2
+
+
 def _effective(source: Source, table: TableConfig) -> dict[str, str]:
     """A file's columns by their standard names: those that the settings name, and those with standard names."""
     found = {name: name for name in CATALOG_COLUMNS if name in source.columns}
-    named = {name: own for name, own in table.columns.items() if not own or own in source.columns}
+    may_have_any = isinstance(source, RecordsSource)
+    named = {name: own for name, own in table.columns.items() if not own or may_have_any or own in source.columns}
     effective = found | named
     return {name: effective[name] for name in CATALOG_COLUMNS if effective.get(name)}
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from prodemb.catalog.categories import CategoryRule, category_rule
 from prodemb.catalog.formats import Source
+from prodemb.catalog.formats.records import RecordsSource
 from prodemb.catalog.names import Name, read_name
 from prodemb.catalog.nested import languages_in, parsed
 from prodemb.catalog.pictures import ADDRESS, PICTURE_NAME, is_list, is_picture, kind_of, picture_of
@@ -40,8 +41,10 @@ class Profile:
     """The same as plain texts."""
     present: npt.NDArray[np.bool_] = field(repr=False)
     """(num_rows,) where a value is there."""
+    is_binary: bool = False
+    """Whether the file has it as bytes."""
     holds_pictures: bool = False
-    """Whether it holds the bytes of pictures."""
+    """Whether those bytes are pictures."""
 
     @property
     def num_rows(self) -> int:
@@ -163,11 +166,26 @@ def profiles_of(sources: Sequence[Source], *, whole: bool = True) -> list[Profil
     Args:
         whole: whether to go through the whole of text files, which takes as long as reading them; else their beginning.
     """
-    names = sources[0].columns
+    kept, late = _rows_of(sources, whole=whole, late=())
+    if late:
+        # Keys of JSON and elements of XML that come only in later rows.
+        kept, _ = _rows_of(sources, whole=whole, late=late)
+    names = (*sources[0].columns, *late)
+    if not kept:
+        return [Profile(name=name, cells=(), values=(), present=np.zeros(0, np.bool_)) for name in names]
+    table = pa.concat_tables(kept, promote_options="permissive").combine_chunks()
+    return [_profile(name, table.column(name)) for name in names]
+
+
+def _rows_of(
+    sources: Sequence[Source], *, whole: bool, late: Sequence[str]
+) -> tuple[list[pa.Table], tuple[str, ...]]:
+    """Some rows of files, and columns that the files turned out to have in later rows."""
     kept: list[pa.Table] = []
     num_rows = 0
+    found: dict[str, None] = {}
     for source in sources:
-        for table in _sampled(source, whole=whole, head=max(ROWS_OF_A_BATCH, HEAD_ROWS // len(sources))):
+        for table in _sampled(source, whole=whole, head=max(ROWS_OF_A_BATCH, HEAD_ROWS // len(sources)), late=late):
             kept.append(table)
             num_rows += table.num_rows
         if num_rows > NUM_ROWS:
@@ -176,14 +194,18 @@ def profiles_of(sources: Sequence[Source], *, whole: bool = True) -> list[Profil
                 (np.arange(NUM_ROWS) * step).astype(np.int64)
             )
             kept, num_rows = [taken], taken.num_rows
-    if not kept:
-        return [Profile(name=name, cells=(), values=(), present=np.zeros(0, np.bool_)) for name in names]
-    table = pa.concat_tables(kept, promote_options="permissive").combine_chunks()
-    return [_profile(name, table.column(name)) for name in names]
+        found |= dict.fromkeys(late_columns(source))
+    return kept, tuple(found)
 
 
-def _sampled(source: Source, *, whole: bool, head: int) -> list[pa.Table]:
+def late_columns(source: Source) -> dict[str, int]:
+    """Columns of a file of records that are not among its first rows, and the row in which each came first."""
+    return source.late_columns if isinstance(source, RecordsSource) else {}
+
+
+def _sampled(source: Source, *, whole: bool, head: int, late: Sequence[str]) -> list[pa.Table]:
     """Some rows of a file, from all of it."""
+    columns = (*source.columns, *late) if late else None
     if source.num_rows is not None and source.num_rows > head:
         starts = np.linspace(head, max(head, source.num_rows - ROWS_OF_A_BATCH), num=16).astype(np.int64)
         spans = [(0, head), *((int(start), int(start) + ROWS_OF_A_BATCH) for start in dict.fromkeys(starts.tolist()))]
@@ -194,7 +216,7 @@ def _sampled(source: Source, *, whole: bool, head: int) -> list[pa.Table]:
         ]
     tables: list[pa.Table] = []
     num_seen = 0
-    for batch in source.batches(stop=None if whole else head):
+    for batch in source.batches(columns=columns, stop=None if whole else head):
         table = batch.table
         if num_seen >= head:
             places = np.unique(np.linspace(0, table.num_rows - 1, num=min(ROWS_OF_A_BATCH, table.num_rows)).astype(int))
@@ -212,12 +234,13 @@ def _profile(name: str, column: pa.ChunkedArray) -> Profile:
     whole = column.combine_chunks()
     if isinstance(whole, pa.ChunkedArray):
         whole = whole.chunk(0) if whole.num_chunks else pa.array([], column.type)
-    if kind_of(whole.type) == "bytes":
+    if kind_of(whole.type) == "bytes" and _has_bytes(whole):
         return Profile(
             name=name,
             cells=(),
             values=(),
             present=np.asarray(whole.is_valid()),
+            is_binary=True,
             holds_pictures=_holds_pictures(whole),
         )
     plain = as_texts(_clipped(whole)).to_pylist()
@@ -238,6 +261,13 @@ def _clipped(column: pa.Array) -> pa.Array:
         return column
     cells = [cell and cell[:MAX_CELL_CHARS] for cell in decoded(column).to_pylist()]
     return pa.array(cells, pa.large_string())
+
+
+def _has_bytes(column: pa.Array) -> bool:
+    """Whether a column holds bytes; of structs with bytes and a path, as Hugging Face writes pictures, some hold none."""
+    if not pa.types.is_struct(column.type):
+        return True
+    return any(value and value.get("bytes") for value in column.slice(0, 1000).to_pylist())
 
 
 def _holds_pictures(column: pa.Array) -> bool:

@@ -23,6 +23,7 @@ from prodemb.catalog.ids import BadIds, describe_repeated
 from prodemb.catalog.pictures import PictureKind, as_pictures, kind_of
 from prodemb.catalog.plan import FilePlan, ReadingPlan, make_plan
 from prodemb.catalog.products import ProductIndex, RowKeys, hashed, index_products
+from prodemb.catalog.profile import late_columns
 from prodemb.catalog.values import as_texts, is_present
 from prodemb.core.arrays import Indices
 from prodemb.core.errors import CatalogError
@@ -86,7 +87,7 @@ class Catalog:
     @property
     def features(self) -> tuple[str, ...]:
         """The features that this catalog has a column for, in the order of `prodemb.core.features.FEATURES`."""
-        split = {level for file in self.files if _splits(file) for level in LEVELS}
+        split = {level for file in self.files if _splits(file) and _has_levels(file) for level in LEVELS}
         return tuple(feature for feature in FEATURES if feature in self.columns or feature in split)
 
     @property
@@ -230,7 +231,7 @@ class Catalog:
             needed.add(file.columns["cat1"])
         at_once = ROWS_WITH_PICTURES if self.image_kind == "bytes" and "image" in wanted else ROWS_WITHOUT
         yield from source.batches(columns=sorted(needed), max_rows=min(num_rows, at_once), start=start, stop=stop)
-        self._take_notes(source)
+        self._take_notes(file, source)
 
     def source(self, file: FilePlan) -> Source:
         """One of its files, opened."""
@@ -238,9 +239,8 @@ class Catalog:
             self._sources[file.path] = open_source(file.path)
         return self._sources[file.path]
 
-    def _take_notes(self, source: Source) -> None:
-        for row in (*source.skipped.first,):
-            self.skipped_rows.first.append(row)
+    def _take_notes(self, file: FilePlan, source: Source) -> None:
+        self.skipped_rows.first += source.skipped.first
         self.skipped_rows.count += source.skipped.count
         self.skipped_rows.by_reason.update(source.skipped.by_reason)
         self.ignored_rows.count += source.ignored.count
@@ -248,6 +248,12 @@ class Catalog:
         self.ignored_rows.first += source.ignored.first
         for note in source.notes.values():
             self._tell(f"{source.path}: {note}")
+        for name, row in late_columns(source).items():
+            if name in CATALOG_COLUMNS and name not in file.columns:
+                self._tell(
+                    f"{source.path}: {name!r} comes first in row {row} and is left out; to read it, name it in [catalog] "
+                    f"columns = {{ {name} = {name!r} }}"
+                )
 
     def _tell(self, message: str) -> None:
         """Warn, once for all passes over the catalog, also those of workers that begin after it."""
@@ -394,7 +400,7 @@ class Catalog:
             needed = [*dict.fromkeys(name for name in own if name)]
             for batch in source.batches(columns=needed, max_rows=ROWS_WITHOUT):
                 yield self._keys_of(file, batch, number=number, salt=salt, has_titles=has_titles)
-            self._take_notes(source)
+            self._take_notes(file, source)
 
     def _keys_of(self, file: FilePlan, batch: RowBatch, *, number: int, salt: int, has_titles: bool) -> RowKeys:
         num_rows = len(batch.rows)
@@ -525,6 +531,11 @@ def _refuse_empty(config: CatalogConfig, sources: Sequence[Source]) -> None:
 def _splits(file: FilePlan) -> bool:
     """Whether a file's cat1 is taken apart."""
     return "cat1" in file.columns and file.categories is not None
+
+
+def _has_levels(file: FilePlan) -> bool:
+    """Whether what is taken apart may have more levels than one."""
+    return file.lists_categories or file.table.category_separator is not None
 
 
 def _span(kept: Indices | None, num_rows: int, *, start: int, stop: int | None) -> tuple[int, int]:

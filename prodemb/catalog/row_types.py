@@ -41,6 +41,8 @@ def find_row_types(profiles: Sequence[Profile]) -> RowTypes | None:
     that all values are words for kinds of rows, less has to be empty.
     """
     for profile in sorted(profiles, key=lambda each: not each.read.has("kind")):
+        if not profile.values:
+            continue
         values = _values(profile)
         kinds = {value for value in values if value}
         if not 1 <= len(kinds) <= MAX_TYPES or profile.distinct > 0.7 or profile.numbers > 0.5:
