@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from prodemb.catalog.formats import Source
 from prodemb.catalog.guess import ColumnGuess, TableGuess
@@ -62,16 +63,20 @@ class _Rows:
     is_product: Flags
     """(n,) which rows do not say that they are something else, or another product's variant."""
     parents: Hashes | None
+    languages: Hashes
+    """(n,) hashes of the languages that rows say they are in; 0 where they do not."""
 
 
 def _read(sources: Sequence[Source], found: TableGuess, candidates: Sequence[ColumnGuess]) -> _Rows:
     title = found.own("title")
     kind = found.row_types.column if found.row_types else None
-    own = [*dict.fromkeys([*(each.own for each in candidates), *filter(None, [title, kind, found.parent])])]
+    others = filter(None, [title, kind, found.parent, found.language_column])
+    own = [*dict.fromkeys([*(each.own for each in candidates), *others])]
     ids: list[list[Hashes]] = [[] for _ in candidates]
     titles: list[Hashes] = []
     products: list[npt.NDArray[np.bool_]] = []
     parents: list[Hashes] = []
+    languages: list[Hashes] = []
     for number, source in enumerate(sources):
         for batch in source.batches(columns=own):
             texts = {name: as_texts(batch.table.column(name)) for name in own}
@@ -79,6 +84,8 @@ def _read(sources: Sequence[Source], found: TableGuess, candidates: Sequence[Col
                 # An id may mean another product in another file; that is seen later, over all files.
                 ids[place].append(hashed(texts[each.own], salt=number))
             titles.append(hashed(texts[title]) if title else np.arange(1, len(batch.rows) + 1, dtype=np.uint64))
+            if found.language_column is not None:
+                languages.append(hashed(texts[found.language_column]))
             is_product = np.ones(len(batch.rows), np.bool_)
             if kind is not None and found.row_types is not None:
                 is_product &= ~is_one_of(texts[kind], found.row_types.others)
@@ -93,6 +100,7 @@ def _read(sources: Sequence[Source], found: TableGuess, candidates: Sequence[Col
         titled=joined != 0,
         is_product=np.concatenate(products) if products else np.empty(0, np.bool_),
         parents=np.concatenate(parents) if parents else None,
+        languages=np.concatenate(languages) if languages else np.zeros(len(joined), np.uint64),
     )
 
 
@@ -102,6 +110,13 @@ def is_one_of(texts: pa.LargeStringArray, values: Sequence[str]) -> Flags:
     coded = texts.dictionary_encode()
     is_in = np.array([False, *(text.casefold() in wanted for text in coded.dictionary.to_pylist())], np.bool_)
     return np.asarray(is_in[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1])
+
+
+def is_value(texts: pa.LargeStringArray, value: str | None) -> Flags:
+    """(n,) whether each text is this one; for None, whether it is absent."""
+    if value is None:
+        return np.asarray(texts.is_null().to_numpy(zero_copy_only=False))
+    return np.asarray(pc.fill_null(pc.equal(texts, value), fill_value=False).to_numpy(zero_copy_only=False))
 
 
 def parent_keys(texts: pa.LargeStringArray) -> pa.LargeStringArray:
@@ -119,7 +134,8 @@ def _kept(rows: _Rows, ids: Hashes) -> _Kept:
     is_first[1:] = ids[order][1:] != ids[order][:-1]
     firsts = order[is_first]
     first_of = firsts[np.cumsum(is_first) - 1] if len(order) else order
-    lost = int((rows.titles[order] != rows.titles[first_of]).sum())
+    is_same_language = rows.languages[order] == rows.languages[first_of]
+    lost = int(((rows.titles[order] != rows.titles[first_of]) & is_same_language).sum())
     known = np.sort(ids[with_id])
     untitled = np.flatnonzero(~rows.titled & rows.is_product & (ids != 0))
     place = np.minimum(np.searchsorted(known, ids[untitled]), max(0, len(known) - 1))

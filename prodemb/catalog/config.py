@@ -22,7 +22,9 @@ class TableConfig(Config):
     row_type: str | None = None
     """A column that says what a row is, where not each row is a product."""
     other_rows: tuple[str, ...] = ()
-    """Values of `row_type`, in lower case, whose rows are no products but belong to the product above, or to `parent`."""
+    """Values of `row_type`, in lower case, whose rows are no products: they belong to `parent`, or to the one above."""
+    language_column: str | None = None
+    """A column with the language or store view of a row, where a product has a row for each."""
     parent: str | None = None
     """A column that names the product whose row this is a variant of, by its `parent_key`."""
     parent_key: str | None = None

@@ -34,6 +34,7 @@ class TableGuess:
     id_candidates: tuple[ColumnGuess, ...]
     """Columns that may be the product id, the best name first."""
     row_types: RowTypes | None
+    language_column: str | None
     parent: str | None
     children: str | None
     category_separator: str | None
@@ -55,6 +56,7 @@ class TableGuess:
             category_path_separator=self.category_path_separator,
             row_type=self.row_types.column if self.row_types else None,
             other_rows=self.row_types.others if self.row_types else (),
+            language_column=self.language_column,
             parent=self.parent,
             parent_key=parent_key,
             children=self.children,
@@ -85,6 +87,7 @@ def guess_table(profiles: Sequence[Profile], *, taxonomies: Sequence[Taxonomy]) 
         columns=tuple(sorted(columns, key=lambda each: order[each.standard])),
         id_candidates=tuple(_id_candidates(free, taken={*taken} | {each.own for each, _ in levels})),
         row_types=row_types,
+        language_column=next((each.name for each in free if _tells_language(each)), None),
         parent=parent,
         children=children,
         category_separator=rule.levels if rule else None,
@@ -420,6 +423,19 @@ def _relation(profiles: Sequence[Profile], role: str, *, not_one_of: set[str]) -
         if is_named and is_code and is_partly and profile.name not in not_one_of:
             return profile.name
     return None
+
+
+_LANGUAGE_WORDS = frozenset(
+    "language lang locale sprache langue idioma lingua jezyk taal язык мова 语言 語言 言語".split()
+)
+
+
+def _tells_language(profile: Profile) -> bool:
+    """Whether a column says which language or store view a row is in, of several."""
+    words = {*profile.read.words}
+    is_named = bool(_LANGUAGE_WORDS & words) or {"store", "view"} <= words
+    several = len({*profile.values}) + (profile.filled < 1.0) > 1
+    return is_named and bool(profile.values) and several and profile.num_words < 2.5
 
 
 def _lists_children(profile: Profile) -> bool:

@@ -15,15 +15,13 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from prodemb.catalog.circuit_breaker import Hosts, retry_after_s
 from prodemb.catalog.lookups import LookupTimeout, UnknownHost
 from prodemb.catalog.network import Connections, Deadline, GuardedBackend, PrivateHost
-from prodemb.catalog.pictures import data_of
+from prodemb.catalog.pictures import data_of, is_base64
 from prodemb.catalog.urls import ADDRESS, is_address, is_showable
 from prodemb.core.config import Config
 
 FIRST_WAIT_S = 0.5
 """Pause before the first new attempt; doubles each time, and is shortened at random by up to a half."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-MAX_PATH_CHARS = 1024
-"""No file's path is longer; a text that is may be a picture in base64, though a damaged one."""
 WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -175,7 +173,7 @@ class ImageLoader:
         return self._of_allowed_size(data, detail="")
 
     def _read(self, value: str) -> bytes:
-        if len(value) > MAX_PATH_CHARS and not set(" .") & set(value):
+        if is_base64(value):
             raise AbsentImage("base64 that is no picture")
         detail = value if is_showable(value) else ""
         try:

@@ -88,7 +88,7 @@ WORDS: dict[Role, str] = {
         " رابط קישור"
     ),
     "path": "path paths pfad percorso chemin ruta caminho pad sti sciezka cesta tree baum hierarchy путь パス 路径 경로",
-    "main": "main primary base default first haupt principal principale hoved huvud glowna glowny hlavni ana 主 メイン"
+    "main": "main primary base default first haupt principal principale hoofd hoved huvud glowna glowny hlavni ana 主 メイン"
     " основное основная главное главная front hauptbild hires large big original full top ober master glavna parent_top",
     "long": "long lang lange langer longue larga lunga longa html full complete plain 详细 詳細",
     "short": "short kurz kurze kurzer courte court corta breve curta kort krotki kratky сокращенное краткое 短 简短 简要",
@@ -130,6 +130,7 @@ WORDS: dict[Role, str] = {
 
 LETTERS_ALONE = 3
 """A shorter word is looked for only where it stands alone, or in scripts that write words without spaces."""
+LETTERS_OF_AN_ENDING = 5
 _LINKS = ("", "s", "n", "en", "e", "es")
 """What stands between the parts of a German, Dutch or Nordic compound."""
 _ORDINAL = re.compile(r"([一二三])[级級]")
@@ -172,8 +173,8 @@ def read_name(name: str) -> Name:
         found = _roles_of(word) if word else ()
         if found is None:
             unknown.append(word)
-        else:
-            roles += found
+            found = _ending(word)
+        roles += found
     return Name(words=words, roles=tuple(roles), unknown=tuple(unknown), number=number)
 
 
@@ -235,6 +236,13 @@ def _roles_of(word: str) -> Sequence[Role] | None:
     if word.endswith("s") and word[:-1] in table and len(word) > LETTERS_ALONE:
         return (table[word[:-1]],)
     return _compound(word)
+
+
+def _ending(word: str) -> Sequence[Role]:
+    """What the end of a compound stands for whose beginning nobody knows: `Bestandskategorie`."""
+    table = _table()
+    ends = (word[start:] for start in range(2, len(word) - LETTERS_OF_AN_ENDING + 1))
+    return next(((table[end],) for end in ends if end in table), ())
 
 
 @cache

@@ -13,8 +13,8 @@ MAX_LITERAL_CHARS = 1_000_000
 _MAX_DEPTH = 50
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,2}")
 _LANGUAGE_NAMES = frozenset(
-    "ar bg bn ca cs cy da de el en es et eu fa fi fr gl he hi hr hu id is it ja ka kk ko lt lv mk ms mt nb nl nn no pl pt"
-    " ro ru sk sl sq sr sv sw ta te th tl tr uk ur uz vi zh".split()
+    "ar bg bn ca cs cy da de el en es et eu fa fi fr gl he hi hr hu id is it ja ka kk ko lt lv mk ms mt nb nl nn no pl"
+    " pt ro ru sk sl sq sr sv sw ta te th tl tr uk ur uz vi zh".split()
 )
 _TOKEN = re.compile(
     r"""\s*(?:(?P<mark>[\[\](){},:])|[uUbBrR]{0,2}(?:"(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)')"""
@@ -207,17 +207,17 @@ def in_language(parts: list[Any], language: str | None) -> list[Any]:
     if not there:
         return parts
     exact = next((tag for tag in there if language and tag.lower() == language.lower()), None)
-    chosen = exact or next((tag for tag in there if _is_same(tag, language)), there[0])
+    chosen = exact or next((tag for tag in there if is_same_language(tag, language)), there[0])
     return [part for part, tag in zip(parts, tags, strict=True) if tag is None or tag == chosen]
 
 
 def _best(by_language: dict[str, Any], language: str | None) -> Any:
     exact = [key for key in by_language if language and key.lower() == language.lower()]
-    alike = [key for key in by_language if _is_same(key, language)]
+    alike = [key for key in by_language if is_same_language(key, language)]
     return by_language[(exact or alike or [*by_language])[0]]
 
 
-def _is_same(tag: str, language: str | None) -> bool:
+def is_same_language(tag: str, language: str | None) -> bool:
     """Whether two tags are of one language: en, en-GB and en_US are."""
     return language is not None and re.split("[-_]", tag.lower())[0] == re.split("[-_]", language.lower())[0]
 

@@ -38,6 +38,8 @@ _AFTER_NAME = re.compile(
 )
 _HOST = re.compile(r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}(?::\d+)?/\S", re.IGNORECASE)
 _BASE64 = re.compile(r"^[A-Za-z0-9+/_\s-]{32,}={0,2}\s*$")
+_LONGEST_NAME = 255
+"""No file has a longer name."""
 _SIMPLE = r"^[^\[{(<=&,;|\s\x22']+$"
 """Cells that are one path or address, as Rust's regular expressions put it."""
 
@@ -238,6 +240,12 @@ def _stem(value: dict[str, Any]) -> str:
 def is_picture(data: bytes) -> bool:
     """Whether bytes begin as those of a picture do."""
     return data.startswith(PICTURE_STARTS) or data[4:8] == b"ftyp"
+
+
+def is_base64(text: str) -> bool:
+    """Whether a text is base64, rather than the path of a file: long, without a dot, with letters of both cases."""
+    is_mixed = all(any(test(letter) for letter in text[:500]) for test in (str.isupper, str.islower, str.isdigit))
+    return len(text) > _LONGEST_NAME and is_mixed and _BASE64.match(text) is not None
 
 
 def _decoded_base64(text: str) -> bytes | None:

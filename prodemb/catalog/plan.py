@@ -13,11 +13,12 @@ from prodemb.catalog.files import labels_of, names_of
 from prodemb.catalog.formats import Source
 from prodemb.catalog.formats.records import RecordsSource
 from prodemb.catalog.guess import ColumnGuess, TableGuess, guess_table
-from prodemb.catalog.nested import parsed
+from prodemb.catalog.nested import is_same_language, parsed
 from prodemb.catalog.picture_roots import local_paths, picture_root, root_of_absolute
 from prodemb.catalog.pictures import PictureKind, as_pictures, is_list, kind_of
 from prodemb.catalog.profile import Profile, profiles_of
-from prodemb.catalog.values import is_text
+from prodemb.catalog.urls import is_showable
+from prodemb.catalog.values import as_texts, is_text
 from prodemb.core.errors import CatalogError
 from prodemb.core.features import CATALOG_COLUMNS, PARTNER
 from prodemb.taxonomy.taxonomy import Taxonomy, sample_taxonomy
@@ -57,8 +58,9 @@ class FilePlan:
 
     @property
     def has_relations(self) -> bool:
-        """Whether rows say that they are no products, or whose they are."""
-        return bool(self.table.row_type or self.table.parent or self.table.children)
+        """Whether rows say that they are no products, whose they are, or which language they are in."""
+        table = self.table
+        return bool(table.row_type or table.parent or table.children or table.language_column)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,8 @@ class ReadingPlan:
     """Whether pictures stand in the catalog or paths and addresses do; None where there is no image column."""
     language: str | None
     id_per_file: bool
+    row_language: str | None = None
+    """The language of the rows that stand for products, where each row has one; None for rows without any."""
     guesses: Mapping[str, tuple[ColumnGuess, ...]] = field(default_factory=dict)
     """Why each column is taken for what it is, by the file's label; empty where the settings or the standard names say
     it."""
@@ -143,6 +147,7 @@ class _Planner:
             image_kind="bytes" if any(inside) else kind,
             language=language,
             id_per_file=self._config.id_per_file,
+            row_language=self._row_language(tables),
             guesses=self._guesses,
             profiles=self._profiles,
             notes=tuple(self._notes),
@@ -224,6 +229,20 @@ class _Planner:
                     counts[language] = counts.get(language, 0) + count
         return max(counts, key=lambda language: counts[language]) if counts else None
 
+    def _row_language(self, tables: Sequence[TableConfig]) -> str | None:
+        """The language whose rows stand for products: the one asked for, or the most frequent."""
+        counts: dict[str | None, int] = {}
+        for source, table in zip(self._sources, tables, strict=True):
+            if table.language_column is None or table.language_column not in source.columns:
+                continue
+            for batch in source.batches(columns=[table.language_column], stop=_ROWS_LOOKED_AT * 16):
+                for value in as_texts(batch.table.column(table.language_column).combine_chunks()).to_pylist():
+                    counts[value] = counts.get(value, 0) + 1
+        asked = self._config.language
+        if asked is not None:
+            return next((value for value in counts if value and is_same_language(value, asked)), None)
+        return None if None in counts or not counts else max(counts, key=lambda value: counts[value])
+
     # --- pictures ---
 
     def _image_kind(self, columns: Sequence[Mapping[str, str]]) -> PictureKind | None:
@@ -295,7 +314,8 @@ class _Planner:
             if elsewhere is not None
             else f"none was found under {source.path.parent}; say where they lie: image_root in [catalog]"
         )
-        self._notes.append(f"pictures: {own!r} of {source.path.name} names files such as {paths[0]!r}; {where}")
+        shown = next((f" such as {path!r}" for path in paths if is_showable(path)), "")
+        self._notes.append(f"pictures: {own!r} of {source.path.name} names files{shown}; {where}")
 
 
 def _is_standard(source: Source) -> bool:

@@ -41,6 +41,8 @@ class RowKeys:
     """(n,) whether a row has a picture."""
     kinds: pa.LargeStringArray | None = None
     """(n,) what a row is where it is no product, such as "variant"; null where it is one."""
+    translated: Flags | None = None
+    """(n,) whether a row is in another language than the catalog's; None where that is not known."""
     parents: Hashes | None = None
     """(n,) hash of the key of the product that a row is a variant of; 0 where it names none."""
     keys: Hashes | None = None
@@ -93,7 +95,7 @@ def index_products(
 
     Args:
         batches: makes a pass over all rows.
-        has_relations: whether rows may say that they are no products, or whose they are.
+        has_relations: whether rows may say that they are no products, whose they are, or which language they are in.
     """
     ids, rows_of_files = _all_ids(batches(), num_files=num_files, id_per_file=id_per_file)
     num_rows = len(ids)
@@ -130,6 +132,7 @@ class _Grouping:
         self.titled = np.zeros(num_rows, np.bool_)
         self.pictured = np.zeros(num_rows, np.bool_)
         self.is_other = np.zeros(num_rows, np.bool_)
+        self.translated = np.zeros(num_rows, np.bool_)
         self.parents: Hashes | None = None
         self.keys = ids
         self.kinds: dict[int, str] = {}
@@ -143,6 +146,8 @@ class _Grouping:
             self.titles[here], self.titled[here], self.pictured[here] = batch.titles, batch.titled, batch.pictured
             if batch.kinds is not None:
                 self._take_kinds(batch.kinds, here, codes)
+            if batch.translated is not None:
+                self.translated[here] = batch.translated
             if batch.parents is not None:
                 self.parents = np.zeros(num_rows, np.uint64) if self.parents is None else self.parents
                 self.parents[here] = batch.parents
@@ -169,13 +174,14 @@ class _Grouping:
         group, without_id = self._groups()
         group = self._joined_to_parents(group)
         there = np.flatnonzero(group >= 0)
-        # The row that stands for a product: titled before untitled, its own rows before its variants', then in order.
-        rank = 2 * (~self.titled | self.is_other) + (self.moved | self.is_other)
+        # The row that stands for a product: titled before untitled, its own rows before its variants' and before
+        # those in other languages, then in order.
+        rank = 2 * (~self.titled | self.is_other) + (self.moved | self.is_other | self.translated)
         order = there[np.lexsort((there, rank[there], group[there]))]
         is_first = np.concatenate([[True], group[order][1:] != group[order][:-1]])
         leaders = order[is_first]
         leader_of = leaders[np.cumsum(is_first) - 1]
-        own = ~self.is_other[order] & ~self.moved[order] & ~is_first
+        own = ~self.is_other[order] & ~self.moved[order] & ~self.translated[order] & ~is_first
         differs = own & self.titled[order] & (self.titles[order] != self.titles[leader_of])
         repeated = np.sort(order[differs])
         across = self._file_of(order[differs]) != self._file_of(leader_of[differs])
@@ -224,7 +230,7 @@ class _Grouping:
         keys = self.keys[order]
         target = np.arange(int(group.max()) + 1)
         if self.parents is not None:
-            rows = np.flatnonzero((self.parents != 0) & (group >= 0))
+            rows = np.flatnonzero((self.parents != 0) & ((group >= 0) | self.is_other))
             self._join(rows, self.parents[rows], target, group, order=order, keys=keys)
             if self.keys is not self.ids and len(rows):
                 # Some rows name their parents by the id, whatever others do.
@@ -273,7 +279,8 @@ class _Grouping:
         is_rest[product_rows] = False
         reasons = {
             "variant of another product": is_rest & self.moved,
-            "another row of a product": is_rest & ~self.moved & ~self.is_other & (group >= 0),
+            "another language of a product": is_rest & ~self.moved & self.translated & (group >= 0),
+            "another row of a product": is_rest & ~self.moved & ~self.is_other & ~self.translated & (group >= 0),
             "without an id and a title": is_rest & ~self.is_other & (group < 0),
         }
         for code, kind in self.kinds.items():

@@ -177,9 +177,7 @@ def profiles_of(sources: Sequence[Source], *, whole: bool = True) -> list[Profil
     return [_profile(name, table.column(name)) for name in names]
 
 
-def _rows_of(
-    sources: Sequence[Source], *, whole: bool, late: Sequence[str]
-) -> tuple[list[pa.Table], tuple[str, ...]]:
+def _rows_of(sources: Sequence[Source], *, whole: bool, late: Sequence[str]) -> tuple[list[pa.Table], tuple[str, ...]]:
     """Some rows of files, and columns that the files turned out to have in later rows."""
     kept: list[pa.Table] = []
     num_rows = 0

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prodemb.catalog.categories import LEVELS, split_categories
-from prodemb.catalog.choose_id import is_one_of, parent_keys
+from prodemb.catalog.choose_id import is_one_of, is_value, parent_keys
 from prodemb.catalog.config import CatalogConfig as CatalogConfig
 from prodemb.catalog.files import find_files
 from prodemb.catalog.formats import RowBatch, SkippedRow, SkippedRows, Source, open_source
@@ -164,9 +164,7 @@ class Catalog:
         assert wanted <= {*known}, f"no standard columns: {wanted - {*known}}"
         pending: list[pa.Table] = []
         num_pending = 0
-        for table in self._tables(
-            [name for name in known if name in wanted], num_rows=num_rows, start=start, stop=stop
-        ):
+        for table in self._tables([name for name in known if name in wanted], start=start, stop=stop):
             pending.append(table)
             num_pending += table.num_rows
             while num_pending >= num_rows:
@@ -190,7 +188,7 @@ class Catalog:
 
     # --- rows as they are -> products ---
 
-    def _tables(self, wanted: Sequence[str], *, num_rows: int, start: int, stop: int | None) -> Iterator[pa.Table]:
+    def _tables(self, wanted: Sequence[str], *, start: int, stop: int | None) -> Iterator[pa.Table]:
         """Tables of any length with the standard columns that are wanted, a row for each product."""
         index = self.index
         kept = self._kept_rows(index)
@@ -203,9 +201,7 @@ class Catalog:
             end = begin + count
             if first < end and begin < last:
                 at = max(first, begin)
-                for batch in self._read(
-                    file, wanted, num_rows=num_rows, start=at - begin, stop=None if last >= end else last - begin
-                ):
+                for batch in self._read(file, wanted, start=at - begin, stop=None if last >= end else last - begin):
                     taken = _taken(kept, at, at + len(batch.rows))
                     if taken is None or len(taken):
                         yield self._standard(file, batch, wanted, rows_from=at, taken=taken)
@@ -220,7 +216,7 @@ class Catalog:
         return rows[~np.isin(rows, index.repeated, assume_unique=True)]
 
     def _read(
-        self, file: FilePlan, wanted: Iterable[str], *, num_rows: int, start: int = 0, stop: int | None = None
+        self, file: FilePlan, wanted: Iterable[str], *, start: int = 0, stop: int | None = None
     ) -> Iterator[RowBatch]:
         """A file's rows as they are, with its own columns for the standard ones that are wanted."""
         source = self.source(file)
@@ -230,7 +226,7 @@ class Catalog:
         if _splits(file) and not {*wanted}.isdisjoint(LEVELS):
             needed.add(file.columns["cat1"])
         at_once = ROWS_WITH_PICTURES if self.image_kind == "bytes" and "image" in wanted else ROWS_WITHOUT
-        yield from source.batches(columns=sorted(needed), max_rows=min(num_rows, at_once), start=start, stop=stop)
+        yield from source.batches(columns=sorted(needed), max_rows=at_once, start=start, stop=stop)
         self._take_notes(file, source)
 
     def source(self, file: FilePlan) -> Source:
@@ -363,7 +359,7 @@ class Catalog:
         values: list[Any] = []
         num_bytes = at = 0
         for file in self.files:
-            for batch in self._read(file, ["image"], num_rows=ROWS_WITHOUT):
+            for batch in self._read(file, ["image"]):
                 end = at + len(batch.rows)
                 here = sorted_donors[np.searchsorted(sorted_donors, at) : np.searchsorted(sorted_donors, end)] - at
                 if len(here) and (own := file.columns.get("image")):
@@ -392,7 +388,8 @@ class Catalog:
         for number, file in enumerate(self.files):
             source = self.source(file)
             salt = number if self.plan.id_per_file else 0
-            relations = [file.table.row_type, file.table.parent, file.table.parent_key, file.table.children]
+            table = file.table
+            relations = [table.row_type, table.parent, table.parent_key, table.children, table.language_column]
             own = [file.columns.get("product_id"), file.columns.get("title"), *relations]
             image = file.columns.get("image")
             if image is not None and self.image_kind == "path":
@@ -426,7 +423,9 @@ class Catalog:
                 value.casefold() if other else None for value, other in zip(values.to_pylist(), is_other, strict=True)
             )
             kinds = pa.array(lower, pa.large_string())
-        parents = keys = None
+        translated = parents = keys = None
+        if file.table.language_column is not None:
+            translated = ~is_value(texts(file.table.language_column), self.plan.row_language)
         if file.table.parent is not None:
             parents = hashed(parent_keys(texts(file.table.parent)), salt=salt)
         if file.table.parent_key is not None:
@@ -443,6 +442,7 @@ class Catalog:
             titles=titles,
             pictured=pictured,
             kinds=kinds,
+            translated=translated,
             parents=parents,
             keys=keys,
             children=children,

@@ -8,7 +8,7 @@ import typer
 
 from prodemb.cli.display import say, show
 from prodemb.cli.options import PipelineOption
-from prodemb.core.text import counted
+from prodemb.core.text import counted, without_secrets
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -129,4 +129,6 @@ def _number_lines(overview: "Overview") -> Iterator[str]:
 
 
 def _short(text: str) -> str:
+    """A value cut to a length; what is secret in an address goes before, or its end could hide that it is one."""
+    text = without_secrets(text)
     return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 1]}…"

@@ -212,6 +212,7 @@ _SETTING_REMARKS = {
     "category_path_separator": "of several category paths the first counts",
     "row_type": "says what a row is",
     "other_rows": "such rows are no products",
+    "language_column": "a product has a row in each language",
     "parent": "names the product that a row is a variant of",
     "parent_key": "by this column",
     "children": "lists the variants of a product",

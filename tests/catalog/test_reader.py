@@ -167,7 +167,9 @@ def test_bad_rows_are_counted_and_named(tmp_path: Path) -> None:
     assert str(skipped).startswith(f"{path}: row 2: ")
     assert catalog.skipped_rows.by_reason == {skipped.reason: 1}
     said = message(opened(path).check_ids)
-    assert said.startswith(f"{path}: 1 of 3 rows are lost (33.3%): 1 {skipped.reason}; the first is row 2; wanted at most")
+    assert said.startswith(
+        f"{path}: 1 of 3 rows are lost (33.3%): 1 {skipped.reason}; the first is row 2; wanted at most"
+    )
     assert "max_lost_rate = 0.34" in said
 
 
@@ -356,7 +358,9 @@ texts = st.text(max_size=8) | st.none()
 
 @settings(deadline=None, max_examples=60)
 @given(
-    products=st.lists(st.fixed_dictionaries({"title": texts, "brand": texts, "cat1": texts}), min_size=1, max_size=9),
+    products=st.lists(
+        st.fixed_dictionaries({"title": texts, "brand": texts, "description": texts}), min_size=1, max_size=9
+    ),
     num_rows=st.integers(1, 10),
     name=st.sampled_from(["c.parquet", "c.csv", "c.jsonl", "c.tsv.gz"]),
 )
@@ -371,5 +375,7 @@ def test_no_text_loses_a_row(
     assert catalog.check_ids() == len(whole)
     tables = list(catalog.batches(num_rows))
     assert all(table.num_rows == num_rows for table in tables[:-1])
-    found = [row for table in tables for row in table.select(["product_id", "title", "brand", "cat1"]).to_pylist()]
+    found = [
+        row for table in tables for row in table.select(["product_id", "title", "description", "brand"]).to_pylist()
+    ]
     assert found == [{k: text_of(parsed(v)) if v else None for k, v in product.items()} for product in whole]
