@@ -3,15 +3,17 @@
 import json
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from itertools import islice
+from typing import IO, Any
 
+from prodemb.catalog.formats.encoding import utf8_chunks
 from prodemb.catalog.formats.packing import Packed
 from prodemb.catalog.formats.rows import Fault
 from prodemb.catalog.formats.source import BATCH_BYTES, MAX_CELL_BYTES, MAX_COLUMNS, RowBatch, Source, text_batch
 
 NUM_SAMPLED = 10_000
 """Records that are looked at for their keys."""
-SAMPLED_CHARS = 32 << 20
+SAMPLED_BYTES = 32 << 20
 """No more records are looked at after so much text."""
 MAX_DEPTH = 50
 """A record with more lists and objects inside each other is skipped."""
@@ -37,8 +39,17 @@ class RecordsSource(Source):
         """Any key may come in a later record."""
 
     @abstractmethod
-    def _records(self) -> Iterator[Record]:
-        """All records."""
+    def _records(self, *, of_first: int | None = None) -> Iterator[Record]:
+        """All records, or those in about the first so many bytes of text."""
+
+    def _chunks(self, stream: IO[bytes], of_first: int | None) -> Iterator[bytes]:
+        """The text as UTF-8; no more than about the first so many bytes of it where that is given."""
+        taken = 0
+        for chunk in utf8_chunks(stream, self.encoding or "utf-8", tell=self._note):
+            yield chunk
+            taken += len(chunk)
+            if of_first is not None and taken >= of_first:
+                return
 
     def _read(self, columns: list[str], *, max_rows: int) -> Iterator[RowBatch]:
         known = set(self.columns)
@@ -77,12 +88,10 @@ class RecordsSource(Source):
 def keys_of(records: Iterable[Record]) -> tuple[str, ...]:
     """The keys of the first records, in the order in which they come."""
     keys: dict[str, None] = {}
-    num_chars = 0
-    for place, (_, record) in enumerate(records):
+    for _, record in islice(records, NUM_SAMPLED):
         if not isinstance(record, Fault):
             keys.update(dict.fromkeys(record))
-            num_chars += sum(len(each) if isinstance(each, str) else 8 for each in record.values())
-        if place + 1 >= NUM_SAMPLED or num_chars > SAMPLED_CHARS or len(keys) > MAX_COLUMNS:
+        if len(keys) > MAX_COLUMNS:
             break
     return tuple(keys)
 
