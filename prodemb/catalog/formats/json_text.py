@@ -122,7 +122,7 @@ class JsonSource(RecordsSource):
             else:
                 inside = value.get(self._wrapper) if self._wrapper is not None and len(value) == 1 else None
                 value = inside if isinstance(inside, dict) else value
-                if len(value) and is_deep(value):
+                if is_deep(value):
                     yield number, Fault(f"nested more than {MAX_DEPTH} deep")
                 else:
                     yield number, value
@@ -175,7 +175,10 @@ class JsonSource(RecordsSource):
 
 def _without_frame(line: str) -> str:
     """A line without what makes an array of a file of lines: a bracket by itself or around, a comma at the end."""
-    line = line.strip().removesuffix(",").rstrip()
+    line = line.strip()
+    if line[:1] == "{" and line[-1] == "}":
+        return line
+    line = line.removesuffix(",").rstrip()
     if line in ("[", "]"):
         return ""
     if line.startswith("[{"):

@@ -55,8 +55,7 @@ class RecordsSource(Source):
         known = set(self.columns)
         self.late_columns = {}
         numbers: list[int] = []
-        values: list[list[str | None]] = [[] for _ in columns]
-        pairs = list(zip(columns, values, strict=True))
+        rows: list[tuple[str | None, ...]] = []
         num_chars = 0
         for number, record in self._records():
             if isinstance(record, Fault):
@@ -66,23 +65,21 @@ class RecordsSource(Source):
                 self.late_columns |= {
                     key: number for key in record if key not in known and key not in self.late_columns
                 }
-            taken = [as_text(record.get(name)) for name in columns]
-            row_chars = sum(len(text) for text in taken if text is not None)
+            taken = tuple(
+                [value if type(value) is str or value is None else as_text(value) for value in map(record.get, columns)]
+            )
+            row_chars = sum(map(len, filter(None, taken)))
             if row_chars > MAX_CELL_BYTES // 4 and any(text and len(text.encode()) > MAX_CELL_BYTES for text in taken):
                 self._skip(number, f"a value of more than {MAX_CELL_BYTES:,} bytes")
                 continue
-            for (_, column), text in zip(pairs, taken, strict=True):
-                column.append(text)
+            rows.append(taken)
             numbers.append(number)
             num_chars += row_chars
             if len(numbers) >= max_rows or num_chars >= BATCH_BYTES // 2:
-                yield text_batch(numbers, columns, values)
-                numbers.clear()
-                for column in values:
-                    column.clear()
-                num_chars = 0
+                yield text_batch(numbers, columns, list(zip(*rows, strict=True)))
+                numbers, rows, num_chars = [], [], 0
         if numbers:
-            yield text_batch(numbers, columns, values)
+            yield text_batch(numbers, columns, list(zip(*rows, strict=True)))
 
 
 def keys_of(records: Iterable[Record]) -> tuple[str, ...]:
@@ -114,7 +111,9 @@ def is_deep(value: Any) -> bool:
         inside = [
             part
             for outer in inside
-            if isinstance(outer, list | dict)
-            for part in (outer.values() if isinstance(outer, dict) else outer)
+            for part in (outer.values() if type(outer) is dict else outer)
+            if type(part) is dict or type(part) is list
         ]
-    return any(isinstance(part, list | dict) for part in inside)
+        if not inside:
+            return False
+    return True

@@ -27,7 +27,7 @@ MAX_PROLOG_BYTES = 1 << 20
 MAX_PATH = 8
 TAG_BYTES = 4096
 """No start tag of a record is longer."""
-GROUP_BYTES = 256 << 10
+GROUP_BYTES = 16 << 10
 """Records are parsed together until they have so much text."""
 MAX_GROUP = 2_000
 GOOGLE = "http://base.google.com/"
@@ -78,6 +78,7 @@ class XmlSource(RecordsSource):
     def _records(self, *, of_first: int | None = None) -> Iterator[Record]:
         with self._packed.open() as stream:
             scanner = _Scanner(self._chunks(stream, of_first), self._record, start=self._start)
+            names = Names(self._spaces)
             number = 0
             for group in _groups(scanner.records()):
                 for element in self._elements(group):
@@ -85,7 +86,7 @@ class XmlSource(RecordsSource):
                     if isinstance(element, Fault):
                         yield number, element
                     else:
-                        values = record_values(element, self._spaces)
+                        values = record_values(element, names)
                         yield number, Fault(f"nested more than {MAX_DEPTH} deep") if values is None else values
 
     def _elements(self, group: list[bytes | Fault]) -> list[ET.Element | Fault]:
@@ -330,39 +331,42 @@ def _groups(records: Iterator[bytes | Fault]) -> Iterator[list[bytes | Fault]]:
         yield group
 
 
-def record_values(record: ET.Element, spaces: dict[str, str]) -> dict[str, Any] | None:
+def record_values(record: ET.Element, names: "Names") -> dict[str, Any] | None:
     """A record's values by name: of its elements, and of its attributes where no element has the name; None where it is
     nested too deep.
 
     Google's element comes before another one of the same name. A repeated element is a list, one that holds elements
     an object.
     """
-    found: dict[str, tuple[int, list[Any]]] = {}
+    values: dict[str, Any] = {}
+    ranks: dict[str, int] = {}
+    repeated: dict[str, list[Any]] = {}
     for child in record:
-        if not isinstance(child.tag, str):
-            continue
-        name, rank = _name(child.tag, spaces)
-        try:
-            value = _value(child, spaces, MAX_DEPTH)
-        except RecursionError:
-            return None
-        if value is None:
-            found.setdefault(name, (-9, []))
-            continue
-        before = found.get(name)
-        if before is None or rank > before[0]:
-            found[name] = (rank, [value])
-        elif rank == before[0]:
-            before[1].append(value)
-    values = {name: each[0] if len(each) == 1 else (each or None) for name, (_, each) in found.items()}
+        name, rank = names[child.tag]
+        if len(child) or child.attrib:
+            try:
+                value = _value(child, names, MAX_DEPTH)
+            except RecursionError:
+                return None
+        else:
+            value = child.text
+            if value is not None and (not value or value.isspace()):
+                value = None
+        before = ranks.get(name)
+        if before is None or (value is not None and (rank > before or values[name] is None)):
+            values[name], ranks[name] = value, rank
+            repeated.pop(name, None)
+        elif rank == before and value is not None:
+            values[name] = repeated.setdefault(name, [values[name]])
+            repeated[name].append(value)
     for key, text in record.attrib.items():
         values.setdefault(_local(key), text)
-    if len(record) == 0 and record.text and record.text.strip():
-        values.setdefault("text", record.text)
+    if not values and record.text and record.text.strip():
+        values["text"] = record.text
     return values
 
 
-def _value(element: ET.Element, spaces: dict[str, str], depth: int) -> Any:
+def _value(element: ET.Element, names: "Names", depth: int) -> Any:
     """An element as a value: its text, a list of what it repeats, or an object of what it holds."""
     if depth == 0:
         raise RecursionError
@@ -380,13 +384,25 @@ def _value(element: ET.Element, spaces: dict[str, str], depth: int) -> Any:
         return " ".join(part for part in element.itertext() if part.strip())
     inside: dict[str, list[Any]] = {}
     for child in element:
-        value = _value(child, spaces, depth - 1)
-        inside.setdefault(_name(child.tag, spaces)[0], []).append(value)
+        value = _value(child, names, depth - 1)
+        inside.setdefault(names[child.tag][0], []).append(value)
     if len(inside) == 1:
         ((name, values),) = inside.items()
         if len(values) > 1 or _local(element.tag).lower().startswith(name.lower()[:-1]):
             return values
     return {name: values[0] if len(values) == 1 else values for name, values in inside.items()}
+
+
+class Names(dict[str, tuple[str, int]]):
+    """The names of elements as columns by their tags, each worked out once."""
+
+    def __init__(self, spaces: dict[str, str]) -> None:
+        super().__init__()
+        self._spaces = spaces
+
+    def __missing__(self, tag: str) -> tuple[str, int]:
+        self[tag] = found = _name(tag, self._spaces)
+        return found
 
 
 def _name(tag: str, spaces: dict[str, str]) -> tuple[str, int]:
