@@ -22,7 +22,7 @@ from prodemb.catalog.formats.source import MAX_COLUMNS, MAX_ROW_BYTES, RowBatch,
 from prodemb.catalog.formats.text import SAMPLE_BYTES, Text, TooLongError
 from prodemb.core.errors import CatalogError
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 MAX_ROW_LINES = 5_000
 """A quoted value that runs over more lines than this was opened by a stray quote."""
 LOOKED_AHEAD = 16
@@ -313,6 +313,8 @@ class _Block:
             content += b"\n"
         characters = np.frombuffer(content, np.uint8)
         is_newline = characters == _NEWLINE
+        if np.count_nonzero(is_newline) * 4 > len(content):
+            return
         if b"\r" in content:
             returns = np.flatnonzero(characters == _RETURN)
             if not is_newline[np.minimum(returns + 1, len(characters) - 1)].all():

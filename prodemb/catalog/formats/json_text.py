@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from prodemb.catalog.formats.encoding import utf8_chunks
 from prodemb.catalog.formats.header import is_known
 from prodemb.catalog.formats.packing import Packed
-from prodemb.catalog.formats.records import MAX_DEPTH, Record, RecordsSource, is_deep, keys_of
+from prodemb.catalog.formats.records import MAX_DEPTH, SAMPLED_BYTES, Record, RecordsSource, is_deep, keys_of
 from prodemb.catalog.formats.rows import Fault
 from prodemb.catalog.formats.source import MAX_ROW_BYTES
 from prodemb.catalog.formats.text import Text, TooLongError
@@ -24,6 +23,7 @@ MAX_SEARCHED_CHARS = 64 << 20
 """Text of an object in which the array of its products is looked for."""
 MAX_PATH = 6
 NUM_LOOKED_AT = 50
+PIECE_CHARS = 1 << 16
 _NOT_JSON = "not valid JSON"
 _TOO_LONG = f"longer than {MAX_ROW_BYTES:,} bytes"
 _PRODUCTS = re.compile(
@@ -63,7 +63,7 @@ class JsonSource(RecordsSource):
         if self._layout == "values" and start == "{":
             self._find_products()
         self._find_wrapper()
-        columns = keys_of(self._records())
+        columns = keys_of(self._records(of_first=SAMPLED_BYTES))
         if not columns:
             raise CatalogError(f"{packed.path}: found no JSON object with a value, wanted one for each product")
         super().__init__(packed, format=self._format(start), encoding=encoding, columns=columns)
@@ -71,10 +71,10 @@ class JsonSource(RecordsSource):
     def _format(self, start: str) -> str:
         if start == "[":
             return "json array"
-        return "json lines" if self._layout == "lines" or not self._path else "json object"
+        return "json object" if self._path or self._is_map else "json lines"
 
-    def _values(self) -> "_OpenValues":
-        return _OpenValues(self)
+    def _values(self, of_first: int | None = None) -> "_OpenValues":
+        return _OpenValues(self, of_first)
 
     def _find_products(self) -> None:
         """Where in an object its products are: in the array, or the object of objects, whose keys look most like it."""
@@ -95,7 +95,7 @@ class JsonSource(RecordsSource):
     def _find_wrapper(self) -> None:
         """Whether each record is an object inside of one (`{"node": {...}}`), or a list below one of names."""
         first: list[Any] = []
-        for _, value in self._raw():
+        for _, value in self._raw(SAMPLED_BYTES):
             first.append(value)
             if len(first) >= NUM_LOOKED_AT:
                 break
@@ -108,9 +108,9 @@ class JsonSource(RecordsSource):
         if len(lists) > 1 and len(lists) == len(first) and all(isinstance(name, str) for name in lists[0]):
             self._names = lists[0]
 
-    def _records(self) -> Iterator[Record]:
+    def _records(self, *, of_first: int | None = None) -> Iterator[Record]:
         is_names = self._names is not None
-        for number, value in self._raw():
+        for number, value in self._raw(of_first):
             if isinstance(value, Fault):
                 yield number, value
             elif isinstance(value, list) and self._names is not None:
@@ -122,18 +122,18 @@ class JsonSource(RecordsSource):
             else:
                 inside = value.get(self._wrapper) if self._wrapper is not None and len(value) == 1 else None
                 value = inside if isinstance(inside, dict) else value
-                if len(value) and is_deep(value):
+                if is_deep(value):
                     yield number, Fault(f"nested more than {MAX_DEPTH} deep")
                 else:
                     yield number, value
 
-    def _raw(self) -> Iterator[tuple[int, Any]]:
+    def _raw(self, of_first: int | None) -> Iterator[tuple[int, Any]]:
         """The values that are rows, with their numbers; a fault for one that cannot be read."""
         if self._layout == "lines":
-            yield from self._lines()
+            yield from self._lines(of_first)
             return
         number = 0
-        with self._values() as values:
+        with self._values(of_first) as values:
             while character := values.next_character():
                 if character == ",":
                     values.pass_by()
@@ -149,11 +149,11 @@ class JsonSource(RecordsSource):
                     number += 1
                     yield number, value
 
-    def _lines(self) -> Iterator[tuple[int, Any]]:
+    def _lines(self, of_first: int | None) -> Iterator[tuple[int, Any]]:
         decoder = _decoder()
         number = 0
         with self._packed.open() as stream:
-            text = Text(utf8_chunks(stream, self.encoding or "utf-8", tell=self._note))
+            text = Text(self._chunks(stream, of_first))
             while True:
                 number += 1
                 try:
@@ -175,7 +175,10 @@ class JsonSource(RecordsSource):
 
 def _without_frame(line: str) -> str:
     """A line without what makes an array of a file of lines: a bracket by itself or around, a comma at the end."""
-    line = line.strip().removesuffix(",").rstrip()
+    line = line.strip()
+    if line[:1] == "{" and line[-1] == "}":
+        return line
+    line = line.removesuffix(",").rstrip()
     if line in ("[", "]"):
         return ""
     if line.startswith("[{"):
@@ -212,8 +215,9 @@ class _BadValueError(Exception):
 class _OpenValues:
     """The values of a JSON text, one after another, in bounded memory; a context that opens the file."""
 
-    def __init__(self, source: JsonSource) -> None:
+    def __init__(self, source: JsonSource, of_first: int | None) -> None:
         self._source = source
+        self._of_first = of_first
         self._decoder = _decoder()
         self._buffer = ""
         self._position = 0
@@ -225,10 +229,16 @@ class _OpenValues:
 
     def __enter__(self) -> "_OpenValues":
         self._opened = self._source._packed.open()
-        stream = self._opened.__enter__()
-        encoding = self._source.encoding or "utf-8"
-        self._chunks = utf8_chunks(stream, encoding, tell=self._source._note)
+        self._pieces = self._small(self._source._chunks(self._opened.__enter__(), self._of_first))
         return self
+
+    @staticmethod
+    def _small(chunks: Iterator[bytes]) -> Iterator[str]:
+        """Text in small pieces: an error of Python's parser looks through all that it was given for its line number."""
+        for chunk in chunks:
+            text = chunk.decode()
+            for place in range(0, len(text), PIECE_CHARS):
+                yield text[place : place + PIECE_CHARS]
 
     def __exit__(self, *error: Any) -> bool | None:
         return self._opened.__exit__(*error)
@@ -242,11 +252,11 @@ class _OpenValues:
         """Have more text at hand; whether there is more."""
         parts, have = [self._buffer[self._position :]], 0
         while have < at_least and not self._is_at_end:
-            if (chunk := next(self._chunks, None)) is None:
+            if (piece := next(self._pieces, None)) is None:
                 self._is_at_end = True
             else:
-                parts.append(chunk.decode())
-                have += len(parts[-1])
+                parts.append(piece)
+                have += len(piece)
         self.taken += self._position
         self._buffer, self._position = "".join(parts), 0
         return have > 0
@@ -377,44 +387,54 @@ class _OpenValues:
     def skip_value(self) -> None:
         """Pass the value that begins here, however long it is."""
         self.next_character()
-        depth, is_text, is_started = 0, False, False
+        depth, is_text = 0, False
         while True:
-            for token in (_IN_TEXT if is_text else _TOKENS).finditer(self._buffer, self._position):
-                mark = token[0]
-                if is_text:
-                    if mark == '"':
-                        is_text = False
-                        self._position = token.end()
-                        break
-                    continue
-                if mark == '"':
-                    is_text = is_started = True
-                    self._position = token.end()
-                    break
-                if mark in "{[":
-                    depth += 1
-                    is_started = True
-                elif mark in "}]":
-                    if depth == 0:
-                        self._position = token.start()
-                        return
-                    depth -= 1
-                elif depth == 0:
-                    self._position = token.start()
+            if is_text:
+                if not self._pass_text():
                     return
+                is_text = False
                 if depth == 0:
-                    self._position = token.end()
                     return
-            else:
-                # An escape may be cut in two.
-                cut = 1 if is_text and self._buffer.endswith("\\") and not _ends_escaped(self._buffer) else 0
-                self._position = len(self._buffer) - cut
+            token = _TOKENS.search(self._buffer, self._position)
+            if token is None:
+                self._position = len(self._buffer)
                 if not self._fill():
-                    self._position = len(self._buffer)
                     return
                 continue
-            if not is_text and depth == 0 and is_started:
+            mark = token[0]
+            if depth == 0 and mark in "}],":
+                # The end of what the value, a number or a word, is in.
+                self._position = token.start()
                 return
+            self._position = token.end()
+            if mark == '"':
+                is_text = True
+            elif mark in "{[":
+                depth += 1
+            elif mark in "}]":
+                depth -= 1
+                if depth == 0:
+                    return
+
+    def _pass_text(self) -> bool:
+        """Pass the rest of a text in quotes; False where it does not end."""
+        while True:
+            quote = self._buffer.find('"', self._position)
+            end = quote if quote >= 0 else len(self._buffer)
+            escape = self._buffer.find("\\", self._position, end)
+            if escape >= 0:
+                self._position = escape + 2
+                if self._position > len(self._buffer):
+                    self._position = escape
+                    if not self._fill():
+                        return False
+            elif quote >= 0:
+                self._position = quote + 1
+                return True
+            else:
+                self._position = end
+                if not self._fill():
+                    return False
 
     def _find_next(self) -> None:
         """Go to where the next record seems to begin: on a line like the others' first, or with the same first key."""
@@ -440,11 +460,6 @@ class _OpenValues:
 
 _NO_SPACE = re.compile(r"[^\s\ufeff]")
 _TOKENS = re.compile(r'["{}\[\],]')
-_IN_TEXT = re.compile(r'"|\\.', re.DOTALL)
-
-
-def _ends_escaped(text: str) -> bool:
-    return (len(text) - len(text.rstrip("\\"))) % 2 == 0
 
 
 @dataclass

@@ -3,15 +3,17 @@
 import json
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from itertools import islice
+from typing import IO, Any
 
+from prodemb.catalog.formats.encoding import utf8_chunks
 from prodemb.catalog.formats.packing import Packed
 from prodemb.catalog.formats.rows import Fault
 from prodemb.catalog.formats.source import BATCH_BYTES, MAX_CELL_BYTES, MAX_COLUMNS, RowBatch, Source, text_batch
 
 NUM_SAMPLED = 10_000
 """Records that are looked at for their keys."""
-SAMPLED_CHARS = 32 << 20
+SAMPLED_BYTES = 32 << 20
 """No more records are looked at after so much text."""
 MAX_DEPTH = 50
 """A record with more lists and objects inside each other is skipped."""
@@ -37,15 +39,23 @@ class RecordsSource(Source):
         """Any key may come in a later record."""
 
     @abstractmethod
-    def _records(self) -> Iterator[Record]:
-        """All records."""
+    def _records(self, *, of_first: int | None = None) -> Iterator[Record]:
+        """All records, or those in about the first so many bytes of text."""
+
+    def _chunks(self, stream: IO[bytes], of_first: int | None) -> Iterator[bytes]:
+        """The text as UTF-8; no more than about the first so many bytes of it where that is given."""
+        taken = 0
+        for chunk in utf8_chunks(stream, self.encoding or "utf-8", tell=self._note):
+            yield chunk
+            taken += len(chunk)
+            if of_first is not None and taken >= of_first:
+                return
 
     def _read(self, columns: list[str], *, max_rows: int) -> Iterator[RowBatch]:
         known = set(self.columns)
         self.late_columns = {}
         numbers: list[int] = []
-        values: list[list[str | None]] = [[] for _ in columns]
-        pairs = list(zip(columns, values, strict=True))
+        rows: list[tuple[str | None, ...]] = []
         num_chars = 0
         for number, record in self._records():
             if isinstance(record, Fault):
@@ -55,34 +65,30 @@ class RecordsSource(Source):
                 self.late_columns |= {
                     key: number for key in record if key not in known and key not in self.late_columns
                 }
-            taken = [as_text(record.get(name)) for name in columns]
-            row_chars = sum(len(text) for text in taken if text is not None)
+            taken = tuple(
+                [value if type(value) is str or value is None else as_text(value) for value in map(record.get, columns)]
+            )
+            row_chars = sum(map(len, filter(None, taken)))
             if row_chars > MAX_CELL_BYTES // 4 and any(text and len(text.encode()) > MAX_CELL_BYTES for text in taken):
                 self._skip(number, f"a value of more than {MAX_CELL_BYTES:,} bytes")
                 continue
-            for (_, column), text in zip(pairs, taken, strict=True):
-                column.append(text)
+            rows.append(taken)
             numbers.append(number)
             num_chars += row_chars
             if len(numbers) >= max_rows or num_chars >= BATCH_BYTES // 2:
-                yield text_batch(numbers, columns, values)
-                numbers.clear()
-                for column in values:
-                    column.clear()
-                num_chars = 0
+                yield text_batch(numbers, columns, list(zip(*rows, strict=True)))
+                numbers, rows, num_chars = [], [], 0
         if numbers:
-            yield text_batch(numbers, columns, values)
+            yield text_batch(numbers, columns, list(zip(*rows, strict=True)))
 
 
 def keys_of(records: Iterable[Record]) -> tuple[str, ...]:
     """The keys of the first records, in the order in which they come."""
     keys: dict[str, None] = {}
-    num_chars = 0
-    for place, (_, record) in enumerate(records):
+    for _, record in islice(records, NUM_SAMPLED):
         if not isinstance(record, Fault):
             keys.update(dict.fromkeys(record))
-            num_chars += sum(len(each) if isinstance(each, str) else 8 for each in record.values())
-        if place + 1 >= NUM_SAMPLED or num_chars > SAMPLED_CHARS or len(keys) > MAX_COLUMNS:
+        if len(keys) > MAX_COLUMNS:
             break
     return tuple(keys)
 
@@ -105,7 +111,9 @@ def is_deep(value: Any) -> bool:
         inside = [
             part
             for outer in inside
-            if isinstance(outer, list | dict)
-            for part in (outer.values() if isinstance(outer, dict) else outer)
+            for part in (outer.values() if type(outer) is dict else outer)
+            if type(part) is dict or type(part) is list
         ]
-    return any(isinstance(part, list | dict) for part in inside)
+        if not inside:
+            return False
+    return True

@@ -228,7 +228,7 @@ class Rows:
 
     def _is_sound(self, record: Sequence[str]) -> bool:
         """Whether the values that are there may be the first ones of a row."""
-        if any(value.startswith('"') and not value.endswith('"') for value in record):
+        if any(value.startswith('"') and (len(value) == 1 or not value.endswith('"')) for value in record):
             return False
         costs = [shape.cost(value, self._delimiter) for shape, value in zip(self._shapes, record, strict=False)]
         return max(costs, default=0.0) < 2.0

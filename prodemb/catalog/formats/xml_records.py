@@ -16,17 +16,18 @@ from typing import Any
 from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
-from prodemb.catalog.formats.encoding import utf8_chunks
 from prodemb.catalog.formats.header import is_known
 from prodemb.catalog.formats.packing import Packed
-from prodemb.catalog.formats.records import MAX_DEPTH, Record, RecordsSource, keys_of
+from prodemb.catalog.formats.records import MAX_DEPTH, SAMPLED_BYTES, Record, RecordsSource, keys_of
 from prodemb.catalog.formats.rows import Fault
 from prodemb.catalog.formats.source import MAX_ROW_BYTES
 from prodemb.core.errors import CatalogError
 
 MAX_PROLOG_BYTES = 1 << 20
 MAX_PATH = 8
-GROUP_BYTES = 256 << 10
+TAG_BYTES = 4096
+"""No start tag of a record is longer."""
+GROUP_BYTES = 16 << 10
 """Records are parsed together until they have so much text."""
 MAX_GROUP = 2_000
 GOOGLE = "http://base.google.com/"
@@ -42,7 +43,7 @@ _ENTITY = re.compile(rb"&(?!#\d+;|#[xX][0-9a-fA-F]+;|(?:amp|lt|gt|quot|apos);)(\
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 _FORBIDDEN_NUMBER = re.compile(rb"&#(?:x0*(?:[0-8bcef]|1[0-9a-f])|0*(?:[0-8]|1[124-9]|2\d|3[01]));", re.IGNORECASE)
 _PREFIX = re.compile(rb"<([A-Za-z_][\w.-]*):|\s([A-Za-z_][\w.-]*):[\w.-]+\s*=")
-_CDATA = re.compile(rb"(<!\[CDATA\[.*?\]\]>)", re.DOTALL)
+_CDATA = re.compile(rb"(<!\[CDATA\[.*?(?:\]\]>|\Z))", re.DOTALL)
 _RECORD_TAGS = ("item", "entry", "offer", "product")
 _MARKUP = frozenset(
     "p br b i u em strong span div ul ol li h1 h2 h3 h4 h5 h6 a table tbody thead tr td th font small sup sub hr img"
@@ -69,15 +70,15 @@ class XmlSource(RecordsSource):
         self._record = _find_record(beginning[self._start :], self._spaces, packed)
         format = {"rss": "rss", "rdf": "rss", "feed": "atom"}.get(root.rpartition(":")[2].lower(), "xml")
         super().__init__(packed, format=format, encoding=encoding, columns=())
-        columns = keys_of(self._records())
+        columns = keys_of(self._records(of_first=SAMPLED_BYTES))
         if not columns:
             raise CatalogError(f"{packed.path}: found no record with a value in this XML")
         super().__init__(packed, format=format, encoding=encoding, columns=columns)
 
-    def _records(self) -> Iterator[Record]:
+    def _records(self, *, of_first: int | None = None) -> Iterator[Record]:
         with self._packed.open() as stream:
-            chunks = utf8_chunks(stream, self.encoding or "utf-8", tell=self._note)
-            scanner = _Scanner(chunks, self._record, start=self._start)
+            scanner = _Scanner(self._chunks(stream, of_first), self._record, start=self._start)
+            names = Names(self._spaces)
             number = 0
             for group in _groups(scanner.records()):
                 for element in self._elements(group):
@@ -85,17 +86,19 @@ class XmlSource(RecordsSource):
                     if isinstance(element, Fault):
                         yield number, element
                     else:
-                        values = record_values(element, self._spaces)
+                        values = record_values(element, names)
                         yield number, Fault(f"nested more than {MAX_DEPTH} deep") if values is None else values
 
     def _elements(self, group: list[bytes | Fault]) -> list[ET.Element | Fault]:
         """The elements of some records; one that is not well-formed is mended or a fault."""
-        texts = [each for each in group if isinstance(each, bytes)]
-        try:
-            elements = iter(_parsed(b"\n".join(texts), self._spaces))
-            return [each if isinstance(each, Fault) else next(elements) for each in group]
-        except (ET.ParseError, StopIteration):
-            return [each if isinstance(each, Fault) else self._element(each) for each in group]
+        text = b"\n".join(each for each in group if isinstance(each, bytes))
+        for mended in (False, True):
+            try:
+                elements = iter(_parsed(_mended(text) if mended else text, self._spaces))
+                return [each if isinstance(each, Fault) else next(elements) for each in group]
+            except (ET.ParseError, ValueError, StopIteration):
+                continue
+        return [each if isinstance(each, Fault) else self._element(each) for each in group]
 
     def _element(self, text: bytes) -> ET.Element | Fault:
         for attempt in (text, _mended(text)):
@@ -269,51 +272,45 @@ class _Scanner:
         start: int | None = None
         depth = position = 0
         is_long = False
+        until = b""
+        """What ends the CDATA section or the comment that `position` is in."""
         while True:
-            token = self._tokens.search(self._buffer, position)
-            if token is None:
-                # A token may be cut in two.
-                position = max(position, len(self._buffer) - 4096)
-            elif token["start"]:
-                position = token.end()
-                if start is not None and not is_long and not self._nests:
-                    yield Fault(_NOT_CLOSED)
-                    depth = 0
-                if depth == 0:
-                    start, is_long = token.start(), False
-                if not token["empty"]:
-                    depth += 1
-                elif depth == 0:
-                    yield self._buffer[start : token.end()]
-                    start = None
-                continue
-            elif token["end"]:
-                position = token.end()
-                depth = max(0, depth - 1)
-                if depth == 0 and start is not None:
-                    yield Fault(_TOO_LONG) if is_long else self._buffer[start:position]
-                    start, is_long = None, False
-                continue
-            else:
-                close = b"]]>" if token[0].startswith(b"<![") else b"-->"
-                end = self._buffer.find(close, token.end())
+            if until:
+                end = self._buffer.find(until, position)
                 if end >= 0:
-                    position = end + 3
+                    position, until = end + len(until), b""
                     continue
-                position = token.start()
+                position = max(position, len(self._buffer) - 2)
+            elif (token := self._tokens.search(self._buffer, position)) is None:
+                # A token may be cut in two.
+                position = max(position, len(self._buffer) - TAG_BYTES)
+            else:
+                position = token.end()
+                if token["start"]:
+                    if start is not None and not self._nests:
+                        yield Fault(_NOT_CLOSED)
+                        depth, is_long = 0, False
+                    if depth == 0:
+                        start = token.start()
+                    depth += 0 if token["empty"] else 1
+                    if depth == 0:
+                        yield self._buffer[start:position]
+                        start = None
+                elif token["end"]:
+                    depth = max(0, depth - 1)
+                    if depth == 0 and start is not None:
+                        yield Fault(_TOO_LONG) if is_long else self._buffer[start:position]
+                        start, is_long = None, False
+                else:
+                    until = b"]]>" if token[0].startswith(b"<![") else b"-->"
+                continue
             # More text is needed: what is behind goes, and so does a record that is too long.
             if start is not None and len(self._buffer) - start > MAX_ROW_BYTES:
                 is_long = True
-            if is_long or start is None:
-                dropped = min(position, len(self._buffer))
-                if is_long and len(self._buffer) - dropped > MAX_ROW_BYTES:
-                    dropped = len(self._buffer) - 4096
-                start = None if start is None else 0
-            else:
-                dropped = start
-                start = 0
+            dropped = position if start is None or is_long else start
+            start = None if start is None else 0
             self._buffer = self._buffer[dropped:]
-            position = max(0, position - dropped)
+            position -= dropped
             if not self._fill():
                 if start is not None:
                     yield Fault(_TOO_LONG if is_long else _NOT_CLOSED)
@@ -334,39 +331,42 @@ def _groups(records: Iterator[bytes | Fault]) -> Iterator[list[bytes | Fault]]:
         yield group
 
 
-def record_values(record: ET.Element, spaces: dict[str, str]) -> dict[str, Any] | None:
+def record_values(record: ET.Element, names: "Names") -> dict[str, Any] | None:
     """A record's values by name: of its elements, and of its attributes where no element has the name; None where it is
     nested too deep.
 
     Google's element comes before another one of the same name. A repeated element is a list, one that holds elements
     an object.
     """
-    found: dict[str, tuple[int, list[Any]]] = {}
+    values: dict[str, Any] = {}
+    ranks: dict[str, int] = {}
+    repeated: dict[str, list[Any]] = {}
     for child in record:
-        if not isinstance(child.tag, str):
-            continue
-        name, rank = _name(child.tag, spaces)
-        try:
-            value = _value(child, spaces, MAX_DEPTH)
-        except RecursionError:
-            return None
-        if value is None:
-            found.setdefault(name, (-9, []))
-            continue
-        before = found.get(name)
-        if before is None or rank > before[0]:
-            found[name] = (rank, [value])
-        elif rank == before[0]:
-            before[1].append(value)
-    values = {name: each[0] if len(each) == 1 else (each or None) for name, (_, each) in found.items()}
+        name, rank = names[child.tag]
+        if len(child) or child.attrib:
+            try:
+                value = _value(child, names, MAX_DEPTH)
+            except RecursionError:
+                return None
+        else:
+            value = child.text
+            if value is not None and (not value or value.isspace()):
+                value = None
+        before = ranks.get(name)
+        if before is None or (value is not None and (rank > before or values[name] is None)):
+            values[name], ranks[name] = value, rank
+            repeated.pop(name, None)
+        elif rank == before and value is not None:
+            values[name] = repeated.setdefault(name, [values[name]])
+            repeated[name].append(value)
     for key, text in record.attrib.items():
         values.setdefault(_local(key), text)
-    if len(record) == 0 and record.text and record.text.strip():
-        values.setdefault("text", record.text)
+    if not values and record.text and record.text.strip():
+        values["text"] = record.text
     return values
 
 
-def _value(element: ET.Element, spaces: dict[str, str], depth: int) -> Any:
+def _value(element: ET.Element, names: "Names", depth: int) -> Any:
     """An element as a value: its text, a list of what it repeats, or an object of what it holds."""
     if depth == 0:
         raise RecursionError
@@ -384,13 +384,25 @@ def _value(element: ET.Element, spaces: dict[str, str], depth: int) -> Any:
         return " ".join(part for part in element.itertext() if part.strip())
     inside: dict[str, list[Any]] = {}
     for child in element:
-        value = _value(child, spaces, depth - 1)
-        inside.setdefault(_name(child.tag, spaces)[0], []).append(value)
+        value = _value(child, names, depth - 1)
+        inside.setdefault(names[child.tag][0], []).append(value)
     if len(inside) == 1:
         ((name, values),) = inside.items()
         if len(values) > 1 or _local(element.tag).lower().startswith(name.lower()[:-1]):
             return values
     return {name: values[0] if len(values) == 1 else values for name, values in inside.items()}
+
+
+class Names(dict[str, tuple[str, int]]):
+    """The names of elements as columns by their tags, each worked out once."""
+
+    def __init__(self, spaces: dict[str, str]) -> None:
+        super().__init__()
+        self._spaces = spaces
+
+    def __missing__(self, tag: str) -> tuple[str, int]:
+        self[tag] = found = _name(tag, self._spaces)
+        return found
 
 
 def _name(tag: str, spaces: dict[str, str]) -> tuple[str, int]:
