@@ -77,7 +77,7 @@ def known_in(values: Sequence[str], taxonomies: Sequence[Taxonomy]) -> Known:
 def repeats(profile: Profile, label: Profile, *, taxonomies: Sequence[Taxonomy]) -> bool:
     """Whether a column says what the gold column says, so that as an input it would give the answer away."""
     both = profile.present & label.present
-    if both.sum() < 3:
+    if both.sum() < 3 or profile.is_binary or label.is_binary:
         return False
     mine = dict(zip(profile.present.nonzero()[0].tolist(), profile.values, strict=True))
     theirs = dict(zip(label.present.nonzero()[0].tolist(), label.values, strict=True))

@@ -178,7 +178,8 @@ class _Grouping:
         # those in other languages, then in order.
         rank = 2 * (~self.titled | self.is_other) + (self.moved | self.is_other | self.translated)
         order = there[np.lexsort((there, rank[there], group[there]))]
-        is_first = np.concatenate([[True], group[order][1:] != group[order][:-1]])
+        is_first = np.ones(len(order), np.bool_)
+        is_first[1:] = group[order][1:] != group[order][:-1]
         leaders = order[is_first]
         leader_of = leaders[np.cumsum(is_first) - 1]
         own = ~self.is_other[order] & ~self.moved[order] & ~self.translated[order] & ~is_first
@@ -269,7 +270,8 @@ class _Grouping:
         rows, leaders = order[has_picture], leader_of[has_picture]
         sequence = np.lexsort((rows, self.moved[rows], leaders))
         rows, leaders = rows[sequence], leaders[sequence]
-        is_first = np.concatenate([[True], leaders[1:] != leaders[:-1]])[: len(leaders)]
+        is_first = np.ones(len(leaders), np.bool_)
+        is_first[1:] = leaders[1:] != leaders[:-1]
         rows, leaders = rows[is_first], leaders[is_first]
         elsewhere = rows != leaders
         return (leaders[elsewhere], rows[elsewhere]) if elsewhere.any() else None
