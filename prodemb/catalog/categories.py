@@ -108,6 +108,8 @@ def _level_separator(cells: Sequence[str]) -> str | None:
         holding = [cell for cell in cells if mark in cell.strip(mark)]
         if not holding:
             continue
+        if mark == "\\" and not any("\\," in cell for cell in holding) and len(holding) >= 0.3 * len(cells):
+            return mark
         if mark in SURE_SEPARATORS:
             if len(holding) >= 0.1 * len(cells):
                 return mark

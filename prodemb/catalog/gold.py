@@ -10,6 +10,7 @@ from prodemb.taxonomy.taxonomy import Taxonomy
 MIN_KNOWN = 0.9
 """Share of the distinct values that must be categories as they are, for a column that is not called Google's."""
 MIN_DISTINCT = 2
+MIN_MEDIAN_ID = 100
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,12 @@ def _meaning(value: str, taxonomies: Sequence[Taxonomy]) -> int | str:
 def _are_certain(profile: Profile) -> bool:
     """Whether values can be told from a shop's own words: several of them, with ids or paths of several levels."""
     distinct = {*profile.values}
+    if profile.numbers > 0.9:
+        # Shops number their own categories from 1.
+        numbers = sorted(int(value) for value in distinct if value.isdigit())
+        return len(numbers) > MIN_DISTINCT and numbers[len(numbers) // 2] >= MIN_MEDIAN_ID
     deep = sum(">" in value for value in distinct) / max(1, len(distinct))
-    return len(distinct) >= MIN_DISTINCT and (deep >= 0.5 or profile.numbers > 0.9)
+    return len(distinct) >= MIN_DISTINCT and deep >= 0.5
 
 
 def _are_measures(profile: Profile) -> bool:

@@ -1,6 +1,6 @@
 """Products whose id an earlier product has: how many, and which."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,7 @@ def describe_repeated(index: ProductIndex, batches: Callable[[], Iterator[RowKey
 
     Args:
         index: the products.
-        batches: makes a pass over all rows.
+        batches: makes a pass over the rows' ids.
         names: what to call each file.
     """
     if not len(index.repeated):
@@ -40,14 +40,14 @@ def describe_repeated(index: ProductIndex, batches: Callable[[], Iterator[RowKey
     wanted = index.repeated[:NUM_EXAMPLES]
     repeats: list[tuple[str, str]] = []
     at = 0
-    for batch in batches():
+    for batch in batches(False):
         end = at + len(batch.rows)
         for row in wanted[np.searchsorted(wanted, at) : np.searchsorted(wanted, end)] - at:
             repeats.append((batch.ids[int(row)].as_py(), f"{names[batch.file]} row {batch.rows[row]}"))
         at = end
         if len(repeats) == len(wanted):
             break
-    firsts = _first_places({each for each, _ in repeats}, batches(), names=names)
+    firsts = _first_places({each for each, _ in repeats}, batches(False), names=names)
     examples = (f"{each!r} in {firsts[each]} and {where}" for each, where in repeats)
     return BadIds(num_repeated=len(index.repeated), examples=tuple(examples))
 

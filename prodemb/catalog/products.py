@@ -20,7 +20,8 @@ from prodemb.core.arrays import Indices
 Hashes = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
-NUM_EXAMPLES = 5
+_MOSTLY = 0.9
+"""Share of products that have what a remark has not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class RowKeys:
     """(n,) hashes of the titles; 0 where there is none."""
     pictured: Flags
     """(n,) whether a row has a picture."""
+    bare: Flags | None = None
+    """(n,) whether a row has nothing besides its id and title, of columns that products fill; None where unknown."""
     kinds: pa.LargeStringArray | None = None
     """(n,) what a row is where it is no product, such as "variant"; null where it is one."""
     translated: Flags | None = None
@@ -49,6 +52,9 @@ class RowKeys:
     """(n,) hash of the key by which other rows name this one; None where that is the id."""
     children: Sequence[tuple[int, Sequence[str]]] = ()
     """Rows that list others by their keys, and which."""
+
+
+Pass = Callable[[bool], Iterator[RowKeys]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,34 +94,34 @@ def hashed(texts: pa.Array, *, salt: int = 0) -> Hashes:
     return found
 
 
-def index_products(
-    batches: Callable[[], Iterator[RowKeys]], *, num_files: int, id_per_file: bool = False, has_relations: bool
-) -> ProductIndex:
+def index_products(batches: Pass, *, num_files: int, id_per_file: bool = False, has_relations: bool) -> ProductIndex:
     """Find the products. A second pass over the rows is made only where not each row has an id of its own.
 
     Args:
-        batches: makes a pass over all rows.
+        batches: makes a pass over all rows; for False of their ids and titles alone.
         has_relations: whether rows may say that they are no products, whose they are, or which language they are in.
     """
-    ids, rows_of_files = _all_ids(batches(), num_files=num_files, id_per_file=id_per_file)
+    ids, rows_of_files, all_titled = _all_ids(batches(False), num_files=num_files, id_per_file=id_per_file)
     num_rows = len(ids)
-    if not has_relations and num_rows and ids.all():
+    if not has_relations and num_rows and all_titled and ids.all():
         ordered = np.sort(ids)
         if not (ordered[1:] == ordered[:-1]).any():
             return ProductIndex(num_rows=num_rows, rows_of_files=rows_of_files)
         del ordered
     if not num_rows:
         return ProductIndex(num_rows=0, rows_of_files=rows_of_files)
-    return _Grouping(batches(), ids, rows_of_files, id_per_file=id_per_file).index()
+    return _Grouping(batches(True), ids, rows_of_files, id_per_file=id_per_file).index()
 
 
-def _all_ids(batches: Iterator[RowKeys], *, num_files: int, id_per_file: bool) -> tuple[Hashes, tuple[int, ...]]:
+def _all_ids(batches: Iterator[RowKeys], *, num_files: int, id_per_file: bool) -> tuple[Hashes, tuple[int, ...], bool]:
     hashes: list[Hashes] = []
     rows_of_files = [0] * num_files
+    all_titled = True
     for batch in batches:
         hashes.append(hashed(batch.ids, salt=batch.file if id_per_file else 0))
         rows_of_files[batch.file] += len(batch.rows)
-    return np.concatenate(hashes) if hashes else np.empty(0, np.uint64), tuple(rows_of_files)
+        all_titled = all_titled and bool(batch.titled.all())
+    return np.concatenate(hashes) if hashes else np.empty(0, np.uint64), tuple(rows_of_files), all_titled
 
 
 class _Grouping:
@@ -135,6 +141,9 @@ class _Grouping:
         self.translated = np.zeros(num_rows, np.bool_)
         self.parents: Hashes | None = None
         self.keys = ids
+        self.bare = np.zeros(num_rows, np.bool_)
+        self.has_digit = np.zeros(num_rows, np.bool_)
+        self.has_space = np.zeros(num_rows, np.bool_)
         self.kinds: dict[int, str] = {}
         self.kind_of = np.zeros(num_rows, np.int16)
         self.children: list[tuple[int, Hashes]] = []
@@ -144,6 +153,11 @@ class _Grouping:
             here = slice(at, at + len(batch.rows))
             salt = batch.file if id_per_file else 0
             self.titles[here], self.titled[here], self.pictured[here] = batch.titles, batch.titled, batch.pictured
+            if batch.bare is not None:
+                self.bare[here] = batch.bare
+            series = pl.Series(values=batch.ids)
+            self.has_digit[here] = series.str.contains(r"\d").fill_null(value=False).to_numpy()
+            self.has_space[here] = series.str.contains(" ", literal=True).fill_null(value=False).to_numpy()
             if batch.kinds is not None:
                 self._take_kinds(batch.kinds, here, codes)
             if batch.translated is not None:
@@ -158,6 +172,7 @@ class _Grouping:
                 self.children.append((at + row, hashed(pa.array(listed, pa.large_string()), salt=salt)))
             at = here.stop
         self.kinds = {code: kind for kind, code in codes.items()}
+        self.remarks = self._find_remarks()
         self.moved = np.zeros(num_rows, np.bool_)
         """Rows whose own group became a part of their parent's."""
 
@@ -168,6 +183,21 @@ class _Grouping:
         own = np.array([0, *(codes[kind] for kind in coded.dictionary.to_pylist())], np.int16)
         self.kind_of[here] = own[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1]
         self.is_other[here] = self.kind_of[here] > 0
+
+    def _find_remarks(self) -> Flags:
+        """(n,) which rows are remarks, totals or headings: one text alone, where products have an id and more.
+
+        A text in place of an id is none where it differs from the products' ids as words do from codes.
+        """
+        has_id = self.ids != 0
+        products = self.titled & has_id & ~self.bare & ~self.is_other
+        if not products.any():
+            return np.zeros(len(self.ids), np.bool_)
+        is_wordy = ~self.has_digit & (self.has_digit[products].mean() >= _MOSTLY)
+        is_wordy |= self.has_space & (self.has_space[products].mean() <= 1 - _MOSTLY)
+        heading = ~self.titled & has_id & is_wordy
+        note = self.titled & ~has_id & (has_id[self.titled].mean() >= _MOSTLY)
+        return np.asarray(self.bare & ~self.is_other & (heading | note))
 
     def index(self) -> ProductIndex:
         """The products, once all rows are there."""
@@ -203,11 +233,11 @@ class _Grouping:
     def _groups(self) -> tuple[Indices, Indices]:
         """(n,) a number for each row's product, -1 for none; and the rows that are products without an id."""
         group = np.full(len(self.ids), -1, np.int64)
-        has_id = (self.ids != 0) & ~self.is_other
+        has_id = (self.ids != 0) & ~self.is_other & ~self.remarks
         known, group[has_id] = np.unique(self.ids[has_id], return_inverse=True)
-        nameless = np.flatnonzero((self.ids == 0) & self.titled & ~self.is_other)
+        nameless = np.flatnonzero((self.ids == 0) & self.titled & ~self.is_other & ~self.remarks)
         group[nameless] = len(known) + np.arange(len(nameless))
-        rest = np.flatnonzero(group < 0)
+        rest = np.flatnonzero((group < 0) & ~self.remarks)
         if not len(rest):
             return group, nameless
         anchors = np.maximum.accumulate(np.where(group >= 0, np.arange(len(group)), -1))
@@ -283,7 +313,8 @@ class _Grouping:
             "variant of another product": is_rest & self.moved,
             "another language of a product": is_rest & ~self.moved & self.translated & (group >= 0),
             "another row of a product": is_rest & ~self.moved & ~self.is_other & ~self.translated & (group >= 0),
-            "without an id and a title": is_rest & ~self.is_other & (group < 0),
+            "no product but a remark": self.remarks,
+            "without an id and a title": is_rest & ~self.is_other & ~self.remarks & (group < 0),
         }
         for code, kind in self.kinds.items():
             reasons[f"no product but {kind!r}"] = is_rest & (self.kind_of == code) & ~self.moved

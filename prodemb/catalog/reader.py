@@ -15,16 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prodemb.catalog.categories import LEVELS, split_categories
-from prodemb.catalog.choose_id import is_one_of, is_value, parent_keys
 from prodemb.catalog.config import CatalogConfig as CatalogConfig
 from prodemb.catalog.files import find_files
 from prodemb.catalog.formats import RowBatch, SkippedRow, SkippedRows, Source, open_source
 from prodemb.catalog.ids import BadIds, describe_repeated
-from prodemb.catalog.pictures import PictureKind, as_pictures, kind_of
+from prodemb.catalog.pictures import PictureKind, as_pictures
 from prodemb.catalog.plan import FilePlan, ReadingPlan, make_plan
-from prodemb.catalog.products import ProductIndex, RowKeys, hashed, index_products
+from prodemb.catalog.products import ProductIndex, RowKeys, index_products
 from prodemb.catalog.profile import late_columns
-from prodemb.catalog.values import as_texts, is_present
+from prodemb.catalog.row_keys import KeyMaker, array_of
+from prodemb.catalog.urls import is_address
+from prodemb.catalog.values import as_texts
 from prodemb.core.arrays import Indices
 from prodemb.core.errors import CatalogError
 from prodemb.core.features import CATALOG_COLUMNS, FEATURES, PARTNER
@@ -107,7 +108,7 @@ class Catalog:
         """Products whose id an earlier one has; None before `check_ids`."""
         if self._index is None:
             return None
-        return describe_repeated(self._index, lambda: self._row_keys(whole=False), names=[f.name for f in self.files])
+        return describe_repeated(self._index, self._row_keys, names=[f.name for f in self.files])
 
     def check_ids(self) -> int:
         """Number of products; reads the ids of the whole catalog.
@@ -286,7 +287,7 @@ class Catalog:
         if name == PARTNER:
             label = pa.scalar(file.label, pa.large_string())
             return (
-                pc.fill_null(as_texts(_array(table, file.partner)), label)
+                pc.fill_null(as_texts(array_of(table, file.partner)), label)
                 if file.partner
                 else pa.repeat(label, len(rows))
             )
@@ -296,12 +297,12 @@ class Catalog:
             return levels[name]
         if name not in file.columns:
             return pa.nulls(len(rows), pa.large_string())
-        return as_texts(_array(table, file.columns[name]), language=self.plan.language)
+        return as_texts(array_of(table, file.columns[name]), language=self.plan.language)
 
     def _ids(self, file: FilePlan, table: pa.Table, rows: Indices) -> pa.Array:
         """The products' ids; those without one get the file's name and the row's number."""
         own = file.columns.get("product_id")
-        ids = as_texts(_array(table, own)) if own else pa.nulls(len(rows), pa.large_string())
+        ids = as_texts(array_of(table, own)) if own else pa.nulls(len(rows), pa.large_string())
         if self.plan.id_per_file:
             ids = pa.array([each and f"{file.label}/{each}" for each in ids.to_pylist()], pa.large_string())
         if not ids.null_count:
@@ -316,7 +317,7 @@ class Catalog:
         rule = file.categories
         assert rule is not None
         levels = [name for name in LEVELS if name == "cat1" or name not in file.columns]
-        split = split_categories(_array(table, file.columns["cat1"]), rule=rule, num_levels=len(levels))
+        split = split_categories(array_of(table, file.columns["cat1"]), rule=rule, num_levels=len(levels))
         return dict(zip(levels, split, strict=True))
 
     def _pictures(self, file: FilePlan, table: pa.Table, places: Indices) -> pa.Array:
@@ -324,7 +325,7 @@ class Catalog:
         own = file.columns.get("image")
         if own is None:
             return pa.nulls(len(places), pa.large_binary() if kind == "bytes" else pa.large_string())
-        found = self._own_pictures(file, _array(table, own))
+        found = self._own_pictures(file, array_of(table, own))
         if self._far_pictures is None:
             return found
         products, pictures = self._far_pictures
@@ -363,7 +364,7 @@ class Catalog:
                 end = at + len(batch.rows)
                 here = sorted_donors[np.searchsorted(sorted_donors, at) : np.searchsorted(sorted_donors, end)] - at
                 if len(here) and (own := file.columns.get("image")):
-                    found = self._own_pictures(file, _array(batch.table.take(here), own))
+                    found = self._own_pictures(file, array_of(batch.table.take(here), own))
                     num_bytes += found.nbytes
                     fits = num_bytes <= MAX_FAR_PICTURE_BYTES
                     values += found.to_pylist() if fits else [None] * len(here)
@@ -379,74 +380,15 @@ class Catalog:
         back[order] = np.arange(len(order))
         return products, pa.array(values, kind).take(pa.array(back))
 
-    # --- keys, by which rows become products ---
-
-    def _row_keys(self, *, whole: bool = True) -> Iterator[RowKeys]:
-        """A pass over what decides which product a row belongs to; the ids alone where not `whole`."""
+    def _row_keys(self, whole: bool) -> Iterator[RowKeys]:
+        """A pass over what decides which product a row belongs to; over ids and titles alone where not `whole`."""
         self.skipped_rows, self.ignored_rows = SkippedRows(), SkippedRows()
-        has_titles = "title" in self.columns
+        maker = KeyMaker(self.plan, whole=whole)
         for number, file in enumerate(self.files):
             source = self.source(file)
-            salt = number if self.plan.id_per_file else 0
-            table = file.table
-            relations = [table.row_type, table.parent, table.parent_key, table.children, table.language_column]
-            own = [file.columns.get("product_id"), file.columns.get("title"), *relations]
-            image = file.columns.get("image")
-            if image is not None and self.image_kind == "path":
-                own.append(image)
-            needed = [*dict.fromkeys(name for name in own if name)]
-            for batch in source.batches(columns=needed, max_rows=ROWS_WITHOUT):
-                yield self._keys_of(file, batch, number=number, salt=salt, has_titles=has_titles)
+            for batch in source.batches(columns=maker.columns(file), max_rows=ROWS_WITHOUT):
+                yield maker.keys_of(batch, file=file, number=number)
             self._take_notes(file, source)
-
-    def _keys_of(self, file: FilePlan, batch: RowBatch, *, number: int, salt: int, has_titles: bool) -> RowKeys:
-        num_rows = len(batch.rows)
-
-        def texts(own: str | None) -> pa.LargeStringArray:
-            return as_texts(_array(batch.table, own)) if own else pa.nulls(num_rows, pa.large_string())
-
-        title = file.columns.get("title")
-        titles = hashed(texts(title)) if has_titles else np.arange(1, num_rows + 1, dtype=np.uint64)
-        image = file.columns.get("image")
-        pictured = np.zeros(num_rows, np.bool_)
-        if (
-            image is not None
-            and image in batch.table.column_names
-            and kind_of(batch.table.column(image).type) == "path"
-        ):
-            pictured = np.asarray(is_present(_array(batch.table, image)).to_numpy(zero_copy_only=False))
-        kinds = None
-        if file.table.row_type is not None:
-            values = texts(file.table.row_type)
-            is_other = is_one_of(values, file.table.other_rows)
-            lower = (
-                value.casefold() if other else None for value, other in zip(values.to_pylist(), is_other, strict=True)
-            )
-            kinds = pa.array(lower, pa.large_string())
-        translated = parents = keys = None
-        if file.table.language_column is not None:
-            translated = ~is_value(texts(file.table.language_column), self.plan.row_language)
-        if file.table.parent is not None:
-            parents = hashed(parent_keys(texts(file.table.parent)), salt=salt)
-        if file.table.parent_key is not None:
-            keys = hashed(texts(file.table.parent_key), salt=salt)
-        children: list[tuple[int, Sequence[str]]] = []
-        if file.table.children is not None:
-            lists = texts(file.table.children).to_pylist()
-            children = [(row, _listed(text)) for row, text in enumerate(lists) if text]
-        return RowKeys(
-            file=number,
-            rows=batch.rows,
-            ids=texts(file.columns.get("product_id")),
-            titled=titles != 0,
-            titles=titles,
-            pictured=pictured,
-            kinds=kinds,
-            translated=translated,
-            parents=parents,
-            keys=keys,
-            children=children,
-        )
 
     # --- what to say of losses ---
 
@@ -556,28 +498,11 @@ def _taken(kept: Indices | None, begin: int, end: int) -> Indices | None:
     return None if len(inside) == end - begin else inside
 
 
-def _array(table: pa.Table, name: str) -> pa.Array:
-    column = table.column(name).combine_chunks()
-    if isinstance(column, pa.ChunkedArray):
-        return column.chunk(0) if column.num_chunks else pa.array([], column.type)
-    return column
-
-
 def _below(folder: str, path: str | None) -> str | None:
     """A relative path under a folder; addresses and absolute paths stay."""
-    from prodemb.catalog.urls import is_address
-
     if path is None or is_address(path) or path.startswith("data:"):
         return path
     return f"{folder}/{path.lstrip('/')}"
-
-
-def _listed(text: str) -> list[str]:
-    """The keys in a cell that lists rows: Magento's `sku=A,size=S|sku=B,size=M`, or a plain list."""
-    import re
-
-    named = re.findall(r"(?:^|[|,;])\s*sku=([^,|;]+)", text)
-    return [each.strip() for each in (named or re.split(r"[,|;]", text)) if each.strip()]
 
 
 def _rounded_up(share: float) -> float:

@@ -17,7 +17,7 @@ from prodemb.catalog.plain_text import plain_text, plain_texts
         ("<style>p{color:red}</style><p>Oil</p><script>var a = '<b>';</script>", "Oil"),
         ("<STYLE>never closed", None),
         ("One.<br/><br />Two&nbsp;three", "One. Two three"),
-        ('<a title="a > b" href=\'#\'>Link</a>', "Link"),
+        ("<a title=\"a > b\" href='#'>Link</a>", "Link"),
         ("<!-- note -->Text", "Text"),
         ("<![CDATA[Text]]>", "Text"),
         ("Cut off <a href='https://", "Cut off"),

@@ -1,6 +1,6 @@
 """Rows become products: nothing titled is lost, and what belongs together comes together."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prodemb.catalog.ids import describe_repeated
-from prodemb.catalog.products import ProductIndex, RowKeys, hashed, index_products
+from prodemb.catalog.products import Pass, ProductIndex, RowKeys, hashed, index_products
 
 Row = tuple[str | None, str | None]
 """An id and a title."""
@@ -18,8 +18,8 @@ def text(values: Sequence[str | None]) -> pa.LargeStringArray:
     return pa.array(values, pa.large_string())
 
 
-def keys_of(*files: Sequence[Row], **more: Sequence[str | None]) -> Callable[[], Iterator[RowKeys]]:
-    def batches() -> Iterator[RowKeys]:
+def keys_of(*files: Sequence[Row], **more: Sequence[str | None]) -> Pass:
+    def batches(whole: bool) -> Iterator[RowKeys]:
         for number, rows in enumerate(files):
             titles = hashed(text([title for _, title in rows]))
             yield RowKeys(
@@ -89,7 +89,9 @@ def test_kinds_and_parents() -> None:
     assert index.merged == {"variant of another product": 1, "no product but 'sku'": 1, "no product but 'image'": 1}
 
 
-@given(st.lists(st.lists(st.tuples(st.none() | st.sampled_from("abcd"), st.none() | st.sampled_from("ABC"))), max_size=3))
+@given(
+    st.lists(st.lists(st.tuples(st.none() | st.sampled_from("abcd"), st.none() | st.sampled_from("ABC"))), max_size=3)
+)
 def test_every_titled_row_is_in_a_product(files: list[list[Row]]) -> None:
     rows = [row for file in files for row in file]
     index = index_of(*files)

@@ -217,7 +217,13 @@ def test_names_that_are_hard_on_toml_survive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), [("feeds/part-*.parquet", "feeds"), ("a/My Feed.v2.csv.gz", "My-Feed.v2"), ("2025.11.01_feed.csv", "2025.11.01_feed"), ("feeds/", "feeds")]
+    ("path", "name"),
+    [
+        ("feeds/part-*.parquet", "feeds"),
+        ("a/My Feed.v2.csv.gz", "My-Feed.v2"),
+        ("2025.11.01_feed.csv", "2025.11.01_feed"),
+        ("feeds/", "feeds"),
+    ],
 )
 def test_the_results_folder_is_called_after_the_catalog(tmp_path: Path, path: str, name: str) -> None:
     assert dataclasses.replace(guess(write(tmp_path)), path=path).name == name
