@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prodemb.catalog.products import ProductIndex, RowKeys
+from prodemb.catalog.products import Pass, ProductIndex, RowKeys
 
 NUM_EXAMPLES = 5
 
@@ -27,7 +27,7 @@ class BadIds:
         return f"{self.num_repeated:,} {rows} a product_id ({'; '.join(self.examples)}{more})"
 
 
-def describe_repeated(index: ProductIndex, batches: Callable[[], Iterator[RowKeys]], *, names: Sequence[str]) -> BadIds:
+def describe_repeated(index: ProductIndex, batches: Pass, *, names: Sequence[str]) -> BadIds:
     """The repeated ids in words; where there are some, a pass over the rows finds the first ones.
 
     Args:
