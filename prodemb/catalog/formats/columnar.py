@@ -92,6 +92,8 @@ class ArrowSource(Source):
         row = 1
         with self._opened() as (_, batches):
             for batch in batches:
+                # A damaged file may say of its values that they lie outside of it.
+                batch.validate(full=True)
                 whole = pa.Table.from_batches([batch]).rename_columns(list(self.columns)).select(columns)
                 if not columns:
                     whole = pa.table({"": pa.nulls(batch.num_rows)})

@@ -69,20 +69,21 @@ def _by_zeros(sample: bytes) -> str | None:
     sample = sample[: 1 << 16]
     if len(sample) < 4 or sample.count(0) < max(2, len(sample) // 20):
         return None
-    for encoding, width, place in (
-        ("utf-32-le", 4, 0),
-        ("utf-32-be", 4, 3),
-        ("utf-16-le", 2, 0),
-        ("utf-16-be", 2, 1),
-    ):
-        whole = sample[: len(sample) // width * width]
-        zeros = [whole[each::width].count(0) for each in range(width)]
-        others = [count for each, count in enumerate(zeros) if each != place]
-        units = len(whole) // width
-        is_wide = width == 2 or min(others) > 0.9 * units
-        if is_wide and zeros[place] < 0.05 * units and min(others) > 0.1 * units and _decodes(whole, encoding):
-            return encoding
-    return None
+    units = len(sample) // 4
+    whole = sample[: 4 * units]
+    share = [whole[place::4].count(0) / units for place in range(4)]
+    first, second = (share[0] + share[2]) / 2, (share[1] + share[3]) / 2
+    if min(share[2:]) > 0.95 and share[0] < 0.1:
+        encoding = "utf-32-le"
+    elif min(share[:2]) > 0.95 and share[3] < 0.1:
+        encoding = "utf-32-be"
+    elif second > 0.1 and first < 0.05:
+        encoding = "utf-16-le"
+    elif first > 0.1 and second < 0.05:
+        encoding = "utf-16-be"
+    else:
+        return None
+    return encoding if _decodes(whole, encoding) else None
 
 
 def _detected(lines: bytes) -> str:

@@ -135,11 +135,11 @@ class JsonSource(RecordsSource):
         number = 0
         with self._values(of_first) as values:
             while character := values.next_character():
-                if character == ",":
+                if character in ",]}":
                     values.pass_by()
                     continue
                 found: Iterator[Any]
-                if self._path or self._is_map:
+                if (self._path or self._is_map) and character in "{[":
                     found = values.at_path(self._path, is_map=self._is_map)
                 elif character == "[":
                     found = values.elements()

@@ -203,10 +203,19 @@ def text_batch(rows: Sequence[int], columns: Sequence[str], values: Iterable[Seq
         rows: (n,) row numbers.
         values: a sequence of n values for each column.
     """
-    arrays = [pa.array(each, pa.large_string()) for each in values]
+    arrays = [_texts(each) for each in values]
     # A table without columns has no rows, so one that is only counted carries a column of nulls.
     table = pa.table(arrays, names=list(columns)) if arrays else pa.table({"": pa.nulls(len(rows))})
     return RowBatch(np.asarray(rows, np.int64), table)
+
+
+def _texts(values: Sequence[str | None]) -> pa.Array:
+    try:
+        return pa.array(values, pa.large_string())
+    except UnicodeEncodeError:
+        # Half a character, as JSON can write one ("\ud800").
+        mended = [value and value.encode("utf-8", "replace").decode() for value in values]
+        return pa.array(mended, pa.large_string())
 
 
 def unique_names(names: Iterable[str]) -> tuple[str, ...]:
