@@ -42,8 +42,8 @@ def describe_repeated(index: ProductIndex, batches: Pass, *, names: Sequence[str
     at = 0
     for batch in batches(False):
         end = at + len(batch.rows)
-        for row in wanted[np.searchsorted(wanted, at) : np.searchsorted(wanted, end)] - at:
-            repeats.append((batch.ids[int(row)].as_py(), f"{names[batch.file]} row {batch.rows[row]}"))
+        here = wanted[np.searchsorted(wanted, at) : np.searchsorted(wanted, end)] - at
+        repeats += [(batch.ids[row].as_py(), f"{names[batch.file]} row {batch.rows[row]}") for row in here.tolist()]
         at = end
         if len(repeats) == len(wanted):
             break

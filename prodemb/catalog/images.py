@@ -193,7 +193,7 @@ class ImageLoader:
             raise AbsentImage("file not found", detail=repr(detail)) from error
 
     def _locate(self, value: str) -> Path:
-        """The path without links, checked to lie under the root; a leading slash may stand for the root, as Magento's."""
+        """The path without links, checked to lie under the root, for which a leading slash may stand, as Magento's."""
         path = (self._root / value).resolve()
         if value.startswith("/") and not path.is_relative_to(self._root):
             below = (self._root / value.lstrip("/")).resolve()

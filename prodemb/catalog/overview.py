@@ -1,4 +1,4 @@
-"""What was made of a catalog: its files, what each column is taken for, how many products came out, and what did not."""
+"""What was made of a catalog: its files, what each column is taken for, how many products came out, what is lost."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -116,9 +116,8 @@ class Overview:
                 f"{self.num_products - self.num_titled:,} of {counted(self.num_products, 'product')} have no title"
             )
         if self.num_pictures_missing > MAX_MISSING_PICTURES * max(1, self.num_pictures_looked_for):
-            found.append(
-                f"{self.num_pictures_missing:,} of {counted(self.num_pictures_looked_for, 'picture')} looked for are not there"
-            )
+            looked_for = counted(self.num_pictures_looked_for, "picture")
+            found.append(f"{self.num_pictures_missing:,} of {looked_for} looked for are not there")
         return tuple(found)
 
 
@@ -306,7 +305,8 @@ class _Reading:
             what = f"{own!r} is mostly empty" if own else "no column was taken for the title"
             yield f"titles: {what}; say which column it is: [catalog] columns = {{ title = ... }}"
         if self._missing > MAX_MISSING_PICTURES * max(1, self._looked_for):
-            yield f"pictures: they were looked for under {catalog.image_root}; say where they lie: image_root in [catalog]"
+            where = f"they were looked for under {catalog.image_root}"
+            yield f"pictures: {where}; say where they lie: image_root in [catalog]"
 
 
 def _absolute(value: str | None, *, root: Path) -> str | None:

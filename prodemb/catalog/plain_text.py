@@ -1,7 +1,8 @@
-"""Plain text out of what feeds hold: tags, entities, words for nothing and white space, cleaned once for all columns."""
+"""Plain text: tags, entities, words for nothing and white space are cleaned away, once and for all columns."""
 
 import html
 import re
+from functools import lru_cache
 
 import polars as pl
 import pyarrow as pa
@@ -41,7 +42,9 @@ def plain_text(text: str) -> str | None:
         text = _without_markup(text)
     if "\\" in text:
         text = _WRITTEN_BREAK.sub(" ", text) if text.strip().lower() not in NULL_WORDS else text
-    text = _SPACES.sub(" ", _INVISIBLE.sub("", text)).strip()
+    text = " ".join(text.split())
+    if not text.isprintable():
+        text = _SPACES.sub(" ", _INVISIBLE.sub("", text)).strip()
     return None if not text or is_null_word(text) else text
 
 
@@ -58,10 +61,19 @@ def unescaped(text: str) -> str:
     for _ in range(_MAX_ESCAPES):
         if "&" not in text:
             break
-        before, text = text, _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+        before, text = text, _ENTITY.sub(_character, text)
         if text == before:
             break
     return text
+
+
+def _character(entity: re.Match[str]) -> str:
+    return _character_of(entity[0])
+
+
+@lru_cache(maxsize=4096)
+def _character_of(entity: str) -> str:
+    return html.unescape(entity)
 
 
 def plain_texts(column: pa.LargeStringArray) -> pa.LargeStringArray:
@@ -95,6 +107,9 @@ def _without_markup(text: str) -> str:
     text = unescaped(text)
     if "<" not in text:
         return text
-    text = _CDATA.sub(r"\1", text)
-    text = _COMMENT.sub(" ", _HIDDEN.sub(" ", text))
-    return unescaped(_CUT_TAG.sub("", _TAG.sub(" ", text)))
+    if "<s" in text or "<S" in text:
+        text = _HIDDEN.sub(" ", text)
+    if "<!" in text:
+        text = _COMMENT.sub(" ", _CDATA.sub(r"\1", text))
+    text = _TAG.sub(" ", text)
+    return unescaped(_CUT_TAG.sub("", text) if "<" in text else text)

@@ -156,7 +156,7 @@ class _Planner:
     # --- columns ---
 
     def _tables(self) -> list[TableConfig]:
-        """The settings of each file; those of files without any are guessed, together for files with the same columns."""
+        """The settings of each file; where there are none they are guessed, once for files with the same columns."""
         tables: list[TableConfig | None] = []
         for source, label in zip(self._sources, self._labels, strict=True):
             own = self._config.files.get(label)
@@ -257,8 +257,8 @@ class _Planner:
             first, *others = kinds
             other = next(label for label in others if kinds[label] != kinds[first])
             raise CatalogError(
-                f"{self._config.path}: the image column of {other} holds {_in_words(kinds[other])}, and that of {first} "
-                f"{_in_words(kinds[first])}; wanted one kind in all files of a catalog"
+                f"{self._config.path}: the image column of {other} holds {_in_words(kinds[other])}, and that of "
+                f"{first} {_in_words(kinds[first])}; wanted one kind in all files of a catalog"
             )
         if kinds:
             return next(iter(kinds.values()))

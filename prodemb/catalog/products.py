@@ -1,9 +1,9 @@
-"""Which rows of a catalog are products, and which belong to one: the rows above, below, or far away that it has too.
+"""Which rows of a catalog are products, and which are other rows of one, above, below or far away.
 
-Exports of shops write a product in several rows: its variants, its pictures, its price rules. Here rows become groups by
-what they have in common (the id; the product that a row names as its parent; the row above), each group is one product,
-and one of its rows stands for it: the first that has a title. The index keeps a few bytes for each row while it is built,
-whatever the rows hold, so that the groups of a file larger than the memory need not be neighbours.
+Exports of shops write a product in several rows: its variants, its pictures, its price rules. Here rows become groups
+by what they have in common (the id; the product that a row names as its parent; the row above), each group is one
+product, and one of its rows stands for it: the first that has a title. While it is built the index keeps a few bytes
+for each row, whatever the rows hold, so that the rows of a product need not be neighbours in a file of any size.
 """
 
 from collections import Counter

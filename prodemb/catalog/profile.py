@@ -262,7 +262,7 @@ def _clipped(column: pa.Array) -> pa.Array:
 
 
 def _has_bytes(column: pa.Array) -> bool:
-    """Whether a column holds bytes; of structs with bytes and a path, as Hugging Face writes pictures, some hold none."""
+    """Whether a column holds bytes: structs of bytes and a path, as Hugging Face writes pictures, may hold none."""
     if not pa.types.is_struct(column.type):
         return True
     return any(value and value.get("bytes") for value in column.slice(0, 1000).to_pylist())

@@ -248,8 +248,8 @@ class Catalog:
         for name, row in late_columns(source).items():
             if name in CATALOG_COLUMNS and name not in file.columns:
                 self._tell(
-                    f"{source.path}: {name!r} comes first in row {row} and is left out; to read it, name it in [catalog] "
-                    f"columns = {{ {name} = {name!r} }}"
+                    f"{source.path}: {name!r} comes first in row {row} and is left out; to read it, name it in "
+                    f"[catalog] columns = {{ {name} = {name!r} }}"
                 )
 
     def _tell(self, message: str) -> None:
@@ -334,10 +334,8 @@ class Catalog:
         if not is_far.any():
             return found
         far = pictures.take(pa.array(np.where(is_far, place, 0)))
-        return pa.array(
-            [theirs if far_one else mine for far_one, theirs, mine in zip(is_far, far.to_pylist(), found.to_pylist())],
-            found.type,
-        )
+        rows = zip(is_far, far.to_pylist(), found.to_pylist(), strict=True)
+        return pa.array([theirs if is_theirs else own for is_theirs, theirs, own in rows], found.type)
 
     def _own_pictures(self, file: FilePlan, column: pa.Array) -> pa.Array:
         """Pictures as paths from the image root, as addresses, or as bytes."""
@@ -396,20 +394,23 @@ class Catalog:
         """What keeps products whose ids repeat."""
         index = self.index
         if index.num_repeated_across * 2 > len(index.repeated):
-            return "an id counts in all files of a catalog; where it is unique within its own file only, id_per_file = true in [catalog]"
-        return 'wanted one id per product: another column, product_id = "" to have ids made, or bad_ids = "drop" in [catalog]'
+            return "where an id is unique within its own file only: id_per_file = true in [catalog]"
+        return (
+            'wanted one id per product: name another column, or have ids made with product_id = "" in [catalog] '
+            'columns, or bad_ids = "drop" in [catalog]'
+        )
 
     def _told_of_losses(self, num_lost: int, num_rows: int) -> str:
         reasons = self.num_skipped()
-        lost = {reason: count for reason, count in reasons.items() if reason not in self.index.merged}
+        of_losses = {reason: count for reason, count in reasons.items() if reason not in self.index.merged}
         first = self.skipped_rows.first[:1]
         example = f"; the first is row {first[0].row}" if first else ""
-        listed = ", ".join(f"{count:,} {reason}" for reason, count in lost.items())
+        listed = ", ".join(f"{count:,} {reason}" for reason, count in of_losses.items())
         share = num_lost / num_rows
+        lost = f"{num_lost:,} of {counted(num_rows, 'row')} are lost ({share:.1%})"
         return (
-            f"{self.name}: {num_lost:,} of {counted(num_rows, 'row')} are lost ({share:.1%}): {listed}{example}; wanted at "
-            f"most {self.config.max_lost_rate:.1%}: `prodemb read` shows more, max_lost_rate = {_rounded_up(share)} in "
-            "[catalog] allows it"
+            f"{self.name}: {lost}: {listed}{example}; wanted at most {self.config.max_lost_rate:.1%}: "
+            f"`prodemb read` shows more, max_lost_rate = {_rounded_up(share)} in [catalog] allows it"
         )
 
     def _known_reasons(self) -> str:
@@ -443,9 +444,10 @@ def _keep_ids_apart(catalog: Catalog) -> None:
     """Where files are guessed and number their products alike, let an id count within its file."""
     index = catalog.index
     if index.num_repeated_across and index.num_repeated_across * 2 > len(index.repeated):
+        repeats = counted(index.num_repeated_across, "product")
         note = (
-            f"ids repeat between files: {counted(index.num_repeated_across, 'product')} with the id of another product, so "
-            "an id counts within its file and has the file's label before it (id_per_file in [catalog])"
+            f"ids repeat between files: {repeats} with the id of another product, "
+            "so an id counts within its file and has the file's label before it (id_per_file in [catalog])"
         )
         plan = catalog.plan
         catalog.plan = type(plan)(**{**plan.__dict__, "id_per_file": True, "notes": (*plan.notes, note)})

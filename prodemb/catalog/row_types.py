@@ -15,8 +15,8 @@ PRODUCT_WORDS = frozenset(
 )
 OTHER_WORDS = frozenset(
     "sku skus variant variants variation variations variante varianten option options rule rules image images picture"
-    " pictures photo video child children size color comment remark note total subtotal media bild foto вариант 变体 규격"
-    " bulk modifier".split()
+    " pictures photo video child children size color comment remark note total subtotal media bild foto"
+    " вариант 变体 규격 bulk modifier".split()
 )
 MAX_TYPES = 8
 _MAX_FILLED = 0.4

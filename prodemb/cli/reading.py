@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prodemb.cli.display import say, show
+from prodemb.cli.display import say
 from prodemb.cli.options import PipelineOption
 from prodemb.core.text import counted, without_secrets
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from prodemb.catalog.overview import FileOverview, Overview
     from prodemb.taxonomy.taxonomy import Taxonomy
 
@@ -53,7 +51,7 @@ def read(
         config = CatalogConfig(path=feed, bad_ids="drop")
     overview = read_through(open_catalog(config, taxonomies=taxonomies_of(taxonomy)), out=out)
     for line in overview_lines(overview):
-        show(line)
+        say(line)
     if out is not None:
         say(f"wrote {counted(overview.num_products, 'product')}: {out}")
 
@@ -65,7 +63,7 @@ def taxonomies_of(path: Path | None) -> "list[Taxonomy]":
     return [sample_taxonomy(), *([read_taxonomy(path)] if path is not None else [])]
 
 
-def overview_lines(overview: "Overview") -> "Iterator[str | Table]":
+def overview_lines(overview: "Overview") -> Iterator[str]:
     """What was made of a catalog: first what is wrong, then its files, its columns and its numbers."""
     for warning in overview.warnings:
         yield f"WARNING: {warning}"
@@ -77,18 +75,19 @@ def overview_lines(overview: "Overview") -> "Iterator[str | Table]":
     if len(overview.files) > _SHOWN_FILES:
         yield f"and {counted(len(overview.files) - _SHOWN_FILES, 'more file')}"
     yield ""
-    yield _columns_table(overview)
-    for file in overview.files if len({each.unused for each in overview.files}) > 1 else overview.files[:1]:
+    yield from _column_lines(overview)
+    unlike = len({each.unused for each in overview.files}) > 1
+    for file in overview.files[:_SHOWN_FILES] if unlike else overview.files[:1]:
         if file.unused:
-            where = f" ({file.label})" if len({each.unused for each in overview.files}) > 1 else ""
-            yield f"not used{where}: {', '.join(file.unused)}"
+            yield f"not used{f' in {file.label}' if unlike else ''}: {', '.join(file.unused)}"
     yield ""
     yield from _number_lines(overview)
     yield from overview.notes
 
 
 def _file_line(file: "FileOverview") -> str:
-    parts = [file.format, f"packed with {file.compression}" if file.compression else "", file.encoding or ""]
+    encoding = (file.encoding or "").replace("utf-8-sig", "utf-8").upper()
+    parts = [file.format.upper(), f"packed with {file.compression}" if file.compression else "", encoding]
     if file.delimiter is not None:
         parts.append(f"delimiter {_NAMES.get(file.delimiter, repr(file.delimiter))}")
     if file.header_row is not None:
@@ -99,17 +98,14 @@ def _file_line(file: "FileOverview") -> str:
 _NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", " ": "space"}
 
 
-def _columns_table(overview: "Overview") -> "Table":
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("column", "is", "because", "such as"):
-        table.add_column(heading, overflow="fold")
+def _column_lines(overview: "Overview") -> Iterator[str]:
+    """Each standard column, what it is taken from and why; below it two of its values."""
+    width = max(len(use.standard) for use in overview.columns)
     for use in overview.columns:
-        where = f" (in {', '.join(use.files[:3])}{', …' if len(use.files) > 3 else ''})" if use.files else ""
-        samples = " · ".join(_short(sample) for sample in use.samples) or "(empty)"
-        table.add_row(f"{use.own or '(made)'}{where}", use.standard, use.reason, samples)
-    return table
+        where = f" in {', '.join(use.files[:3])}{', …' if len(use.files) > 3 else ''}" if use.files else ""
+        own = f"{use.own!r}" if use.own else "made"
+        yield f"{use.standard:<{width}}  {own}{where}: {use.reason}"
+        yield f"{'':<{width}}    {' · '.join(map(_short, use.samples)) or '(empty)'}"
 
 
 def _number_lines(overview: "Overview") -> Iterator[str]:
@@ -119,16 +115,20 @@ def _number_lines(overview: "Overview") -> Iterator[str]:
         f"{overview.num_labelled:,} with a gold label"
     )
     if overview.num_made_ids:
-        yield f"{counted(overview.num_made_ids, 'product')} without an id of the feed's: ids are the file's name and the row's number"
+        made = counted(overview.num_made_ids, "product")
+        yield f"{made} without an id in the feed: the file's name and the row's number stand for it"
     if overview.num_pictures_looked_for and overview.num_pictures_missing:
         yield (
-            f"{overview.num_pictures_missing:,} of {counted(overview.num_pictures_looked_for, 'local picture')} are not there"
+            f"{overview.num_pictures_missing:,} of {counted(overview.num_pictures_looked_for, 'local picture')} "
+            "are not there"
         )
     for each in overview.left_out:
-        yield f"{'lost' if each.is_lost else 'left out'}: {counted(each.count, 'row')}: {each.reason} (first: {each.example})"
+        fate = "lost" if each.is_lost else "left out"
+        yield f"{fate}: {counted(each.count, 'row')}: {each.reason} (first: {each.example})"
 
 
 def _short(text: str) -> str:
     """A value cut to a length; what is secret in an address goes before, or its end could hide that it is one."""
-    text = without_secrets(text)
+    is_address = "://" in text and "?" in text and "@" not in text
+    text = f"{text.partition('?')[0]}…" if is_address else without_secrets(text)
     return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 1]}…"

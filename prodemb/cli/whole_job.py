@@ -45,9 +45,7 @@ def init(
     from prodemb.job.init import guess, write_pipelines
 
     found = guess(catalog, taxonomies=taxonomies_of(taxonomy))
-    for shown in overview_lines(found.overview):
-        show(shown)
-    for line in found.notes:
+    for line in (*overview_lines(found.overview), *found.notes):
         say(line)
     written = write_pipelines(found, out)
     for line in written.lines():

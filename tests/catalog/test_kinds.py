@@ -64,7 +64,13 @@ KINDS = {
             )
         },
         [
-            {"product_id": "kettle", "title": KETTLE, "brand": "Morrow", "cat1": "Kettles", "image": "https://i.example/k.jpg"},
+            {
+                "product_id": "kettle",
+                "title": KETTLE,
+                "brand": "Morrow",
+                "cat1": "Kettles",
+                "image": "https://i.example/k.jpg",
+            },
             {"product_id": "stool", "description": "Oak.", "image": "https://i.example/s.jpg"},
             {"product_id": "lamp", "image": "https://i.example/l.jpg", "cat1": "Lamps"},
         ],
@@ -82,7 +88,13 @@ KINDS = {
             )
         },
         [
-            {"product_id": "10", "title": KETTLE, "cat1": "Kitchen", "cat2": "Kettles", "image": "https://i.example/kl.jpg"},
+            {
+                "product_id": "10",
+                "title": KETTLE,
+                "cat1": "Kitchen",
+                "cat2": "Kettles",
+                "image": "https://i.example/kl.jpg",
+            },
             {"product_id": "20", "cat1": "Home", "cat2": "Stools", "image": "https://i.example/s.jpg"},
             {"product_id": "30", "cat1": "Sale", "cat2": None},
         ],
@@ -119,7 +131,13 @@ KINDS = {
             )
         },
         [
-            {"product_id": "1", "title": KETTLE, "cat1": "Kitchen", "cat2": "Kettles", "image": "https://i.example/k.jpg"},
+            {
+                "product_id": "1",
+                "title": KETTLE,
+                "cat1": "Kitchen",
+                "cat2": "Kettles",
+                "image": "https://i.example/k.jpg",
+            },
             {"product_id": "2", "image": "https://i.example/s.jpg", "cat2": "Stools"},
             {"product_id": "3", "image": None},
         ],
@@ -183,7 +201,11 @@ KINDS = {
         [{"product_id": "feed.csv#2"}, {"product_id": "feed.csv#3", "title": STOOL}, {"product_id": "feed.csv#4"}],
     ),
     "some without an id": Kind(
-        {"feed.csv": lines("sku,name,maker", f"A-1,{KETTLE},Morrow", f",{STOOL},Tarn", f"-,{LAMP},Tarn", f"A-4,{SOAP},X")},
+        {
+            "feed.csv": lines(
+                "sku,name,maker", f"A-1,{KETTLE},Morrow", f",{STOOL},Tarn", f"-,{LAMP},Tarn", f"A-4,{SOAP},X"
+            )
+        },
         [{"product_id": "A-1"}, {"product_id": "feed.csv#3"}, {"product_id": "feed.csv#4"}, {"product_id": "A-4"}],
     ),
     # --- columns in many languages ------------------------------------------------------------------------------
@@ -235,7 +257,16 @@ KINDS = {
                 f"NL2;{STOOL};{TEXTS[STOOL]};Tarn;Wonen;Krukken;https://i.example/2.jpg;https://i.example/2b.jpg",
             )
         },
-        [{"product_id": "NL1", "title": KETTLE, "cat1": "Keuken", "cat2": "Ketels", "image": "https://i.example/1.jpg"}, {}],
+        [
+            {
+                "product_id": "NL1",
+                "title": KETTLE,
+                "cat1": "Keuken",
+                "cat2": "Ketels",
+                "image": "https://i.example/1.jpg",
+            },
+            {},
+        ],
     ),
     "portuguese": Kind(
         {
@@ -255,7 +286,16 @@ KINDS = {
                 f"T2;{STOOL};{TEXTS[STOOL]};Tarn;Ev;https://i.example/2.jpg;7,00",
             )
         },
-        [{"product_id": "T1", "title": KETTLE, "brand": "Morrow", "cat1": "Mutfak", "image": "https://i.example/1.jpg"}, {}],
+        [
+            {
+                "product_id": "T1",
+                "title": KETTLE,
+                "brand": "Morrow",
+                "cat1": "Mutfak",
+                "image": "https://i.example/1.jpg",
+            },
+            {},
+        ],
     ),
     "swedish": Kind(
         {
@@ -296,7 +336,14 @@ KINDS = {
             )
         },
         [
-            {"product_id": "CN1", "title": "铜制水壶 两升", "brand": "莫罗", "cat1": "厨房", "cat2": "水壶", "image": "https://i.example/1.jpg"},
+            {
+                "product_id": "CN1",
+                "title": "铜制水壶 两升",
+                "brand": "莫罗",
+                "cat1": "厨房",
+                "cat2": "水壶",
+                "image": "https://i.example/1.jpg",
+            },
             {"product_id": "CN2", "cat1": "家居"},
         ],
     ),
@@ -368,7 +415,11 @@ KINDS = {
                 f"3,{LAMP},632,Lampes",
             )
         },
-        [{"google_category_id": "Maison et jardin > Cuisine", "cat1": "Bouilloires"}, {"google_category_id": "Meubles"}, {}],
+        [
+            {"google_category_id": "Maison et jardin > Cuisine", "cat1": "Bouilloires"},
+            {"google_category_id": "Meubles"},
+            {},
+        ],
     ),
     "gold paths with entities, and the same once more as a product type": Kind(
         {
@@ -449,7 +500,12 @@ KINDS = {
                 }
             )
         },
-        [{"product_id": "70", "cat1": "Home", "cat2": "Kind 70", "description": TEXTS[KETTLE].replace(",", "")}, {}, {}, {}],
+        [
+            {"product_id": "70", "cat1": "Home", "cat2": "Kind 70", "description": TEXTS[KETTLE].replace(",", "")},
+            {},
+            {},
+            {},
+        ],
     ),
     # --- pictures -----------------------------------------------------------------------------------------------
     "pictures in every spelling": Kind(
@@ -463,7 +519,7 @@ KINDS = {
                 f"5,Green {SOAP},www.shop.example/5.jpg",
                 f'6,Red {SOAP},"=IMAGE(""https://i.example/6.jpg"";1)"',
                 f"7,Blue {SOAP},https://i.example/7.jpg?a=1&amp;reg=2",
-                f'8,Black {SOAP},"[{{\'large\': \'https://i.example/8l.jpg\', \'thumb\': \'https://i.example/8t.jpg\'}}]"',
+                f"8,Black {SOAP},\"[{{'large': 'https://i.example/8l.jpg', 'thumb': 'https://i.example/8t.jpg'}}]\"",
             )
         },
         [
@@ -499,7 +555,9 @@ KINDS = {
     # --- several partners ---------------------------------------------------------------------------------------
     "partners with columns of their own": Kind(
         {
-            "feeds/alder/feed.csv": lines("id,title,brand,image", f"A1,{KETTLE},Morrow,p/1.jpg", f"A2,{STOOL},Tarn,p/2.jpg"),
+            "feeds/alder/feed.csv": lines(
+                "id,title,brand,image", f"A1,{KETTLE},Morrow,p/1.jpg", f"A2,{STOOL},Tarn,p/2.jpg"
+            ),
             "feeds/alder/p/1.jpg": PICTURE,
             "feeds/borea/feed.csv": lines("Artikelnummer;Bezeichnung;Bild", f"B1;{LAMP};p/1.jpg", f"B2;{SOAP};p/2.jpg"),
             "feeds/borea/p/1.jpg": PICTURE,
@@ -525,7 +583,7 @@ KINDS = {
         ],
         feed="in",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -38,8 +38,8 @@ def write(folder: Path, frame: pl.DataFrame = PRODUCTS) -> Path:
 
 
 def lines_of(found: Guess) -> list[str]:
-    """What a person is shown, tables left out."""
-    return [*(line for line in overview_lines(found.overview) if isinstance(line, str)), *found.notes]
+    """What a person is shown."""
+    return [*overview_lines(found.overview), *found.notes]
 
 
 def tables(path: Path) -> dict[str, Any]:
