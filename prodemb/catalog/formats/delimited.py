@@ -6,6 +6,7 @@ same rows.
 
 import codecs
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ from prodemb.catalog.formats.text import SAMPLE_BYTES, Text, TooLongError
 from prodemb.core.errors import CatalogError
 
 BLOCK_BYTES = 4 << 20
+NUM_SAMPLED = 2_000
+"""Records at the beginning that tell what the columns' values look like."""
 MAX_ROW_LINES = 5_000
 """A quoted value that runs over more lines than this was opened by a stray quote."""
 LOOKED_AHEAD = 16
@@ -51,7 +54,8 @@ class DelimitedSource(Source):
             if not lines:
                 raise CatalogError(f"{path}: its first line is longer than {SAMPLE_BYTES:,} bytes, wanted a table")
         self._dialect, self._num_told = find_dialect(lines)
-        self._preamble = list(sample_records(lines[self._num_told :], self._dialect))
+        sampled = sample_records(lines[self._num_told :], self._dialect, is_cut=not is_whole)
+        self._preamble = list(islice(sampled, NUM_SAMPLED))
         records = [each[0] for each in self._preamble]
         header = find_header(records)
         if header is None:

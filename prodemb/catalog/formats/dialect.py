@@ -14,6 +14,10 @@ Quoting = Literal["doubled", "backslash", "none"]
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x01", "\x1f")
 NUM_SAMPLE_LINES = 300
+MAX_SAMPLED_LINES = 5_000
+"""Lines of one record."""
+MAX_WASTED_LINES = 20_000
+"""After so many lines were looked at for a quote that none of them closes, few are looked at."""
 _SEP_LINE = re.compile(r'^"?sep=(.)"?\s*$', re.IGNORECASE)
 
 
@@ -109,24 +113,31 @@ def plain_values(line: str, delimiter: str) -> list[str]:
 
 
 def sample_records(
-    lines: Sequence[str], dialect: Dialect, *, max_lines: int = 200
+    lines: Sequence[str], dialect: Dialect, *, is_cut: bool = False
 ) -> Iterator[tuple[list[str], int, int]]:
     """Records as they seem before anything is known of a file: values, how many lines, quotes that are odd.
 
-    One whose quote is not closed within `max_lines` is its first line.
+    One whose quote is not closed is its first line.
+
+    Args:
+        is_cut: the text goes on after `lines`, and so may the last record.
     """
-    place = 0
+    place = wasted = 0
     while place < len(lines):
         record = Record(dialect)
         end = place
-        while end == place or (record.is_open and end < len(lines) and end - place < max_lines):
+        last = min(len(lines), place + (MAX_SAMPLED_LINES if wasted < MAX_WASTED_LINES else 20))
+        while end == place or (record.is_open and end < last):
             record.add(lines[end])
             end += 1
-        if record.is_open:
+        if not record.is_open:
+            yield record.values, end - place, record.bare_quotes
+        elif is_cut and end == len(lines) and end - place > 1:
+            return
+        else:
+            wasted += end - place
             yield plain_values(lines[place], dialect.delimiter), 1, record.bare_quotes + 1
             end = place + 1
-        else:
-            yield record.values, end - place, record.bare_quotes
         place = end
 
 
@@ -149,12 +160,12 @@ def find_dialect(lines: Sequence[str]) -> tuple[Dialect, int]:
 
 def _quoting(lines: Sequence[str], delimiter: str) -> tuple[Quoting, list[list[str]]]:
     """How quotes are written with a delimiter, and the records that come of it."""
-    doubled = list(sample_records(lines, Dialect(delimiter, "doubled")))
+    doubled = list(sample_records(lines, Dialect(delimiter, "doubled"), is_cut=True))
     odd = sum(each[2] for each in doubled)
     if not odd:
         return "doubled", [each[0] for each in doubled]
     if any('\\"' in line for line in lines):
-        escaped = list(sample_records(lines, Dialect(delimiter, "backslash")))
+        escaped = list(sample_records(lines, Dialect(delimiter, "backslash"), is_cut=True))
         if sum(each[2] for each in escaped) < odd:
             return "backslash", [each[0] for each in escaped]
     plain = [line.removesuffix("\r").split(delimiter) for line in lines]

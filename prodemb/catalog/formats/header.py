@@ -51,11 +51,13 @@ _DEMANDS = frozenset(
     " integer boolean decimal float date url varchar".split()
 )
 _EXAMPLE = re.compile(
-    r"^\W*(example|e\.g\.|eg\.|sample|beispiel|z\.\s?b\.|exemple|ejemplo|esempio|пример)\b", re.IGNORECASE
+    r"^\W*(?:(?:example|sample|beispiel|exemple|ejemplo|esempio|пример)\b|e\.\s?g\.|eg\.|z\.\s?b\.|p\.\s?ex\.)",
+    re.IGNORECASE,
 )
 _URL = re.compile(r"^\s*(https?:)?//|^\s*www\.", re.IGNORECASE)
 _NUMBER = re.compile(r"^\W*\d[\d.,:/\-\s]*\W*([A-Z]{3})?$|^[A-Z]{3}\s[\d.,]+$")
 _WORDS = re.compile(r"[^\W_]+")
+_FOR_PROGRAMS = re.compile(r"^[a-z0-9_:.#\[\]-]+$")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -76,8 +78,8 @@ def find_header(records: Sequence[Sequence[str]]) -> Header | None:
     """The header among a table's first records; None where no record has a value.
 
     The first row that looks like names is the header. Where other rows of names stand beside it (a template's labels
-    above or below its field names), it is the one with the most names that are known, and of two alike the lower: it
-    is the one that programs read.
+    above or below its field names), it is the one with the most names that are known, and of two alike the one whose
+    names are for programs, or else the lower.
     """
     records = records[:NUM_LOOKED_AT]
     filled = [sum(1 for cell in record if cell.strip()) for record in records]
@@ -106,7 +108,9 @@ def find_header(records: Sequence[Sequence[str]]) -> Header | None:
             rows_of_names.append(place)
         elif not _is_row_of_demands(records[place]):
             break
-    row = max(rows_of_names, key=lambda place: (round(known_share(records[place]), 1), place))
+    row = max(
+        rows_of_names, key=lambda place: (round(known_share(records[place]), 1), _for_programs(records[place]), place)
+    )
     first_data = rows_of_names[-1] + 1
     while first_data < len(records) and filled[first_data] and _is_row_of_demands(records[first_data]):
         first_data += 1
@@ -163,6 +167,12 @@ def known_share(record: Sequence[str]) -> float:
     """Share of a row's cells that are made of words that column names are made of."""
     cells = [cell for cell in record[:_NUM_CELLS] if cell.strip()]
     return sum(map(is_known, cells)) / max(1, len(cells))
+
+
+def _for_programs(record: Sequence[str]) -> bool:
+    """Whether most names are written as programs have them: `item_sku`, not "Seller SKU"."""
+    cells = [cell.strip() for cell in record[:_NUM_CELLS] if cell.strip()]
+    return 2 * sum(bool(_FOR_PROGRAMS.match(cell)) for cell in cells) > len(cells)
 
 
 def _is_row_of_labels(record: Sequence[str], header: Sequence[str]) -> bool:

@@ -24,6 +24,8 @@ MAX_SEARCHED_CHARS = 64 << 20
 MAX_PATH = 6
 NUM_LOOKED_AT = 50
 PIECE_CHARS = 1 << 16
+MAX_KNOWN_OF_PAGE = 2
+"""A row has more names that are known than a page of rows has ("page", "total")."""
 _NOT_JSON = "not valid JSON"
 _TOO_LONG = f"longer than {MAX_ROW_BYTES:,} bytes"
 _PRODUCTS = re.compile(
@@ -60,7 +62,7 @@ class JsonSource(RecordsSource):
         self._names: list[str] | None = None
         start = sample.lstrip()[:1]
         super().__init__(packed, format=self._format(start), encoding=encoding, columns=())
-        if self._layout == "values" and start == "{":
+        if start == "{":
             self._find_products()
         self._find_wrapper()
         columns = keys_of(self._records(of_first=SAMPLED_BYTES))
@@ -81,16 +83,10 @@ class JsonSource(RecordsSource):
         with self._values() as values:
             if values.next_character() != "{":
                 return
-            found = _Finder(values)
-            found.search()
-        if found.num_documents_like_rows > 1:
-            return
-        best = max(found.places, key=_Place.score, default=None)
-        if best is not None and best.path != ():
+            best = _Finder(values).best(of_lines=self._layout == "lines")
+        if best is not None:
             self._path, self._is_map = best.path, best.is_map
-            self.format = "json object"
-        elif best is not None:
-            self._is_map = best.is_map
+            self._layout = "values"
 
     def _find_wrapper(self) -> None:
         """Whether each record is an object inside of one (`{"node": {...}}`), or a list below one of names."""
@@ -496,23 +492,29 @@ class _Finder:
     def __init__(self, values: _OpenValues) -> None:
         self._values = values
         self.places: list[_Place] = []
-        self.num_documents_like_rows = 0
 
-    def search(self) -> None:
-        """Look through the object that begins here."""
+    def best(self, *, of_lines: bool) -> _Place | None:
+        """The place that looks most like products in the object that begins here; None where that is a row itself.
+
+        Args:
+            of_lines: the object is a line of JSON lines.
+        """
+        known, is_one_of_many = 0, of_lines
         try:
             first = self._in_object(())
-            self.num_documents_like_rows = 1
-            # Objects one after another over several lines are rows themselves, where they are alike.
+            known = sum(is_known(key) for key, start in first.items() if start not in "{[")
             if self._values.next_character() in ("{", ","):
+                # Objects one after another are rows where they are alike, and not pages that hold the rows.
                 more = [self._next_document() for _ in range(3)]
                 keys = set(first)
-                if any(each is not None and len(keys & each) * 2 >= len(keys | each) for each in more):
-                    rows = _Place((), False, dict.fromkeys(first, 1), 1)
-                    if rows.score() + 1 >= max((each.score() for each in self.places), default=0.0):
-                        self.num_documents_like_rows = 2
-        except (_BadValueError, TooLongError, StopIteration):
-            return
+                alike = [each is not None and len(keys & each) * 2 >= len(keys | each) for each in more]
+                is_one_of_many = known > MAX_KNOWN_OF_PAGE and any(alike)
+            else:
+                is_one_of_many = False
+        except (_BadValueError, TooLongError):
+            pass
+        best = max(self.places, key=_Place.score, default=None)
+        return best if best is not None and not is_one_of_many and best.score() > known else None
 
     def _next_document(self) -> set[str] | None:
         while self._values.next_character() == ",":

@@ -43,6 +43,7 @@ class _Shape:
     num: int = 0
     empty: int = 0
     urls: int = 0
+    addresses: int = 0
     numbers: int = 0
     spaces: int = 0
     delimiters: int = 0
@@ -57,6 +58,7 @@ class _Shape:
             self.empty += 1
             return
         self.urls += bool(_URL.match(value))
+        self.addresses += "://" in value
         self.numbers += bool(_NUMBER.match(value))
         self.spaces += " " in value.strip()
         self.delimiters += delimiter in value
@@ -76,6 +78,9 @@ class _Shape:
         if filled < 2:
             return 0.2
         cost = 0.0
+        has_address = "://" in value
+        if has_address and not _URL.match(value) and self.addresses < 0.02 * filled:
+            cost += 1.5
         for share, has in (
             (self.urls / filled, bool(_URL.match(value))),
             (self.numbers / filled, bool(_NUMBER.match(value))),
@@ -83,7 +88,7 @@ class _Shape:
             if share > 0.95 and not has:
                 cost += 2.0
             elif share < 0.02 and has:
-                cost += 1.0
+                cost += 2.0 if has_address else 1.0
         if self.spaces < 0.02 * filled and " " in value.strip():
             cost += 2.0 * min(1.0, filled / 25)
         if self.delimiters < 0.02 * filled and delimiter in value:
@@ -122,7 +127,7 @@ class Rows:
             record for each in sample if len(record := self._without_end(list(each), len(names))) == len(names)
         ][:_NUM_SHAPED]
         self._delimiter = delimiter
-        firsts = [record[0].strip() for record in sample if record and record[0].strip()]
+        firsts = [record[0].strip() for record in sample if sum(not is_blank(cell) for cell in record) > 1]
         self._first_is_text = sum(" " in first for first in firsts) > 0.1 * len(firsts)
 
     @property

@@ -31,9 +31,11 @@ GROUP_BYTES = 16 << 10
 """Records are parsed together until they have so much text."""
 MAX_GROUP = 2_000
 GOOGLE = "http://base.google.com/"
+_UNDECLARED = "urn:undeclared:"
 _ATOM = ("http://www.w3.org/2005/Atom", "http://purl.org/atom")
 _PLAIN_SPACES = (
     *_ATOM,
+    _UNDECLARED,
     "http://purl.org/rss/1.0/",
     "http://backend.userland.com/",
 )
@@ -159,7 +161,7 @@ def _prolog(beginning: bytes, packed: Packed) -> tuple[int, str, dict[str, str]]
         prefix = (match[1] or match[2]).decode()
         # A prefix that nobody declares is taken for what it usually stands for.
         if prefix not in ("xml", "xmlns"):
-            spaces.setdefault(prefix, GOOGLE + "ns/1.0" if prefix == "g" else f"urn:undeclared:{prefix}")
+            spaces.setdefault(prefix, GOOGLE + "ns/1.0" if prefix == "g" else _UNDECLARED + prefix)
     return shift + skipped + index, name, spaces
 
 
@@ -212,8 +214,8 @@ def _find_record(beginning: bytes, spaces: dict[str, str], packed: Packed) -> "_
 
 
 def inside_tags(inside: dict[tuple[str, ...], Counter[str]], record: tuple[str, ...]) -> set[str]:
-    """Tags of all elements inside of a record."""
-    return {tag for path in inside if path[: len(record)] == record for tag in path[len(record) :]}
+    """Tags of the elements inside of a record; one right inside of itself is a record that was not closed."""
+    return {tag for path in inside if path[: len(record)] == record for tag in path[len(record) + 1 :]}
 
 
 def _local(tag: str) -> str:
