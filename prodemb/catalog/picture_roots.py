@@ -29,15 +29,14 @@ def picture_root(values: Sequence[str], *, folder: Path) -> Path | None:
     paths = local_paths(values)
     if not paths:
         return None
-    candidates = [folder, folder.parent]
-    for root in candidates[:1]:
-        if _num_found(root, paths):
-            return root
+    if _num_found(folder, paths):
+        return folder
     if (inside := _inside(folder, paths)) is not None:
         return inside
     beside = sorted(each for each in _folders(folder.parent) if each != folder)
     best = max([folder.parent, *beside], key=lambda root: _num_found(root, paths))
-    return best if _num_found(best, paths) else None
+    # A folder beside the feed's may be anybody's, with a picture of that name in it: most of them must be there.
+    return best if 2 * _num_found(best, paths) >= len(paths) else None
 
 
 def located(value: str, *, root: Path) -> Path | None:

@@ -170,7 +170,7 @@ def profiles_of(sources: Sequence[Source], *, whole: bool = True) -> list[Profil
     if late:
         # Keys of JSON and elements of XML that come only in later rows.
         kept, _ = _rows_of(sources, whole=whole, late=late)
-    names = (*sources[0].columns, *late)
+    names = _readable((*sources[0].columns, *late))
     if not kept:
         return [Profile(name=name, cells=(), values=(), present=np.zeros(0, np.bool_)) for name in names]
     table = pa.concat_tables(kept, promote_options="permissive").combine_chunks()
@@ -201,16 +201,21 @@ def late_columns(source: Source) -> dict[str, int]:
     return source.late_columns if isinstance(source, RecordsSource) else {}
 
 
+def _readable(names: Sequence[str]) -> tuple[str, ...]:
+    """Names without those that no table can have: half of a character, as JSON may escape it."""
+    return tuple(name for name in names if not re.search("[\ud800-\udfff]", name))
+
+
 def _sampled(source: Source, *, whole: bool, head: int, late: Sequence[str]) -> list[pa.Table]:
     """Some rows of a file, from all of it."""
-    columns = (*source.columns, *late) if late else None
+    columns = _readable((*source.columns, *late))
     if source.num_rows is not None and source.num_rows > head:
         starts = np.linspace(head, max(head, source.num_rows - ROWS_OF_A_BATCH), num=16).astype(np.int64)
         spans = [(0, head), *((int(start), int(start) + ROWS_OF_A_BATCH) for start in dict.fromkeys(starts.tolist()))]
         return [
             batch.table
             for start, stop in spans
-            for batch in source.batches(start=start, stop=stop, max_rows=ROWS_OF_A_BATCH * 4)
+            for batch in source.batches(columns=columns, start=start, stop=stop, max_rows=ROWS_OF_A_BATCH * 4)
         ]
     tables: list[pa.Table] = []
     num_seen = 0
