@@ -10,6 +10,7 @@ from prodemb.cli.brands import brands
 from prodemb.cli.display import LogFormatter, fail
 from prodemb.cli.embed import embed
 from prodemb.cli.init import init
+from prodemb.cli.read import read
 from prodemb.cli.run import run
 from prodemb.cli.score import score
 from prodemb.cli.shards import inspect, verify
@@ -20,7 +21,7 @@ from prodemb.core.rlimits import raise_limit
 from prodemb.core.text import silence_pillow
 
 PANELS = {
-    "Whole job": (run, init),
+    "Whole job": (read, init, run),
     "Single steps, in order": (embed, brands, train_brand, train_category, finetune_category, score),
     "Shards": (inspect, verify),
     "Sample data and taxonomy": (sample, taxonomy),

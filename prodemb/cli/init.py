@@ -6,16 +6,18 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import show
+from prodemb.cli.read import TaxonomyOption, taxonomies_of
 
 
 def init(
-    catalog: Annotated[str, typer.Argument(help="Parquet, CSV, TSV or JSON lines: a file, a folder or a quoted glob.")],
+    catalog: Annotated[str, typer.Argument(help="A file, folder or quoted glob, of any format that `read` takes.")],
     out: Annotated[Path, typer.Option(help="The folder for the pipeline files.")] = Path("pipelines"),
+    taxonomy: TaxonomyOption = None,
 ) -> None:
     """Guess the columns of your catalog and write pipelines for it. `prodemb run` then runs them."""
     from prodemb.cli.report.init import guess_lines, written_lines
     from prodemb.job.init import guess, write_pipelines
 
-    found = guess(catalog)
+    found = guess(catalog, taxonomies=taxonomies_of(taxonomy))
     show(guess_lines(found))
     show(written_lines(write_pipelines(found, out)))

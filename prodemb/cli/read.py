@@ -1,0 +1,58 @@
+"""`prodemb read`: what a feed is, what is made of it, and what is lost on the way."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from prodemb.cli.display import show
+from prodemb.cli.options import PipelineOption
+from prodemb.core.text import counted
+
+if TYPE_CHECKING:
+    from prodemb.taxonomy.taxonomy import Taxonomy
+
+TaxonomyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--taxonomy",
+        help="Google's taxonomy of the feed's language or version, by which gold categories are told.",
+        show_default=False,
+    ),
+]
+
+
+def read(
+    feed: Annotated[
+        str, typer.Argument(help="A file, folder or glob: CSV, TSV, JSON, XML, Parquet or Excel, packed or not.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Argument(help="Where to write the products as a standard catalog (Parquet).", show_default=False),
+    ] = None,
+    pipeline: PipelineOption = None,
+    taxonomy: TaxonomyOption = None,
+) -> None:
+    """Show what a feed is, which column is taken for what, and how many products come out; with OUT, write them."""
+    from prodemb.catalog.overview import read_through
+    from prodemb.catalog.reader import CatalogConfig, open_catalog
+    from prodemb.cli.report.read import overview_lines
+
+    if pipeline is not None:
+        from prodemb.job.pipeline import read_pipeline
+
+        config = read_pipeline(pipeline).catalog.model_copy(update={"path": feed})
+    else:
+        # What repeats an id is told below, and is no reason to show nothing.
+        config = CatalogConfig(path=feed, bad_ids="drop")
+    overview = read_through(open_catalog(config, taxonomies=taxonomies_of(taxonomy)), out=out)
+    show(overview_lines(overview))
+    if out is not None:
+        show([f"wrote {counted(overview.num_products, 'product')}: {out}"])
+
+
+def taxonomies_of(path: Path | None) -> "list[Taxonomy]":
+    """The bundled part of the taxonomy, and the one in a file."""
+    from prodemb.taxonomy.taxonomy import read_taxonomy, sample_taxonomy
+
+    return [sample_taxonomy(), *([read_taxonomy(path)] if path is not None else [])]

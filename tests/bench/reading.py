@@ -1,0 +1,168 @@
+"""Reading speed of prodemb's formats, beside polars' own readers (CSV, JSON lines) and beside iterparse (XML).
+
+    python tests/bench/reading.py [--rows 1000000] [--out reading.json]
+
+Each reader runs in a process of its own, over the same generated rows (eight columns, a third of the descriptions
+quoted, one row in fifty with an embedded newline), which lie in the page cache. prodemb reads all columns in batches of
+8,192 rows; polars collects the whole table of texts; iterparse builds each record's dictionary and clears it. Memory is
+the process's peak, and by how much that is above the same reader's over a tenth of the rows: near 0 where it is flat.
+Of a machine that others use too, the seconds of CPU say more than those of the clock, and are given as well.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+READERS = ("csv prodemb", "csv polars", "jsonl prodemb", "jsonl polars", "xml prodemb", "xml iterparse")
+NAMES = ("id", "title", "description", "brand", "product_type", "image_link", "price", "google_product_category")
+_WORDS = ("Aster", "Brook", "Cinder", "Dapple", "Ember", "Fennel", "Gale", "Heron", "Isle", "Juniper", "Larch", "Marl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How fast a reader was, and what it took."""
+
+    reader: str
+    rows: int
+    seconds: float
+    cpu_seconds: float
+    rows_per_second: int
+    rows_per_cpu_second: int
+    peak_mb: float
+    growth_mb: float
+    """Peak above that over a tenth of the rows."""
+
+
+def row(number: int) -> tuple[str, ...]:
+    """The values of a generated row."""
+    first, second = _WORDS[number % 12], _WORDS[number // 12 % 12]
+    comma = "," if number % 3 == 0 else " and"
+    newline = "\n" if number % 50 == 0 else " "
+    return (
+        f"SKU-{number:07d}",
+        f"{first} {second} Desk Lamp {number % 97}",
+        f"Bends at two joints{comma} throws warm light.{newline}Comes with a bag and a card that says who made it.",
+        f"Maker {number % 500}",
+        "Living > Lighting > Lamps",
+        f"https://img.example.com/reading/{number:07d}.jpg",
+        f"{number % 90 + 3}.{number % 100:02d} EUR",
+        "4636",
+    )
+
+
+def write_feed(path: Path, *, num_rows: int, kind: str) -> None:
+    """Write generated rows as CSV, JSON lines or RSS."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if kind == "csv":
+            file.write(",".join(NAMES) + "\n")
+        elif kind == "xml":
+            file.write('<?xml version="1.0"?>\n<rss xmlns:g="http://base.google.com/ns/1.0" version="2.0"><channel>\n')
+        for number in range(num_rows):
+            values = row(number)
+            if kind == "csv":
+                file.write(
+                    ",".join(f'"{value}"' if "," in value or "\n" in value else value for value in values) + "\n"
+                )
+            elif kind == "jsonl":
+                file.write(json.dumps(dict(zip(NAMES, values, strict=True))) + "\n")
+            else:
+                inside = "".join(
+                    f"<g:{name}>{escape(value)}</g:{name}>" for name, value in zip(NAMES, values, strict=True)
+                )
+                file.write(f"<item>{inside}</item>\n")
+        if kind == "xml":
+            file.write("</channel></rss>\n")
+
+
+def read(reader: str, path: Path) -> int:
+    """Read a feed with one of the readers; how many rows that were."""
+    if reader.endswith(" prodemb"):
+        from prodemb.catalog.formats import open_source
+
+        return sum(len(batch.rows) for batch in open_source(path).batches())
+    if reader == "xml iterparse":
+        count = 0
+        for _, element in ET.iterparse(path):
+            if element.tag == "item":
+                count += bool({child.tag: child.text for child in element})
+                element.clear()
+        return count
+    import polars as pl
+
+    if reader == "csv polars":
+        return pl.read_csv(path, infer_schema=False).height
+    return pl.read_ndjson(path, schema=dict.fromkeys(NAMES, pl.String)).height
+
+
+def measure(num_rows: int) -> list[Rate]:
+    """Each reader over `num_rows` rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        rates = []
+        for reader in READERS:
+            kind = reader.split()[0]
+            found = []
+            for rows in (max(1, num_rows // 10), num_rows):
+                path = Path(folder, f"{rows}.{kind}")
+                if not path.exists():
+                    write_feed(path, num_rows=rows, kind=kind)
+                with path.open("rb") as file:
+                    while file.read(1 << 20):
+                        pass
+                command = [sys.executable, __file__, "--reader", reader, "--feed", str(path)]
+                said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+                found.append(json.loads(said))
+            small, large = found
+            assert large["rows"] == num_rows, f"{reader}: {large['rows']:,} rows, wanted {num_rows:,}"
+            rates.append(
+                Rate(
+                    reader=reader,
+                    rows=num_rows,
+                    seconds=round(large["seconds"], 3),
+                    cpu_seconds=round(large["cpu_seconds"], 3),
+                    rows_per_second=round(num_rows / large["seconds"]),
+                    rows_per_cpu_second=round(num_rows / large["cpu_seconds"]),
+                    peak_mb=round(large["peak_mb"], 1),
+                    growth_mb=round(large["peak_mb"] - small["peak_mb"], 1),
+                )
+            )
+        return rates
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--reader", choices=READERS, help=argparse.SUPPRESS)
+    parser.add_argument("--feed", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.reader:
+        import prodemb.catalog.formats  # noqa: F401 - importing is not measured
+
+        started, cpu_started = time.perf_counter(), time.process_time()
+        rows = read(options.reader, options.feed)
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+        # Not getrusage's, which a process takes over from the one that started it.
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        peak = int(status["VmHWM"].split()[0]) / 1024
+        print(json.dumps({"rows": rows, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak}))
+        return
+    rates = measure(options.rows)
+    for rate in rates:
+        print(
+            f"{rate.reader:<15} {rate.rows_per_second:>10,} rows/s {rate.rows_per_cpu_second:>10,} rows/CPU s"
+            f"  peak {rate.peak_mb:>8,.1f} MB"
+            f"  growth {rate.growth_mb:>8,.1f} MB"
+        )
+    if options.out:
+        options.out.write_text(json.dumps([asdict(rate) for rate in rates], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
