@@ -123,7 +123,7 @@ class _Parser:
         """All rows after the record with the number `row`."""
         while True:
             block = self._text.block(BLOCK_BYTES)
-            regular = _Block(block, self._dialect, self._rows.num_columns) if block else None
+            regular = _Block(block, self._dialect, self._rows) if block else None
             if regular is not None and regular.num_records and self._has_no_joined_rows(regular):
                 found = self._fast(regular, row)
                 if found is not None:
@@ -239,18 +239,17 @@ class _Parser:
         if doubtful.sum() > MAX_SLOW_SHARE * block.num_records + 1:
             return None
         regular = np.flatnonzero(~block.irregular)
-        telling = self._rows.telling_name[0] if self._rows.telling_name is not None else 0
-        table = block.parsed(regular, places=[0, telling, *self._places], names=["", "", *self._names])
+        table = block.parsed(regular, places=[self._rows.lead, *self._places], names=["", *self._names])
         if table is None:
             return None
         odd = pc.match_substring_regex(table.column(0), pattern=_TOTALS)
-        if self._rows.telling_name is not None:
-            odd = pc.or_(odd, pc.equal(pc.utf8_trim_whitespace(table.column(1)), self._rows.telling_name[1]))
+        if self._rows.lead_name:
+            odd = pc.or_(odd, pc.equal(pc.utf8_trim_whitespace(table.column(0)), self._rows.lead_name))
         doubtful[regular] |= np.asarray(odd.combine_chunks())
         if doubtful.sum() > MAX_SLOW_SHARE * block.num_records + 1:
             return None
         keep = ~doubtful[regular]
-        table = table.select(range(2, table.num_columns))
+        table = table.select(range(1, table.num_columns))
         if not keep.all():
             table = table.filter(pa.array(keep))
         numbers = rows[regular][keep]
@@ -301,10 +300,11 @@ def _text(line: bytes) -> str:
 class _Block:
     """Where records and values are in a block of text whose quotes are regular."""
 
-    def __init__(self, content: bytes, dialect: Dialect, num_columns: int) -> None:
+    def __init__(self, content: bytes, dialect: Dialect, rows: Rows) -> None:
         self.content = content
         self._dialect = dialect
-        self._num_columns = num_columns
+        self._num_columns = rows.num_columns
+        self._lead = rows.lead
         self.num_records = 0
         """None of them where the quotes are not regular."""
         self.num_bytes = 0
@@ -345,7 +345,7 @@ class _Block:
         delimiters = np.flatnonzero(is_delimiter)
         until = np.searchsorted(delimiters, newlines)
         counts = np.diff(until, prepend=0)
-        self.irregular: npt.NDArray[np.bool_] = counts != num_columns - 1
+        self.irregular: npt.NDArray[np.bool_] = counts != self._num_columns - 1
         self.several_lines: list[tuple[int, int]] = []
         if has_quotes:
             all_newlines = np.flatnonzero(is_newline)
@@ -369,20 +369,21 @@ class _Block:
         """Mark the records that may be mended, or be no products: of another length, empty, remarks, comments."""
         # Blank: nothing but white space, and the quotes of empty values.
         has_ink = (characters > 32) & ~is_delimiter & (characters != _QUOTE)
-        has_delimiter = counts > 0
-        first_delimiters = (
-            np.where(has_delimiter, delimiters[np.minimum(until - counts, len(delimiters) - 1)], self._ends)
-            if len(delimiters)
-            else self._ends
-        )
-        bounds = np.stack([self._starts, first_delimiters], axis=1).ravel()
-        # Where a record begins with its delimiter, reduceat gives that delimiter for the empty part: no ink.
-        ink = np.logical_or.reduceat(has_ink, bounds)
-        starts_with = characters[self._starts]
-        second = characters[np.minimum(self._starts + 1, len(characters) - 1)]
-        is_quoted = (starts_with == _QUOTE) & ((second == _HASH) | (second <= 32))
-        is_comment = (starts_with == _HASH) | (starts_with <= 32) | is_quoted
-        self.doubtful = self.irregular | is_comment | ~(ink[1::2] if self._num_columns > 1 else ink[0::2])
+        if self._num_columns == 1:
+            self.doubtful = self.irregular | ~np.logical_or.reduceat(has_ink, self._starts)
+            lead_starts = self._starts
+        else:
+            # In an irregular record the places are another's, and do not count: it is doubtful anyway.
+            at = np.minimum(until - counts + self._lead, len(delimiters) - 1)
+            lead_ends = np.clip(delimiters[at], self._starts, self._ends) if len(delimiters) else self._ends
+            lead_starts = self._starts if self._lead == 0 else delimiters[np.maximum(at - 1, 0)] + 1
+            bounds = np.stack([self._starts, lead_ends], axis=1).ravel()
+            # Where a record begins with its delimiter, reduceat gives that delimiter for the empty part: no ink.
+            self.doubtful = self.irregular | ~np.logical_or.reduceat(has_ink, bounds)[1::2]
+        lead_starts = np.minimum(lead_starts, len(characters) - 1)
+        first, second = characters[lead_starts], characters[np.minimum(lead_starts + 1, len(characters) - 1)]
+        is_quoted = (first == _QUOTE) & ((second == _HASH) | (second <= 32))
+        self.doubtful |= (first == _HASH) | (first <= 32) | is_quoted
 
     def record(self, place: int) -> str:
         """A record as text."""

@@ -147,6 +147,15 @@ def test_concatenated_exports_comments_remarks_and_totals(tmp_path: Path) -> Non
     assert not found.lost
 
 
+def test_an_empty_first_column_as_spreadsheets_export_it(tmp_path: Path) -> None:
+    content = (
+        ";sku;title;price\n;A1;Mug;3\n;# checked;;\n;A2;Cup;4\n;sku;title;price\n;2 products in all;;\n;Summe;;7\n"
+    )
+    found = Found(tmp_path / "a.csv", content)
+    assert [row["sku"] for row in found.rows] == ["A1", "A2"]
+    assert len(found.ignored) == 4
+
+
 def test_a_product_with_nothing_but_a_title_is_one(tmp_path: Path) -> None:
     content = "title,brand,price\nBlue Mug,Acme,3\nRed Cup,,\nTotal Gym Bench,Acme,9\n# 9 Pan,Acme,1\n"
     assert Found(tmp_path / "a.csv", content).ids == ["Blue Mug", "Red Cup", "Total Gym Bench", "# 9 Pan"]
@@ -205,14 +214,20 @@ CELLS = st.sampled_from(
     st.integers(1, 5),
     st.sampled_from(["\n", "\r\n"]),
     st.sampled_from([64, 300, 1 << 22]),
+    st.booleans(),
 )
-@example([["a"], ['"a\nb"', "x"]], 2, "\n", 64)
+@example([["a"], ['"a\nb"', "x"]], 2, "\n", 64, False)
 @settings(deadline=None, max_examples=300)
 def test_the_fast_way_gives_what_the_slow_one_gives(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], num_columns: int, newline: str, block: int
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[list[str]],
+    num_columns: int,
+    newline: str,
+    block: int,
+    lead: bool,
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "both.csv"
-    header = ",".join(["sku", "title", "brand", "category", "image"][:num_columns])
+    header = ",".join(["" if lead else "sku", "title", "brand", "category", "image"][:num_columns])
     sound = ",".join(["7", "Mug", "Acme", "Kitchen", "a.jpg"][:num_columns])
     content = newline.join([header, *[sound] * 3, *map(",".join, rows), *[sound] * 20, header, sound])
     with pytest.MonkeyPatch.context() as patch:
