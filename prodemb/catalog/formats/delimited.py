@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from prodemb.catalog.formats.dialect import Dialect, Record, find_dialect, plain_values, sample_records
+from prodemb.catalog.formats.dialect import Dialect, Record, find_dialect, plain_values, sample_records, values_of_line
 from prodemb.catalog.formats.encoding import utf8_chunks
 from prodemb.catalog.formats.header import Header, find_header
 from prodemb.catalog.formats.packing import Packed
@@ -177,15 +177,16 @@ class _Parser:
                 self._go_on(num_bytes)
                 return self._rows.finished(values)
             self._go_on(len(line))
-            return self._of_one_line(plain_values(first, self._delimiter), is_open=True)
+            return self._of_unclosed_line(first)
         self._go_on(len(line))
         return self._of_closed_line(record, first)
 
-    def _of_one_line(self, values: list[str], *, is_open: bool) -> list[str] | Fault | None:
+    def _of_unclosed_line(self, line: str) -> list[str] | Fault | None:
         """The values of a line whose quote is not closed: as they are, where there are as many as columns."""
-        if len(values) == self._rows.num_columns:
+        values = values_of_line(line, self._delimiter, num_columns=self._rows.num_columns)
+        if values is not None:
             return self._rows.finished(values)
-        finished = self._rows.finished(values)
+        finished = self._rows.finished(plain_values(line, self._delimiter))
         return Fault(_UNCLOSED) if isinstance(finished, Fault) and finished.is_lost else finished
 
     def _go_on(self, num_bytes: int) -> None:
@@ -284,9 +285,7 @@ class _Parser:
     def _of_closed_line(self, record: Record, line: str) -> list[str] | Fault | None:
         values = record.values
         if len(values) != self._rows.num_columns and '"' in line and self._dialect.quoting != "none":
-            plain = plain_values(line, self._delimiter)
-            if len(plain) == self._rows.num_columns:
-                values = plain
+            values = values_of_line(line, self._delimiter, num_columns=self._rows.num_columns) or values
         return self._rows.finished(values)
 
 

@@ -112,6 +112,27 @@ def plain_values(line: str, delimiter: str) -> list[str]:
     return [value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value for value in values]
 
 
+def values_of_line(line: str, delimiter: str, *, num_columns: int) -> list[str] | None:
+    """The values of a line whose quotes are not as they ought to be, where one way to see them gives as many as columns.
+
+    First only quotes around a whole value count (`"Heron" Lamp` keeps its own), then none.
+    """
+    line = line.removesuffix("\r")
+    sign = re.escape(delimiter)
+    whole = re.compile(rf'"((?:[^"]++|"")*+)"(?={sign}|$)|([^{sign}]*+)')
+    values: list[str] = []
+    position = 0
+    while position <= len(line):
+        match = whole.match(line, position)
+        assert match is not None
+        values.append(match[2] if match[1] is None else match[1].replace('""', '"'))
+        position = match.end() + 1
+    if len(values) == num_columns:
+        return values
+    plain = plain_values(line, delimiter)
+    return plain if len(plain) == num_columns else None
+
+
 def sample_records(
     lines: Sequence[str], dialect: Dialect, *, is_cut: bool = False
 ) -> Iterator[tuple[list[str], int, int]]:

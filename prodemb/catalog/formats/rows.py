@@ -165,7 +165,7 @@ class Rows:
         """The fault of a record that is a comment, the header once more, a remark or a total."""
         if len(record) <= self.lead:
             return None
-        first = record[self.lead].strip()
+        first = record[self.lead].strip(_WHITE)
         if first.startswith("#") and all(cell.strip()[:1] in ("", "#") for cell in record):
             return Fault("a comment", is_lost=False)
         if first and first == self.lead_name:

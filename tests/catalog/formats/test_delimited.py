@@ -173,6 +173,20 @@ def test_quotes_are_text_where_rows_say_so(tmp_path: Path) -> None:
     assert [row["title"] for row in found.rows] == ['27" Screen', '"Heron" Lamp', '"Never closed', "Mug"]
 
 
+def test_quotes_in_titles_beside_proper_ones(tmp_path: Path) -> None:
+    lines = ["id,title,text,brand", '1,"Heron" Lamp,"Best, in the room",Acme', '2,27" Screen,"Wide, flat",Acme']
+    lines += [
+        '3,"27" Screen","Wide, flat",Acme',
+        '4,"Never closed,flat,Acme',
+        "5,Mug,x,Acme",
+        '6,"The ""Gale""",y,"A, B"',
+    ]
+    found = Found(tmp_path / "a.csv", "\n".join(lines))
+    titles = ['"Heron" Lamp', '27" Screen', '27" Screen', '"Never closed', "Mug", 'The "Gale"']
+    assert [row["title"] for row in found.rows] == titles
+    assert found.rows[0]["text"] == "Best, in the room"
+
+
 def test_quotes_behind_backslashes(tmp_path: Path) -> None:
     content = '"id","title","brand"\n"1","Riser 27\\"","Acme"\n"2","A \\"b\\", c","Acme"\n"3","C:\\\\","Acme"\n'
     found = Found(tmp_path / "a.csv", content)

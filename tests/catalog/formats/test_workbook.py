@@ -89,7 +89,14 @@ def test_values_as_they_are_shown_below_title_rows_of_the_first_sheet_with_a_tab
         [None, "2 products in all"],
     ]
     path = tmp_path / "feed.csv"
-    path.write_bytes(xlsx(Cover=[["Our shop"]], Empty=[], Products=table, Other=[["id", "title"], ["1", "x"]]))
+    path.write_bytes(
+        xlsx(
+            Cover=[["Our shop"], ["Made by", "Ann"], ["On", "Monday"]],
+            Empty=[],
+            Products=table,
+            Other=[["id", "title"], ["1", "x"]],
+        )
+    )
     source = open_source(path)
     (batch,) = source.batches()
     rows = batch.table.to_pylist()
