@@ -342,6 +342,8 @@ class _Block:
         self._ends = newlines
         self._starts = np.concatenate([[0], newlines[:-1] + 1])
         delimiters = np.flatnonzero(is_delimiter)
+        if not len(delimiters) and self._num_columns > 1:
+            return
         until = np.searchsorted(delimiters, newlines)
         counts = np.diff(until, prepend=0)
         self.irregular: npt.NDArray[np.bool_] = counts != self._num_columns - 1
@@ -374,7 +376,7 @@ class _Block:
         else:
             # In an irregular record the places are another's, and do not count: it is doubtful anyway.
             at = np.minimum(until - counts + self._lead, len(delimiters) - 1)
-            lead_ends = np.clip(delimiters[at], self._starts, self._ends) if len(delimiters) else self._ends
+            lead_ends = np.clip(delimiters[at], self._starts, self._ends)
             lead_starts = self._starts if self._lead == 0 else delimiters[np.maximum(at - 1, 0)] + 1
             bounds = np.stack([self._starts, lead_ends], axis=1).ravel()
             # Where a record begins with its delimiter, reduceat gives that delimiter for the empty part: no ink.

@@ -18,7 +18,7 @@ MAX_SAMPLED_LINES = 5_000
 """Lines of one record."""
 MAX_WASTED_LINES = 20_000
 """After so many lines were looked at for a quote that none of them closes, few are looked at."""
-_SEP_LINE = re.compile(r'^"?sep=(.)"?\s*$', re.IGNORECASE)
+_SEP_LINE = re.compile(r'^"?sep=([\t !#-/:;<-@\[-`{-~\x01-\x08\x1c-\x1f])"?\s*$', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def plain_values(line: str, delimiter: str) -> list[str]:
 
 
 def values_of_line(line: str, delimiter: str, *, num_columns: int) -> list[str] | None:
-    """The values of a line whose quotes are not as they ought to be, where one way to see them gives as many as columns.
+    """The values of a line whose quotes are not as they ought to be, where a way to see them gives as many as columns.
 
     First only quotes around a whole value count (`"Heron" Lamp` keeps its own), then none.
     """

@@ -4,6 +4,7 @@ Python's own parser is called on one value after another of a bounded piece of t
 not taken because it ends at the first fault in a file; here a record that is no JSON costs that record.
 """
 
+import ast
 import json
 import math
 import re
@@ -26,6 +27,8 @@ NUM_LOOKED_AT = 50
 PIECE_CHARS = 1 << 16
 MAX_KNOWN_OF_PAGE = 2
 """A row has more names that are known than a page of rows has ("page", "total")."""
+MAX_PYTHON_CHARS = 1 << 20
+_PYTHON = re.compile(r"\{\s*(?:u?'|\}|\d)")
 _NOT_JSON = "not valid JSON"
 _TOO_LONG = f"longer than {MAX_ROW_BYTES:,} bytes"
 _PRODUCTS = re.compile(
@@ -164,7 +167,7 @@ class JsonSource(RecordsSource):
                 content = _without_frame(line.decode())
                 if content:
                     try:
-                        yield number, decoder.decode(content)
+                        yield number, _loads(content, decoder)
                     except (ValueError, RecursionError):
                         yield number, Fault(_NOT_JSON)
 
@@ -191,13 +194,30 @@ def _is_lines(sample: str, *, is_whole: bool) -> bool:
     for line in lines:
         if line.startswith("{"):
             try:
-                objects += isinstance(decoder.decode(line), dict)
+                objects += isinstance(_loads(line, decoder), dict)
             except (ValueError, RecursionError):
                 continue
     if len(lines) == 1 and objects == 1:
         # One object: a single row, unless it holds the rows.
-        return not any(isinstance(each, dict | list) for each in decoder.decode(lines[0]).values())
+        return not any(isinstance(each, dict | list) for each in _loads(lines[0], decoder).values())
     return objects * 2 > len(lines)
+
+
+def _loads(line: str, decoder: json.JSONDecoder) -> Any:
+    """A line's value; also of one that is written as Python writes a dictionary.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return decoder.decode(line)
+    except ValueError:
+        if not _PYTHON.match(line) or len(line) > MAX_PYTHON_CHARS:
+            raise
+    try:
+        return ast.literal_eval(line)
+    except (SyntaxError, MemoryError) as error:
+        raise ValueError(_NOT_JSON) from error
 
 
 def _kind(value: Any) -> str:

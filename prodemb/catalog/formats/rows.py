@@ -131,7 +131,9 @@ class Rows:
         ][:_NUM_SHAPED]
         self._delimiter = delimiter
         filled = [record for record in sample if sum(not is_blank(cell) for cell in record) > 1]
-        firsts = [record[self.lead].strip() for record in filled if len(record) > self.lead]
+        firsts = [record[self.lead].strip(_WHITE) for record in filled if len(record) > self.lead]
+        self._lead_has_hashes = sum(first.startswith("#") for first in firsts) > 0.5 * len(firsts)
+        firsts = [first for first in firsts if first != self.lead_name and not first.startswith("#")]
         self._lead_is_text = sum(" " in first for first in firsts) > 0.1 * len(firsts)
 
     @cached_property
@@ -147,6 +149,8 @@ class Rows:
         if all(map(is_blank, record)):
             return None
         wanted = self.num_columns
+        if wanted == 1:
+            record = [self._delimiter.join(self._without_end(record, 1))]
         if (fault := self.no_product(record)) is not None:
             return fault
         if len(record) > wanted:
@@ -166,7 +170,8 @@ class Rows:
         if len(record) <= self.lead:
             return None
         first = record[self.lead].strip(_WHITE)
-        if first.startswith("#") and all(cell.strip()[:1] in ("", "#") for cell in record):
+        is_cut_comment = len(record) != self.num_columns and not self._lead_has_hashes
+        if first.startswith("#") and (is_cut_comment or all(cell.strip()[:1] in ("", "#") for cell in record)):
             return Fault("a comment", is_lost=False)
         if first and first == self.lead_name:
             cells = [cell.strip() for cell in record[: len(self._header)]]

@@ -131,7 +131,7 @@ def test_many_columns_are_read_soon(tmp_path: Path) -> None:
 def test_concatenated_exports_comments_remarks_and_totals(tmp_path: Path) -> None:
     content = (
         "# exported 2025-11-03,,,\n"
-        "id,title,brand,price\n1,Mug,Acme,3.00\n2,Cup,Acme,4.00\n,,,\n# checked,,,\n"
+        "id,title,brand,price\n1,Mug,Acme,3.00\n2,Cup,Acme,4.00\n,,,\n# checked, twice\n"
         "id,title,brand,price\n3,Pan,Acme,5.00\nTotal,,,12.00\n3 products in all,,,\n"
     )
     found = Found(tmp_path / "a.csv", content)
@@ -154,6 +154,11 @@ def test_an_empty_first_column_as_spreadsheets_export_it(tmp_path: Path) -> None
     found = Found(tmp_path / "a.csv", content)
     assert [row["sku"] for row in found.rows] == ["A1", "A2"]
     assert len(found.ignored) == 4
+
+
+def test_a_single_column_keeps_its_commas(tmp_path: Path) -> None:
+    found = Found(tmp_path / "a.csv", "title\nBlue Mug\nRed Cup, large\n\n")
+    assert found.ids == ["Blue Mug", "Red Cup, large"]
 
 
 def test_a_product_with_nothing_but_a_title_is_one(tmp_path: Path) -> None:

@@ -60,6 +60,17 @@ def test_a_products_own_lists_are_no_products(tmp_path: Path, indent: int | None
     assert [row["title"] for row in rows] == ["Mug a"] * num_products
 
 
+def test_lines_as_python_prints_dictionaries(tmp_path: Path) -> None:
+    records = [
+        {"id": "a", "title": 'The "Big" Baker\'s Mug', "tags": ["x"], "price": None, "new": True},
+        {**B, "price": 2.5},
+    ]
+    source, rows, _ = opened(tmp_path / "a.json", "\n".join(map(repr, [*records, "{'id': cut"])).replace('"{', "{"))
+    assert rows[0] == {"id": "a", "title": records[0]["title"], "tags": '["x"]', "price": None, "new": "true"}
+    assert rows[1]["price"] == "2.5"
+    assert source.skipped.count == 1
+
+
 def test_an_object_of_objects_is_a_table_with_its_keys(tmp_path: Path) -> None:
     content = json.dumps({f"SKU{number}": {"title": f"Mug {number}", "brand": "Acme"} for number in range(4)})
     _, rows, _ = opened(tmp_path / "a.json", content)
