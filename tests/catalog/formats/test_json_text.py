@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.catalog.formats import json_text, open_source
+from prodemb.catalog.formats import json_values, open_source
 from prodemb.catalog.formats.source import Source
 
 A, B, C = ({"id": id, "title": f"Mug {id}"} for id in "abc")
@@ -156,7 +156,7 @@ def test_keys_that_come_late_can_be_asked_for_and_are_named(tmp_path: Path, monk
 
 @pytest.mark.parametrize("layout", ["lines", "array", "object"])
 def test_a_record_that_is_too_long_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
-    for module in ("json_text", "text"):
+    for module in ("json_values", "text"):
         monkeypatch.setattr(f"prodemb.catalog.formats.{module}.MAX_ROW_BYTES", 100_000)
     long = json.dumps({"id": "x", "parts": [{"id": 'a"b\\', "text": "}{" * 300}] * 500})
     records = [json.dumps(A), long, json.dumps(B)]
@@ -184,7 +184,7 @@ def test_what_json_writes_comes_back_wherever_it_is_cut(
         {"id": number, **{f"_{key}": value for key, value in each.items()}} for number, each in enumerate(records)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_text, "PIECE_CHARS", piece)
+        patch.setattr(json_values, "PIECE_CHARS", piece)
         _, rows, _ = opened(path, json.dumps(records, indent=indent))
     assert [row["id"] for row in rows] == [str(each["id"]) for each in records]
     for row, record in zip(rows, records, strict=True):
