@@ -1,6 +1,6 @@
 """Reading speed of prodemb's formats, beside polars' own readers (CSV, JSON lines) and beside iterparse (XML).
 
-    python tests/bench/reading.py [--rows 1000000] [--out reading.json]
+    python tests/bench/reading.py [--rows 1000000] [--json]
 
 Each reader runs in a process of its own, over the same generated rows (eight columns, a third of the descriptions
 quoted, one row in fifty with an embedded newline), which lie in the page cache. prodemb reads all columns in batches of
@@ -138,7 +138,7 @@ def measure(num_rows: int) -> list[Rate]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--reader", choices=READERS, help=argparse.SUPPRESS)
     parser.add_argument("--feed", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -154,14 +154,15 @@ def main() -> None:
         print(json.dumps({"rows": rows, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak}))
         return
     rates = measure(options.rows)
+    if options.json:
+        print(json.dumps({"rates": [asdict(rate) for rate in rates]}))
+        return
     for rate in rates:
         print(
             f"{rate.reader:<15} {rate.rows_per_second:>10,} rows/s {rate.rows_per_cpu_second:>10,} rows/CPU s"
             f"  peak {rate.peak_mb:>8,.1f} MB"
             f"  growth {rate.growth_mb:>8,.1f} MB"
         )
-    if options.out:
-        options.out.write_text(json.dumps([asdict(rate) for rate in rates], indent=1) + "\n")
 
 
 if __name__ == "__main__":

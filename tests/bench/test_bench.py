@@ -121,3 +121,10 @@ def test_the_category_head_is_set_against_logistic_regression() -> None:
     assert all(method["seconds"] > 0 and 0.1 < method["top1"] <= 1 for method in figures["methods"])
     assert figures["scoring_s"] > 0
     assert figures["peak_mb"] > 0
+
+
+@pytest.mark.end_to_end
+def test_reading_is_timed_beside_other_readers() -> None:
+    rates = bench("reading.py", "--rows", "2000")["rates"]
+    assert [rate["reader"] for rate in rates][::2] == ["csv prodemb", "jsonl prodemb", "xml prodemb"]
+    assert all(min(rate["rows_per_second"], rate["rows_per_cpu_second"], rate["peak_mb"]) > 0 for rate in rates)

@@ -4,17 +4,15 @@ Blocks whose quotes and numbers of values are all regular are parsed by pyarrow;
 same rows.
 """
 
-import codecs
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
-from prodemb.catalog.formats.dialect import Dialect, Record, find_dialect, plain_values, sample_records
+from prodemb.catalog.formats.block import Block
+from prodemb.catalog.formats.dialect import Dialect, Record, find_dialect, plain_values, sample_records, values_of_line
 from prodemb.catalog.formats.encoding import utf8_chunks
 from prodemb.catalog.formats.header import Header, find_header
 from prodemb.catalog.formats.packing import Packed
@@ -34,7 +32,6 @@ MAX_SLOW_SHARE = 0.1
 """A block with more irregular rows than this is read row by row altogether."""
 _TOTALS = rf"(?i)^[^\pL\pN]*(?:{TOTALS})"
 _UNCLOSED = "a quote that is not closed"
-_QUOTE, _NEWLINE, _RETURN, _HASH = b'"\n\r#'
 
 
 class DelimitedSource(Source):
@@ -123,7 +120,7 @@ class _Parser:
         """All rows after the record with the number `row`."""
         while True:
             block = self._text.block(BLOCK_BYTES)
-            regular = _Block(block, self._dialect, self._rows.num_columns) if block else None
+            regular = Block(block, self._dialect, self._rows) if block else None
             if regular is not None and regular.num_records and self._has_no_joined_rows(regular):
                 found = self._fast(regular, row)
                 if found is not None:
@@ -177,15 +174,16 @@ class _Parser:
                 self._go_on(num_bytes)
                 return self._rows.finished(values)
             self._go_on(len(line))
-            return self._of_one_line(plain_values(first, self._delimiter), is_open=True)
+            return self._of_unclosed_line(first)
         self._go_on(len(line))
         return self._of_closed_line(record, first)
 
-    def _of_one_line(self, values: list[str], *, is_open: bool) -> list[str] | Fault | None:
+    def _of_unclosed_line(self, line: str) -> list[str] | Fault | None:
         """The values of a line whose quote is not closed: as they are, where there are as many as columns."""
-        if len(values) == self._rows.num_columns:
+        values = values_of_line(line, self._delimiter, num_columns=self._rows.num_columns)
+        if values is not None:
             return self._rows.finished(values)
-        finished = self._rows.finished(values)
+        finished = self._rows.finished(plain_values(line, self._delimiter))
         return Fault(_UNCLOSED) if isinstance(finished, Fault) and finished.is_lost else finished
 
     def _go_on(self, num_bytes: int) -> None:
@@ -224,7 +222,7 @@ class _Parser:
             self._allowance = max(0, self._allowance - (num_bytes - start))
         return found
 
-    def _has_no_joined_rows(self, block: "_Block") -> bool:
+    def _has_no_joined_rows(self, block: "Block") -> bool:
         """Whether each record of several lines is one, and not rows that two stray quotes joined."""
         for first, last in block.several_lines:
             lines = block.content[first:last].decode().removesuffix("\n").split("\n")
@@ -232,25 +230,24 @@ class _Parser:
                 return False
         return True
 
-    def _fast(self, block: "_Block", row: int) -> RowBatch | None:
+    def _fast(self, block: "Block", row: int) -> RowBatch | None:
         """A block's rows by pyarrow, with the few irregular ones among them by themselves; None where they are many."""
         doubtful = block.doubtful.copy()
         rows = np.arange(row + 1, row + 1 + block.num_records, dtype=np.int64)
         if doubtful.sum() > MAX_SLOW_SHARE * block.num_records + 1:
             return None
         regular = np.flatnonzero(~block.irregular)
-        telling = self._rows.telling_name[0] if self._rows.telling_name is not None else 0
-        table = block.parsed(regular, places=[0, telling, *self._places], names=["", "", *self._names])
+        table = block.parsed(regular, places=[self._rows.lead, *self._places], names=["", *self._names])
         if table is None:
             return None
         odd = pc.match_substring_regex(table.column(0), pattern=_TOTALS)
-        if self._rows.telling_name is not None:
-            odd = pc.or_(odd, pc.equal(pc.utf8_trim_whitespace(table.column(1)), self._rows.telling_name[1]))
+        if self._rows.lead_name:
+            odd = pc.or_(odd, pc.equal(pc.utf8_trim_whitespace(table.column(0)), self._rows.lead_name))
         doubtful[regular] |= np.asarray(odd.combine_chunks())
         if doubtful.sum() > MAX_SLOW_SHARE * block.num_records + 1:
             return None
         keep = ~doubtful[regular]
-        table = table.select(range(2, table.num_columns))
+        table = table.select(range(1, table.num_columns))
         if not keep.all():
             table = table.filter(pa.array(keep))
         numbers = rows[regular][keep]
@@ -285,9 +282,7 @@ class _Parser:
     def _of_closed_line(self, record: Record, line: str) -> list[str] | Fault | None:
         values = record.values
         if len(values) != self._rows.num_columns and '"' in line and self._dialect.quoting != "none":
-            plain = plain_values(line, self._delimiter)
-            if len(plain) == self._rows.num_columns:
-                values = plain
+            values = values_of_line(line, self._delimiter, num_columns=self._rows.num_columns) or values
         return self._rows.finished(values)
 
 
@@ -296,142 +291,6 @@ _END = Fault("the end")
 
 def _text(line: bytes) -> str:
     return line.removesuffix(b"\n").decode()
-
-
-class _Block:
-    """Where records and values are in a block of text whose quotes are regular."""
-
-    def __init__(self, content: bytes, dialect: Dialect, num_columns: int) -> None:
-        self.content = content
-        self._dialect = dialect
-        self._num_columns = num_columns
-        self.num_records = 0
-        """None of them where the quotes are not regular."""
-        self.num_bytes = 0
-        self.faults: list[tuple[int, Fault]] = []
-        if dialect.quoting == "backslash" and b"\\" in content:
-            return
-        if content.startswith(codecs.BOM_UTF8):
-            return  # pyarrow would leave it out
-        if not content.endswith(b"\n"):
-            content += b"\n"
-        characters = np.frombuffer(content, np.uint8)
-        is_newline = characters == _NEWLINE
-        if np.count_nonzero(is_newline) * 4 > len(content):
-            return
-        if b"\r" in content:
-            returns = np.flatnonzero(characters == _RETURN)
-            if not is_newline[np.minimum(returns + 1, len(characters) - 1)].all():
-                return
-        is_delimiter = characters == ord(dialect.delimiter)
-        has_quotes = dialect.quoting != "none" and b'"' in content
-        if has_quotes:
-            quotes = np.flatnonzero(characters == _QUOTE)
-            inside = np.bitwise_xor.accumulate(characters == _QUOTE)
-            newlines = np.flatnonzero(is_newline & ~inside)
-            if not len(newlines):
-                return
-            last = int(newlines[-1]) + 1
-            quotes = quotes[: np.searchsorted(quotes, last)]
-            if not _are_regular(characters, quotes, ord(dialect.delimiter)):
-                return
-            is_delimiter &= ~inside
-            characters, is_delimiter, is_newline = characters[:last], is_delimiter[:last], is_newline[:last]
-        else:
-            newlines = np.flatnonzero(is_newline)
-            last = len(content)
-        self._ends = newlines
-        self._starts = np.concatenate([[0], newlines[:-1] + 1])
-        delimiters = np.flatnonzero(is_delimiter)
-        until = np.searchsorted(delimiters, newlines)
-        counts = np.diff(until, prepend=0)
-        self.irregular: npt.NDArray[np.bool_] = counts != num_columns - 1
-        self.several_lines: list[tuple[int, int]] = []
-        if has_quotes:
-            all_newlines = np.flatnonzero(is_newline)
-            if len(all_newlines) > len(newlines):
-                num_lines = np.diff(np.searchsorted(all_newlines, newlines, side="right"), prepend=0)
-                places = np.flatnonzero(num_lines > 1)
-                self.several_lines = [(int(self._starts[each]), int(newlines[each]) + 1) for each in places]
-        self._find_doubtful(characters, is_delimiter, delimiters, until, counts)
-        self._content = content
-        self.num_records = len(newlines)
-        self.num_bytes = min(last, len(self.content))
-
-    def _find_doubtful(
-        self,
-        characters: npt.NDArray[np.uint8],
-        is_delimiter: npt.NDArray[np.bool_],
-        delimiters: npt.NDArray[np.int64],
-        until: npt.NDArray[np.int64],
-        counts: npt.NDArray[np.int64],
-    ) -> None:
-        """Mark the records that may be mended, or be no products: of another length, empty, remarks, comments."""
-        # Blank: nothing but white space, and the quotes of empty values.
-        has_ink = (characters > 32) & ~is_delimiter & (characters != _QUOTE)
-        has_delimiter = counts > 0
-        first_delimiters = (
-            np.where(has_delimiter, delimiters[np.minimum(until - counts, len(delimiters) - 1)], self._ends)
-            if len(delimiters)
-            else self._ends
-        )
-        bounds = np.stack([self._starts, first_delimiters], axis=1).ravel()
-        # Where a record begins with its delimiter, reduceat gives that delimiter for the empty part: no ink.
-        ink = np.logical_or.reduceat(has_ink, bounds)
-        starts_with = characters[self._starts]
-        second = characters[np.minimum(self._starts + 1, len(characters) - 1)]
-        is_quoted = (starts_with == _QUOTE) & ((second == _HASH) | (second <= 32))
-        is_comment = (starts_with == _HASH) | (starts_with <= 32) | is_quoted
-        self.doubtful = self.irregular | is_comment | ~(ink[1::2] if self._num_columns > 1 else ink[0::2])
-
-    def record(self, place: int) -> str:
-        """A record as text."""
-        return self._content[self._starts[place] : self._ends[place]].decode()
-
-    def parsed(self, regular: npt.NDArray[np.int64], *, places: Sequence[int], names: Sequence[str]) -> pa.Table | None:
-        """The columns at `places` of the regular records, under the given names; None where pyarrow cannot."""
-        if not len(regular):
-            return None
-        content = self._content[: self.num_bytes] if self.num_bytes < len(self._content) else self._content
-        if len(regular) < self.num_records:
-            content = b"".join(content[self._starts[each] : self._ends[each] + 1] for each in regular)
-        own = [str(each) for each in range(self._num_columns)]
-        wanted = list(dict.fromkeys(own[place] for place in places))
-        try:
-            table = pyarrow.csv.read_csv(
-                pa.BufferReader(content),
-                read_options=pyarrow.csv.ReadOptions(column_names=own, block_size=len(content) + 1),
-                parse_options=pyarrow.csv.ParseOptions(
-                    delimiter=self._dialect.delimiter,
-                    quote_char=False if self._dialect.quoting == "none" else '"',
-                    newlines_in_values=self._dialect.quoting != "none",
-                    ignore_empty_lines=False,
-                ),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    column_types=dict.fromkeys(wanted, pa.large_string()),
-                    include_columns=wanted,
-                    strings_can_be_null=False,
-                ),
-            )
-        except pa.ArrowInvalid:
-            return None
-        if table.num_rows != len(regular):
-            return None
-        return pa.Table.from_arrays([table.column(own[place]) for place in places], names=list(names))
-
-
-def _are_regular(characters: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64], delimiter: int) -> bool:
-    """Whether each quote opens a value at its start, closes it at its end, or is one of two."""
-    if len(quotes) % 2:
-        return False
-    opening, closing = quotes[0::2], quotes[1::2]
-    before = characters[np.maximum(opening - 1, 0)]
-    opens = (opening == 0) | (before == delimiter) | (before == _NEWLINE)
-    opens[1:] |= opening[1:] == closing[:-1] + 1
-    after = characters[np.minimum(closing + 1, len(characters) - 1)]
-    closes = (after == delimiter) | (after == _NEWLINE) | (after == _RETURN)
-    closes[:-1] |= opening[1:] == closing[:-1] + 1
-    return bool(opens.all() and closes.all())
 
 
 def holds_rows(lines: Sequence[str], dialect: Dialect, *, num_columns: int) -> bool:

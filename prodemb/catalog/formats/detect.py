@@ -106,7 +106,7 @@ def _open_text(packed: Packed) -> Source:
     if start.startswith("<"):
         if re.match(r"<\?xml|<!--|<!DOCTYPE|<[A-Za-z_][\w.:-]*[\s/>]", start):
             return XmlSource(packed, encoding=encoding, sample=text)
-    elif re.match(r'\[\s*[\[{\]]|\{\s*["}]', start):
+    elif re.match(r'\[\s*[\[{\]]|\{\s*["\'}]', start):
         return JsonSource(packed, encoding=encoding, sample=text, is_whole=is_whole)
     return DelimitedSource(packed, encoding=encoding, sample=text, is_whole=is_whole)
 

@@ -18,7 +18,7 @@ MAX_SAMPLED_LINES = 5_000
 """Lines of one record."""
 MAX_WASTED_LINES = 20_000
 """After so many lines were looked at for a quote that none of them closes, few are looked at."""
-_SEP_LINE = re.compile(r'^"?sep=(.)"?\s*$', re.IGNORECASE)
+_SEP_LINE = re.compile(r'^"?sep=([\t !#-/:;<-@\[-`{-~\x01-\x08\x1c-\x1f])"?\s*$', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,27 @@ def plain_values(line: str, delimiter: str) -> list[str]:
     """A line's values where quotes count for nothing, but those around a whole value."""
     values = line.removesuffix("\r").split(delimiter)
     return [value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value for value in values]
+
+
+def values_of_line(line: str, delimiter: str, *, num_columns: int) -> list[str] | None:
+    """The values of a line whose quotes are not as they ought to be, where a way to see them gives as many as columns.
+
+    First only quotes around a whole value count (`"Heron" Lamp` keeps its own), then none.
+    """
+    line = line.removesuffix("\r")
+    sign = re.escape(delimiter)
+    whole = re.compile(rf'"((?:[^"]++|"")*+)"(?={sign}|$)|([^{sign}]*+)')
+    values: list[str] = []
+    position = 0
+    while position <= len(line):
+        match = whole.match(line, position)
+        assert match is not None
+        values.append(match[2] if match[1] is None else match[1].replace('""', '"'))
+        position = match.end() + 1
+    if len(values) == num_columns:
+        return values
+    plain = plain_values(line, delimiter)
+    return plain if len(plain) == num_columns else None
 
 
 def sample_records(

@@ -92,6 +92,16 @@ def find_header(records: Sequence[Sequence[str]]) -> Header | None:
         None,
     )
     if first is None:
+        # Names among which are numbers ("2024") or other things that no name is.
+        first = next(
+            (
+                place
+                for place, record in enumerate(records)
+                if filled[place] >= wide_enough and sum(map(is_known, record[:_NUM_CELLS])) > 1 + 0.2 * filled[place]
+            ),
+            None,
+        )
+    if first is None:
         start = next(place for place, count in enumerate(filled) if count >= min(wide_enough, max(filled)))
         names = unique_names("" for _ in range(max(width, len(records[start]))))
         return Header(None, names, start, tuple(place for place in range(start) if filled[place]))

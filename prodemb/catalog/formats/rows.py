@@ -121,19 +121,20 @@ class Rows:
         """
         self.num_columns = len(names)
         self._header = [cell.strip() for cell in header[: len(names)]]
+        self.lead = next((place for place, name in enumerate(self._header) if name), 0)
+        """The first column that has a name: remarks, totals and comments stand there."""
+        self.lead_name = self._header[self.lead] if self._header else ""
         longer = sum(len(record) > len(names) and is_blank(record[-1]) for record in sample)
         self._ends_with_delimiter = longer * 2 > len(sample)
         self._sample = [
             record for each in sample if len(record := self._without_end(list(each), len(names))) == len(names)
         ][:_NUM_SHAPED]
         self._delimiter = delimiter
-        firsts = [record[0].strip() for record in sample if sum(not is_blank(cell) for cell in record) > 1]
-        self._first_is_text = sum(" " in first for first in firsts) > 0.1 * len(firsts)
-
-    @property
-    def telling_name(self) -> tuple[int, str] | None:
-        """The first name of the header, and its place: a row with it there may be the header once more."""
-        return next(((place, name) for place, name in enumerate(self._header) if name), None)
+        filled = [record for record in sample if sum(not is_blank(cell) for cell in record) > 1]
+        firsts = [record[self.lead].strip(_WHITE) for record in filled if len(record) > self.lead]
+        self._lead_has_hashes = sum(first.startswith("#") for first in firsts) > 0.5 * len(firsts)
+        firsts = [first for first in firsts if first != self.lead_name and not first.startswith("#")]
+        self._lead_is_text = sum(" " in first for first in firsts) > 0.1 * len(firsts)
 
     @cached_property
     def _shapes(self) -> list[_Shape]:
@@ -148,6 +149,8 @@ class Rows:
         if all(map(is_blank, record)):
             return None
         wanted = self.num_columns
+        if wanted == 1:
+            record = [self._delimiter.join(self._without_end(record, 1))]
         if (fault := self.no_product(record)) is not None:
             return fault
         if len(record) > wanted:
@@ -164,21 +167,23 @@ class Rows:
 
     def no_product(self, record: list[str]) -> Fault | None:
         """The fault of a record that is a comment, the header once more, a remark or a total."""
-        first = record[0].strip()
-        if first.startswith("#") and all(cell.strip()[:1] in ("", "#") for cell in record):
+        if len(record) <= self.lead:
+            return None
+        first = record[self.lead].strip(_WHITE)
+        is_cut_comment = len(record) != self.num_columns and not self._lead_has_hashes
+        if first.startswith("#") and (is_cut_comment or all(cell.strip()[:1] in ("", "#") for cell in record)):
             return Fault("a comment", is_lost=False)
-        if self.telling_name is not None and len(record) > self.telling_name[0]:
-            place, name = self.telling_name
-            cells = record[: len(self._header)]
-            if record[place].strip() == name and [cell.strip() for cell in cells] == self._header:
+        if first and first == self.lead_name:
+            cells = [cell.strip() for cell in record[: len(self._header)]]
+            if cells == self._header:
                 return Fault("the header once more", is_lost=False)
         if self.num_columns < 3:
             return None
         num_filled = sum(1 for cell in record if not is_blank(cell))
-        if num_filled == 1 and " " in first and not self._first_is_text:
+        if num_filled == 1 and " " in first and not self._lead_is_text:
             return Fault("a remark: only its first cell has a value", is_lost=False)
-        if num_filled * 2 <= self.num_columns + 1 and _TOTAL.match(record[0]):
-            others = [cell for cell in record[1:] if not is_blank(cell)]
+        if num_filled * 2 <= self.num_columns + 1 and _TOTAL.match(first):
+            others = [cell for cell in record[self.lead + 1 :] if not is_blank(cell)]
             if others and all(_AMOUNT.match(cell) for cell in others):
                 return Fault("a total", is_lost=False)
         return None

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-from prodemb.catalog.formats.header import NUM_LOOKED_AT, Header, find_header
+from prodemb.catalog.formats.header import NUM_LOOKED_AT, Header, find_header, is_known, known_share
 from prodemb.catalog.formats.packing import Packed
 from prodemb.catalog.formats.rows import Fault, Rows
 from prodemb.catalog.formats.source import BATCH_BYTES, MAX_COLUMNS, RowBatch, Source, text_batch
@@ -22,21 +22,14 @@ class WorkbookSource(Source):
     def __init__(self, packed: Packed, *, format: str) -> None:
         self._packed = packed
         self.path = packed.path
-        best: tuple[int, int] | None = None
         names = self._sheet_names()
-        for place in range(len(names)):
-            first = list(self._first_rows(place, NUM_SAMPLED))
-            filled = max((sum(1 for cell in row if cell) for _, row in first), default=0)
-            if filled > 1 and len(first) > 1:
-                best = (place, filled)
-                break
-            if filled and best is None:
-                best = (place, filled)
-        if best is None:
+        samples = [list(self._first_rows(place, NUM_SAMPLED)) for place in range(len(names))]
+        tables = [place for place, sample in enumerate(samples) if _looks_like_products(sample)]
+        filled = [place for place, sample in enumerate(samples) if any(cell for _, row in sample for cell in row)]
+        if not filled:
             raise CatalogError(f"{packed.path}: found no sheet with a table in this workbook")
-        self._sheet = best[0]
-        sample = list(self._first_rows(self._sheet, NUM_SAMPLED))
-        self._first_number = sample[0][0]
+        self._sheet = (tables or sorted(filled, key=lambda place: _width(samples[place]) < 2))[0]
+        sample = samples[self._sheet]
         records = [row for _, row in sample]
         header = find_header(records[:NUM_LOOKED_AT])
         if header is None:
@@ -119,6 +112,18 @@ class WorkbookSource(Source):
                     numbers, taken, num_chars = [], [], 0
         if numbers:
             yield text_batch(numbers, columns, list(zip(*taken, strict=True)) if places else [])
+
+
+def _width(sample: list[tuple[int, list[str]]]) -> int:
+    return max((sum(1 for cell in row if cell.strip()) for _, row in sample), default=0)
+
+
+def _looks_like_products(sample: list[tuple[int, list[str]]]) -> bool:
+    """Whether a sheet has a header with names that are known above its rows, and is no list of remarks."""
+    header = find_header([row for _, row in sample][:NUM_LOOKED_AT])
+    if header is None or header.row is None or len(header.names) < 2 or header.first_data >= len(sample):
+        return False
+    return known_share(header.names) >= 0.4 and sum(is_known(name) for name in header.names) > 1
 
 
 def _fitted(row: list[str], width: int) -> list[str]:

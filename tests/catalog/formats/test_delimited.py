@@ -131,7 +131,7 @@ def test_many_columns_are_read_soon(tmp_path: Path) -> None:
 def test_concatenated_exports_comments_remarks_and_totals(tmp_path: Path) -> None:
     content = (
         "# exported 2025-11-03,,,\n"
-        "id,title,brand,price\n1,Mug,Acme,3.00\n2,Cup,Acme,4.00\n,,,\n# checked,,,\n"
+        "id,title,brand,price\n1,Mug,Acme,3.00\n2,Cup,Acme,4.00\n,,,\n# checked, twice\n"
         "id,title,brand,price\n3,Pan,Acme,5.00\nTotal,,,12.00\n3 products in all,,,\n"
     )
     found = Found(tmp_path / "a.csv", content)
@@ -145,6 +145,20 @@ def test_concatenated_exports_comments_remarks_and_totals(tmp_path: Path) -> Non
         (10, "a remark: only its first cell has a value"),
     ]
     assert not found.lost
+
+
+def test_an_empty_first_column_as_spreadsheets_export_it(tmp_path: Path) -> None:
+    content = (
+        ";sku;title;price\n;A1;Mug;3\n;# checked;;\n;A2;Cup;4\n;sku;title;price\n;2 products in all;;\n;Summe;;7\n"
+    )
+    found = Found(tmp_path / "a.csv", content)
+    assert [row["sku"] for row in found.rows] == ["A1", "A2"]
+    assert len(found.ignored) == 4
+
+
+def test_a_single_column_keeps_its_commas(tmp_path: Path) -> None:
+    found = Found(tmp_path / "a.csv", "title\nBlue Mug\nRed Cup, large\n\n")
+    assert found.ids == ["Blue Mug", "Red Cup, large"]
 
 
 def test_a_product_with_nothing_but_a_title_is_one(tmp_path: Path) -> None:
@@ -162,6 +176,20 @@ def test_quotes_are_text_where_rows_say_so(tmp_path: Path) -> None:
     ]
     found = Found(tmp_path / "a.tsv", "\n".join(lines))
     assert [row["title"] for row in found.rows] == ['27" Screen', '"Heron" Lamp', '"Never closed', "Mug"]
+
+
+def test_quotes_in_titles_beside_proper_ones(tmp_path: Path) -> None:
+    lines = ["id,title,text,brand", '1,"Heron" Lamp,"Best, in the room",Acme', '2,27" Screen,"Wide, flat",Acme']
+    lines += [
+        '3,"27" Screen","Wide, flat",Acme',
+        '4,"Never closed,flat,Acme',
+        "5,Mug,x,Acme",
+        '6,"The ""Gale""",y,"A, B"',
+    ]
+    found = Found(tmp_path / "a.csv", "\n".join(lines))
+    titles = ['"Heron" Lamp', '27" Screen', '27" Screen', '"Never closed', "Mug", 'The "Gale"']
+    assert [row["title"] for row in found.rows] == titles
+    assert found.rows[0]["text"] == "Best, in the room"
 
 
 def test_quotes_behind_backslashes(tmp_path: Path) -> None:
@@ -205,14 +233,20 @@ CELLS = st.sampled_from(
     st.integers(1, 5),
     st.sampled_from(["\n", "\r\n"]),
     st.sampled_from([64, 300, 1 << 22]),
+    st.booleans(),
 )
-@example([["a"], ['"a\nb"', "x"]], 2, "\n", 64)
+@example([["a"], ['"a\nb"', "x"]], 2, "\n", 64, False)
 @settings(deadline=None, max_examples=300)
 def test_the_fast_way_gives_what_the_slow_one_gives(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], num_columns: int, newline: str, block: int
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[list[str]],
+    num_columns: int,
+    newline: str,
+    block: int,
+    lead: bool,
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "both.csv"
-    header = ",".join(["sku", "title", "brand", "category", "image"][:num_columns])
+    header = ",".join(["" if lead else "sku", "title", "brand", "category", "image"][:num_columns])
     sound = ",".join(["7", "Mug", "Acme", "Kitchen", "a.jpg"][:num_columns])
     content = newline.join([header, *[sound] * 3, *map(",".join, rows), *[sound] * 20, header, sound])
     with pytest.MonkeyPatch.context() as patch:

@@ -59,6 +59,12 @@ def test_a_table_without_a_header_keeps_its_first_row() -> None:
     assert (header.row, header.first_data, header.names[0]) == (None, 0, "column_1")
 
 
+def test_numbers_among_known_names() -> None:
+    header = find_header([["sku", "title", "2023", "2024"], ["A1", "Mug", "1", "2"], ["A2", "Cup", "3", "4"]])
+    assert header is not None
+    assert header.names == ("sku", "title", "2023", "2024")
+
+
 def test_row_numbers_without_a_name_come_first() -> None:
     rows = [[str(number), f"A{number}", "Mug"] for number in range(1, 6)]
     header = find_header([["sku", "title"], *rows])

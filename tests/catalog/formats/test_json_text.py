@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.catalog.formats import json_text, open_source
+from prodemb.catalog.formats import json_values, open_source
 from prodemb.catalog.formats.source import Source
 
 A, B, C = ({"id": id, "title": f"Mug {id}"} for id in "abc")
@@ -58,6 +58,17 @@ def test_a_products_own_lists_are_no_products(tmp_path: Path, indent: int | None
     product = {**A, "brand": "Acme", "price": 3, **parts}
     _, rows, _ = opened(tmp_path / "a.json", "\n".join([json.dumps(product, indent=indent)] * num_products))
     assert [row["title"] for row in rows] == ["Mug a"] * num_products
+
+
+def test_lines_as_python_prints_dictionaries(tmp_path: Path) -> None:
+    records = [
+        {"id": "a", "title": 'The "Big" Baker\'s Mug', "tags": ["x"], "price": None, "new": True},
+        {**B, "price": 2.5},
+    ]
+    source, rows, _ = opened(tmp_path / "a.json", "\n".join(map(repr, [*records, "{'id': cut"])).replace('"{', "{"))
+    assert rows[0] == {"id": "a", "title": records[0]["title"], "tags": '["x"]', "price": None, "new": "true"}
+    assert rows[1]["price"] == "2.5"
+    assert source.skipped.count == 1
 
 
 def test_an_object_of_objects_is_a_table_with_its_keys(tmp_path: Path) -> None:
@@ -145,7 +156,7 @@ def test_keys_that_come_late_can_be_asked_for_and_are_named(tmp_path: Path, monk
 
 @pytest.mark.parametrize("layout", ["lines", "array", "object"])
 def test_a_record_that_is_too_long_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
-    for module in ("json_text", "text"):
+    for module in ("json_values", "text"):
         monkeypatch.setattr(f"prodemb.catalog.formats.{module}.MAX_ROW_BYTES", 100_000)
     long = json.dumps({"id": "x", "parts": [{"id": 'a"b\\', "text": "}{" * 300}] * 500})
     records = [json.dumps(A), long, json.dumps(B)]
@@ -173,7 +184,7 @@ def test_what_json_writes_comes_back_wherever_it_is_cut(
         {"id": number, **{f"_{key}": value for key, value in each.items()}} for number, each in enumerate(records)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_text, "PIECE_CHARS", piece)
+        patch.setattr(json_values, "PIECE_CHARS", piece)
         _, rows, _ = opened(path, json.dumps(records, indent=indent))
     assert [row["id"] for row in rows] == [str(each["id"]) for each in records]
     for row, record in zip(rows, records, strict=True):

@@ -176,7 +176,7 @@ def test_a_document_type_inside_is_no_way_round(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_cdata", [False, True])
 def test_a_record_that_is_too_long_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cdata: bool) -> None:
-    monkeypatch.setattr("prodemb.catalog.formats.xml_records.MAX_ROW_BYTES", 100_000)
+    monkeypatch.setattr("prodemb.catalog.formats.xml_scanner.MAX_ROW_BYTES", 100_000)
     text = "x</title>" * 400_000 if is_cdata else "x" * 3_000_000
     long = f"<title>{f'<![CDATA[{text}]]>' if is_cdata else text}</title>"
     source, rows = opened(tmp_path / "feed", rss(item(1), long, item(3)))
