@@ -101,6 +101,6 @@ def vit_b_32(folder: Path) -> Path:
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 77}))
     settings = json.loads((CLIP_FOLDER / "preprocessor_config.json").read_text())
-    settings |= {"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}}
+    settings |= {"size": {"shortest_edge": 224}, "do_center_crop": True, "crop_size": {"height": 224, "width": 224}}
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
     return folder
