@@ -7,7 +7,8 @@ All vectors are synthetic: 8 features of `--dim` numbers, a quarter of them abse
 category's, and categories with one parent are alike; their numbers are correlated, with a spectrum that falls as that
 of CLIP's vectors does. Both methods learn from the same standardised vectors in float32, on all cores, and predict the
 same held-out products. Seconds of logistic regression are those of `fit` alone (lbfgs, at most 100 iterations, as the
-baseline runs it); those of the head are all of `heads.fit`: standardising, validation and early stop too. Memory is the process's peak, data included, up to the end of training.
+baseline runs it); those of the head are all of `heads.fit`: standardising, validation and early stop too. Memory is the
+process's peak, data included, up to the end of training.
 """
 
 import argparse

@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="products taken at random")
     parser.add_argument("--model", default="bundled", help="the checkpoint to fine-tune [bundled]")
     parser.add_argument("--epochs", type=int, help="passes [as in [finetune]]")
+    parser.add_argument("--head-epochs", type=int, help="passes of the head [as in [train]]")
     parser.add_argument("--losses", nargs="+", choices=list(LOSSES), default=list(LOSSES), help="[all]")
     parser.add_argument("--trained", nargs="+", choices=list(TRAINED), default=list(TRAINED), help="[all]")
     options = parser.parse_args()
@@ -94,7 +95,7 @@ def make_pipeline(work: Path, *, options: argparse.Namespace) -> Pipeline:
             "target": "category",
             "catalog": catalog,
             "embed": {"model": options.model, "out": str(work / "frozen"), "features": FEATURES},
-            "train": {"taxonomy": str(options.taxonomy) if options.taxonomy else None},
+            "train": {"taxonomy": str(options.taxonomy) if options.taxonomy else None, "epochs": options.head_epochs},
             "finetune": {"out": str(work / "checkpoint"), "shards": str(work / "finetuned")},
         },
         source="ablation",
