@@ -54,9 +54,12 @@ format: .venv/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/installed-dev  ## throughput of stage one and of shards, as ratios to their ceilings
+bench: .venv/installed-dev  ## stage one, decoding, precision and shards, as ratios to their ceilings (tests/bench/RESULTS.md)
 	$(PIP) install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python tests/bench/stage_one.py
+	$(BIN)/python tests/bench/decode.py
+	$(BIN)/python tests/bench/precision.py
+	$(BIN)/python tests/bench/shards.py
 
 pretrain: install  ## make the bundled CLIP anew (minutes)
 	$(BIN)/python -m prodemb.bundled.pretrain

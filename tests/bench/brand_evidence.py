@@ -7,6 +7,7 @@ seed each time. Figures are top-1 in percent of all test products whose true bra
 supplied brand withheld, and with that of another product in its place.
 """
 
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -46,9 +47,7 @@ def main() -> None:
         for vectors, features in {"CLIP": clip, "CLIP and lexical": shard_set.schema.features}.items():
             found = report.attempt(
                 f"head on {vectors}",
-                lambda vectors=vectors, features=features: measure(
-                    pipeline, shard_set, aliases=aliases, vectors=vectors, wanted=set(features)
-                ),
+                partial(measure, pipeline, shard_set, aliases=aliases, vectors=vectors, wanted=set(features)),
             )
             figures |= {f"head on {vectors}": found} if isinstance(found, Failure) else found
         named = next((list(rates) for rates in figures.values() if not isinstance(rates, Failure)), [])
@@ -82,7 +81,7 @@ def top1(data: Labelled, head: TrainedHead, *, pipeline: Pipeline, aliases: Alia
     names = true_names(data, rows=data.judged)
     fuser = fit_fuser(data, head=head, aliases=aliases, config=pipeline.fuse)
     blind = fuser.knowing(without_strings_of(data, aliases=aliases, parts=[TEST]), rare=fuser.names.rare)
-    rates = {}
+    rates: Rates = {}
     for name, some in conditions(products, chosen=fuser.names.own_ids(names), fuser=fuser, seed=pipeline.fuse.seed):
         answering = fuser if name == AS_SUPPLIED else blind
         if fused:

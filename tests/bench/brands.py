@@ -32,6 +32,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +231,7 @@ def report_sizes(report: Report, *, sizes: list[int]) -> None:
     """The generated catalogs: their speed, and the generator's truth."""
     with tempfile.TemporaryDirectory(prefix="prodemb-bench-") as folder:
         found = {
-            f"{size:,}": report.attempt(f"{size:,} strings", lambda size=size: measure(Path(folder), num_strings=size))
+            f"{size:,}": report.attempt(f"{size:,} strings", partial(measure, Path(folder), num_strings=size))
             for size in sizes
         }
     columns = ["", "strings", "products", "seconds", "counting", "deciding", "CPU s", "again s", "peak MB"]

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from prodemb.towers.load import Towers, load_towers
 EDGES = (600, 800, 1000, 1200)
 """Longest sides."""
 QUALITY = 90
-NUM_WORKERS = min(os.cpu_count() or 1, 32)
+MAX_WORKERS = 32
 BATCH = 16
 START_TIMEOUT = 300.0
 
@@ -60,31 +61,31 @@ class EdgeFigures:
     """Between the vectors of prodemb's and of the reference's pixels."""
     worst_cosine: float
     one_per_s: float
-    """Pictures per second: prodemb in one thread, in a thread per core, in a process per core."""
+    """Pictures per second: prodemb in one thread, in `--workers` threads, in as many processes."""
     threads_per_s: float
     processes_per_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workers:
-    """A thread and a process per core, all started."""
+    """Threads and processes, all started."""
 
     threads: Executor
     processes: Executor
 
 
 @contextmanager
-def started_workers(folder: Path) -> Iterator[Workers]:
+def started_workers(num_workers: int, *, folder: Path) -> Iterator[Workers]:
     """Workers that decode for the checkpoint in `folder`."""
     context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(NUM_WORKERS)
+    barrier = context.Barrier(num_workers)
     with (
-        ThreadPoolExecutor(NUM_WORKERS) as threads,
+        ThreadPoolExecutor(num_workers) as threads,
         ProcessPoolExecutor(
-            NUM_WORKERS, mp_context=context, initializer=_start_worker, initargs=(folder, barrier)
+            num_workers, mp_context=context, initializer=_start_worker, initargs=(folder, barrier)
         ) as processes,
     ):
-        list(processes.map(_decode_in_worker, [_jpeg(Image.new("RGB", (8, 8)), edge=8)] * NUM_WORKERS))
+        list(processes.map(_decode_in_worker, [_jpeg(Image.new("RGB", (8, 8)), edge=8)] * num_workers))
         yield Workers(threads=threads, processes=processes)
 
 
@@ -100,19 +101,16 @@ def measure_edge(
     """The figures of the pictures scaled to a longest side of `edge`."""
     decode = towers.image.decode
     files = [_jpeg(picture, edge=edge) for picture in originals]
-    tasks = list(itertools.islice(itertools.cycle(files), options.tasks * NUM_WORKERS))
+    tasks = list(itertools.islice(itertools.cycle(files), options.tasks * options.workers))
     cosines = _cosines(files, towers=towers, reference=_reference(folder))
     with _one_torch_thread():
         seconds = in_turn(
-            {
-                name: lambda decode=decode: [decode(data) for data in files]
-                for name, decode in _decoders(folder).items()
-            },
+            {name: partial(_decode_all, files, decode=decode) for name, decode in _decoders(folder).items()},
             rounds=options.repeat,
         )
         rates = in_turn(
             {
-                "one_per_s": lambda: [decode(data) for data in tasks],
+                "one_per_s": lambda: _decode_all(tasks, decode=decode),
                 "threads_per_s": lambda: list(workers.threads.map(decode, tasks)),
                 "processes_per_s": lambda: list(workers.processes.map(_decode_in_worker, tasks, chunksize=4)),
             },
@@ -205,6 +203,11 @@ def _cosines(
     return np.concatenate(cosines)
 
 
+def _decode_all(files: Sequence[bytes], *, decode: Decode) -> None:
+    for data in files:
+        decode(data)
+
+
 @contextmanager
 def _one_torch_thread() -> Iterator[None]:
     before = torch.get_num_threads()
@@ -238,6 +241,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=40, help="at most so many [40]")
     parser.add_argument("--edges", type=int, nargs="+", default=list(EDGES), help=f"longest sides {list(EDGES)}")
     parser.add_argument("--tasks", type=int, default=64, help="pictures per worker where workers are compared [64]")
+    cores = min(os.cpu_count() or 1, MAX_WORKERS)
+    parser.add_argument("--workers", type=int, default=cores, help="threads and processes [one per core]")
     parser.add_argument("--repeat", type=int, default=3, help="rounds [3]")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="of the cosines")
     options = parser.parse_args()
@@ -250,11 +255,12 @@ def main() -> None:
         if not originals:
             parser.error(f"--photos {photos}: found no JPEG that can be opened")
         towers = load_towers(model, device=options.device, dtype="float32")
-        with started_workers(model.folder) as workers:
+        with started_workers(options.workers, folder=model.folder) as workers:
             edges = {
                 str(edge): report.attempt(
                     f"{edge} pixels",
-                    lambda edge=edge: measure_edge(
+                    partial(
+                        measure_edge,
                         edge,
                         originals=originals,
                         towers=towers,
@@ -266,7 +272,7 @@ def main() -> None:
                 for edge in options.edges
             }
         columns = ["longest side", "HF ms", "Pillow ms", "prodemb ms", "to HF", "to Pillow", "cosine", "worst"]
-        columns += ["1 thread/s", f"{NUM_WORKERS} threads/s", f"{NUM_WORKERS} processes/s"]
+        columns += ["1 thread/s", f"{options.workers} threads/s", f"{options.workers} processes/s"]
         report.add(f"{len(originals)} JPEGs for {options.model}\n\n{table(columns, edges, cells=_cells)}", edges=edges)
 
 

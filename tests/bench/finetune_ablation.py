@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def main() -> None:
             for trained in options.trained:
                 settings = LOSSES[loss] | TRAINED[trained] | {"epochs": options.epochs}
                 changed, name = pipeline.replaced({"finetune": settings}, source="ablation"), f"{loss}, {trained}"
-                rows[name] = report.attempt(name, lambda changed=changed: finetuned(changed))
+                rows[name] = report.attempt(name, partial(finetuned, changed))
         report.add(table(["loss, what is trained", *PROBES, "head", "minutes"], rows, cells=_cells), rows=rows)
 
 

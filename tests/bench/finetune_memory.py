@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def main() -> None:
         rows = {
             str(size or WHOLE): report.attempt(
                 f"mini-batch size {size or WHOLE}",
-                lambda size=size: _in_own_process(catalog, mini_batch_size=size, options=options),
+                partial(_in_own_process, catalog, mini_batch_size=size, options=options),
             )
             for size in (0, *options.mini_batch_sizes)
         }

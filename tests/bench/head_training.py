@@ -18,6 +18,7 @@ import json
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import cycle
 from typing import Any, Literal, get_args
 
@@ -268,7 +269,7 @@ def main() -> None:
         return
     with reporting(options) as report:
         losses: dict[str, MemoryFigures | Failure] = {
-            loss: report.attempt(f"memory, {loss}", lambda loss=loss: _memory_in_own_process(loss, options))
+            loss: report.attempt(f"memory, {loss}", partial(_memory_in_own_process, loss, options))
             for loss in get_args(Loss)
         }
         training = Training(num_products=options.products, num_classes=options.classes, device=device)
@@ -279,9 +280,7 @@ def main() -> None:
         loops = {
             str(batch_size): report.attempt(
                 f"loop of {batch_size}",
-                lambda batch_size=batch_size: measure_loop(
-                    training, batch_size=batch_size, step_size=size, rounds=rounds
-                ),
+                partial(measure_loop, training, batch_size=batch_size, step_size=size, rounds=rounds),
             )
             for batch_size in (*LOOP_BATCHES, size)
         }

@@ -14,6 +14,7 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from measure import RowError
@@ -95,7 +96,7 @@ def main() -> None:
     Image.init()
     chosen = [name for name in BUILDERS if not options.names or any(part in name for part in options.names)]
     with reporting(options) as report:
-        pictures = {name: report.attempt(name, lambda name=name: measure(name)) for name in chosen}
+        pictures = {name: report.attempt(name, partial(measure, name)) for name in chosen}
         text = table(["picture", "file MB", "seconds", "peak MB", "outcome"], pictures, cells=_cells)
         measured = {name: found for name, found in pictures.items() if isinstance(found, PictureFigures)}
         if measured:

@@ -33,7 +33,7 @@ def measure_precision(job: Job, *, products: Path) -> dict[str, PrecisionFigures
     """By tower: `products` embedded in float32 and in bfloat16, the vectors in the shards compared."""
     exact = _embedded(job, products=products, dtype="float32")
     rough = _embedded(job, products=products, dtype="bfloat16")
-    towers = {
+    towers: dict[str, list[Feature]] = {
         "text": [feature for feature in exact.schema.features if feature != "image"],
         "image": [feature for feature in exact.schema.features if feature == "image"],
     }

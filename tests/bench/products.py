@@ -16,7 +16,6 @@ import torch
 from rows import BATCHES, CATALOG, INPUTS, Job, embed
 
 from prodemb.bundled import CLIP_FOLDER
-from prodemb.catalog.images import ADDRESS
 from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
 from prodemb.core.features import FEATURES, GOLD_LABELS, Feature
 from prodemb.sample.catalog import write_sample
@@ -103,7 +102,7 @@ def _picture_file(value: str | bytes | None, *, catalog: Catalog, folder: Path, 
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(value)
         return str(path)
-    if ADDRESS.match(value.strip()) or value.strip().startswith("//"):
+    if value.strip().lower().startswith(("http://", "https://", "//")):
         return ""
     return str((catalog.image_root / value.strip()).absolute())
 

@@ -23,6 +23,7 @@ from prodemb.core.errors import ProdembError
 PACKAGES = ("torch", "transformers", "sentence-transformers", "tokenizers", "pillow", "simplejpeg", "pyarrow", "numpy")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
+Name = TypeVar("Name", bound=str)
 T = TypeVar("T")
 
 
@@ -94,9 +95,11 @@ def reporting(options: argparse.Namespace) -> Iterator[Report]:
         sys.exit(1)
 
 
-def table(columns: Sequence[str], rows: Mapping[str, T | Failure], *, cells: Callable[[T], Sequence[str]]) -> str:
+def table(columns: Sequence[str], rows: Mapping[Name, T | Failure], *, cells: Callable[[T], Sequence[str]]) -> str:
     """Lines of aligned cells, one line per row: its name to the left, its cells to the right; or why it failed."""
-    lines = {name: row if isinstance(row, Failure) else [name, *cells(row)] for name, row in rows.items()}
+    lines: dict[str, list[str] | Failure] = {
+        name: row if isinstance(row, Failure) else [name, *cells(row)] for name, row in rows.items()
+    }
     whole = [list(columns), *(line for line in lines.values() if not isinstance(line, Failure))]
     widths = [max(len(line[column]) for line in whole) for column in range(len(columns))]
     widths[0] = max([widths[0], *map(len, lines)])

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -112,8 +113,9 @@ def write_shards(folder: Path, *, num_products: int) -> None:
     points = {"title": rng.standard_normal((1000, DIM)), "brand": rng.standard_normal((NUM_BRANDS, DIM))}
     records = []
     for index, (rows, category, brand) in enumerate(products(num_products)):
-        encoded = {}
-        for feature, own in (("title", category), ("brand", brand)):
+        encoded: dict[Feature, EncodedFeature] = {}
+        numbers: dict[Feature, npt.NDArray[np.int64]] = {"title": category, "brand": brand}
+        for feature, own in numbers.items():
             absent = rows[feature].is_null().to_numpy()
             vectors = points[feature][own] + rng.standard_normal((rows.num_rows, DIM))
             if feature == "title":
@@ -173,7 +175,7 @@ def measure(num_products: int, *, folder: Path, options: argparse.Namespace, rep
     for step in options.steps:
         if step != "embed" or options.embed:
             name = f"{step}, {num_products:,}"
-            yield name, report.attempt(name, lambda step=step: run_step(step, folder=folder, num_products=num_products))
+            yield name, report.attempt(name, partial(run_step, step, folder=folder, num_products=num_products))
 
 
 def run_step(step: Step, *, folder: Path, num_products: int) -> StepFigures:

@@ -30,7 +30,7 @@ import torch
 from measure import in_turn, median_ratio
 from report import Failure, figure, options_parser, reporting, table
 
-from prodemb.core.features import CATALOG_COLUMNS
+from prodemb.core.features import CATALOG_COLUMNS, Feature
 from prodemb.heads.aggregate import Aggregate, AggregateConfig
 from prodemb.shards.format import HASH_BYTES, MAX_PRODUCTS, Manifest, ShardSchema
 from prodemb.shards.product_set import load_vectors
@@ -119,7 +119,7 @@ def write_shards(folder: Path, vectors: Vectors) -> None:
         ids = pa.array([str(row) for row in range(start, start + len(part))], pa.large_string())
         rows = pa.table({name: ids if name == "product_id" else empty for name in CATALOG_COLUMNS})
         absent, hashes = pa.nulls(len(part), pa.string()), pa.nulls(len(part), pa.binary(HASH_BYTES))
-        encoded = {"title": EncodedFeature(vectors=part, absent=absent, hashes=hashes)}
+        encoded: dict[Feature, EncodedFeature] = {"title": EncodedFeature(vectors=part, absent=absent, hashes=hashes)}
         records.append(write_shard(folder, index=index, schema=schema, rows=rows, encoded=encoded, rows_hash=""))
     manifest = Manifest(shard_schema=schema, catalog="", shard_size=MAX_PRODUCTS, complete=True, shards=tuple(records))
     manifest.write(folder)
@@ -165,7 +165,7 @@ def main() -> None:
             "shards",
             lambda: measure_shards(Path(folder), num_products=options.products, dim=options.dim, rounds=options.repeat),
         )
-        rates: dict[str, ShardRate | Failure] = {"shards": found} if isinstance(found, Failure) else {**found}
+        rates: dict[str, ShardRate | Failure] = {"shards": found} if isinstance(found, Failure) else dict(found.items())
         columns = [f"{options.products:,} x {options.dim}", "GB/s", "to plain copy", "to new copy", "to FixedSizeList"]
         report.add(table(columns, rates, cells=_cells), rates=rates)
 
