@@ -66,6 +66,8 @@ class Timing:
     """One run of a row."""
 
     seconds: float
+    cpu_seconds: float
+    """Processor time of the row's own process."""
     peak_mb: float
     """Of the process since it began."""
     gpu_peak_mb: float
@@ -148,12 +150,16 @@ def main() -> None:
         print("{}", file=answers)
         for _ in sys.stdin:
             gc.collect()
-            others_before = busy_seconds() - time.process_time()
-            started = time.perf_counter()
+            busy_before, cpu_before, started = busy_seconds(), time.process_time(), time.perf_counter()
             run()
-            seconds = time.perf_counter() - started
-            others = max(0.0, busy_seconds() - time.process_time() - others_before)
-            timing = Timing(seconds=seconds, peak_mb=peak_mb(), gpu_peak_mb=gpu_peak_mb(), others_seconds=others)
+            seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_before
+            timing = Timing(
+                seconds=seconds,
+                cpu_seconds=cpu_seconds,
+                peak_mb=peak_mb(),
+                gpu_peak_mb=gpu_peak_mb(),
+                others_seconds=max(0.0, busy_seconds() - busy_before - cpu_seconds),
+            )
             print(json.dumps(asdict(timing)), file=answers)
     except Exception as error:
         first_line = (str(error).strip().splitlines() or [""])[0]

@@ -13,7 +13,8 @@ Rows, each in a process of its own for the whole run; they take turns, `--repeat
     transformers            a plain loop of its model and processor, loading the checkpoint included, float32
 
 Each has run on a few products before it is timed, so imports do not count. Ratios are of rates (above 1 is faster),
-taken in each round; their median is shown. Peak memory is of the row's whole process; that of towers holds all tensors.
+taken in each round; their median is shown. CPU ms is processor time per product, in all threads, which a busy machine
+changes least. Peak memory is of the row's whole process; that of towers holds all tensors.
 """
 
 import argparse
@@ -48,6 +49,8 @@ class RowFigures:
     products_per_s: float
     ratios: dict[RowName, float]
     """This row's rate to that of each row."""
+    cpu_ms: float
+    """Processor time per product: what other work on the machine changes least."""
     peak_mb: float
     gpu_peak_mb: float
     others_cores: float
@@ -147,6 +150,7 @@ def _row_figures(row: RowName, *, timings: dict[RowName, list[Timing]], num_prod
     return RowFigures(
         products_per_s=num_products / statistics.median(own),
         ratios=ratios,
+        cpu_ms=1000 * statistics.median(timing.cpu_seconds for timing in timings[row]) / num_products,
         peak_mb=max(timing.peak_mb for timing in timings[row]),
         gpu_peak_mb=max(timing.gpu_peak_mb for timing in timings[row]),
         others_cores=sum(timing.others_seconds for timing in timings[row]) / sum(own),
@@ -156,7 +160,7 @@ def _row_figures(row: RowName, *, timings: dict[RowName, list[Timing]], num_prod
 
 def as_text(name: str, model: ModelFigures, *, others: Sequence[RowName]) -> str:
     """The table of one checkpoint."""
-    columns = [name, "products/s", *(f"to {other}" for other in others), "peak MB", "GPU MB", "others' cores"]
+    columns = [name, "products/s", *(f"to {other}" for other in others), "CPU ms", "peak MB", "GPU MB", "others' cores"]
     title = f"{name}: {model.num_products:,} products of {model.catalog}"
     if isinstance(recorded := model.recorded, Recorded):
         title += (
@@ -168,7 +172,8 @@ def as_text(name: str, model: ModelFigures, *, others: Sequence[RowName]) -> str
     def cells(row: RowFigures) -> list[str]:
         ratios = [figure(row.ratios.get(other)) for other in others]
         memory = [figure(megabytes, digits=0) for megabytes in (row.peak_mb, row.gpu_peak_mb)]
-        return [figure(row.products_per_s, digits=1), *ratios, *memory, figure(row.others_cores, digits=1)]
+        others_cores = figure(row.others_cores, digits=1)
+        return [figure(row.products_per_s, digits=1), *ratios, figure(row.cpu_ms, digits=1), *memory, others_cores]
 
     return f"{title}\n\n{table(columns, model.rows, cells=cells)}"
 
