@@ -138,7 +138,7 @@ def measured(pipeline: Pipeline, *, shards: Path, minutes: float | None) -> Figu
 def probed(data: Labelled[CategoryLabels], *, features: npt.NDArray[np.int64]) -> float | None:
     """Top-1 of logistic regression on these features, over the products that have one of them."""
     assert isinstance(data.examples, Examples)
-    present = data.examples.present.cpu().numpy()[:, features].any(axis=1)
+    present: npt.NDArray[np.bool_] = np.any(data.examples.present.cpu().numpy()[:, features], axis=1)
     dim = data.shard_set.schema.dim
     columns = (features[:, None] * dim + np.arange(dim)).flatten()
     vectors = data.examples.vectors.float().cpu().numpy()[:, columns]

@@ -192,7 +192,7 @@ def _recording(batches: list[Batch]) -> Iterator[list[Towers]]:
 
         return method
 
-    TowerPool.__enter__ = enter  # type: ignore[method-assign]
+    TowerPool.__enter__ = enter  # type: ignore[method-assign, assignment]
     Towers.text_vectors = recorded("text", original[1])  # type: ignore[method-assign]
     Towers.image_vectors = recorded("image", original[2])  # type: ignore[method-assign]
     try:

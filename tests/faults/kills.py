@@ -316,8 +316,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         scene = Scene(folder / "scene", products=arguments.products, shard_size=arguments.shard_size)
         survivals = [
             survive(task, scene.task(task), folder=folder / task, kills=kills, rng=rng)
