@@ -59,9 +59,12 @@ format: .venv/installed-dev  ## format the code and fix what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/installed-dev  ## throughput of stage one and of shards, as ratios to their ceilings
+bench: .venv/installed-dev  ## stage one, decoding, precision and shards, as ratios to their ceilings (tests/bench/RESULTS.md)
 	$(PIP) install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python tests/bench/stage_one.py
+	$(BIN)/python tests/bench/decode.py
+	$(BIN)/python tests/bench/precision.py
+	$(BIN)/python tests/bench/shards.py
 
 pretrain: install  ## pretrain the bundled CLIP again (minutes)
 	$(BIN)/python -m prodemb.bundled.pretrain

@@ -28,6 +28,8 @@ _LABELS_LOOKED_AT = 3_000
 
 RUNS = "runs"
 """The folder that each catalog's results get a folder of their own in."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Guess:
     """What a catalog seems to hold."""
@@ -44,6 +46,7 @@ class Guess:
     def runs(self) -> str:
         """The folder for the results of this catalog, and of no other: `runs/<name>`."""
         return f"{RUNS}/{_folder_name(self.path)}"
+
 
 GENERIC_NAMES = ("catalog", "catalogue", "products", "feed", "data", "export")
 """File names that say nothing about whose catalog it is; its folder's name says more."""

@@ -2,20 +2,19 @@
 
     python tests/bench/brand_evidence.py --pipeline pipelines/brand.toml
 
-Reads the pipeline's shard set and alias file, which `prodemb train-brand` leaves, and trains with the same split and
-seed each time. Figures are top-1 in percent of all test products whose true brand is known, as they were supplied, with
-the supplied brand withheld, and with that of another product in its place.
+Reads the pipeline's shard set and alias file, which `prodemb train-brand` writes, and trains with the same split and
+seed each time. Figures are top-1 in percent of all test products whose true brand is known: as supplied, with the
+supplied brand withheld, and with that of another product in its place.
 """
 
-import argparse
-import json
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import polars as pl
 import torch
-from report import headline, machine, table
+from report import Failure, options_parser, reporting, table
 
 from prodemb.aliases.alias_file import read_aliases
 from prodemb.aliases.table import AliasTable
@@ -31,31 +30,37 @@ from prodemb.job.pipeline import Pipeline, read_pipeline
 from prodemb.shards.product_set import read_products
 from prodemb.shards.reader import ShardSet, open_shard_set
 
+Rates = dict[str, float]
+"""Top-1 by condition."""
+
 
 def main() -> None:
-    """Print the table, and with --json the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pipeline", type=Path, default=Path("pipelines/brand.toml"))
-    parser.add_argument("--json", action="store_true", help="Print the figures as JSON.")
-    args = parser.parse_args()
-    pipeline = read_pipeline(args.pipeline)
-    shard_set = open_shard_set(Path(pipeline.embed.out))
-    aliases = read_aliases(Path(pipeline.brands.aliases))
-    figures: dict[str, dict[str, float]] = {}
-    clip = tuple(feature for feature in shard_set.schema.features if feature != "lexical")
-    for vectors, features in {"CLIP": clip, "CLIP and lexical": shard_set.schema.features}.items():
-        figures |= measure(pipeline, shard_set, aliases=aliases, vectors=vectors, wanted=set(features))
-    if args.json:
-        print(json.dumps({"machine": machine(), "figures": figures}))
-        return
-    print(headline(machine()))
-    columns = ["top-1 in percent", *next(iter(figures.values()))]
-    print(table(columns, rows=[[name, *(f"{100 * v:.1f}" for v in rates.values())] for name, rates in figures.items()]))
+    parser = options_parser(__doc__)
+    parser.add_argument("--pipeline", type=Path, default=Path("pipelines/brand.toml"), help="[pipelines/brand.toml]")
+    options = parser.parse_args()
+    with reporting(options) as report:
+        pipeline = read_pipeline(options.pipeline)
+        shard_set = open_shard_set(Path(pipeline.embed.out))
+        aliases = read_aliases(Path(pipeline.brands.aliases))
+        clip = tuple(feature for feature in shard_set.schema.features if feature != "lexical")
+        figures: dict[str, Rates | Failure] = {}
+        for vectors, features in {"CLIP": clip, "CLIP and lexical": shard_set.schema.features}.items():
+            found = report.attempt(
+                f"head on {vectors}",
+                partial(measure, pipeline, shard_set, aliases=aliases, vectors=vectors, wanted=set(features)),
+            )
+            figures |= {f"head on {vectors}": found} if isinstance(found, Failure) else found
+        named = next((list(rates) for rates in figures.values() if not isinstance(rates, Failure)), [])
+        report.add(table(["top-1 in percent", *named], figures, cells=_cells), figures=figures)
+
+
+def _cells(rates: Rates) -> list[str]:
+    return [f"{100 * rate:.1f}" for rate in rates.values()]
 
 
 def measure(
     pipeline: Pipeline, shard_set: ShardSet, *, aliases: AliasTable, vectors: str, wanted: set[str]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, Rates]:
     """One head and what is fused with it, step by step."""
     labels = brand_labels(shard_set, canonical_of=aliases.canonical_of)
     features = tuple(feature for feature in (*BRAND_FEATURES, "lexical") if feature in wanted)
@@ -64,21 +69,21 @@ def measure(
     head = train_head(data, config=config, aggregate=pipeline.aggregate, head=pipeline.head)
     figures = {}
     with patch.object(BrandNames, "mentions", _mentions_without_titles):
-        figures[f"head on {vectors}"] = evaluate(data, head, pipeline=pipeline, aliases=aliases, fused=False)
-        figures[f"  and the supplied brand ({vectors})"] = evaluate(data, head, pipeline=pipeline, aliases=aliases)
-    figures[f"  and the title ({vectors})"] = evaluate(data, head, pipeline=pipeline, aliases=aliases)
+        figures[f"head on {vectors}"] = top1(data, head, pipeline=pipeline, aliases=aliases, fused=False)
+        figures[f"  and the supplied brand ({vectors})"] = top1(data, head, pipeline=pipeline, aliases=aliases)
+    figures[f"  and the title ({vectors})"] = top1(data, head, pipeline=pipeline, aliases=aliases)
     return figures
 
 
-def evaluate(
+def top1(
     data: Labelled[BrandLabels], head: TrainedHead, *, pipeline: Pipeline, aliases: AliasTable, fused: bool = True
-) -> dict[str, float]:
+) -> Rates:
     """Top-1 in each condition, of the fused answer or of the head alone."""
     products = read_products(data.shard_set, features=data.features, rows=data.test_rows)
     names = true_names(data, rows=data.test_rows)
     fuser = fit_fuser(data, head=head, aliases=aliases, config=pipeline.fuse)
     blind = fuser.with_aliases(without_strings_of(data, aliases=aliases, parts=[TEST]), rare=fuser.names.rare)
-    rates = {}
+    rates: Rates = {}
     for name, some in brand_conditions(products, truth=fuser.names.ids_of(names), fuser=fuser, seed=pipeline.fuse.seed):
         answering = fuser if name == AS_SUPPLIED else blind
         if fused:

@@ -1,28 +1,26 @@
-"""The category head against scikit-learn's logistic regression, and on the whole taxonomy.
+"""The category head beside scikit-learn's logistic regression, and on the whole taxonomy.
 
     python tests/bench/category_head.py                     200 categories x 100,000 products, both methods
     python tests/bench/category_head.py --full              5,595 categories x 1,000,000 products, the head alone
-    python tests/bench/category_head.py --quick --json
 
 All vectors are synthetic: 8 features of `--dim` numbers, a quarter of them absent; a product's vectors lie around its
-category's, and categories with one parent are alike; their numbers go together, with a spectrum that falls as that of
-CLIP's vectors does. Both methods learn from the same standardised vectors in float32,
-on all cores, and are asked about the same held-out products. Seconds of logistic regression are those of `fit` alone
-(lbfgs, at most 100 iterations, as the baseline runs it); those of the head are all of `heads.fit`: standardising,
-validation and early stop too. Memory is the peak of the process.
+category's, and categories with one parent are alike; their numbers are correlated, with a spectrum that falls as that
+of CLIP's vectors does. Both methods learn from the same standardised vectors in float32, on all cores, and predict the
+same held-out products. Seconds of logistic regression are those of `fit` alone (lbfgs, at most 100 iterations, as the
+baseline runs it); those of the head are all of `heads.fit`: standardising, validation and early stop too. Memory is the
+process's peak, data included, up to the end of training.
 """
 
 import argparse
-import json
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 import torch
-from report import figure, headline, machine, table
-from rows import peak_mb
+from measure import peak_mb
+from report import Failure, Report, figure, options_parser, reporting, table
 from sklearn.linear_model import LogisticRegression
 
 from prodemb.category.predict import CategoryPredictor
@@ -36,8 +34,8 @@ from prodemb.heads.network import HeadConfig
 from prodemb.shards.product_set import ProductSet
 
 FULL_CLASSES, FULL_PRODUCTS = 5_595, 1_000_000
-A_PARENT = 8
-"""Categories below one parent."""
+NUM_SIBLINGS = 8
+"""Categories per parent."""
 NUM_TEST = 10_000
 SHARE_PRESENT = 0.75
 CHUNK = 16_384
@@ -47,10 +45,9 @@ CHUNK = 16_384
 class Figures:
     """One method on one problem."""
 
-    method: str
     seconds: float
     cpu_seconds: float
-    """Of all threads: what a busy machine changes least."""
+    """Of all threads: changes least on a busy machine."""
     top1: float
     note: str
 
@@ -59,8 +56,8 @@ def make_examples(num_products: int, *, num_classes: int, dim: int, noise: float
     """Products around the centre of their category, which lies around that of its parent."""
     random = np.random.default_rng(0)
     num_features = len(ALL_FEATURES)
-    parents = random.standard_normal((-(-num_classes // A_PARENT), num_features * dim), dtype=np.float32)
-    centres = parents[np.arange(num_classes) // A_PARENT]
+    parents = random.standard_normal((-(-num_classes // NUM_SIBLINGS), num_features * dim), dtype=np.float32)
+    centres = parents[np.arange(num_classes) // NUM_SIBLINGS]
     centres = centres + random.standard_normal(centres.shape, dtype=np.float32)
     labels = random.integers(0, num_classes, num_products)
     present = random.random((num_products, num_features)) < SHARE_PRESENT
@@ -81,8 +78,10 @@ def make_examples(num_products: int, *, num_classes: int, dim: int, noise: float
 
 def make_head(*, num_classes: int, dim: int) -> TrainedHead:
     """The default head, untrained, on a tree of two levels."""
-    labels = [CategoryLabel(id=place, path=f"Group {place // A_PARENT} > Kind {place}") for place in range(num_classes)]
-    groups = range(-(-num_classes // A_PARENT))
+    labels = [
+        CategoryLabel(id=index, path=f"Group {index // NUM_SIBLINGS} > Kind {index}") for index in range(num_classes)
+    ]
+    groups = range(-(-num_classes // NUM_SIBLINGS))
     card = HeadCard(
         target="category",
         fingerprint="bench",
@@ -120,9 +119,7 @@ def measure_head(
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     answers = head.predict(examples.vectors[num_train:].numpy(), present=examples.present[num_train:].numpy())
     top1 = float((answers == examples.labels[num_train:].numpy()).mean())
-    figures = Figures(
-        method="prodemb head", seconds=seconds, cpu_seconds=cpu_seconds, top1=top1, note=f"{epochs} epochs"
-    )
+    figures = Figures(seconds=seconds, cpu_seconds=cpu_seconds, top1=top1, note=f"{epochs} epochs")
     return head, figures
 
 
@@ -140,7 +137,7 @@ def measure_regression(examples: Examples, *, head: TrainedHead, num_test: int) 
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     top1 = float((model.predict(aggregates[num_train:]) == labels[num_train:]).mean())
     note = f"{int(model.n_iter_[0])} iterations"
-    return Figures(method="logistic regression", seconds=seconds, cpu_seconds=cpu_seconds, top1=top1, note=note)
+    return Figures(seconds=seconds, cpu_seconds=cpu_seconds, top1=top1, note=note)
 
 
 def measure_scoring(head: TrainedHead, examples: Examples) -> float:
@@ -160,63 +157,57 @@ def measure_scoring(head: TrainedHead, examples: Examples) -> float:
     return time.perf_counter() - started
 
 
-def arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--products", type=int, help="[100000; with --full 1000000]")
-    parser.add_argument("--classes", type=int, help="[200; with --full 5595]")
-    parser.add_argument("--dim", type=int, default=64, help="numbers a feature [64]")
-    parser.add_argument("--noise", type=float, default=4.0, help="deviation of a number from its category's [4]")
-    parser.add_argument("--epochs", type=int, help="of the head [the default]")
-    parser.add_argument("--full", action="store_true", help="the whole taxonomy at 1,000,000 products, the head alone")
-    parser.add_argument("--json", action="store_true", help="one JSON object in place of tables")
-    parser.add_argument("--quick", action="store_true", help="a smoke test")
-    options = parser.parse_args()
-    if options.quick:
-        options.products, options.classes, options.dim = 2_000, 10, 8
-    options.products = options.products or (FULL_PRODUCTS if options.full else 100_000)
-    options.classes = options.classes or (FULL_CLASSES if options.full else 200)
-    return options
-
-
-def main() -> None:
-    options = arguments()
+def report_classes(report: Report, *, options: argparse.Namespace) -> None:
+    """Train, evaluate and score with both methods on one problem."""
     num_test = min(NUM_TEST, options.products // 5)
     examples = make_examples(options.products, num_classes=options.classes, dim=options.dim, noise=options.noise)
     config = FitConfig() if options.epochs is None else FitConfig(epochs=options.epochs)
     head, of_head = measure_head(
         examples, num_classes=options.classes, dim=options.dim, config=config, num_test=num_test
     )
-    scoring = measure_scoring(head, examples)
     memory = peak_mb()
-    rows = [of_head]
+    scoring = measure_scoring(head, examples)
+    methods: dict[str, Figures | Failure] = {"prodemb head": of_head}
     if not options.full:
-        rows.append(measure_regression(examples, head=head, num_test=num_test))
-    if options.json:
-        told = {"machine": machine(), "methods": [asdict(row) for row in rows], "scoring_s": scoring}
-        print(json.dumps(told | {"peak_mb": memory}, indent=2))
-        return
-    print(headline(machine()), end="\n\n")
-    print(
-        f"{options.products:,} products x {options.classes:,} categories, {len(ALL_FEATURES)} x {options.dim} numbers"
-    )
-    cells = [
-        [
-            row.method,
-            figure(row.seconds, digits=1),
-            figure(row.seconds / of_head.seconds),
-            figure(row.cpu_seconds, digits=1),
-            figure(row.cpu_seconds / of_head.cpu_seconds),
-            figure(row.top1, digits=4),
+        methods["logistic regression"] = report.attempt(
+            "logistic regression", lambda: measure_regression(examples, head=head, num_test=num_test)
+        )
+
+    def cells(method: Figures) -> list[str]:
+        seconds, cpu_seconds = method.seconds, method.cpu_seconds
+        return [
+            figure(seconds, digits=1),
+            figure(seconds / of_head.seconds),
+            figure(cpu_seconds, digits=1),
+            figure(cpu_seconds / of_head.cpu_seconds),
+            figure(method.top1, digits=4),
+            method.note,
         ]
-        for row in rows
-    ]
-    print(table(["method", "seconds", "to head", "CPU seconds", "to head", "top-1"], rows=cells))
-    print("; ".join(f"{row.method}: {row.note}" for row in rows))
-    rate = options.products / scoring
-    print(
-        f"scoring, with node probabilities: {scoring:.1f} s, {rate:,.0f} products/s; the head's peak {memory:,.0f} MB"
+
+    columns = ["method", "seconds", "to head", "CPU seconds", "to head", "top-1", "ran for"]
+    report.add(
+        f"{options.products:,} products x {options.classes:,} categories, {len(ALL_FEATURES)} x {options.dim} numbers"
+        f"\n\n{table(columns, methods, cells=cells)}\n\nscoring, with node probabilities: {scoring:.1f} s, "
+        f"{options.products / scoring:,.0f} products/s; peak of training the head: {memory:,.0f} MB",
+        methods=methods,
+        scoring_s=scoring,
+        peak_mb=memory,
     )
+
+
+def main() -> None:
+    parser = options_parser(__doc__)
+    parser.add_argument("--products", type=int, help="[100000; with --full 1000000]")
+    parser.add_argument("--classes", type=int, help="[200; with --full 5595]")
+    parser.add_argument("--dim", type=int, default=64, help="numbers per feature [64]")
+    parser.add_argument("--noise", type=float, default=4.0, help="deviation of a number from its category's [4]")
+    parser.add_argument("--epochs", type=int, help="of the head [the default]")
+    parser.add_argument("--full", action="store_true", help="the whole taxonomy at 1,000,000 products, the head alone")
+    options = parser.parse_args()
+    options.products = options.products or (FULL_PRODUCTS if options.full else 100_000)
+    options.classes = options.classes or (FULL_CLASSES if options.full else 200)
+    with reporting(options) as report:
+        report.attempt("prodemb head", lambda: report_classes(report, options=options))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What the loss of fine-tuning, and what of the model is trained, do for categories: one table.
+"""What the loss of fine-tuning, and what of the model is trained, do for categories.
 
     python tests/bench/finetune_ablation.py                                     the generated sample
     python tests/bench/finetune_ablation.py --catalog mine.parquet --taxonomy taxonomy-with-ids.en-US.txt --limit 4000
-    python tests/bench/finetune_ablation.py --losses soft plain --trained all LoRA --epochs 2 --json
+    python tests/bench/finetune_ablation.py --losses soft plain --trained all LoRA --epochs 2
 
-Each row fine-tunes the same checkpoint anew, embeds the catalog with what came out, and asks the test products, which
+Each row fine-tunes the same checkpoint, embeds the catalog with the result, and evaluates on the test products, which
 neither has seen: a linear probe (scikit-learn's logistic regression on standardised vectors) of the title's vector, of
 the picture's, and of all features of CLIP side by side, and prodemb's own head on all features of CLIP. The lexical
 vector is left out. `frozen` is the checkpoint as published. Top-1 of a probe is over the test products that have the
@@ -12,19 +12,18 @@ feature. One seed: differences of a point are noise on a few hundred test produc
 """
 
 import argparse
-import json
-import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from report import figure, headline, machine, table
+from report import Failure, figure, options_parser, reporting, table
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -32,6 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from prodemb.category.labels import CategoryLabels, category_labels
 from prodemb.core.device import choose_device
 from prodemb.core.features import FEATURES
+from prodemb.core.progress import ProgressCallback
 from prodemb.heads.examples import Examples
 from prodemb.heads.train import Labelled, load_labelled, train_head
 from prodemb.job.embed import embed_catalog, with_checkpoint
@@ -58,37 +58,29 @@ Figures = dict[str, float | None]
 
 
 def main() -> None:
-    """Run what the command line asks for and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--catalog", type=Path, help="a catalog with google_category_id; by default the sample")
-    parser.add_argument("--taxonomy", type=Path, help="a taxonomy-with-ids file; by default the sample's")
+    parser = options_parser(__doc__)
+    parser.add_argument("--catalog", type=Path, help="a catalog with google_category_id [the generated sample]")
+    parser.add_argument("--taxonomy", type=Path, help="a taxonomy-with-ids file [the sample's]")
     parser.add_argument("--limit", type=int, help="products taken at random")
-    parser.add_argument("--model", default="bundled", help="the checkpoint to fine-tune")
-    parser.add_argument("--epochs", type=int, help="passes; by default as in [finetune]")
-    parser.add_argument("--losses", nargs="+", choices=list(LOSSES), default=list(LOSSES))
-    parser.add_argument("--trained", nargs="+", choices=list(TRAINED), default=list(TRAINED))
-    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    parser.add_argument("--model", default="bundled", help="the checkpoint to fine-tune [bundled]")
+    parser.add_argument("--epochs", type=int, help="passes [as in [finetune]]")
+    parser.add_argument("--head-epochs", type=int, help="passes of the head [as in [train]]")
+    parser.add_argument("--losses", nargs="+", choices=list(LOSSES), default=list(LOSSES), help="[all]")
+    parser.add_argument("--trained", nargs="+", choices=list(TRAINED), default=list(TRAINED), help="[all]")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        pipeline = make_pipeline(work, options=options)
-        rows: dict[str, Figures] = {"frozen": frozen(pipeline)}
+    with reporting(options) as report, tempfile.TemporaryDirectory(prefix="prodemb-bench-") as folder:
+        pipeline = make_pipeline(Path(folder), options=options)
+        rows: dict[str, Figures | Failure] = {"frozen": report.attempt("frozen", lambda: frozen(pipeline))}
         for loss in options.losses:
             for trained in options.trained:
                 settings = LOSSES[loss] | TRAINED[trained] | {"epochs": options.epochs}
-                name = f"{loss}, {trained}"
-                rows[name] = finetuned(pipeline.replaced({"finetune": settings}, source="ablation"))
-                print(name, rows[name], file=sys.stderr, flush=True)
-    if options.json:
-        print(json.dumps({"machine": machine(), "rows": rows}, indent=2))
-        return
-    print(headline(machine()))
-    columns = ("loss, what is trained", *PROBES, "head", "minutes")
-    cells = [
-        [name, *(figure(row[probe], digits=3) for probe in (*PROBES, "head")), figure(row["minutes"], digits=1)]
-        for name, row in rows.items()
-    ]
-    print(table(columns, rows=cells))
+                changed, name = pipeline.replaced({"finetune": settings}, source="ablation"), f"{loss}, {trained}"
+                rows[name] = report.attempt(name, partial(finetuned, changed))
+        report.add(table(["loss, what is trained", *PROBES, "head", "minutes"], rows, cells=_cells), rows=rows)
+
+
+def _cells(row: Figures) -> list[str]:
+    return [*(figure(row[probe], digits=3) for probe in (*PROBES, "head")), figure(row["minutes"], digits=1)]
 
 
 def make_pipeline(work: Path, *, options: argparse.Namespace) -> Pipeline:
@@ -104,7 +96,7 @@ def make_pipeline(work: Path, *, options: argparse.Namespace) -> Pipeline:
             "target": "category",
             "catalog": catalog,
             "embed": {"model": options.model, "out": str(work / "frozen"), "features": FEATURES},
-            "train": {"taxonomy": str(options.taxonomy) if options.taxonomy else None},
+            "train": {"taxonomy": str(options.taxonomy) if options.taxonomy else None, "epochs": options.head_epochs},
             "finetune": {"out": str(work / "checkpoint"), "shards": str(work / "finetuned")},
         },
         source="ablation",
@@ -146,7 +138,7 @@ def measured(pipeline: Pipeline, *, shards: Path, minutes: float | None) -> Figu
 def probed(data: Labelled[CategoryLabels], *, features: npt.NDArray[np.int64]) -> float | None:
     """Top-1 of logistic regression on these features, over the products that have one of them."""
     assert isinstance(data.examples, Examples)
-    present = data.examples.present.cpu().numpy()[:, features].any(axis=1)
+    present: npt.NDArray[np.bool_] = np.any(data.examples.present.cpu().numpy()[:, features], axis=1)
     dim = data.shard_set.schema.dim
     columns = (features[:, None] * dim + np.arange(dim)).flatten()
     vectors = data.examples.vectors.float().cpu().numpy()[:, columns]
@@ -163,7 +155,7 @@ def probed(data: Labelled[CategoryLabels], *, features: npt.NDArray[np.int64]) -
 
 
 @contextmanager
-def unwatched(_title: str) -> Iterator[Callable[[int, int | None], None]]:
+def unwatched(_title: str) -> Iterator[ProgressCallback]:
     """No progress display."""
     yield lambda _done, _total: None
 

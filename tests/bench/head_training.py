@@ -1,14 +1,13 @@
-"""Training a head against bare matrix products and a plain loop; its memory; and loading what it reads.
+"""Training a head beside its bare matrix products and a plain DataLoader loop, and its memory.
 
     python tests/bench/head_training.py                         1,000,000 products, 7,978 classes; memory at 100,000
     python tests/bench/head_training.py --products 100000 --classes 300 --steps 30
-    python tests/bench/head_training.py --quick --json
 
 All vectors are synthetic: 4 features of 512 numbers, float16, resident on the device; the head is the default one.
     step        prodemb's training step: gather, hide features, standardise, forward, loss, backward, AdamW
-    products    the step's five matrix products alone, into memory that is there, in the number format of the step
+    products    the step's five matrix products alone, into existing memory, in the number format of the step
     loop        a DataLoader over a Dataset of single products, shuffled, default collate; the same network on its whole
-                logits, PyTorch's cross-entropy, AdamW as it comes; float32
+                logits, PyTorch's cross-entropy and default AdamW; float32
     loader      that DataLoader without any training
 Steps and products take turns, then steps and loops do; rates and ratios are medians, above 1 is faster. An epoch is
 measured on some of its steps, over all of its products. Memory is the peak of a process that trains only that.
@@ -17,31 +16,32 @@ measured on some of its steps, over all of its products. Memory is the peak of a
 import argparse
 import json
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
+from functools import partial
+from itertools import cycle
+from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
-from report import figure, headline, machine, table
-from rows import gpu_peak_mb, peak_mb
-from shard_rates import write_shards
-from torch.utils.data import DataLoader
-from training import DIM, NUM_DISTINCT, Products, Training
+from measure import gpu_peak_mb, in_own_process, in_turn, median_ratio, peak_mb
+from report import Failure, figure, options_parser, reporting, table
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from prodemb.core.device import choose_device, fastest_dtype
 from prodemb.core.features import BRAND_FEATURES
-from prodemb.heads.fit import FitConfig
-from prodemb.shards.product_set import load_vectors
-from prodemb.shards.reader import open_shard_set
+from prodemb.core.optim import adamw
+from prodemb.heads.aggregate import AggregateConfig
+from prodemb.heads.examples import Examples
+from prodemb.heads.fit import FitConfig, train_step
+from prodemb.heads.network import HeadConfig, Network
 
+DIM = 512
+SHARE_PRESENT = 0.8
+NUM_DISTINCT = 16_384
+"""Products after which the vectors repeat; each has its own memory all the same."""
 LOOP_BATCHES = (32, 64)
-"""Batch sizes that loops are customarily run with; that of the step comes on top."""
+"""Batch sizes that loops are usually run with; that of the step comes on top."""
 MEMORY_PRODUCTS, MEMORY_STEPS = 8_192, 3
 
 Loss = Literal["chunked", "whole"]
@@ -53,7 +53,7 @@ class StepFigures:
 
     products_per_s: float
     epoch_s: float
-    """Of all products, by the median step."""
+    """For all products, by the median step."""
     to_products: float
     """The time of the bare matrix products to that of the step; 1 if the step were nothing else."""
 
@@ -62,10 +62,9 @@ class StepFigures:
 class LoopFigures:
     """A DataLoader loop of one batch size."""
 
-    batch_size: int
     products_per_s: float
     step_to_loop: float
-    """By products a second."""
+    """By products per second."""
     loader_products_per_s: float
 
 
@@ -73,7 +72,6 @@ class LoopFigures:
 class MemoryFigures:
     """One process that trains with one loss."""
 
-    loss: Loss
     products_per_s: float
     peak_mb: float
     gpu_peak_mb: float
@@ -81,26 +79,110 @@ class MemoryFigures:
     """With the network and the vectors in place, before the first step."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadFigures:
-    """`prodemb.shards.product_set.load_vectors` of all products and of four in five, by bytes over seconds."""
+class Products(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """One product at a time."""
 
-    rows: str
-    gb_per_s: float
-    to_copy: float
-    """Against numpy's copy into memory that is there."""
-    to_new_copy: float
-    """Against numpy's copy into new memory, as loading needs it."""
+    def __init__(self, examples: Examples) -> None:
+        self._examples = examples
+
+    def __len__(self) -> int:
+        return len(self._examples.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        return self._examples.vectors[index], self._examples.present[index], self._examples.labels[index]
+
+
+class Training:
+    """A network, its optimizer and its products."""
+
+    def __init__(self, *, num_products: int, num_classes: int, device: torch.device) -> None:
+        torch.manual_seed(0)
+        self.device, self.num_classes = device, num_classes
+        self.examples = _examples(num_products, num_classes=num_classes, device=device)
+        network = Network(
+            BRAND_FEATURES,
+            dims=(DIM,) * len(BRAND_FEATURES),
+            num_classes=num_classes,
+            aggregate=AggregateConfig(),
+            head=HeadConfig(),
+        )
+        self.network = network.to(device).train()
+        self._config = FitConfig()
+        self._optimizer = adamw(
+            self.network.parameters(),
+            learning_rate=self._config.learning_rate,
+            weight_decay=self._config.weight_decay,
+            fused=True,
+        )
+        self._default_optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3)
+        self._rates = self._config.feature_dropout.rates(BRAND_FEATURES).to(device)
+
+    def batches(self, batch_size: int) -> Iterator[Tensor]:
+        """Indices of all products in a random order, in batches, over and over."""
+        order = torch.randperm(len(self.examples.labels), device=self.device)
+        return cycle(torch.split(order, batch_size))
+
+    def step(self, batch: Tensor) -> None:
+        train_step(
+            self.network,
+            self.examples,
+            batch=batch,
+            rates=self._rates,
+            alone=0.0,
+            optimizer=self._optimizer,
+            label_smoothing=self._config.label_smoothing,
+        )
+
+    def plain_step(self, vectors: Tensor, present: Tensor, labels: Tensor, *, default_optimizer: bool) -> None:
+        """A step on the whole logits, in float32, with PyTorch's default AdamW or with prodemb's."""
+        optimizer = self._default_optimizer if default_optimizer else self._optimizer
+        logits = self.network(vectors.to(self.device), present.to(self.device))
+        loss = nn.functional.cross_entropy(logits, labels.to(self.device))
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+
+    def products(self, batch_size: int) -> Callable[[], None]:
+        """The matrix products of one step: two forward, two for the weights, one for the hidden values."""
+        dtype = fastest_dtype(self.device)
+        in_dim, hidden = len(BRAND_FEATURES) * (DIM + 1), HeadConfig().hidden_layer_sizes[0]
+
+        def matrix(num_rows: int, num_columns: int) -> Tensor:
+            return torch.randn(num_rows, num_columns, device=self.device).to(dtype)
+
+        inputs, first, last = matrix(batch_size, in_dim), matrix(hidden, in_dim), matrix(self.num_classes, hidden)
+        values, of_logits = matrix(batch_size, hidden), matrix(batch_size, self.num_classes)
+        of_values = matrix(batch_size, hidden)
+        pairs = [(inputs, first.t()), (values, last.t())]
+        pairs += [(of_logits, last), (of_logits.t(), values), (of_values.t(), inputs)]
+        outs = [a @ b for a, b in pairs]
+
+        def run() -> None:
+            for (a, b), out in zip(pairs, outs, strict=True):
+                torch.mm(a, b, out=out)
+
+        return run
+
+
+def _examples(num_products: int, *, num_classes: int, device: torch.device) -> Examples:
+    block = torch.randn(min(num_products, NUM_DISTINCT), len(BRAND_FEATURES) * DIM).half().to(device)
+    vectors = torch.empty(num_products, *block.shape[1:], dtype=torch.float16, device=device)
+    for some in torch.split(vectors, len(block)):
+        some.copy_(block[: len(some)])
+    present = torch.rand(num_products, len(BRAND_FEATURES), device=device) < SHARE_PRESENT
+    return Examples(vectors=vectors, present=present, labels=torch.randint(num_classes, (num_products,), device=device))
 
 
 def measure_step(training: Training, *, batch_size: int, rounds: int) -> StepFigures:
     batches, products = training.batches(batch_size), training.products(batch_size)
-    steps, bare = _in_turn([lambda: training.step(next(batches)), products], rounds=rounds, device=training.device)
-    seconds = statistics.median(steps)
+    seconds = _in_turn(
+        {"step": lambda: training.step(next(batches)), "products": products}, rounds=rounds, device=training.device
+    )
+    step_s = statistics.median(seconds["step"])
     return StepFigures(
-        products_per_s=batch_size / seconds,
-        epoch_s=seconds * len(training.examples.labels) / batch_size,
-        to_products=_ratio(bare, steps),
+        products_per_s=batch_size / step_s,
+        epoch_s=step_s * len(training.examples.labels) / batch_size,
+        to_products=median_ratio(seconds["products"], seconds["step"]),
     )
 
 
@@ -109,25 +191,24 @@ def measure_loop(training: Training, *, batch_size: int, step_size: int, rounds:
     batches = training.batches(step_size)
     loader = DataLoader(Products(training.examples), batch_size=batch_size, shuffle=True)
     loop, alone = iter(loader), iter(loader)
-    steps, loops, loads = _in_turn(
-        [
-            lambda: training.step(next(batches)),
-            lambda: training.plain_step(*next(loop), default_optimizer=True),
-            lambda: next(alone),
-        ],
+    seconds = _in_turn(
+        {
+            "step": lambda: training.step(next(batches)),
+            "loop": lambda: training.plain_step(*next(loop), default_optimizer=True),
+            "loader": lambda: next(alone),
+        },
         rounds=rounds,
         device=training.device,
     )
     return LoopFigures(
-        batch_size=batch_size,
-        products_per_s=batch_size / statistics.median(loops),
-        step_to_loop=_ratio(loops, steps) * step_size / batch_size,
-        loader_products_per_s=batch_size / statistics.median(loads),
+        products_per_s=batch_size / statistics.median(seconds["loop"]),
+        step_to_loop=median_ratio(seconds["loop"], seconds["step"]) * step_size / batch_size,
+        loader_products_per_s=batch_size / statistics.median(seconds["loader"]),
     )
 
 
 def measure_memory(loss: Loss, *, num_classes: int, batch_size: int, device: torch.device) -> MemoryFigures:
-    """Train some steps; to be run in a process of its own."""
+    """Train some steps; to run in a process of its own."""
     training = Training(num_products=MEMORY_PRODUCTS, num_classes=num_classes, device=device)
     examples, batches, before = training.examples, training.batches(batch_size), peak_mb()
 
@@ -139,102 +220,39 @@ def measure_memory(loss: Loss, *, num_classes: int, batch_size: int, device: tor
             some = (examples.vectors[batch], examples.present[batch], examples.labels[batch])
             training.plain_step(*some, default_optimizer=False)
 
-    (seconds,) = _in_turn([step], rounds=MEMORY_STEPS, device=device)
+    seconds = _in_turn({"step": step}, rounds=MEMORY_STEPS, device=device)
     return MemoryFigures(
-        loss=loss,
-        products_per_s=batch_size / statistics.median(seconds),
+        products_per_s=batch_size / statistics.median(seconds["step"]),
         peak_mb=peak_mb(),
         gpu_peak_mb=gpu_peak_mb(),
         before_mb=before,
     )
 
 
-def measure_load(num_products: int, *, rounds: int) -> list[LoadFigures]:
-    """From a shard set in the page cache."""
-    block = (
-        np.random.default_rng(0).standard_normal((min(num_products, NUM_DISTINCT), DIM), dtype=np.float32).astype("<f2")
-    )
-    with tempfile.TemporaryDirectory(prefix="prodemb-bench-") as folder:
-        write_shards(Path(folder), np.resize(block, (num_products, DIM)), features=BRAND_FEATURES)
-        shard_set = open_shard_set(Path(folder))
-        there = np.ones((num_products, len(BRAND_FEATURES), DIM), dtype=np.float16)
-        copy = np.zeros_like(there)
-        places = {
-            "all": np.arange(num_products),
-            "four in five": np.flatnonzero(np.random.default_rng(1).random(num_products) < 0.8),
-        }
-        loads = [
-            lambda rows=rows: load_vectors(shard_set, features=BRAND_FEATURES, rows=rows) for rows in places.values()
-        ]
-        seconds = _in_turn(
-            [lambda: np.copyto(copy, there), lambda: there.copy(), *loads], rounds=rounds, device=torch.device("cpu")
-        )
-    figures = []
-    for (name, rows), times in zip(places.items(), seconds[2:], strict=True):
-        share = len(rows) / num_products
-        figures.append(
-            LoadFigures(
-                rows=name,
-                gb_per_s=share * there.nbytes / statistics.median(times) / 1e9,
-                to_copy=share * _ratio(seconds[0], times),
-                to_new_copy=share * _ratio(seconds[1], times),
-            )
-        )
-    return figures
+def _in_turn(
+    operations: dict[str, Callable[[], object]], *, rounds: int, device: torch.device
+) -> dict[str, list[float]]:
+    return in_turn(operations, rounds=rounds, wait=torch.cuda.synchronize if device.type == "cuda" else lambda: None)
 
 
-def _in_turn(operations: list[Callable[[], object]], *, rounds: int, device: torch.device) -> list[list[float]]:
-    """The seconds of each operation in each round, after one round to warm up."""
-    seconds: list[list[float]] = [[] for _ in operations]
-    for number in range(rounds + 1):
-        for operation, times in zip(operations, seconds, strict=True):
-            _wait(device)
-            started = time.perf_counter()
-            operation()
-            _wait(device)
-            if number:
-                times.append(time.perf_counter() - started)
-    return seconds
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _ratio(times: list[float], others: list[float]) -> float:
-    return statistics.median(a / b for a, b in zip(times, others, strict=True))
-
-
-def _memory_in_a_process(loss: Loss, options: argparse.Namespace) -> MemoryFigures:
-    command = [sys.executable, __file__, "--memory-of", loss, "--device", options.device]
-    command += ["--memory-classes", str(options.memory_classes), "--batch-size", str(options.batch_size)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return MemoryFigures(**json.loads(done.stdout))
-
-
-def arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--products", type=int, default=1_000_000, help="resident products [1000000]")
-    parser.add_argument("--classes", type=int, default=7_978, help="of the step and the loop [7978]")
-    parser.add_argument("--memory-classes", type=int, default=100_000, help="of the memory part [100000]")
-    parser.add_argument("--load-products", type=int, default=131_072, help="of the loading part [131072]")
-    parser.add_argument("--batch-size", type=int, default=FitConfig().batch_size, help="products a step [the default]")
-    parser.add_argument("--steps", type=int, default=11, help="rounds of each comparison [11]")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--memory-of", choices=["chunked", "whole"], help=argparse.SUPPRESS)
-    parser.add_argument("--json", action="store_true", help="one JSON object in place of tables")
-    parser.add_argument("--quick", action="store_true", help="a smoke test: some thousand products, one round")
-    options = parser.parse_args()
-    if options.quick:
-        options.products, options.classes, options.memory_classes, options.load_products = 4_096, 50, 60, 2_048
-        options.batch_size, options.steps = 256, 1
-    return options
+def _memory_in_own_process(loss: Loss, options: argparse.Namespace) -> MemoryFigures:
+    arguments = ["--memory-of", loss, "--device", options.device, "--batch-size", str(options.batch_size)]
+    values: dict[str, Any] = in_own_process(__file__, *arguments, "--memory-classes", str(options.memory_classes))
+    return MemoryFigures(**values)
 
 
 def main() -> None:
-    options = arguments()
+    parser = options_parser(__doc__)
+    parser.add_argument("--products", type=int, default=1_000_000, help="resident products [1000000]")
+    parser.add_argument("--classes", type=int, default=7_978, help="of the step and the loop [7978]")
+    parser.add_argument("--memory-classes", type=int, default=100_000, help="of the memory part [100000]")
+    parser.add_argument(
+        "--batch-size", type=int, default=FitConfig().batch_size, help="products per step [the default]"
+    )
+    parser.add_argument("--steps", type=int, default=11, help="rounds of each comparison [11]")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--memory-of", choices=get_args(Loss), help=argparse.SUPPRESS)
+    options = parser.parse_args()
     device = choose_device(options.device)
     if options.memory_of:
         memory = measure_memory(
@@ -242,31 +260,36 @@ def main() -> None:
         )
         print(json.dumps(asdict(memory)))
         return
-    memories = [_memory_in_a_process(loss, options) for loss in ("chunked", "whole")]
-    loads = measure_load(options.load_products, rounds=options.steps)
-    training = Training(num_products=options.products, num_classes=options.classes, device=device)
-    step = measure_step(training, batch_size=options.batch_size, rounds=options.steps)
-    loops = [
-        measure_loop(training, batch_size=size, step_size=options.batch_size, rounds=options.steps)
-        for size in (*LOOP_BATCHES, options.batch_size)
-    ]
-    if options.json:
-        parts = {"step": asdict(step), "loops": [asdict(f) for f in loops], "memory": [asdict(f) for f in memories]}
-        print(json.dumps({"machine": machine(), **parts, "load": [asdict(f) for f in loads]}, indent=2))
-        return
-    print(headline(machine()), end="\n\n")
-    print(
-        f"{options.products:,} products x {options.classes:,} classes, {options.batch_size:,} a step, "
-        f"{fastest_dtype(device)}, {device.type}: {figure(step.products_per_s, digits=0)} products/s, "
-        f"{figure(step.epoch_s, digits=0)} s an epoch\nbare matrix products to step: {figure(step.to_products)}\n"
-    )
-    rows = [[str(f.batch_size), *(figure(v) for v in list(asdict(f).values())[1:])] for f in loops]
-    print(table(["loop, batch size", "products/s", "step to loop", "loader alone/s"], rows=rows), end="\n\n")
-    rows = [[f.loss, *(figure(v, digits=0) for v in list(asdict(f).values())[1:])] for f in memories]
-    columns = [f"logits, {options.memory_classes:,} classes", "products/s", "peak MB", "GPU peak MB", "before MB"]
-    print(table(columns, rows=rows), end="\n\n")
-    rows = [[f.rows, *(figure(v) for v in list(asdict(f).values())[1:])] for f in loads]
-    print(table(["load_vectors", "GB/s", "to copy", "to new copy"], rows=rows))
+    with reporting(options) as report:
+        losses: dict[str, MemoryFigures | Failure] = {
+            loss: report.attempt(f"memory, {loss}", partial(_memory_in_own_process, loss, options))
+            for loss in get_args(Loss)
+        }
+        training = Training(num_products=options.products, num_classes=options.classes, device=device)
+        size, rounds = options.batch_size, options.steps
+        step = {
+            f"{size:,} per step": report.attempt("step", lambda: measure_step(training, batch_size=size, rounds=rounds))
+        }
+        loops = {
+            str(batch_size): report.attempt(
+                f"loop of {batch_size}",
+                partial(measure_loop, training, batch_size=batch_size, step_size=size, rounds=rounds),
+            )
+            for batch_size in (*LOOP_BATCHES, size)
+        }
+        report.add(
+            f"{options.products:,} products x {options.classes:,} classes, {fastest_dtype(device)}, {device.type}\n\n"
+            + table(["step", "products/s", "s per epoch", "matrix products to step"], step, cells=_cells),
+            step=step,
+        )
+        columns = ["loop, batch size", "products/s", "step to loop", "loader alone/s"]
+        report.add(table(columns, loops, cells=_cells), loops=loops)
+        columns = [f"loss, {options.memory_classes:,} classes", "products/s", "peak MB", "GPU peak MB", "before MB"]
+        report.add(table(columns, losses, cells=_cells), memory=losses)
+
+
+def _cells(figures: StepFigures | LoopFigures | MemoryFigures) -> list[str]:
+    return [figure(value, digits=0 if value > 1000 else 2) for value in asdict(figures).values()]
 
 
 if __name__ == "__main__":

@@ -2,18 +2,17 @@
 
     python tests/bench/incremental.py                               3,000 products of the sample, the bundled CLIP
     python tests/bench/incremental.py --catalog my.parquet --model openai/clip-vit-base-patch32 --share 0.02
-    python tests/bench/incremental.py --products 300 --repeat 1 --json
 
 Changed products are spread over the whole catalog, in equal parts: another title, another description, another picture
 (other bytes at the same path, or in the same cell), new products in between, removed products. Before that every row's
-price changes, which is no feature and has to cost nothing. Each round embeds the catalog, updates that set to the
-changed catalog, and embeds the changed catalog anew; medians are shown. The updated set is held against the one made
-anew: the same rows, presence, reasons and hashes, and the worst cosine of two vectors of one product.
+price changes, which is no feature and should cost nothing. Each round embeds the catalog, updates that set to the
+changed catalog, and embeds the changed catalog from nothing; medians are shown. The updated set is compared with that
+one: the same rows, presence, errors and hashes, or the bench fails; and the worst cosine of two vectors of one
+product.
 """
 
 import argparse
 import io
-import json
 import shutil
 import statistics
 import tempfile
@@ -25,7 +24,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 from PIL import Image, ImageOps
-from report import figure, headline, machine, table
+from report import Failure, figure, options_parser, reporting, table
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
@@ -36,7 +35,7 @@ from prodemb.sample.catalog import write_sample
 from prodemb.shards.reader import open_shard_set
 from prodemb.towers.checkpoint import BUNDLED
 
-Run = Literal["full", "price alone", "update", "full, changed catalog"]
+Run = Literal["full", "price changed", "update", "full, changed catalog"]
 KINDS = ("title", "description", "picture", "added", "removed")
 
 
@@ -71,7 +70,7 @@ class Incremental:
 
 
 def changed(frame: pl.DataFrame, *, share: float, folder: Path) -> tuple[pl.DataFrame, int]:
-    """Tomorrow's catalog, and how many products are other; picture files are changed where they lie."""
+    """Tomorrow's catalog, and how many products changed; picture files are changed in place."""
     rng = np.random.default_rng(3)
     each = max(1, round(share * len(frame) / len(KINDS)))
     chosen = rng.choice(len(frame), size=each * len(KINDS), replace=False).reshape(len(KINDS), each)
@@ -114,15 +113,15 @@ def mirrored(data: bytes | None) -> bytes | None:
     return out.getvalue()
 
 
-def lay_out(arguments: argparse.Namespace, folder: Path) -> Path:
+def lay_out(options: argparse.Namespace, folder: Path) -> Path:
     """A catalog that may be changed; pictures as files only where it is the generated one."""
-    if arguments.catalog is None:
-        return write_sample(folder, num_products=arguments.products, seed=5)
+    if options.catalog is None:
+        return write_sample(folder, num_products=options.products, seed=5)
     folder.mkdir(parents=True)
-    frame = pl.read_parquet(arguments.catalog, n_rows=arguments.limit)
+    frame = pl.read_parquet(options.catalog, n_rows=options.limit)
     frame = frame if "image" in frame.columns else frame.with_columns(image=pl.lit(None, pl.String))
     if frame["image"].dtype != pl.Binary:
-        root = Path(arguments.catalog).parent
+        root = Path(options.catalog).parent
         for value in frame["image"].drop_nulls().unique():
             (folder / value).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / value, folder / value)
@@ -148,7 +147,7 @@ def run(catalog: Path, out: Path, *, model: str) -> tuple[EmbedReport, Cost]:
 
 
 def compare(updated: Path, full: Path) -> tuple[bool, float]:
-    """Whether both sets hold the same rows, presence, reasons and hashes, and the worst cosine of two vectors."""
+    """Whether both sets hold the same rows, presence, errors and hashes, and the worst cosine of two vectors."""
     one, other = open_shard_set(updated), open_shard_set(full)
     columns = ["product_id", *(column(f) for f in ALL_FEATURES for column in (error_column, hash_column))]
     worst = 1.0
@@ -160,21 +159,21 @@ def compare(updated: Path, full: Path) -> tuple[bool, float]:
     return one.frame(columns).equals(other.frame(columns)), worst
 
 
-def measure(arguments: argparse.Namespace, folder: Path) -> Incremental:
+def measure(options: argparse.Namespace, folder: Path) -> Incremental:
     """All rounds."""
     costs: dict[Run, list[Cost]] = {}
-    run(lay_out(arguments, folder / "warm-up"), folder / "warm-up-shards", model=arguments.model)
-    for place in range(arguments.repeat):
-        catalog, sets = lay_out(arguments, folder / f"catalog-{place}"), [folder / f"{name}-{place}" for name in "ab"]
+    run(lay_out(options, folder / "warm-up"), folder / "warm-up-shards", model=options.model)
+    for number in range(options.repeat):
+        catalog, sets = lay_out(options, folder / f"catalog-{number}"), [folder / f"{name}-{number}" for name in "ab"]
         frame = pl.read_parquet(catalog)
-        costs.setdefault("full", []).append(run(catalog, sets[0], model=arguments.model)[1])
+        costs.setdefault("full", []).append(run(catalog, sets[0], model=options.model)[1])
         frame.with_columns(price=pl.int_range(pl.len())).write_parquet(catalog)
-        costs.setdefault("price alone", []).append(run(catalog, sets[0], model=arguments.model)[1])
-        tomorrow, num_changed = changed(frame, share=arguments.share, folder=catalog.parent)
+        costs.setdefault("price changed", []).append(run(catalog, sets[0], model=options.model)[1])
+        tomorrow, num_changed = changed(frame, share=options.share, folder=catalog.parent)
         tomorrow.write_parquet(catalog)
-        report, cost = run(catalog, sets[0], model=arguments.model)
+        report, cost = run(catalog, sets[0], model=options.model)
         costs.setdefault("update", []).append(cost)
-        costs.setdefault("full, changed catalog", []).append(run(catalog, sets[1], model=arguments.model)[1])
+        costs.setdefault("full, changed catalog", []).append(run(catalog, sets[1], model=options.model)[1])
     same_rows, worst_cosine = compare(*sets)
     assert report.manifest.changes is not None
     medians = {name: _median(found) for name, found in costs.items()}
@@ -199,36 +198,34 @@ def _median(costs: list[Cost]) -> Cost:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--catalog", help="a Parquet catalog with the standard columns; by default the sample")
-    parser.add_argument("--products", type=int, default=3000, help="of the sample")
-    parser.add_argument("--limit", type=int, help="rows of --catalog")
-    parser.add_argument("--model", default=BUNDLED)
-    parser.add_argument("--share", type=float, default=0.01, help="of the products that change")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure(arguments, Path(folder))
-    if arguments.json:
-        print(json.dumps({"machine": machine(), **asdict(found)}, indent=2))
-        return
-    print(headline(machine()))
-    print(f"{found.num_products:,} products, {found.num_changed:,} changed\n")
-    columns = ("seconds", "wall", "towers", "decoding", "reading", "writing", "texts", "pictures")
-    rows = [
-        (
-            name,
-            *(figure(value) for value in (cost.wall, cost.towers, cost.decoding, cost.reading, cost.writing)),
-            f"{cost.num_texts:,}",
-            f"{cost.num_images:,}",
+    parser = options_parser(__doc__)
+    parser.add_argument("--catalog", help="a Parquet catalog with the standard columns [the generated sample]")
+    parser.add_argument("--products", type=int, default=3000, help="of the sample [3000]")
+    parser.add_argument("--limit", type=int, help="rows of --catalog [all]")
+    parser.add_argument("--model", default=BUNDLED, help="[bundled]")
+    parser.add_argument("--share", type=float, default=0.01, help="of the products that change [0.01]")
+    parser.add_argument("--repeat", type=int, default=3, help="rounds [3]")
+    options = parser.parse_args()
+    with reporting(options) as report, tempfile.TemporaryDirectory(prefix="prodemb-bench-") as folder:
+        found = report.attempt("update", lambda: measure(options, Path(folder)))
+        if isinstance(found, Failure):
+            return
+        if not found.same_rows:
+            report.fail("update", "its rows, errors or hashes differ from those of a full run on the changed catalog")
+        columns = ("seconds", "wall", "towers", "decoding", "reading", "writing", "texts", "pictures")
+        changes = ", ".join(f"{name} {value}" for name, value in found.changes.items())
+        report.add(
+            f"{found.num_products:,} products, {found.num_changed:,} changed: {changes}\n\n"
+            f"{table(columns, found.costs, cells=_cells)}\n\n"
+            f"update to full run: towers {found.tower_ratio:.2%}, wall {found.wall_ratio:.1%}; "
+            f"worst cosine {found.worst_cosine:.6f}",
+            **asdict(found),
         )
-        for name, cost in found.costs.items()
-    ]
-    print(table(columns, rows=rows))
-    print(f"\nupdate to full run: towers {found.tower_ratio:.2%}, wall {found.wall_ratio:.1%}")
-    print(f"same rows, presence, reasons and hashes: {found.same_rows}; worst cosine {found.worst_cosine:.6f}")
-    print(", ".join(f"{name} {value}" for name, value in found.changes.items()))
+
+
+def _cells(cost: Cost) -> list[str]:
+    seconds = (cost.wall, cost.towers, cost.decoding, cost.reading, cost.writing)
+    return [*(figure(value) for value in seconds), f"{cost.num_texts:,}", f"{cost.num_images:,}"]
 
 
 if __name__ == "__main__":

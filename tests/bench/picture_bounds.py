@@ -1,24 +1,25 @@
 """Processor time and peak memory of each hostile picture, in a process of its own.
 
     python tests/bench/picture_bounds.py                      all of them, a minute or two
-    python tests/bench/picture_bounds.py gif "png text"       those whose name holds one of these
-    python tests/bench/picture_bounds.py --json
+    python tests/bench/picture_bounds.py gif "png text"       those whose name contains one of these
 
 The files are those of `tests/fuzz/hostile_pictures.py`; memory is what decoding adds to a process that is ready for it.
+A row fails where decoding ends in anything but pixels or the reason why there are none.
 """
 
-import argparse
 import json
 import os
 import resource
 import sys
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from measure import RowError
 from PIL import Image
-from report import figure, headline, machine, table
+from report import figure, options_parser, reporting, table
 
 from prodemb.catalog.images import AbsentImage
 from prodemb.towers.image import ImagePreprocessor
@@ -36,17 +37,20 @@ MAX_SECONDS = 120
 class PictureFigures:
     """One file."""
 
-    name: str
     file_mb: float
     seconds: float
-    """Of processors."""
+    """Of processor time."""
     peak_mb: float
     outcome: str
-    """`pixels`, the reason of the absence, or how the process died."""
+    """`pixels`, or the reason why there are none."""
 
 
 def measure(name: str) -> PictureFigures:
-    """Decode one hostile picture in a child of this process."""
+    """Decode one hostile picture in a child of this process.
+
+    Raises:
+        RowError: decoding crashed, or took too long.
+    """
     data = BUILDERS[name]()
     receiving, sending = os.pipe()
     child = os.fork()
@@ -55,14 +59,22 @@ def measure(name: str) -> PictureFigures:
         os._exit(0)
     os.close(sending)
     with os.fdopen(receiving, "rb") as pipe:
-        told = pipe.read()
+        answer = pipe.read()
     _, status = os.waitpid(child, 0)
-    seconds, peak_mb, outcome = json.loads(told) if told else (MAX_SECONDS, 0.0, f"died: {status}")
-    return PictureFigures(name=name, file_mb=len(data) / 1e6, seconds=seconds, peak_mb=peak_mb, outcome=outcome)
+    if not answer:
+        raise RowError(
+            f"its process ended with status {os.waitstatus_to_exitcode(status)}, after {MAX_SECONDS} s of "
+            "processor time or out of memory"
+        )
+    seconds, peak_mb, outcome, error = json.loads(answer)
+    if error:
+        raise RowError(error)
+    return PictureFigures(file_mb=len(data) / 1e6, seconds=seconds, peak_mb=peak_mb, outcome=outcome)
 
 
-def _decode(data: bytes) -> tuple[float, float, str]:
+def _decode(data: bytes) -> tuple[float, float, str, str]:
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
+    error = ""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.process_time()
     try:
@@ -70,30 +82,33 @@ def _decode(data: bytes) -> tuple[float, float, str]:
         outcome = "pixels"
     except AbsentImage as absent:
         outcome = absent.reason
-    except BaseException as error:
-        outcome = f"crash: {error!r}"
+    except BaseException as raised:
+        outcome, error = "crash", repr(raised)
     seconds = time.process_time() - started
-    return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, outcome
+    return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, outcome, error
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_parser(__doc__)
     parser.add_argument("names", nargs="*", help="parts of the names of the files [all]")
-    parser.add_argument("--json", action="store_true", help="one JSON object in place of a table")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     Image.init()
     chosen = [name for name in BUILDERS if not options.names or any(part in name for part in options.names)]
-    figures = [measure(name) for name in chosen]
-    about = machine()
-    if options.json:
-        print(json.dumps({"machine": about, "pictures": [asdict(f) for f in figures]}, indent=2))
-        return
-    rows = [[f.name, figure(f.file_mb), figure(f.seconds), figure(f.peak_mb, digits=0), f.outcome] for f in figures]
-    print(headline(about), end="\n\n")
-    print(table(["picture", "file MB", "seconds", "peak MB", "outcome"], rows=rows), end="\n\n")
-    worst = max(figures, key=lambda f: f.peak_mb), max(figures, key=lambda f: f.seconds)
-    print(f"at most {worst[0].peak_mb:,.0f} MB ({worst[0].name}) and {worst[1].seconds:.1f} s ({worst[1].name})")
+    with reporting(options) as report:
+        pictures = {name: report.attempt(name, partial(measure, name)) for name in chosen}
+        text = table(["picture", "file MB", "seconds", "peak MB", "outcome"], pictures, cells=_cells)
+        measured = {name: found for name, found in pictures.items() if isinstance(found, PictureFigures)}
+        if measured:
+            largest = max(measured, key=lambda name: measured[name].peak_mb)
+            slowest = max(measured, key=lambda name: measured[name].seconds)
+            peak, seconds = measured[largest].peak_mb, measured[slowest].seconds
+            text += f"\n\nat most {peak:,.0f} MB ({largest}) and {seconds:.1f} s ({slowest})"
+        report.add(text, pictures=pictures)
+
+
+def _cells(picture: PictureFigures) -> list[str]:
+    return [figure(picture.file_mb), figure(picture.seconds), figure(picture.peak_mb, digits=0), picture.outcome]
 
 
 if __name__ == "__main__":

@@ -11,14 +11,16 @@ Of a machine that others use too, the seconds of CPU say more than those of the 
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from xml.sax.saxutils import escape
+
+from measure import RowError, in_own_process
+from report import figure, options_parser, reporting, table
 
 READERS = ("csv prodemb", "csv polars", "jsonl prodemb", "jsonl polars", "xml prodemb", "xml iterparse")
 NAMES = ("id", "title", "description", "brand", "product_type", "image_link", "price", "google_product_category")
@@ -101,68 +103,70 @@ def read(reader: str, path: Path) -> int:
     return pl.read_ndjson(path, schema=dict.fromkeys(NAMES, pl.String)).height
 
 
-def measure(num_rows: int) -> list[Rate]:
-    """Each reader over `num_rows` rows."""
-    with tempfile.TemporaryDirectory() as folder:
-        rates = []
-        for reader in READERS:
-            kind = reader.split()[0]
-            found = []
-            for rows in (max(1, num_rows // 10), num_rows):
-                path = Path(folder, f"{rows}.{kind}")
-                if not path.exists():
-                    write_feed(path, num_rows=rows, kind=kind)
-                with path.open("rb") as file:
-                    while file.read(1 << 20):
-                        pass
-                command = [sys.executable, __file__, "--reader", reader, "--feed", str(path)]
-                said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-                found.append(json.loads(said))
-            small, large = found
-            assert large["rows"] == num_rows, f"{reader}: {large['rows']:,} rows, wanted {num_rows:,}"
-            rates.append(
-                Rate(
-                    reader=reader,
-                    rows=num_rows,
-                    seconds=round(large["seconds"], 3),
-                    cpu_seconds=round(large["cpu_seconds"], 3),
-                    rows_per_second=round(num_rows / large["seconds"]),
-                    rows_per_cpu_second=round(num_rows / large["cpu_seconds"]),
-                    peak_mb=round(large["peak_mb"], 1),
-                    growth_mb=round(large["peak_mb"] - small["peak_mb"], 1),
-                )
-            )
-        return rates
+def measure(reader: str, *, num_rows: int, folder: Path) -> Rate:
+    """One reader over `num_rows` rows, and over a tenth of them."""
+    kind = reader.split()[0]
+    found = []
+    for rows in (max(1, num_rows // 10), num_rows):
+        path = folder / f"{rows}.{kind}"
+        if not path.exists():
+            write_feed(path, num_rows=rows, kind=kind)
+        path.read_bytes()  # into the page cache
+        found.append(in_own_process(__file__, "--reader", reader, "--feed", str(path)))
+    small, large = found
+    if large["rows"] != num_rows:
+        raise RowError(f"read {large['rows']:,} rows, wanted {num_rows:,}")
+    return Rate(
+        reader=reader,
+        rows=num_rows,
+        seconds=round(large["seconds"], 3),
+        cpu_seconds=round(large["cpu_seconds"], 3),
+        rows_per_second=round(num_rows / large["seconds"]),
+        rows_per_cpu_second=round(num_rows / large["cpu_seconds"]),
+        peak_mb=round(large["peak_mb"], 1),
+        growth_mb=round(large["peak_mb"] - small["peak_mb"], 1),
+    )
+
+
+def read_once(reader: str, feed: Path) -> dict[str, float]:
+    """What one reader takes over a feed, in this process."""
+    import prodemb.catalog.formats  # noqa: F401 - importing is not measured
+
+    started, cpu_started = time.perf_counter(), time.process_time()
+    rows = read(reader, feed)
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    # Not getrusage's, which a process takes over from the one that started it.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {
+        "rows": rows,
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "peak_mb": int(status["VmHWM"].split()[0]) / 1024,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    """Time each reader and print the table."""
+    parser = options_parser(__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="generated rows [1000000]")
     parser.add_argument("--reader", choices=READERS, help=argparse.SUPPRESS)
     parser.add_argument("--feed", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.reader:
-        import prodemb.catalog.formats  # noqa: F401 - importing is not measured
+        print(json.dumps(read_once(options.reader, options.feed)))
+        return
+    with reporting(options) as report, tempfile.TemporaryDirectory(prefix="prodemb-bench-") as folder:
+        rows = {
+            reader: report.attempt(reader, partial(measure, reader, num_rows=options.rows, folder=Path(folder)))
+            for reader in READERS
+        }
 
-        started, cpu_started = time.perf_counter(), time.process_time()
-        rows = read(options.reader, options.feed)
-        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-        # Not getrusage's, which a process takes over from the one that started it.
-        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        peak = int(status["VmHWM"].split()[0]) / 1024
-        print(json.dumps({"rows": rows, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak}))
-        return
-    rates = measure(options.rows)
-    if options.json:
-        print(json.dumps({"rates": [asdict(rate) for rate in rates]}))
-        return
-    for rate in rates:
-        print(
-            f"{rate.reader:<15} {rate.rows_per_second:>10,} rows/s {rate.rows_per_cpu_second:>10,} rows/CPU s"
-            f"  peak {rate.peak_mb:>8,.1f} MB"
-            f"  growth {rate.growth_mb:>8,.1f} MB"
-        )
+        def cells(rate: Rate) -> list[str]:
+            figures = (rate.rows_per_second, rate.rows_per_cpu_second, rate.peak_mb, rate.growth_mb)
+            return [figure(value, digits=0) for value in figures]
+
+        columns = ["reader", "rows/s", "rows per CPU s", "peak MB", "growth MB"]
+        report.add(f"{options.rows:,} rows\n\n{table(columns, rows, cells=cells)}", rows=rows)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,6 @@
-"""What each row of the benchmark does, and the process of its own that it does it in.
+"""The rows of the stage-one bench, and the process of its own that each runs in.
 
-    ceiling     the bare towers on ready tensors: the very batches that embed forms, float16 results on the CPU; one
-                after another on all cores, or one on each core, whichever was faster at a trial
-    embed       embed() from opening the catalog to finished shards, loading the checkpoint included; one worker
-    naive       transformers' own model and processor in a plain loop, loading the checkpoint included, float32
-    peer        sentence-transformers with its default settings, loaded beforehand, float32
-
-Nothing heavy is imported before a row asks for it, so that a row's peak memory is its own.
+Nothing heavy is imported before a row needs it, so that a row's peak memory is its own.
 """
 
 import gc
@@ -22,36 +16,34 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+from measure import RowError, busy_seconds, gpu_peak_mb, peak_mb
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
-    from recording import Batch
+    from products import Batch
 
-RowName = Literal["ceiling", "embed", "naive", "peer"]
-ROW_NAMES: tuple[RowName, ...] = ("ceiling", "embed", "naive", "peer")
+RowName = Literal["towers", "embed", "sentence-transformers", "transformers"]
+ROW_NAMES: tuple[RowName, ...] = get_args(RowName)
 
 CATALOG = "catalog.parquet"
 INPUTS = "inputs.json"
 BATCHES = "batches.pt"
 BATCH = 32
-"""Texts or pictures at a time for naive; sentence-transformers' own default for peer."""
+"""Texts or pictures at a time in the plain loop of transformers: the default of sentence-transformers."""
 PICTURES_OPEN = 256
 CUDA_STREAMS = 2
 
 Run = Callable[[], None]
 Row = Callable[[Path], Run]
-"""Takes a folder of products and gives what is timed."""
-
-
-class RowError(Exception):
-    """A row failed; says why in one line."""
+"""From a folder of products to what is timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a row's process is told."""
+    """What a row's process needs to know."""
 
     row: RowName
     model: str
@@ -59,7 +51,7 @@ class Job:
     model_folder: str
     device: str
     dtype: str
-    """Of embed and ceiling."""
+    """Of embed and towers."""
     features: tuple[str, ...]
     products: str
     """The folder of the products that are timed."""
@@ -74,6 +66,8 @@ class Timing:
     """One run of a row."""
 
     seconds: float
+    cpu_seconds: float
+    """Processor time of the row's own process."""
     peak_mb: float
     """Of the process since it began."""
     gpu_peak_mb: float
@@ -83,7 +77,7 @@ class Timing:
 
 
 class RowProcess:
-    """A process that prepares one row and then runs it whenever it is told to."""
+    """A process that prepares one row and then runs it as often as asked."""
 
     def __init__(self, job: Job) -> None:
         """Start it; it prepares in the background."""
@@ -135,8 +129,8 @@ class RowProcess:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            said = self._log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
-            raise RowError(f"its process ended with status {self._process.wait()}: {said[-1]}")
+            lines = self._log.read_text(errors="replace").strip().splitlines() or ["it printed nothing"]
+            raise RowError(f"its process ended with status {self._process.wait()}: {lines[-1]}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise RowError(answer["error"])
@@ -144,11 +138,11 @@ class RowProcess:
 
 
 def main() -> None:
-    """The row's process: prepare, say so, then run once for each line that comes in."""
+    """The row's process: prepare, answer, then run once for each line on stdin."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print must not come between the answers
-    told = json.loads(sys.argv[1])
-    job = Job(**told | {"features": tuple(told["features"])})
+    values = json.loads(sys.argv[1])
+    job = Job(**values | {"features": tuple(values["features"])})
     try:
         row = prepare(job)
         row(Path(job.few))()
@@ -156,12 +150,16 @@ def main() -> None:
         print("{}", file=answers)
         for _ in sys.stdin:
             gc.collect()
-            others_before = busy_seconds() - time.process_time()
-            started = time.perf_counter()
+            busy_before, cpu_before, started = busy_seconds(), time.process_time(), time.perf_counter()
             run()
-            seconds = time.perf_counter() - started
-            others = max(0.0, busy_seconds() - time.process_time() - others_before)
-            timing = Timing(seconds=seconds, peak_mb=peak_mb(), gpu_peak_mb=gpu_peak_mb(), others_seconds=others)
+            seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_before
+            timing = Timing(
+                seconds=seconds,
+                cpu_seconds=cpu_seconds,
+                peak_mb=peak_mb(),
+                gpu_peak_mb=gpu_peak_mb(),
+                others_seconds=max(0.0, busy_seconds() - busy_before - cpu_seconds),
+            )
             print(json.dumps(asdict(timing)), file=answers)
     except Exception as error:
         first_line = (str(error).strip().splitlines() or [""])[0]
@@ -171,36 +169,37 @@ def main() -> None:
 def prepare(job: Job) -> Row:
     """Load what the row needs and does not count."""
     match job.row:
-        case "ceiling":
-            return ceiling(job)
+        case "towers":
+            return towers(job)
         case "embed":
             return embed(job)
-        case "naive":
-            return naive(job)
-        case "peer":
-            return peer(job)
+        case "sentence-transformers":
+            return sentence_transformers(job)
+        case "transformers":
+            return transformers(job)
 
 
-def ceiling(job: Job) -> Row:
+def towers(job: Job) -> Row:
+    """The bare towers on ready tensors."""
     import torch
 
     from prodemb.towers.checkpoint import find_checkpoint
     from prodemb.towers.load import load_towers
 
-    towers = load_towers(find_checkpoint(job.model), device=job.device, dtype=job.dtype)  # type: ignore[arg-type]
+    loaded = load_towers(find_checkpoint(job.model), device=job.device, dtype=job.dtype)  # type: ignore[arg-type]
 
     def row(products: Path) -> Run:
-        batches = torch.load(products / BATCHES, map_location=towers.device)
+        batches = torch.load(products / BATCHES, map_location=loaded.device)
 
         @torch.inference_mode()
         def encode(batch: "Batch") -> None:
             tower, inputs, named = batch
-            vectors_of = towers.text_vectors if tower == "text" else towers.image_vectors
+            vectors_of = loaded.text_vectors if tower == "text" else loaded.image_vectors
             vectors_of(*inputs, **named).half().cpu()
 
         return faster(
             lambda: deque(map(encode, batches), maxlen=0),
-            lambda: side_by_side(encode, batches, device=towers.device),
+            lambda: side_by_side(encode, batches, device=loaded.device),
         )
 
     return row
@@ -227,7 +226,7 @@ def side_by_side(encode: "Callable[[Batch], None]", batches: "list[Batch]", *, d
 
 
 def faster(*ways: Callable[[], object]) -> Run:
-    """The way that takes less time now."""
+    """The one that takes less time now."""
     seconds = []
     for way in ways:
         started = time.perf_counter()
@@ -242,6 +241,7 @@ def faster(*ways: Callable[[], object]) -> Run:
 
 
 def embed(job: Job) -> Row:
+    """prodemb, from opening the catalog to finished shards; it loads the checkpoint in that time."""
     import shutil
 
     from prodemb.catalog.images import ImagesConfig
@@ -262,7 +262,8 @@ def embed(job: Job) -> Row:
     return lambda products: partial(run, products)
 
 
-def naive(job: Job) -> Row:
+def transformers(job: Job) -> Row:
+    """A plain loop of transformers' model and processor; it loads the checkpoint in that time."""
     import torch
     from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
@@ -291,7 +292,8 @@ def naive(job: Job) -> Row:
     return row
 
 
-def peer(job: Job) -> Row:
+def sentence_transformers(job: Job) -> Row:
+    """sentence-transformers with its default settings, loaded beforehand."""
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -324,33 +326,6 @@ def opened(paths: list[str], *, at_once: int) -> "Iterator[list[Image.Image]]":
                 continue
         if pictures:
             yield pictures
-
-
-def peak_mb() -> float:
-    """The most memory that this process has had resident."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-
-
-def gpu_peak_mb() -> float:
-    """The most device memory that torch has allocated."""
-    import torch
-
-    return torch.cuda.max_memory_allocated() / (1 << 20) if torch.cuda.is_initialized() else 0.0
-
-
-def busy_seconds() -> float:
-    """Processor time of all processes of the machine so far; the caller's own where that cannot be read."""
-    stat = Path("/proc/stat")
-    if not stat.exists():
-        return time.process_time()
-    user, nice, system, _, _, *interrupts = map(int, stat.read_text().splitlines()[0].split()[1:9])
-    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
 
 
 def _device(job: Job) -> str:

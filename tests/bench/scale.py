@@ -3,6 +3,7 @@
     python tests/bench/scale.py                                     synthetic shards of 100,000 and 1,000,000 products
     python tests/bench/scale.py --sizes 1000000 10000000            10,000,000 take 3 GB of disk
     python tests/bench/scale.py --embed --sizes 100000 1000000      the shards are made by `prodemb embed`
+    python tests/bench/scale.py --embed --steps embed               that step alone
 
 Synthetic shards hold two features of 32 numbers, in a cloud around each category's and brand's own point. The catalog
 is text alone, for the bundled CLIP. Brands and categories follow Zipf's law. Baselines are left out. `[train]
@@ -10,7 +11,6 @@ memory_gb` is small, so that the larger sets are trained on in windows.
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -18,14 +18,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from report import figure, headline, machine, table
+from measure import RowError
+from report import Failure, Report, figure, options_parser, reporting, table
 
 from prodemb.core.features import CATALOG_COLUMNS, Feature
 from prodemb.shards.format import MAX_PRODUCTS, Manifest, ShardSchema
@@ -53,21 +56,31 @@ run = false
 """
 PROGRAM = "from prodemb.cli import main; main()"
 
+Step = Literal["embed", "train-category", "train-brand", "score"]
+COMMANDS: dict[Step, tuple[str, ...]] = {
+    "embed": ("embed", "--pipeline", "brand.toml"),
+    "train-category": ("train-category", "--shards", "shards", "--pipeline", "category.toml"),
+    "train-brand": ("train-brand", "--shards", "shards", "--pipeline", "brand.toml"),
+    "score": ("score", "shards", "out.parquet", "--head", "heads/category", "--head", "heads/brand"),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepFigures:
     """One step on one number of products."""
 
     num_products: int
-    step: str
     seconds: float
     cpu_seconds: float
-    """Of processors, which other work on the machine does not change."""
+    """Processor time, which other work on the machine hardly changes."""
     peak_mb: float
 
 
+Row = tuple[str, StepFigures | Failure]
+
+
 def products(num_products: int) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Catalog rows, at most a shard's at a time, with the numbers of their categories and brands."""
+    """Catalog rows, at most a shard at a time, with the numbers of their categories and brands."""
     rng = np.random.default_rng(0)
     nodes = sample_taxonomy().leaves
     for start in range(0, num_products, MAX_PRODUCTS):
@@ -100,8 +113,9 @@ def write_shards(folder: Path, *, num_products: int) -> None:
     points = {"title": rng.standard_normal((1000, DIM)), "brand": rng.standard_normal((NUM_BRANDS, DIM))}
     records = []
     for index, (rows, category, brand) in enumerate(products(num_products)):
-        encoded = {}
-        for feature, own in (("title", category), ("brand", brand)):
+        encoded: dict[Feature, EncodedFeature] = {}
+        numbers: dict[Feature, npt.NDArray[np.int64]] = {"title": category, "brand": brand}
+        for feature, own in numbers.items():
             absent = rows[feature].is_null().to_numpy()
             vectors = points[feature][own] + rng.standard_normal((rows.num_rows, DIM))
             if feature == "title":
@@ -147,45 +161,42 @@ def _name(number: int) -> str:
     return word.title()
 
 
-def measure(
-    num_products: int, *, folder: Path, with_embed: bool, epochs: int, memory_gb: float
-) -> Iterator[StepFigures]:
-    """Every step on a catalog of this size.
-
-    Raises:
-        RuntimeError: a step failed.
-    """
+def measure(num_products: int, *, folder: Path, options: argparse.Namespace, report: Report) -> Iterator[Row]:
+    """Each step on a catalog of this size, by name."""
     for target in ("category", "brand"):
-        (folder / f"{target}.toml").write_text(PIPELINE.format(target=target, epochs=epochs, memory_gb=memory_gb))
-    steps = {
-        "train-category": ("train-category", "--shards", "shards", "--pipeline", "category.toml"),
-        "train-brand": ("train-brand", "--shards", "shards", "--pipeline", "brand.toml"),
-        "score": ("score", "shards", "out.parquet", "--head", "heads/category", "--head", "heads/brand"),
-    }
-    if with_embed:
+        settings = {"target": target, "epochs": options.epochs, "memory_gb": options.memory_gb}
+        (folder / f"{target}.toml").write_text(PIPELINE.format(**settings))
+    if options.embed:
         write_catalog(folder / "catalog.parquet", num_products=num_products)
-        steps = {"embed": ("embed", "--pipeline", "brand.toml")} | steps
     elif not (folder / "shards").exists():
         write_shards(folder / "shards", num_products=num_products)
     shutil.rmtree(folder / "heads", ignore_errors=True)
     (folder / "out.parquet").unlink(missing_ok=True)
-    for step, arguments in steps.items():
-        yield _run(step, arguments, folder=folder, num_products=num_products)
-    assert pq.ParquetFile(folder / "out.parquet").metadata.num_rows == num_products
+    for step in options.steps:
+        if step != "embed" or options.embed:
+            name = f"{step}, {num_products:,}"
+            yield name, report.attempt(name, partial(run_step, step, folder=folder, num_products=num_products))
 
 
-def _run(step: str, arguments: tuple[str, ...], *, folder: Path, num_products: int) -> StepFigures:
-    """One command in a process of its own."""
+def run_step(step: Step, *, folder: Path, num_products: int) -> StepFigures:
+    """One command in a process of its own.
+
+    Raises:
+        RowError: it ended with another status than 0, or `score` with another number of rows.
+    """
     started = time.perf_counter()
-    with (folder / "said.txt").open("w") as said:
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], cwd=folder, stdout=said, stderr=said)
+    command = [sys.executable, "-c", PROGRAM, *COMMANDS[step]]
+    with (folder / "output.txt").open("w") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{step}: {(folder / 'said.txt').read_text()[-1000:]}")
+        lines = (folder / "output.txt").read_text().strip().splitlines() or ["it printed nothing"]
+        raise RowError(f"its process ended with status {process.returncode}: {lines[-1]}")
+    if step == "score" and (found := pq.ParquetFile(folder / "out.parquet").metadata.num_rows) != num_products:
+        raise RowError(f"out.parquet: found {found:,} rows, wanted {num_products:,}")
     return StepFigures(
         num_products=num_products,
-        step=step,
         seconds=time.perf_counter() - started,
         cpu_seconds=usage.ru_utime + usage.ru_stime,
         peak_mb=usage.ru_maxrss / 1024,
@@ -193,51 +204,31 @@ def _run(step: str, arguments: tuple[str, ...], *, folder: Path, num_products: i
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="products [100000 1000000]")
     parser.add_argument("--embed", action="store_true", help="make the shards with `prodemb embed`")
+    steps = get_args(Step)
+    parser.add_argument("--steps", nargs="+", choices=steps, default=list(steps), help="[all; embed with --embed]")
     parser.add_argument("--epochs", type=int, default=3, help="passes over the training part [3]")
     parser.add_argument("--folder", type=Path, help="keep what is made here, and take the synthetic shards from here")
     parser.add_argument(
         "--memory-gb", type=float, default=0.25, help="vectors that training holds at a time, in 10^9 bytes [0.25]"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object in place of a table")
     options = parser.parse_args()
-    figures = []
-    for size in options.sizes:
-        with tempfile.TemporaryDirectory(prefix="prodemb-bench-") as temporary:
-            folder = Path(temporary) if options.folder is None else options.folder / str(size)
-            folder.mkdir(parents=True, exist_ok=True)
-            for found in measure(
-                size,
-                folder=folder,
-                with_embed=options.embed,
-                epochs=options.epochs,
-                memory_gb=options.memory_gb,
-            ):
-                figures.append(found)
-                print(
-                    f"{size:,} {found.step}: {found.seconds:.0f} s, {found.cpu_seconds:.0f} s of processors, "
-                    f"{found.peak_mb:,.0f} MB",
-                    file=sys.stderr,
-                )
-    about = machine()
-    if options.json:
-        print(json.dumps({"machine": about, "steps": [asdict(f) for f in figures]}, indent=2))
-        return
-    rows = [
-        [
-            f.step,
-            figure(f.num_products, digits=0),
-            figure(f.seconds, digits=1),
-            figure(f.cpu_seconds, digits=1),
-            figure(f.num_products / f.cpu_seconds, digits=0),
-            figure(f.peak_mb, digits=0),
-        ]
-        for f in sorted(figures, key=lambda f: [each.step for each in figures].index(f.step))
-    ]
-    print(headline(about), end="\n\n")
-    print(table(["step", "products", "seconds", "CPU seconds", "products a CPU second", "peak MB"], rows=rows))
+    rows: dict[str, StepFigures | Failure] = {}
+    with reporting(options) as report:
+        for size in options.sizes:
+            with tempfile.TemporaryDirectory(prefix="prodemb-bench-") as temporary:
+                folder = Path(temporary) if options.folder is None else options.folder / str(size)
+                folder.mkdir(parents=True, exist_ok=True)
+                rows |= measure(size, folder=folder, options=options, report=report)
+        columns = ["step, products", "seconds", "CPU seconds", "products per CPU second", "peak MB"]
+        report.add(table(columns, rows, cells=_cells), steps=rows)
+
+
+def _cells(row: StepFigures) -> list[str]:
+    seconds = (figure(value, digits=1) for value in (row.seconds, row.cpu_seconds))
+    return [*seconds, figure(row.num_products / row.cpu_seconds, digits=0), figure(row.peak_mb, digits=0)]
 
 
 if __name__ == "__main__":

@@ -62,8 +62,8 @@ def write_supplied(path: Path, *, num_strings: int, seed: int = SEED) -> int:
     """Write a Parquet catalog with `num_strings` different supplied brands, a brand's spellings side by side.
 
     Most brands are rare, as in real feeds: half of them have one product. A third of the strings are clean names; the
-    others differ in case, marks, legal suffix, an added word, a line or a typo. Besides: junk, and shops that stand in
-    the brand field of other makers' products. Three titles in four begin with the true brand.
+    others differ in case, marks, legal suffix, an added word, a line or a typo. Also: junk, and shops in the
+    brand field of other makers' products. Three titles in four begin with the true brand.
 
     Returns:
         The number of products.
@@ -76,7 +76,7 @@ def write_supplied(path: Path, *, num_strings: int, seed: int = SEED) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(path, schema) as writer:
         while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
-            columns = [[f"p{num_products + place}" for place in range(len(some))], *map(list, zip(*some, strict=True))]
+            columns = [[f"p{num_products + row}" for row in range(len(some))], *map(list, zip(*some, strict=True))]
             writer.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True)), schema=schema))
             num_products += len(some)
     return num_products
@@ -87,11 +87,11 @@ def _rows(
 ) -> Iterator[tuple[str, str, str, str, str | None]]:
     """title, brand, cat1, cat2 and brand_label of every product."""
     popular: list[Maker] = []
-    for told in spellings:
-        if told.maker.products >= 20 and len(popular) < 2000:
-            popular.append(told.maker)
-        for _ in range(told.products):
-            yield _product(told.maker, supplied=told.supplied, random=random, words=words)
+    for spelling in spellings:
+        if spelling.maker.products >= 20 and len(popular) < 2000:
+            popular.append(spelling.maker)
+        for _ in range(spelling.products):
+            yield _product(spelling.maker, supplied=spelling.supplied, random=random, words=words)
     sellers = [f"{_word(random, syllables=2).title()} Retail {random.choice(('Hub', 'Point', ''))}" for _ in range(40)]
     for supplied in [*sellers, *JUNK]:
         for maker in random.choices(popular, k=SELLER_PRODUCTS) if popular else ():
@@ -113,12 +113,12 @@ def _spellings(num_strings: int, *, random: Random) -> Iterator[Spelling]:
         line = _word(random, syllables=2).title()
         count = 1 if maker.products == 1 else min(maker.products, 2 + int(random.expovariate(1 / 3)))
         left = maker.products
-        for place in range(count):
-            supplied = maker.name if place == 0 else _messy(maker.name, line=line, random=random)
+        for number in range(count):
+            supplied = maker.name if number == 0 else _messy(maker.name, line=line, random=random)
             if supplied in seen or len(seen) >= num_strings:
                 continue
             seen.add(supplied)
-            share = max(1, left // 2) if place < count - 1 else max(1, min(left, 3))
+            share = max(1, left // 2) if number < count - 1 else max(1, min(left, 3))
             left -= share
             yield Spelling(supplied, maker, share)
 
@@ -152,13 +152,13 @@ def _messy(name: str, *, line: str, random: Random) -> str:
 
 def _typo(name: str, *, random: Random) -> str:
     """One letter lost, doubled, changed, or changed places; never the first."""
-    place = random.randrange(1, len(name))
-    before, letter, after = name[:place], name[place], name[place + 1 :]
+    index = random.randrange(1, len(name))
+    before, letter, after = name[:index], name[index], name[index + 1 :]
     changed = (before + after, before + 2 * letter + after, before + random.choice(LETTERS) + after)
     swapped = before + after[:1] + letter + after[1:]
     return random.choice((*changed, swapped)).strip()
 
 
 def _word(random: Random, *, syllables: int) -> str:
-    told = (random.choice(STARTS) + random.choice(MIDDLES) + random.choice(ENDS) for _ in range(syllables))
-    return "".join(told)
+    parts = (random.choice(STARTS) + random.choice(MIDDLES) + random.choice(ENDS) for _ in range(syllables))
+    return "".join(parts)

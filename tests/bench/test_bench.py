@@ -1,130 +1,210 @@
-"""The benchmarks as `make bench` runs them, at their smallest: every figure is there and above zero."""
+"""Each bench in a tiny form, with each of its models and modes: every figure is there and above zero."""
 
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from prodemb.sample.catalog import write_sample
+from tests.bench.conftest import BENCH, RunBench
 from tests.shard_sets import write_branded_set
 
-BENCH = Path(__file__).parent
+pytestmark = pytest.mark.end_to_end
+TINY = "vit-b-32-tiny"
+"""The files, preprocessing and code path of --model vit-b-32, in a small tower."""
+HAS_PEER = importlib.util.find_spec("sentence_transformers") is not None
 
 
-def bench(script: str, *arguments: str) -> dict[str, Any]:
-    """Run a benchmark and return its JSON."""
-    result = subprocess.run(
-        [sys.executable, str(BENCH / script), *arguments, "--json"],
-        cwd=BENCH.parent.parent,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert result.returncode == 0, result.stderr
-    figures: dict[str, Any] = json.loads(result.stdout)
-    return figures
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sample(tmp_path_factory.mktemp("sample"), num_products=12, seed=1)
 
 
-@pytest.mark.end_to_end
-def test_stage_one_gives_every_figure() -> None:
-    figures = bench("stage_one.py", "--quick")
-    has_peer = importlib.util.find_spec("sentence_transformers") is not None
-    assert figures["failed"].keys() == (set() if has_peer else {"bundled: peer"})
-
-    (model,) = figures["models"]
-    assert model["num_products"] == 24
-    assert 0 < model["towers"]["num_tokens"] <= model["towers"]["num_padded_tokens"]
-    assert model["towers"]["num_pictures"] > 0
-    assert list(model["rows"]) == ["ceiling", "embed", "naive", *(["peer"] if has_peer else [])]
+def test_stage_one_measures_each_row(run_bench: RunBench, catalog: Path) -> None:
+    rows = ["towers", "embed", "transformers", *(["sentence-transformers"] if HAS_PEER else [])]
+    options = ["--catalog", str(catalog), "--limit", "0", "--dtype", "float32", "--repeat", "1", "--rows", *rows]
+    figures = run_bench("stage_one", "--model", TINY, *options)
+    model = figures["models"][TINY]
+    assert (model["num_products"], model["recorded"]["dtype"]) == (12, "float32")
+    assert 0 < model["recorded"]["num_tokens"] <= model["recorded"]["num_padded_tokens"]
+    assert model["recorded"]["num_pictures"] > 0
+    assert list(model["rows"]) == rows
     for name, row in model["rows"].items():
-        assert row["products_per_s"] > 0, name
-        assert row["peak_mb"] > 0, name
+        assert min(row["products_per_s"], row["cpu_ms"], row["peak_mb"]) > 0, name
         assert len(row["seconds"]) == 1, name
-        ratios = {other: row[f"to_{other}"] for other in model["rows"] if other != "embed"}
-        assert all(ratio > 0 for ratio in ratios.values()), name
-        assert ratios.get(name, 1) == 1, name
-
-    assert [edge["edge"] for edge in model["decode"]] == [600, 800, 1000, 1200]
-    for edge in model["decode"]:
-        assert min(edge.values()) > 0
-        assert edge["worst_cosine"] > 0.99
-    assert {tower["tower"] for tower in model["precision"]} == {"text", "image"}
-    assert all(tower["worst_cosine"] > 0.99 for tower in model["precision"])
-    assert len(figures["shards"]) == 7
-    assert all(rate["gb_per_s"] > 0 and rate["to_copy"] > 0 for rate in figures["shards"])
+        assert list(row["ratios"]) == rows
+        assert all(ratio > 0 for ratio in row["ratios"].values()), name
+        assert row["ratios"][name] == 1
 
 
-@pytest.mark.end_to_end
-def test_memory_is_measured_for_each_size() -> None:
-    figures = bench("stage_one_memory.py", "--sizes", "50")
-    (size,) = figures["sizes"]
-    assert size["num_products"] == 50
-    assert min(size["peak_mb"], size["products_per_s"]) > 0
-    assert figures["peak_ratio"] == 1
+def test_stage_one_in_bfloat16_without_pictures(run_bench: RunBench) -> None:
+    options = ["--limit", "8", "--rows", "embed", "--repeat", "2", "--device", "cpu", "--dtype", "bfloat16"]
+    model = run_bench("stage_one", "--model", "bundled", "--text-only", *options)["models"]["bundled"]
+    assert (model["num_products"], model["recorded"]["dtype"]) == (8, "bfloat16")
+    assert model["recorded"]["num_pictures"] == 0
+    assert len(model["rows"]["embed"]["seconds"]) == 2
 
 
-@pytest.mark.end_to_end
-def test_training_gives_every_figure() -> None:
-    figures = bench("head_training.py", "--quick")
-    assert min(figures["step"].values()) > 0
-    assert [loop["batch_size"] for loop in figures["loops"]] == [32, 64, 256]
-    assert all(min(loop.values()) > 0 for loop in figures["loops"])
-    assert [memory["loss"] for memory in figures["memory"]] == ["chunked", "whole"]
-    for memory in figures["memory"]:
+def test_a_stage_one_row_that_fails_is_printed_as_failed(
+    run_bench: RunBench, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sentence_transformers.py").write_text("raise ImportError('broken on purpose')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(BENCH.parent.parent)]))
+    options = ["--model", "bundled", "--catalog", str(catalog), "--repeat", "1", "--text-only"]
+    figures = run_bench("stage_one", *options, "--rows", "sentence-transformers", status=1)
+    reason = "ImportError: broken on purpose"
+    assert figures["failed"] == {"bundled: sentence-transformers": reason}
+    assert figures["models"]["bundled"]["rows"] == {"sentence-transformers": {"reason": reason}}
+
+
+@pytest.mark.parametrize("model", ["bundled", TINY])
+def test_decoding(run_bench: RunBench, catalog: Path, model: str) -> None:
+    options = ["--photos", str(catalog.parent / "images")] if model == TINY else []
+    options += ["--pictures", "2", "--edges", "600", "--tasks", "2", "--repeat", "1", "--workers", "1"]
+    edges = run_bench("decode", "--model", model, *options)["edges"]
+    assert list(edges) == ["600"]
+    assert min(edges["600"].values()) > 0
+    assert edges["600"]["worst_cosine"] > 0.99
+
+
+@pytest.mark.parametrize("model", ["bundled", TINY])
+def test_precision(run_bench: RunBench, catalog: Path, model: str) -> None:
+    given = ["--catalog", str(catalog)] if model == TINY else []
+    towers = run_bench("precision", "--model", model, *given, "--limit", "6")["towers"]
+    assert towers.keys() == {"text", "image"}
+    assert all(tower["worst_cosine"] > 0.99 and tower["num_contents"] > 1 for tower in towers.values())
+
+
+def test_shards(run_bench: RunBench) -> None:
+    rates = run_bench("shards", "--products", "4096", "--dim", "32", "--repeat", "1")["rates"]
+    assert len(rates) == 9
+    assert all(min(rate["gb_per_s"], rate["to_copy"], rate["to_new_copy"]) > 0 for rate in rates.values())
+    assert [name for name, rate in rates.items() if rate["to_fixed_size_list"]] == ["write shards", "copy from shards"]
+
+
+def test_each_step_is_measured_as_catalogs_grow(run_bench: RunBench, tmp_path: Path) -> None:
+    """On synthetic shards, which are kept; vectors are trained on in windows."""
+    options = ["--sizes", "200", "--epochs", "1", "--folder", str(tmp_path), "--memory-gb", "0.00001"]
+    steps = run_bench("scale", *options)["steps"]
+    assert list(steps) == ["train-category, 200", "train-brand, 200", "score, 200"]
+    assert all(min(step["seconds"], step["cpu_seconds"], step["peak_mb"]) > 0 for step in steps.values())
+    assert (tmp_path / "200" / "shards" / "manifest.json").exists()
+
+
+def test_embed_is_measured_as_catalogs_grow(run_bench: RunBench) -> None:
+    steps = run_bench("scale", "--embed", "--sizes", "100", "--steps", "embed")["steps"]
+    assert list(steps) == ["embed, 100"]
+
+
+def test_a_step_that_fails_is_printed_as_failed(run_bench: RunBench, tmp_path: Path) -> None:
+    (tmp_path / "100" / "shards").mkdir(parents=True)
+    figures = run_bench("scale", "--sizes", "100", "--folder", str(tmp_path), "--steps", "score", status=1)
+    assert figures["steps"]["score, 100"]["reason"] == figures["failed"]["score, 100"]
+    assert "its process ended with status" in figures["failed"]["score, 100"]
+
+
+def test_head_training(run_bench: RunBench) -> None:
+    sizes = ["--products", "1024", "--classes", "20", "--memory-classes", "30", "--batch-size", "128", "--steps", "1"]
+    figures = run_bench("head_training", *sizes)
+    assert all(min(step.values()) > 0 for step in figures["step"].values())
+    assert list(figures["loops"]) == ["32", "64", "128"]
+    assert all(min(loop.values()) > 0 for loop in figures["loops"].values())
+    assert list(figures["memory"]) == ["chunked", "whole"]
+    for memory in figures["memory"].values():
         assert memory["products_per_s"] > 0
         assert memory["peak_mb"] >= memory["before_mb"] > 0
-    assert [load["rows"] for load in figures["load"]] == ["all", "four in five"]
-    assert all(min(load["gb_per_s"], load["to_copy"], load["to_new_copy"]) > 0 for load in figures["load"])
 
 
-@pytest.mark.end_to_end
-def test_brands_are_timed_and_held_against_gold(tmp_path: Path) -> None:
-    figures = bench("brands.py", "--strings", "300")
-    (size,) = figures["sizes"]
+@pytest.mark.parametrize("mode", [[], ["--full"]], ids=["both methods", "full"])
+def test_the_category_head_beside_logistic_regression(run_bench: RunBench, mode: list[str]) -> None:
+    sizes = ["--products", "1000", "--classes", "8", "--dim", "8", "--epochs", "4"]
+    figures = run_bench("category_head", *sizes, *mode)
+    assert list(figures["methods"]) == ["prodemb head", *([] if mode else ["logistic regression"])]
+    assert all(method["seconds"] > 0 and 0.1 < method["top1"] <= 1 for method in figures["methods"].values())
+    assert min(figures["scoring_s"], figures["peak_mb"]) > 0
+
+
+def test_brands_are_timed(run_bench: RunBench) -> None:
+    (size,) = run_bench("brands", "--strings", "200")["sizes"].values()
     assert min(size["num_strings"], size["num_products"], size["seconds"], size["peak_mb"]) > 0
     assert size["steps"].keys() == {"Counting brands", "Deciding brands"}
     assert size["scores"]["strings"]["made"] > 0
 
+
+def test_brands_are_evaluated_against_gold(run_bench: RunBench, tmp_path: Path) -> None:
     catalog = tmp_path / "gold.csv"
     rows = [("Nike", "Nike"), ("NIKE", "Nike"), ("Nike", ""), ("nike", "Nike"), ("Puma", "Nike"), ("PUMA", "Puma")]
-    lines = [f"p{place},{brand} cap,{brand},{gold}" for place, (brand, gold) in enumerate(rows)]
+    lines = [f"p{number},{brand} cap,{brand},{gold}" for number, (brand, gold) in enumerate(rows)]
     catalog.write_text("\n".join(["product_id,title,brand,truth", *lines]) + "\n")
-    scores = bench("brands.py", "--catalog", str(catalog), "--gold", "truth")
+    scores = run_bench("brands", "--catalog", str(catalog), "--gold", "truth")["scores"]
     whole, own = scores["all strings"], scores["without foreign strings"]
-    assert (whole["num_strings"], whole["made"], whole["wanted"], whole["right"]) == (5, 4, 6, 3)
-    assert (own["num_strings"], own["made"], own["wanted"], own["right"]) == (4, 3, 3, 3)
+    assert (whole["num_strings"], whole["made"], whole["wanted"], whole["correct"]) == (5, 4, 6, 3)
+    assert (own["num_strings"], own["made"], own["wanted"], own["correct"]) == (4, 3, 3, 3)
 
 
-@pytest.mark.end_to_end
-def test_what_each_source_adds_to_the_brand(tmp_path: Path) -> None:
+def test_what_each_source_adds_to_the_brand(run_bench: RunBench, tmp_path: Path) -> None:
     shards, aliases, pipeline = tmp_path / "shards", tmp_path / "aliases.csv", tmp_path / "brand.toml"
     write_branded_set(shards)
     aliases.write_text("supplied,canonical\nNorvik,Norvik\nNORVIK Ltd,Norvik\n")
     tables = {"embed": f'out = "{shards}"', "brands": f'aliases = "{aliases}"', "train": "epochs = 2"}
     pipeline.write_text('target = "brand"\n' + "".join(f"[{name}]\n{line}\n" for name, line in tables.items()))
-    figures = bench("brand_evidence.py", "--pipeline", str(pipeline), "--json")["figures"]
+    figures = run_bench("brand_evidence", "--pipeline", str(pipeline))["figures"]
     assert list(figures)[:3] == ["head on CLIP", "  and the supplied brand (CLIP)", "  and the title (CLIP)"]
     for rates in figures.values():
         assert list(rates) == ["as supplied", "unseen spellings", "brand withheld", "wrong brand supplied"]
         assert all(0 <= rate <= 1 for rate in rates.values())
 
 
-@pytest.mark.end_to_end
-def test_the_category_head_is_set_against_logistic_regression() -> None:
-    figures = bench("category_head.py", "--quick")
-    assert [method["method"] for method in figures["methods"]] == ["prodemb head", "logistic regression"]
-    assert all(method["seconds"] > 0 and 0.1 < method["top1"] <= 1 for method in figures["methods"])
-    assert figures["scoring_s"] > 0
-    assert figures["peak_mb"] > 0
+def test_reading_beside_other_readers(run_bench: RunBench) -> None:
+    rows = run_bench("reading", "--rows", "2000")["rows"]
+    assert list(rows)[::2] == ["csv prodemb", "jsonl prodemb", "xml prodemb"]
+    assert all(min(row["rows_per_second"], row["rows_per_cpu_second"], row["peak_mb"]) > 0 for row in rows.values())
 
 
-@pytest.mark.end_to_end
-def test_reading_is_timed_beside_other_readers() -> None:
-    rates = bench("reading.py", "--rows", "2000")["rates"]
-    assert [rate["reader"] for rate in rates][::2] == ["csv prodemb", "jsonl prodemb", "xml prodemb"]
-    assert all(min(rate["rows_per_second"], rate["rows_per_cpu_second"], rate["peak_mb"]) > 0 for rate in rates)
+def test_tomorrows_catalog(run_bench: RunBench) -> None:
+    found = run_bench("incremental", "--products", "40", "--repeat", "1", "--share", "0.1")
+    assert found["same_rows"]
+    assert found["num_changed"] == 5
+    assert list(found["costs"]) == ["full", "price changed", "update", "full, changed catalog"]
+    assert found["costs"]["price changed"]["num_texts"] == 0
+    assert 0 < found["tower_ratio"] < 1
+
+
+def test_tomorrows_catalog_of_a_parquet_file(run_bench: RunBench, catalog: Path, tmp_path: Path) -> None:
+    shutil.copytree(catalog.parent, tmp_path / "sample")
+    path = str(tmp_path / "sample" / catalog.name)
+    found = run_bench("incremental", "--catalog", path, "--limit", "10", "--repeat", "1", "--share", "0.5")
+    assert (found["num_changed"], found["same_rows"]) == (5, True)
+
+
+def test_gradient_caching(run_bench: RunBench) -> None:
+    rows = run_bench("finetune_memory", "--batch-size", "8", "--mini-batch-sizes", "4", "--steps", "1")["rows"]
+    assert list(rows) == ["whole batch", "4"]
+    assert all(row["seconds"] > 0 and row["cpu_seconds"] > 0 and row["peak_mb"] >= 0 for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("losses", "trained"),
+    [(["plain", "masked", "soft", "soft + tree credit"], ["LoRA"]), (["soft"], ["all", "last 2 blocks"])],
+    ids=["each loss", "each part"],
+)
+def test_fine_tuning_in_each_way(run_bench: RunBench, losses: list[str], trained: list[str]) -> None:
+    options = ["--limit", "40", "--epochs", "1", "--head-epochs", "1", "--losses", *losses, "--trained", *trained]
+    rows = run_bench("finetune_ablation", *options)["rows"]
+    assert list(rows) == ["frozen", *(f"{loss}, {part}" for loss in losses for part in trained)]
+    assert all(0 <= row[name] <= 1 for row in rows.values() for name in ("title", "picture", "all", "head"))
+
+
+def test_hostile_pictures_are_bounded() -> None:
+    """In a process of its own, since it forks."""
+    command = [sys.executable, str(BENCH / "picture_bounds.py"), "gif cut", "png text", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=BENCH.parent.parent)
+    assert done.returncode == 0, done.stderr
+    pictures = json.loads(done.stdout)["pictures"]
+    assert pictures["gif cut"]["outcome"] == "truncated"
+    assert len(pictures) > 1

@@ -1,15 +1,15 @@
-"""SIGKILL at random moments, over and over: what comes out in the end is what an unbroken run makes, bit for bit.
+"""SIGKILL at random moments, over and over: the result in the end is that of an uninterrupted run, bit for bit.
 
     python tests/faults/kills.py                                    50 kills of embed and of an update, 10 of the others
     python tests/faults/kills.py --embed 5 --update 5 --finetune 1 --score 2 --products 300 --json
 
-Four works, each on the generated sample with the bundled CLIP: `embed` of a whole catalog; `update` of its shard set to
+Four tasks, each on the generated sample with the bundled CLIP: `embed` of a whole catalog; `update` of its shard set to
 a catalog with products changed, added, removed and moved; `finetune` (the checkpoint); `score` (the predictions). Each
-is run unbroken first. Then it is killed at a moment drawn from the length of that run, started again and killed again;
-where it comes to its end before, its files are compared and it starts over from nothing, until it has been killed as
-often as wanted. What is compared is every file, but for locks and for the seconds in a fine-tuning report and log; so
-a stray file is a failure too. Every product must be in the shards once, in the catalog's order. While an update goes
-on, the set must be either the old or the new one after every kill.
+first runs uninterrupted. Then it is killed at a moment drawn from the length of that run, started again and killed
+again; when it finishes before the kill, its files are compared and it starts over from nothing, until it has been
+killed as often as wanted. Every file is compared, except locks and the seconds in a fine-tuning report and log; so a
+stray file is a failure too. Every product must be in the shards once, in the catalog's order. During an update, the set
+must be either the old or the new one after every kill. The exit status is 1 where a file differs.
 """
 
 import argparse
@@ -44,7 +44,7 @@ from prodemb.shards.verify import verify
 from prodemb.taxonomy.taxonomy import sample_taxonomy
 from prodemb.towers.checkpoint import BUNDLED, find_checkpoint
 
-WorkName = Literal["embed", "update", "finetune", "score"]
+TaskName = Literal["embed", "update", "finetune", "score"]
 
 _MODELS = "transformers.models"
 _PRELOADED = (
@@ -61,33 +61,33 @@ _TIMEOUT = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class Task:
     """Something to kill."""
 
     run: Callable[[Path], None]
-    """Does all of it in a folder; as a process of its own."""
+    """Does all of it in a folder; runs as a process of its own."""
     prepare: Callable[[Path], None]
-    """Puts into the empty folder what there is before."""
+    """Puts into the empty folder what the task starts from."""
     state: Callable[[Path], str]
-    """How far a killed run had come, in a word. Raises AssertionError where what is there must not be."""
+    """How far a killed run got, in a word. Raises AssertionError for a state that must not occur."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survival:
-    """What became of one work."""
+    """What became of one task."""
 
     name: str
     kills: int
     finished: int
-    """How often it came to its end, and was compared."""
+    """How often it finished, and was compared."""
     equal: bool
     states: dict[str, int]
-    """What was there after the kills."""
-    unbroken_s: float
+    """Counts of the states after the kills."""
+    uninterrupted_s: float
 
 
 class Scene:
-    """The sample, its shards and a head, made once; and the four works on them."""
+    """The sample, its shards and a head, made once; and the four tasks on them."""
 
     def __init__(self, folder: Path, *, products: int, shard_size: int) -> None:
         self._folder, self._shard_size = folder, shard_size
@@ -98,16 +98,16 @@ class Scene:
         self._embed(self.catalog, self._base)
         self._head = folder / "head"
 
-    def work(self, name: WorkName) -> Work:
+    def task(self, name: TaskName) -> Task:
         """One of the four."""
         if name == "embed":
-            return Work(run=self.embed, prepare=_nothing, state=self._shards_state)
+            return Task(run=self.embed, prepare=_nothing, state=self._shards_state)
         if name == "update":
-            return Work(run=self.update, prepare=self._copy_base, state=self._update_state)
+            return Task(run=self.update, prepare=self._copy_base, state=self._update_state)
         if name == "finetune":
-            return Work(run=self.finetune, prepare=_nothing, state=_checkpoint_state)
+            return Task(run=self.finetune, prepare=_nothing, state=_checkpoint_state)
         self._train()
-        return Work(run=self.score, prepare=_nothing, state=lambda folder: "there" if any(folder.iterdir()) else "none")
+        return Task(run=self.score, prepare=_nothing, state=lambda folder: "there" if any(folder.iterdir()) else "none")
 
     def embed(self, folder: Path) -> None:
         """Embed the whole catalog."""
@@ -177,23 +177,23 @@ class Scene:
         return "old, update under way" if is_under_way else "old"
 
 
-def survive(name: WorkName, work: Work, *, folder: Path, kills: int, rng: random.Random) -> Survival:
-    """Kill a work so often, and compare all that it ever finishes with an unbroken run."""
-    wanted, seconds = _unbroken(work, folder=folder / "whole")
+def survive(name: TaskName, task: Task, *, folder: Path, kills: int, rng: random.Random) -> Survival:
+    """Kill a task so many times, and compare each run that finishes with an uninterrupted one."""
+    wanted, seconds = _uninterrupted(task, folder=folder / "whole")
     broken = folder / "broken"
     states: dict[str, int] = {}
     num_killed = finished = 0
     equal = True
-    _start_over(work, broken)
+    _start_over(task, broken)
     while num_killed < kills:
-        process = _context().Process(target=work.run, args=(broken,))
+        process = _context().Process(target=task.run, args=(broken,))
         process.start()
         process.join(rng.uniform(0, seconds))
         if process.exitcode is None:
             process.kill()
             process.join(_TIMEOUT)
             num_killed += 1
-            state = work.state(broken)
+            state = task.state(broken)
             states[state] = states.get(state, 0) + 1
             print(f"{name}: {num_killed} of {kills} kills, {state}", file=sys.stderr)
             continue
@@ -201,40 +201,45 @@ def survive(name: WorkName, work: Work, *, folder: Path, kills: int, rng: random
             raise SystemExit(f"{name}: a run after {num_killed} kills ended with status {process.exitcode}")
         finished += 1
         equal &= _files(broken) == wanted
-        _start_over(work, broken)
-    process = _context().Process(target=work.run, args=(broken,))
+        _start_over(task, broken)
+    process = _context().Process(target=task.run, args=(broken,))
     process.start()
     process.join(_TIMEOUT)
     equal &= process.exitcode == 0 and _files(broken) == wanted
-    work.state(broken)
+    task.state(broken)
     return Survival(
-        name=name, kills=num_killed, finished=finished + 1, equal=equal, states=states, unbroken_s=round(seconds, 2)
+        name=name,
+        kills=num_killed,
+        finished=finished + 1,
+        equal=equal,
+        states=states,
+        uninterrupted_s=round(seconds, 2),
     )
 
 
-def _unbroken(work: Work, *, folder: Path) -> tuple[dict[str, bytes], float]:
-    """What a run makes that nobody kills, and how long it takes: the shorter of two, since the first warms up."""
+def _uninterrupted(task: Task, *, folder: Path) -> tuple[dict[str, bytes], float]:
+    """The files of a run that is not killed, and its seconds: the shorter of two runs, since the first warms up."""
     seconds = []
     for _ in range(2):
-        _start_over(work, folder)
+        _start_over(task, folder)
         started = time.perf_counter()
-        process = _context().Process(target=work.run, args=(folder,))
+        process = _context().Process(target=task.run, args=(folder,))
         process.start()
         process.join(_TIMEOUT)
         seconds.append(time.perf_counter() - started)
         if process.exitcode != 0:
-            raise SystemExit(f"an unbroken run ended with status {process.exitcode}")
+            raise SystemExit(f"an uninterrupted run ended with status {process.exitcode}")
     return _files(folder), min(seconds)
 
 
-def _start_over(work: Work, folder: Path) -> None:
+def _start_over(task: Task, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    work.prepare(folder)
+    task.prepare(folder)
 
 
 def _context() -> Any:
-    """Processes that begin with everything imported and nothing computed."""
+    """Processes that start with everything imported and nothing computed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, *_PRELOADED])
     return context
@@ -251,21 +256,21 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def _without_seconds(path: Path) -> bytes:
-    told = (
+    entries = (
         [json.loads(line) for line in path.read_text().splitlines()]
         if path.suffix == ".jsonl"
         else [json.loads(path.read_text())]
     )
-    for entry in told:
+    for entry in entries:
         entry.pop("seconds", None)
         entry.get("config", {}).pop("out", None)
         for epoch in entry.get("curve", {}).get("epochs", ()):
             del epoch["seconds"]
-    return json.dumps(told).encode()
+    return json.dumps(entries).encode()
 
 
 def _check_rows(shards: Path, *, catalog: Path) -> None:
-    """Every product of the catalog stands in the shards once and in order, with its own values."""
+    """Every product of the catalog is in the shards once and in order, with its own values."""
     found = open_shard_set(shards).frame(["product_id", "raw_title", "raw_description"])
     wanted = pl.read_parquet(catalog).select("product_id", "title", "description")
     assert found.rows() == [(i, t or None, d or None) for i, t, d in wanted.rows()], f"{shards}: other rows"
@@ -279,7 +284,7 @@ def _checkpoint_state(folder: Path) -> str:
 
 
 def _tomorrow(frame: pl.DataFrame) -> pl.DataFrame:
-    """Titles and descriptions changed here and there, a product removed and one added, and some at another place."""
+    """Titles and descriptions changed here and there, a product removed, one added, and some moved."""
     row = pl.int_range(pl.len())
     changed = frame.with_columns(
         title=pl.when(row % 23 == 0).then(pl.lit("New ") + pl.col("title").fill_null("")).otherwise("title"),
@@ -302,7 +307,7 @@ def _unwatched(_: str) -> Iterator[Callable[[int, int | None], None]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    defaults: dict[WorkName, int] = {"embed": 50, "update": 50, "finetune": 10, "score": 10}
+    defaults: dict[TaskName, int] = {"embed": 50, "update": 50, "finetune": 10, "score": 10}
     for name, kills in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=kills, help=f"kills of {name}")
     parser.add_argument("--products", type=int, default=1000)
@@ -311,23 +316,23 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         scene = Scene(folder / "scene", products=arguments.products, shard_size=arguments.shard_size)
         survivals = [
-            survive(work, scene.work(work), folder=folder / work, kills=kills, rng=rng)
-            for work in defaults
-            if (kills := vars(arguments)[work])
+            survive(task, scene.task(task), folder=folder / task, kills=kills, rng=rng)
+            for task in defaults
+            if (kills := vars(arguments)[task])
         ]
         assert not arguments.embed or not verify(folder / "embed" / "broken")
     if arguments.json:
         print(json.dumps([asdict(survival) for survival in survivals], indent=2))
     for found in survivals if not arguments.json else ():
         states = ", ".join(f"{state} {count}" for state, count in found.states.items())
-        told = "equal bit for bit" if found.equal else "DIFFERENT"
+        outcome = "equal bit for bit" if found.equal else "FAILED: files differ"
         print(
-            f"{found.name:9}{found.kills:4} kills, {found.finished:3} runs compared: {told}; an unbroken run takes "
-            f"{found.unbroken_s} s; after the kills: {states}"
+            f"{found.name:9}{found.kills:4} kills, {found.finished:3} runs compared: {outcome}; an uninterrupted run "
+            f"takes {found.uninterrupted_s} s; after the kills: {states}"
         )
     if not all(found.equal for found in survivals):
         raise SystemExit(1)

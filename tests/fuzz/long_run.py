@@ -1,8 +1,10 @@
 """Thousands of inputs of every kind, each kind in a process of its own; prints how many, and what failed.
 
-python tests/fuzz/long_run.py                           10,000 in all
-python tests/fuzz/long_run.py --examples 100000 --seed 7
-python tests/fuzz/long_run.py --kinds pictures shards
+    python tests/fuzz/long_run.py                           10,000 in all
+    python tests/fuzz/long_run.py --examples 100000 --seed 7
+    python tests/fuzz/long_run.py --kinds pictures shards
+
+The exit status is 1 where a kind failed.
 """
 
 import argparse
@@ -23,12 +25,12 @@ from hypothesis import strategies as st  # noqa: E402
 
 from tests.fuzz.kinds import CHECKS  # noqa: E402
 
-HANG_S = 300
-"""An input that takes longer hangs: the process says where, and ends."""
+HANG_TIMEOUT_S = 300
+"""Seconds after which an input counts as a hang: the process prints where it is, and ends."""
 
 
 def fuzz(kind: str, *, num_examples: int, number: int) -> int:
-    """Check so many inputs of a kind in this process; gives how many were."""
+    """Check inputs of a kind in this process; returns how many were checked."""
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     num_done = 0
@@ -44,7 +46,7 @@ def fuzz(kind: str, *, num_examples: int, number: int) -> int:
     @given(data=st.data())
     def check(data: st.DataObject) -> None:
         nonlocal num_done
-        faulthandler.dump_traceback_later(HANG_S, exit=True)
+        faulthandler.dump_traceback_later(HANG_TIMEOUT_S, exit=True)
         with tempfile.TemporaryDirectory() as folder:
             CHECKS[kind](data, Path(folder))
         faulthandler.cancel_dump_traceback_later()
@@ -57,9 +59,9 @@ def fuzz(kind: str, *, num_examples: int, number: int) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--examples", type=int, default=10_000, help="inputs of all kinds together [10000]")
-    parser.add_argument("--seed", type=int, default=0, help="another one gives other inputs [0]")
+    parser.add_argument("--seed", type=int, default=0, help="of the inputs [0]")
     parser.add_argument("--kinds", nargs="+", choices=[*CHECKS], default=[*CHECKS], help="[all]")
-    parser.add_argument("--here", action="store_true", help="in this process; for one kind")
+    parser.add_argument("--here", action="store_true", help="check one kind in this process")
     options = parser.parse_args()
     num_each = -(-options.examples // len(options.kinds))
     if options.here:
@@ -78,8 +80,8 @@ def main() -> None:
         else:
             num_done += int(child.stdout.split()[-1])
             print(f"{kind}: {int(child.stdout.split()[-1]):,} inputs in {seconds:.0f} s", flush=True)
-    told = ", ".join(failed) or "none"
-    print(f"{num_done:,} inputs of {len(options.kinds) - len(failed)} kinds went well; failed: {told}")
+    names = ", ".join(failed) or "none"
+    print(f"{num_done:,} inputs of {len(options.kinds) - len(failed)} kinds passed; kinds that failed: {names}")
     sys.exit(bool(failed))
 
 

@@ -1,5 +1,7 @@
 """A few inputs of every kind; `python tests/fuzz/long_run.py` takes thousands."""
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -28,3 +30,12 @@ def test_no_input_crashes_or_costs_another_row(kind: str) -> None:
             CHECKS[kind](data, Path(folder))
 
     check()
+
+
+@pytest.mark.end_to_end
+def test_the_long_run_counts_its_inputs() -> None:
+    script = Path(__file__).parent / "long_run.py"
+    command = [sys.executable, str(script), "--examples", "3", "--kinds", "texts"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines()[-1] == "3 inputs of 1 kinds passed; kinds that failed: none"
