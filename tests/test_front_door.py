@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -26,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_example_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert sorted(STEPS) == sorted(prodemb.__all__)
-    failed = []
+    failed = list[str]()
     for name in STEPS:
         (example,) = doctest.DocTestFinder(recurse=False).find(getattr(prodemb, name), name, globs={})
         assert 3 <= len(example.examples) <= 4
@@ -39,7 +40,7 @@ def test_what_was_made_can_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(folder)
     shards = prodemb.open_shards("shards/clip")
     titles = shards.vectors("title")
-    assert (titles.shape, titles.dtype, titles.flags.owndata) == ((240, 128), "float16", False)
+    assert (titles.shape, titles.dtype, titles.flags.owndata) == ((240, 128), np.float16, False)
     table = shards.frame()
     catalog = pl.read_parquet("sample/catalog.parquet")
     assert table["product_id"].to_list() == catalog["product_id"].to_list()
@@ -66,7 +67,7 @@ def test_mistakes_name_what_was_found(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"train: \[train\] epoch: no such key; did you mean 'epochs'\?"):
         prodemb.train("brand", tmp_path, settings={"train": {"epoch": 3}})
     with pytest.raises(AttributeError, match="has no attribute 'scores'"):
-        _ = prodemb.scores  # type: ignore[attr-defined]
+        _ = prodemb.scores
 
 
 def test_importing_loads_nothing_heavy() -> None:

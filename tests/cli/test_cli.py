@@ -151,7 +151,7 @@ def test_embed_inspect_brands_and_train_as_written(
     frame = pl.read_parquet(tmp_path / "out.parquet")
     assert frame["product_id"].to_list() == [f"p{i}" for i in range(60)]
     assert set(frame["brand"]) <= {"Norvik", "Lumo", "UNKNOWN"}
-    assert frame["brand"].ne("UNKNOWN").mean() > 0.5
+    assert frame.filter(pl.col("brand") != "UNKNOWN").height > 0.5 * frame.height
     with next((tmp_path / "shards").glob("part-*.parquet")).open("r+b") as shard:
         shard.seek(1000)
         shard.write(b"altered")

@@ -92,5 +92,5 @@ def test_a_run_survives_all_servers_and_writes_no_secret(server: str, tmp_path: 
 
     secrets = [secret.encode() for secret in (USER, PASSWORD, TOKEN, SIGNATURE)]
     written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "catalog.csv"}
-    for where, content in {"screen": printed.encode(), **written}.items():
+    for where, content in [("screen", printed.encode()), *written.items()]:
         assert not [secret for secret in secrets if secret in content], (where, content[-2000:])

@@ -117,8 +117,15 @@ def test_a_folder_without_write_permission_is_named_and_can_be_read(
     def prodemb(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         program = "from prodemb.cli import main; main()"
         command = [sys.executable, "-c", program, *map(str, arguments)]
-        settings = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}, "preexec_fn": keep_to_permissions}
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, **settings)  # type: ignore[call-overload,no-any-return]
+        return subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            preexec_fn=keep_to_permissions,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
 
     catalog, shards = make_catalog(40), tmp_path / "shards"
     run(catalog, shards, tiny_clip)
@@ -183,7 +190,7 @@ def test_one_of_a_catalog_s_files_vanishes_in_the_middle(
         for number, file in enumerate(files):
             frame.slice(100 * number, 100).write_parquet(file)
 
-    def vanish(done: int, _total: int) -> None:
+    def vanish(done: int, _total: int | None) -> None:
         if done:
             files[1].unlink(missing_ok=True)
 

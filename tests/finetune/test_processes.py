@@ -85,11 +85,11 @@ def test_a_catalog_that_changes_before_the_processes_read_it_costs_nothing(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """And what there is to say of its categories is said once, not by each process."""
-    labels: list[object] = ["99999999", *[CATEGORIES[i % 4] for i in range(1, NUM_PRODUCTS)]]
+    labels = ["99999999", *[CATEGORIES[i % 4] for i in range(1, NUM_PRODUCTS)]]
     catalog, out = write_catalog(tmp_path, google_category_id=labels), tmp_path / "out"
 
     def launch_late(*arguments: Any, **settings: Any) -> None:
-        titles: list[object] = [f"red mug {i}" for i in range(NUM_PRODUCTS)]
+        titles = [f"red mug {i}" for i in range(NUM_PRODUCTS)]
         write_catalog(tmp_path, google_category_id=labels, title=titles)
         launch(*arguments, **settings)
 
