@@ -3,6 +3,7 @@
 import doctest
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +25,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_example_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-    assert sorted(STEPS) == sorted(prodemb.__all__)
+@pytest.fixture(scope="module")
+def failures(folder: Path) -> list[str]:
+    """What is said by examples that fail; all of them leave shards, heads and predictions in `folder`."""
     failed = list[str]()
-    for name in STEPS:
-        (example,) = doctest.DocTestFinder(recurse=False).find(getattr(prodemb, name), name, globs={})
-        assert 3 <= len(example.examples) <= 4
-        runner = doctest.DocTestRunner()
-        runner.run(example, out=failed.append)
-    assert not failed, "".join(failed)
+    with chdir(folder):
+        for name in STEPS:
+            (example,) = doctest.DocTestFinder(recurse=False).find(getattr(prodemb, name), name, globs={})
+            assert 3 <= len(example.examples) <= 4
+            runner = doctest.DocTestRunner()
+            runner.run(example, out=failed.append)
+    return failed
 
 
+def test_every_function_has_an_example() -> None:
+    assert sorted(STEPS) == sorted(prodemb.__all__)
+
+
+@pytest.mark.slow
+def test_every_example_runs(failures: list[str]) -> None:
+    assert not failures, "".join(failures)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("failures")
 def test_what_was_made_can_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     shards = prodemb.open_shards("shards/clip")
@@ -80,6 +93,8 @@ def test_importing_loads_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("failures")
 def test_shards_are_opened_without_torch(folder: Path) -> None:
     program = (
         "import sys, prodemb; prodemb.open_catalog('sample/catalog.parquet');"

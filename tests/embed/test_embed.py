@@ -208,7 +208,7 @@ def test_windows_divide_the_shard() -> None:
     assert EmbedConfig().window_size() == 512
 
 
-@pytest.mark.end_to_end
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:

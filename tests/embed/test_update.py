@@ -499,7 +499,7 @@ def test_a_run_stops_where_the_error_budget_is_spent(
     assert run(catalog, out, tiny_clip).num_new == 48
 
 
-@pytest.mark.end_to_end
+@pytest.mark.slow
 def test_a_killed_update_goes_on_and_ends_with_the_same_bytes(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def run_elsewhere(catalogs: list[Path], model: Path, outs: list[Path], *, on_pro
     run(catalogs[rank], model, outs[rank], on_progress=on_progress, **SMALL)
 
 
+@pytest.mark.slow
 def test_the_first_process_decides_whether_there_is_something_to_do(
     catalog: Path, tiny_clip: Path, tmp_path: Path, finished: Finished
 ) -> None:
@@ -69,6 +70,7 @@ def test_the_first_process_decides_whether_there_is_something_to_do(
     assert not there.exists()
 
 
+@pytest.mark.slow
 def test_processes_that_find_another_catalog_say_so(catalog: Path, tiny_clip: Path, tmp_path: Path) -> None:
     catalogs = [catalog, write_catalog(tmp_path, title=["mug"] * NUM_PRODUCTS)]
     work = partial(run_elsewhere, catalogs, tiny_clip, [tmp_path / "out"] * 2)
@@ -77,6 +79,7 @@ def test_processes_that_find_another_catalog_say_so(catalog: Path, tiny_clip: Pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_catalog_that_changes_before_the_processes_read_it_costs_nothing(
     tiny_clip: Path,
     tmp_path: Path,
