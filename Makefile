@@ -10,7 +10,7 @@ OUT     ?=
 
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo embed train-brand train-category finetune-category score test check format bench pretrain clean
+.PHONY: help install demo embed train-brand train-category finetune-category score test test-quick check format bench pretrain clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ score: install  ## shards to out.parquet
 
 test: .venv/installed-dev  ## the test suite
 	OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 $(BIN)/python -m pytest -n 2  # two at a time: threads that wait must not spin
+
+test-quick: .venv/installed-dev  ## the tests that take seconds, without those marked slow
+	OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 check: .venv/installed-dev  ## format, lint, types, import layers
 	$(BIN)/ruff format --check .

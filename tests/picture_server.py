@@ -42,7 +42,7 @@ class PictureServer(BaseHTTPRequestHandler):
             case ["moved"]:
                 self.answer(302, b"", {"Location": "/ok.jpg"})
             case ["to-private"]:
-                port = self.server.server_address[1]
+                port = self.connection.getsockname()[1]
                 self.answer(302, b"", {"Location": f"http://127.0.0.2:{port}/ok.jpg"})
             case ["circle"]:
                 self.answer(302, b"", {"Location": "/circle"})

@@ -19,17 +19,15 @@ def write_shards(
     folder: Path,
     *,
     vectors: Mapping[Feature, npt.NDArray[np.floating]],
-    absent: Mapping[Feature, npt.NDArray[np.bool_]],
     columns: Mapping[str, Sequence[str | None]] | None = None,
     sizes: Sequence[int],
-    fingerprint: str,
+    fingerprint: str = "f1",
     model: str = "tiny",
-) -> ShardSet:
+) -> None:
     """Write a complete shard set.
 
     Args:
-        vectors: (n, dim) of each feature; those that are absent become zeros.
-        absent: (n,) of each feature, whether the vector is absent.
+        vectors: (n, dim) of each feature; rows of zeros are absent.
         columns: catalog columns of n texts; product ids are p0, p1, ... where none are given.
         sizes: how many of the n products each shard holds.
     """
@@ -39,20 +37,34 @@ def write_shards(
     schema = ShardSchema(fingerprint=fingerprint, model=model, dim=dim, features=tuple(vectors))
     records = []
     for index, size in enumerate(sizes):
-        some = slice(sum(sizes[:index]), sum(sizes[:index]) + size)
-        encoded = {
-            feature: EncodedFeature(
-                vectors=np.where(absent[feature][some, None], 0, matrix[some]).astype("<f2"),
-                absent=pa.array(["none" if gone else None for gone in absent[feature][some]], pa.string()),
-                hashes=pa.nulls(size, pa.binary(16)),
-            )
-            for feature, matrix in vectors.items()
-        }
-        part = rows.slice(some.start, size)
+        start = sum(sizes[:index])
+        encoded = {feature: _encoded(matrix[start : start + size]) for feature, matrix in vectors.items()}
+        part = rows.slice(start, size)
         records.append(write_shard(folder, index=index, schema=schema, rows=part, encoded=encoded, rows_hash="x"))
     manifest = Manifest(shard_schema=schema, catalog="c", shard_size=max(sizes), complete=True, shards=tuple(records))
     manifest.write(folder)
-    return open_shard_set(folder)
+
+
+def _encoded(vectors: npt.NDArray[np.floating]) -> EncodedFeature:
+    is_present = [bool(row.any()) for row in vectors]
+    return EncodedFeature(
+        vectors=vectors.astype("<f2"),
+        absent=pa.array([None if present else "none" for present in is_present], pa.string()),
+        hashes=pa.array([bytes(16) if present else None for present in is_present], pa.binary(16)),
+    )
+
+
+def random_vectors(
+    num: int, *, dim: int = 8, features: tuple[Feature, ...] = FEATURES
+) -> dict[Feature, npt.NDArray[np.float16]]:
+    """(num, dim) random vectors of each feature, some of them absent; the fourth product has none at all."""
+    vectors = {}
+    for index, feature in enumerate(features):
+        random = np.random.default_rng([index, dim])
+        drawn = random.standard_normal((num, dim)).astype("<f2")
+        drawn[(random.random(num) < 0.2) | (np.arange(num) == 3)] = 0
+        vectors[feature] = drawn
+    return vectors
 
 
 def write_random_set(
@@ -64,19 +76,12 @@ def write_random_set(
     ids: Sequence[str] | None = None,
     features: tuple[Feature, ...] = FEATURES,
 ) -> ShardSet:
-    """Random vectors, some of them absent; the fourth product has none at all."""
-    num = sum(sizes)
-    vectors: dict[Feature, npt.NDArray[np.floating]] = {}
-    absent: dict[Feature, npt.NDArray[np.bool_]] = {}
-    for index, feature in enumerate(features):
-        random = np.random.default_rng([index, dim])
-        vectors[feature] = random.standard_normal((num, dim))
-        absent[feature] = (random.random(num) < 0.2) | (np.arange(num) == 3)
+    """Products with `random_vectors` and without texts."""
+    vectors = random_vectors(sum(sizes), dim=dim, features=features)
     columns = {} if ids is None else {"product_id": ids}
     model = f"model {fingerprint}"
-    return write_shards(
-        folder, vectors=vectors, absent=absent, columns=columns, sizes=sizes, fingerprint=fingerprint, model=model
-    )
+    write_shards(folder, vectors=vectors, columns=columns, sizes=sizes, fingerprint=fingerprint, model=model)
+    return open_shard_set(folder)
 
 
 def write_clustered_set(
@@ -93,13 +98,13 @@ def write_clustered_set(
     labels = random.integers(0, num_classes, num)
     centres = random.standard_normal((len(features), num_classes, 16))
     vectors = {feature: np.empty((num, 16)) for feature in features}
-    absent = {feature: np.empty(num, dtype=np.bool_) for feature in features}
     for start in range(0, num, shard_size):
         some = labels[start : start + shard_size]
         for index, feature in enumerate(features):
             centred = centres[index, some]
-            vectors[feature][start : start + shard_size] = centred + noise * random.standard_normal(centred.shape)
-            absent[feature][start : start + shard_size] = random.random(len(some)) < 0.3
+            drawn = centred + noise * random.standard_normal(centred.shape)
+            drawn[random.random(len(some)) < 0.3] = 0
+            vectors[feature][start : start + shard_size] = drawn
     columns = {
         "title": [f"kind{label} item {i}" for i, label in enumerate(labels)],
         "brand": [f"Brand {label}" if i % 3 else "Wrong" for i, label in enumerate(labels)],
@@ -108,7 +113,8 @@ def write_clustered_set(
         "brand_label": [f"Brand {label}" for label in labels],
     }
     sizes = [min(shard_size, num - start) for start in range(0, num, shard_size)]
-    return write_shards(folder, vectors=vectors, absent=absent, columns=columns, sizes=sizes, fingerprint="f1")
+    write_shards(folder, vectors=vectors, columns=columns, sizes=sizes)
+    return open_shard_set(folder)
 
 
 def write_branded_set(folder: Path, *, num: int = 900) -> ShardSet:
@@ -133,8 +139,9 @@ def write_branded_set(folder: Path, *, num: int = 900) -> ShardSet:
     vectors: dict[Feature, npt.NDArray[np.floating]] = {}
     for feature in BRAND_FEATURES:
         shown, noise = (supplied, 0.1) if feature == "brand" else (brand, 1.5)
-        vectors[feature] = centres[shown] + random.standard_normal((num, 8)) * noise
-    columns = {
+        drawn = centres[shown] + random.standard_normal((num, 8)) * noise
+        vectors[feature] = np.where(absent[feature][:, None], 0, drawn)
+    columns: dict[str, list[str | None]] = {
         "title": [
             f"{BRANDS[name]} thing {i}" if says else f"thing {i}"
             for i, (name, says) in enumerate(zip(brand, in_title, strict=True))
@@ -142,22 +149,25 @@ def write_branded_set(folder: Path, *, num: int = 900) -> ShardSet:
         "brand": texts,
         "brand_label": [BRANDS[name] for name in brand],
     }
-    return write_shards(folder, vectors=vectors, absent=absent, columns=columns, sizes=[num], fingerprint="clip")
+    write_shards(folder, vectors=vectors, columns=columns, sizes=[num], fingerprint="clip")
+    return open_shard_set(folder)
 
 
 def write_columns(folder: Path, **columns: Sequence[str | None]) -> ShardSet:
     """Products with these catalog columns and no vectors, two per shard."""
     num = len(next(iter(columns.values())))
     sizes = [min(2, num - start) for start in range(0, num, 2)]
-    nothing, absent = {"title": np.zeros((num, 4))}, {"title": np.ones(num, dtype=np.bool_)}
-    return write_shards(folder, vectors=nothing, absent=absent, columns=columns, sizes=sizes, fingerprint="f")  # type: ignore[arg-type]
+    write_shards(folder, vectors={"title": np.zeros((num, 4))}, columns=columns, sizes=sizes)
+    return open_shard_set(folder)
 
 
 def update_shards(folder: Path, *, sizes: Sequence[int]) -> None:
     """Do to a set what an update does: shards of other names, another manifest, and the old files go."""
-    old = [folder / record.name for record in read_manifest(folder).shards]
+    before = read_manifest(folder)
+    old, schema = [folder / record.name for record in before.shards], before.shard_schema
     made = folder.with_name(f"{folder.name}-made")
-    write_random_set(made, sizes=sizes)
+    vectors = random_vectors(sum(sizes), dim=schema.dim, features=schema.features)
+    write_shards(made, vectors=vectors, sizes=sizes, fingerprint=schema.fingerprint, model=schema.model)
     manifest = read_manifest(made)
     records = []
     for record in manifest.shards:
@@ -170,3 +180,10 @@ def update_shards(folder: Path, *, sizes: Sequence[int]) -> None:
         path.unlink()
     (made / "manifest.json").unlink()
     made.rmdir()
+
+
+def flip(path: Path, place: int, *, bit: int = 1) -> None:
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= bit
+    path.write_bytes(content)

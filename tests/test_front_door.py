@@ -3,8 +3,10 @@
 import doctest
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -23,23 +25,35 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_example_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
+@pytest.fixture(scope="module")
+def failures(folder: Path) -> list[str]:
+    """What is said by examples that fail; all of them leave shards, heads and predictions in `folder`."""
+    failed = list[str]()
+    with chdir(folder):
+        for name in STEPS:
+            (example,) = doctest.DocTestFinder(recurse=False).find(getattr(prodemb, name), name, globs={})
+            assert 3 <= len(example.examples) <= 4
+            runner = doctest.DocTestRunner()
+            runner.run(example, out=failed.append)
+    return failed
+
+
+def test_every_function_has_an_example() -> None:
     assert sorted(STEPS) == sorted(prodemb.__all__)
-    failed = []
-    for name in STEPS:
-        (example,) = doctest.DocTestFinder(recurse=False).find(getattr(prodemb, name), name, globs={})
-        assert 3 <= len(example.examples) <= 4
-        runner = doctest.DocTestRunner()
-        runner.run(example, out=failed.append)
-    assert not failed, "".join(failed)
 
 
+@pytest.mark.slow
+def test_every_example_runs(failures: list[str]) -> None:
+    assert not failures, "".join(failures)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("failures")
 def test_what_was_made_can_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     shards = prodemb.open_shards("shards/clip")
     titles = shards.vectors("title")
-    assert (titles.shape, titles.dtype, titles.flags.owndata) == ((240, 128), "float16", False)
+    assert (titles.shape, titles.dtype, titles.flags.owndata) == ((240, 128), np.float16, False)
     table = shards.frame()
     catalog = pl.read_parquet("sample/catalog.parquet")
     assert table["product_id"].to_list() == catalog["product_id"].to_list()
@@ -66,7 +80,7 @@ def test_mistakes_name_what_was_found(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"train: \[train\] epoch: no such key; did you mean 'epochs'\?"):
         prodemb.train("brand", tmp_path, settings={"train": {"epoch": 3}})
     with pytest.raises(AttributeError, match="has no attribute 'scores'"):
-        _ = prodemb.scores  # type: ignore[attr-defined]
+        _ = prodemb.scores
 
 
 def test_importing_loads_nothing_heavy() -> None:
@@ -79,6 +93,8 @@ def test_importing_loads_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("failures")
 def test_shards_are_opened_without_torch(folder: Path) -> None:
     program = (
         "import sys, prodemb; prodemb.open_catalog('sample/catalog.parquet');"

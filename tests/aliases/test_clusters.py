@@ -108,7 +108,7 @@ def test_like_vectors_alone_merge_nothing() -> None:
 def test_progress_counts_every_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clusters, "_AT_ONCE", 2)
     names = names_of({"nokira": 3, "samsona": 3, "philco": 3, "bravio": 3, "tefalo": 3})
-    told: list[tuple[int, int]] = []
+    told: list[tuple[int, int | None]] = []
     evidence = evidence_of(names, {})
     place_names(
         names,

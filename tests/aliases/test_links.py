@@ -1,5 +1,6 @@
 """Single judgements on pairs of names."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -9,12 +10,11 @@ from prodemb.aliases.config import BrandsConfig
 from prodemb.aliases.evidence import Evidence, lines_of, prefix_products
 from prodemb.aliases.links import LinkScorer, Names, short_keys
 
-EXAMPLE = tuple[str | None, str | None]
+Example = tuple[str | None, str | None]
+Name = tuple[str, int, Sequence[Example]]
 
 
-def scorer_of(
-    *names: tuple[str, int, list[EXAMPLE]], common: frozenset[str] = frozenset(), **config: Any
-) -> LinkScorer:
+def scorer_of(*names: Name, common: frozenset[str] = frozenset(), **config: Any) -> LinkScorer:
     words = [tuple(name.split()) for name, _, _ in names]
     keys, products = ["".join(told) for told in words], [count for _, count, _ in names]
     rows = [(row, *example) for row, (_, _, examples) in enumerate(names) for example in examples]
@@ -51,7 +51,7 @@ def test_different_numbers_are_different_names() -> None:
 
 
 def test_the_titles_outrule_every_threshold_but_similarity() -> None:
-    titles: list[EXAMPLE] = [("timberland boot", "Wear")]
+    titles: list[Example] = [("timberland boot", "Wear")]
     scorer = scorer_of(("tymberlend", 5, titles), ("timberland", 6, titles), min_count_ratio=1000, min_count=1000)
     link = scorer.typo(0, target=1, stems=scorer.stems(0))
     assert link is not None
@@ -61,7 +61,7 @@ def test_the_titles_outrule_every_threshold_but_similarity() -> None:
 
 
 def test_a_line_under_a_given_name_is_refused() -> None:
-    wear: list[EXAMPLE] = [(None, "Wear")]
+    wear: list[Example] = [(None, "Wear")]
     scorer = scorer_of(("lee", 90, wear), ("lee cooper", 2, wear), ("nikka", 90, wear), ("nikka cooper", 2, wear))
     assert scorer.extension(1, parent=0, size=1) is None
     line = scorer.extension(3, parent=2, size=1)
@@ -70,7 +70,7 @@ def test_a_line_under_a_given_name_is_refused() -> None:
 
 
 def test_a_short_form_joins_where_titles_spell_it_out() -> None:
-    titles: list[EXAMPLE] = [("zus polo zassn shirt", "Wear")]
+    titles: list[Example] = [("zus polo zassn shirt", "Wear")]
     scorer = scorer_of(("zus polo", 1, titles), ("zus polo zassn", 20, titles))
     link = scorer.short_form(0, target=1)
     assert link is not None
@@ -103,7 +103,7 @@ def test_short_keys(words: tuple[str, ...], keys: tuple[str, ...]) -> None:
 
 
 def test_a_brand_with_lines_takes_what_is_of_the_kind_of_one_of_them() -> None:
-    wear: list[EXAMPLE] = [("corvano shirt cotton", "Wear")]
+    wear: list[Example] = [("corvano shirt cotton", "Wear")]
     lines = [(f"corvano {word}", 3, [(f"corvano {word} tee", "Wear")]) for word in ("zone", "ranger", "youth", "pop")]
     socks = ("corvano socken", 3, [("corvano socken pair", "Socks")])
     scorer = scorer_of(("corvano", 3, wear), *lines, socks, ("corvano 24 x", 1, [("corvano 24 x ankle pair", "Socks")]))

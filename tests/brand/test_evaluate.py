@@ -3,12 +3,15 @@
 from prodemb.brand.conditions import AS_SUPPLIED, WITHHELD, WRONG
 from prodemb.brand.evaluate import evaluate_brands
 from prodemb.brand.fit import FuseConfig
+from prodemb.brand.labels import BrandLabels
 from prodemb.brand.predict import Fuser
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.train import Labelled, TrainConfig
 
 
-def test_the_fused_brand_beats_every_source_in_every_condition(data: Labelled, head: TrainedHead, fuser: Fuser) -> None:
+def test_the_fused_brand_beats_every_source_in_every_condition(
+    data: Labelled[BrandLabels], head: TrainedHead, fuser: Fuser
+) -> None:
     found = evaluate_brands(data, head=head, fuser=fuser, train=TrainConfig(), config=FuseConfig(), min_confidence=0.5)
     by_name = {condition.name: condition for condition in found.conditions}
     assert next(iter(by_name)) == AS_SUPPLIED

@@ -8,13 +8,16 @@ import polars as pl
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.candidates import PRIOR_WEIGHTS
 from prodemb.brand.fit import FuseConfig, fit_fuser
+from prodemb.brand.labels import BrandLabels
 from prodemb.brand.predict import SOURCES, Fuser
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import read_products
 
 
-def test_the_source_is_the_first_that_names_the_brand(data: Labelled, head: TrainedHead, fuser: Fuser) -> None:
+def test_the_source_is_the_first_that_names_the_brand(
+    data: Labelled[BrandLabels], head: TrainedHead, fuser: Fuser
+) -> None:
     products = read_products(data.shard_set, features=data.features, rows=np.arange(400))
     answers = fuser.predict(products, head=head, k=3)
     mentions = fuser.names.mentions(supplied=products.supplied["raw_brand"], titles=products.supplied["raw_title"])
@@ -27,7 +30,9 @@ def test_the_source_is_the_first_that_names_the_brand(data: Labelled, head: Trai
     assert (np.diff(answers.probabilities, axis=1) <= 0).all()
 
 
-def test_a_brand_the_head_never_learned_can_be_answered(data: Labelled, head: TrainedHead, fuser: Fuser) -> None:
+def test_a_brand_the_head_never_learned_can_be_answered(
+    data: Labelled[BrandLabels], head: TrainedHead, fuser: Fuser
+) -> None:
     products = read_products(data.shard_set, features=data.features, rows=np.arange(3))
     new = products.supplied.with_columns(
         raw_brand=pl.Series(["Brandneu GmbH"] * 3), raw_title=pl.Series(["Brandneu thing"] * 3)
@@ -38,7 +43,9 @@ def test_a_brand_the_head_never_learned_can_be_answered(data: Labelled, head: Tr
     assert (answers.sources == 0).all()
 
 
-def test_a_product_that_nothing_speaks_for_has_no_brand(data: Labelled, head: TrainedHead, fuser: Fuser) -> None:
+def test_a_product_that_nothing_speaks_for_has_no_brand(
+    data: Labelled[BrandLabels], head: TrainedHead, fuser: Fuser
+) -> None:
     products = read_products(data.shard_set, features=data.features, rows=np.arange(2))
     nothing = products.without("title", "description", "brand", "image")
     answers = fuser.predict(nothing, head=head, k=2)
@@ -48,7 +55,7 @@ def test_a_product_that_nothing_speaks_for_has_no_brand(data: Labelled, head: Tr
 
 
 def test_without_gold_labels_supplied_brands_are_learned_from(
-    data: Labelled, head: TrainedHead, aliases: AliasTable
+    data: Labelled[BrandLabels], head: TrainedHead, aliases: AliasTable
 ) -> None:
     canonical = aliases.canonical_of(data.shard_set.frame(["raw_brand"]).to_series())
     names = [label.name for label in data.all_labels.classes]
@@ -60,7 +67,7 @@ def test_without_gold_labels_supplied_brands_are_learned_from(
 
 
 def test_without_validation_products_the_weights_are_those_given(
-    data: Labelled, head: TrainedHead, aliases: AliasTable
+    data: Labelled[BrandLabels], head: TrainedHead, aliases: AliasTable
 ) -> None:
     few = replace(data, split=np.zeros_like(data.split))
     fitted = fit_fuser(few, head=head, aliases=aliases, config=FuseConfig())

@@ -1,5 +1,7 @@
 """The conditional logit: finds the weights that made the choices, stays near the prior where there are few."""
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
@@ -41,11 +43,9 @@ def test_sample_weight_is_like_repetition() -> None:
     inputs, valid, chosen = make_choices(400)
     twice = np.where(np.arange(400) < 100, 2.0, 1.0).astype(np.float32)
     rows = np.concatenate([np.arange(400), np.arange(100)])
-    settings = {"prior": np.zeros(3), "l2": 1.0}
-    weighed = ConditionalLogit.fit(inputs, valid=valid, chosen=chosen, sample_weight=twice, **settings)
-    repeated = ConditionalLogit.fit(
-        inputs[rows], valid=valid[rows], chosen=chosen[rows], sample_weight=np.ones(500, np.float32), **settings
-    )
+    fit_weighed = partial(ConditionalLogit.fit, prior=np.zeros(3), l2=1.0)
+    weighed = fit_weighed(inputs, valid=valid, chosen=chosen, sample_weight=twice)
+    repeated = fit_weighed(inputs[rows], valid=valid[rows], chosen=chosen[rows], sample_weight=np.ones(500, np.float32))
     assert np.allclose(weighed.weights, repeated.weights, atol=1e-5)
 
 

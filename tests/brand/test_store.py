@@ -7,6 +7,7 @@ import pytest
 
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.fit import FuseConfig, fit_fuser
+from prodemb.brand.labels import BrandLabels
 from prodemb.brand.store import load_fuser, save_fuser
 from prodemb.core.errors import HeadError
 from prodemb.heads.head import TrainedHead, load_head, save_head
@@ -15,7 +16,9 @@ from prodemb.shards.product_set import read_products
 
 
 @pytest.fixture(scope="module")
-def folder(data: Labelled, head: TrainedHead, aliases: AliasTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(
+    data: Labelled[BrandLabels], head: TrainedHead, aliases: AliasTable, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("head")
     fuser = fit_fuser(data, head=head, aliases=aliases, config=FuseConfig())
     save_head(folder, head, fuser_sha256=save_fuser(folder, fuser))
@@ -29,7 +32,7 @@ def copied(folder: Path, to: Path) -> Path:
 
 
 def test_a_fuser_that_was_read_answers_like_the_one_that_was_written(
-    folder: Path, data: Labelled, aliases: AliasTable
+    folder: Path, data: Labelled[BrandLabels], aliases: AliasTable
 ) -> None:
     head = load_head(folder)
     products = read_products(data.shard_set, features=data.features, rows=np.arange(300))

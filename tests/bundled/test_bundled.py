@@ -143,7 +143,7 @@ def test_the_script_makes_such_a_folder(tmp_path: Path) -> None:
 
 def _titles_and_pictures(number: int) -> tuple[list[str], list[Image.Image]]:
     """Products with a readable picture, of another seed than the checkpoint's."""
-    titles, pictures, index = [], [], 0
+    titles, pictures, index = list[str](), list[Image.Image](), 0
     while len(titles) < number:
         made = product(index, seed=99)
         index += 1

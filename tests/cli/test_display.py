@@ -74,7 +74,7 @@ def test_no_part_of_a_table_commands_the_terminal_or_shows_a_password(capsys: py
 
 
 def test_predictions_are_shown_as_they_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    row = {"product_id": "[/b]\x1b[2J", "category_path": ":smile:", "brand": "[red]x"}
+    row: dict[str, object] = {"product_id": "[/b]\x1b[2J", "category_path": ":smile:", "brand": "[red]x"}
     row |= {"category_confidence": 0.5, "brand_confidence": None}
     pl.DataFrame([row]).write_parquet(tmp_path / "out.parquet")
     show([first_predictions(tmp_path / "out.parquet")])

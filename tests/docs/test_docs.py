@@ -142,7 +142,7 @@ def run_block(block: Block, *, variables: dict[str, Any]) -> None:
         assert importlib.import_module("duckdb").sql(block.text).fetchall()
 
 
-@pytest.mark.end_to_end
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN_PAGES, ids=names)
 def test_every_command_and_snippet_runs(page: Page, workplace: Path) -> None:
     if page.path.name == "python.md" and not hasattr(prodemb, "open_shards"):

@@ -209,7 +209,7 @@ def test_windows_divide_the_shard() -> None:
     assert EmbedConfig().window_size() == 512
 
 
-@pytest.mark.end_to_end
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:
@@ -217,7 +217,11 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     run(catalog, tmp_path / "whole", tiny_clip)
     num_recorded = []
     for num_shards in (3, 20):
-        killed_run(catalog, out, tiny_clip, when=lambda num=num_shards: len(list(out.glob("part-*.parquet"))) >= num)
+
+        def has_shards(num: int = num_shards) -> bool:
+            return len(list(out.glob("part-*.parquet"))) >= num
+
+        killed_run(catalog, out, tiny_clip, when=has_shards)
         num_recorded.append(len(read_manifest(out).shards))
     assert num_recorded[0] < 50
     run(catalog, out, tiny_clip)

@@ -34,7 +34,7 @@ def test_neighbouring_tasks_go_to_one_worker_until_it_has_none_left() -> None:
     assert not list(second)
 
 
-@pytest.mark.end_to_end
+@pytest.mark.slow
 def test_two_workers_make_the_same_files_as_one(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
     pl.read_parquet(make_catalog(100)).write_csv(catalog := tmp_path / "catalog.csv")
     one = run(catalog, tmp_path / "one", tiny_clip)
@@ -46,7 +46,6 @@ def test_two_workers_make_the_same_files_as_one(make_catalog: MakeCatalog, tiny_
     assert run(catalog, tmp_path / "two", tiny_clip, workers=2).num_new == 0
 
 
-@pytest.mark.end_to_end
 def test_workers_are_quiet_about_strange_pictures(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,7 +67,6 @@ class LoudCatalog(Catalog):
         yield from super().batches(num_rows, columns=columns, start=start, stop=stop)
 
 
-@pytest.mark.end_to_end
 def test_what_a_worker_logs_is_logged_here_and_not_printed(
     make_catalog: MakeCatalog,
     tiny_clip: Path,
@@ -85,7 +83,7 @@ def test_what_a_worker_logs_is_logged_here_and_not_printed(
     assert "odd rows" not in capfd.readouterr().err
 
 
-@pytest.mark.end_to_end
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_run_and_the_next_one_goes_on(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:
@@ -113,7 +111,6 @@ def test_a_killed_worker_ends_the_run_and_the_next_one_goes_on(
     assert open_shard_set(out).num_products == 600
 
 
-@pytest.mark.end_to_end
 def test_what_a_worker_raises_is_raised(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
     (tiny_copy := tmp_path / "clip").mkdir()
     for path in tiny_clip.iterdir():

@@ -1,8 +1,5 @@
 """A run over pictures from hostile servers ends, with a reason for each; and no secret of an address is written."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.command_line import prodemb
 from tests.conftest import make_clip
 from tests.picture_server import running_server
 
@@ -54,15 +52,6 @@ def server() -> Iterator[str]:
         yield address
 
 
-def prodemb(*arguments: str, folder: Path) -> str:
-    """Run the command line; gives all that it prints."""
-    command = [sys.executable, "-c", "from prodemb.cli import main; main()", *arguments]
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
-    return done.stdout + done.stderr
-
-
-@pytest.mark.end_to_end
 def test_a_run_survives_all_servers_and_writes_no_secret(server: str, tmp_path: Path) -> None:
     address = server.replace("http://", f"http://{USER}:{PASSWORD}@")
     images = {f"{address}/{path}?token={TOKEN}&X-Amz-Signature={SIGNATURE}": why for path, why in OUTCOMES.items()}
@@ -77,9 +66,9 @@ def test_a_run_survives_all_servers_and_writes_no_secret(server: str, tmp_path: 
         "[images]\nallow_private_hosts = true\nretries = 1\ntimeout_s = 0.4\ndeadline_s = 3\nmax_bytes = 100_000\n"
         "max_host_failures = 1000\n"
     )
-    printed = prodemb("embed", "--pipeline", "own.toml", folder=tmp_path)
-    printed += prodemb("inspect", "shards", folder=tmp_path)
-    printed += prodemb("read", "catalog.csv", folder=tmp_path)
+    commands = (("embed", "--pipeline", "own.toml"), ("inspect", "shards"), ("read", "catalog.csv"))
+    results = [prodemb(*words, cwd=tmp_path) for words in commands]
+    printed = "".join(result.stdout + result.stderr for result in results)
 
     shard = pl.read_parquet(tmp_path / "shards" / "clip" / "part-00000.parquet")
     found = dict(zip(images, shard["image_error"].to_list(), strict=True))
@@ -90,5 +79,5 @@ def test_a_run_survives_all_servers_and_writes_no_secret(server: str, tmp_path: 
 
     secrets = [secret.encode() for secret in (USER, PASSWORD, TOKEN, SIGNATURE)]
     written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "catalog.csv"}
-    for where, content in {"screen": printed.encode(), **written}.items():
+    for where, content in [("screen", printed.encode()), *written.items()]:
         assert not [secret for secret in secrets if secret in content], (where, content[-2000:])

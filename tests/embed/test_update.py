@@ -25,11 +25,11 @@ from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.index import write_index
 from prodemb.embed.reuse import RetryPictures, Reuse, ReusePlan, Source
 from prodemb.shards.checked import CHECKED_NAME
-from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, Changes, ShardRecord, read_manifest
+from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, Changes, Manifest, ShardRecord, read_manifest
 from prodemb.shards.reader import open_shard_set
 from tests.conftest import fill, jpeg, make_clip
 from tests.embed.conftest import MakeCatalog, contents, killed_run, run
-from tests.shards.conftest import flip, make_set
+from tests.shard_sets import flip, write_random_set
 
 
 def edit(catalog: Path, *, product: str, **values: object) -> None:
@@ -210,14 +210,13 @@ def test_the_old_set_stands_until_the_new_one_is_whole(
     edit(catalog, product="p3", title="green lamp")
     edit(catalog, product="p60", title="blue lamp")
 
-    def no_manifest(self: object, folder: Path, *, name: str = MANIFEST_NAME) -> None:
+    def no_manifest(self: Manifest, folder: Path, *, name: str = MANIFEST_NAME) -> None:
         if name == MANIFEST_NAME:
             raise KeyboardInterrupt
         write(self, folder, name=name)
 
-    manifest_class = type(read_manifest(out))
-    write = manifest_class.write
-    monkeypatch.setattr(manifest_class, "write", no_manifest)
+    write = Manifest.write
+    monkeypatch.setattr(Manifest, "write", no_manifest)
     with pytest.raises(KeyboardInterrupt):
         run(catalog, out, tiny_clip)
     monkeypatch.undo()
@@ -242,7 +241,7 @@ def test_a_shard_that_was_altered_while_an_update_ran_is_not_taken_for_checked(
     edit(catalog, product="p60", title="green lamp")
     kept = out / "part-00000.parquet"
 
-    def alter(done: int, _total: int) -> None:
+    def alter(done: int, _total: int | None) -> None:
         content = bytearray(kept.read_bytes())
         content[700] ^= done > 0
         kept.write_bytes(content)
@@ -263,7 +262,7 @@ def test_an_update_ends_though_it_cannot_remember_its_checksums(
     edit(catalog, product="p20", title="green lamp")
     with ExitStack() as verifying:
 
-        def verify_meanwhile(done: int, _total: int) -> None:
+        def verify_meanwhile(done: int, _total: int | None) -> None:
             if done == 32:
                 verifying.enter_context(replacing(out / CHECKED_NAME))
 
@@ -397,7 +396,7 @@ def test_what_an_interrupted_refresh_has_fetched_is_taken_by_a_plain_run(
     catalog, out = make_catalog(64), tmp_path / "shards"
     run(catalog, out, tiny_clip)
 
-    def interrupt(done: int, _total: int) -> None:
+    def interrupt(done: int, _total: int | None) -> None:
         if done >= 40:
             raise KeyboardInterrupt
 
@@ -442,7 +441,7 @@ def test_a_shard_that_an_interrupted_refresh_made_is_made_again_where_its_rows_c
 
 
 def test_the_index_of_a_set_without_pictures_has_no_room_for_them(tmp_path: Path) -> None:
-    make_set(tmp_path / "shards", sizes=[2000])
+    write_random_set(tmp_path / "shards", sizes=[2000])
     manifest = read_manifest(tmp_path / "shards")
     sources = tuple(Source(folder=tmp_path / "shards", record=record) for record in manifest.shards)
     plan = ReusePlan(folder=tmp_path / ".reuse", sources=sources, features=("title",), retry="none")
@@ -456,7 +455,7 @@ def test_the_index_of_a_set_without_pictures_has_no_room_for_them(tmp_path: Path
 
 
 def test_an_index_that_does_not_fit_the_disk_is_an_error_and_no_signal(tmp_path: Path, small_disk: Path) -> None:
-    make_set(tmp_path / "shards", sizes=[2000])
+    write_random_set(tmp_path / "shards", sizes=[2000])
     leave = [4096 * num_pages for num_pages in range(1, 61, 2)]
     command = [sys.executable, "-c", INDEX_ON_A_FULL_DISK, tmp_path / "shards", small_disk, *leave]
     result = subprocess.run([*map(str, command)], check=True, capture_output=True, text=True, timeout=60)
@@ -500,7 +499,7 @@ def test_a_run_stops_where_the_error_budget_is_spent(
     assert run(catalog, out, tiny_clip).num_new == 48
 
 
-@pytest.mark.end_to_end
+@pytest.mark.slow
 def test_a_killed_update_goes_on_and_ends_with_the_same_bytes(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:
@@ -513,8 +512,11 @@ def test_a_killed_update_goes_on_and_ends_with_the_same_bytes(
     run(catalog, whole, tiny_clip)
     moments = random.Random(1)
     for _ in range(3):
-        moment = time.monotonic() + moments.uniform(3, 7)
-        killed_run(catalog, killed, tiny_clip, when=lambda moment=moment: time.monotonic() > moment)
+
+        def is_time(moment: float = time.monotonic() + moments.uniform(3, 7)) -> bool:
+            return time.monotonic() > moment
+
+        killed_run(catalog, killed, tiny_clip, when=is_time)
         seen = open_shard_set(killed).frame(["product_id", "raw_title"])
         assert seen.equals(before) or seen.equals(open_shard_set(whole).frame(["product_id", "raw_title"]))
     run(catalog, killed, tiny_clip)

@@ -69,7 +69,7 @@ def test_pictures_stand_beside_their_rows(make_catalog: MakeCatalog, window: int
     num = 3 * PICTURES_PER_TASK + 5
     catalog = open_catalog(CatalogConfig(path=str(make_catalog(num))))
     with reading(catalog, tasks(num), window=window, num_products=num) as windows:
-        pictures = [picture for window in windows for picture in window.pictures]
+        pictures = [picture for window in windows for picture in window.pictures or ()]
     assert len(pictures) == num
     for row, picture in enumerate(pictures):
         if row % 7 == 3:

@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -29,6 +30,7 @@ from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
 from prodemb.towers.image import ImagePreprocessor
+from tests.command_line import prodemb
 from tests.embed.conftest import contents, run
 from tests.finetune.shop import run as run_finetune
 from tests.finetune.shop import write_catalog
@@ -67,19 +69,14 @@ def test_a_full_disk_ends_the_run_and_what_is_finished_stays(
     assert contents(out) == contents(tmp_path / "whole")
 
 
-@pytest.mark.end_to_end
+def keep_files_small() -> None:
+    """From here on no file may grow beyond 20 kB."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+
 def test_a_file_that_may_not_grow_is_one_line(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
-    program = "from prodemb.cli import main; main()"
-    command = [sys.executable, "-c", program, "embed", str(make_catalog(40)), "--out", "shards", "--model"]
-    result = subprocess.run(
-        [*command, str(tiny_clip)],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
-    )
+    words = ("embed", make_catalog(40), "--out", "shards", "--model", tiny_clip)
+    result = prodemb(*words, cwd=tmp_path, before=keep_files_small)
     assert result.returncode == 1
     (line,) = said(result.stderr)
     assert "part-00000.parquet: cannot be written: File too large" in line
@@ -104,22 +101,21 @@ def test_a_disk_that_is_read_only_can_be_read(
 def keep_to_permissions() -> None:
     """From here on root too may only do what the modes of files allow, as everybody else."""
     if os.geteuid() == 0:
-        drop_from_bounding_set, override, read_search = 24, 1, 2  # linux/prctl.h, linux/capability.h
-        for capability in (override, read_search):
-            assert ctypes.CDLL(None).prctl(drop_from_bounding_set, capability, 0, 0, 0) == 0
+        libc, override, read_search = ctypes.CDLL(None), 1, 2  # linux/capability.h
+        version_3, this_thread = 0x20080522, 0
+        header = (ctypes.c_uint32 * 2)(version_3, this_thread)
+        capabilities = (ctypes.c_uint32 * 6)()  # effective, permitted and inheritable; 32 bits of each, then 32 more
+        assert libc.capget(header, capabilities) == 0
+        for kind in range(3):
+            capabilities[kind] &= ~(1 << override | 1 << read_search)
+        assert libc.capset(header, capabilities) == 0
 
 
-@pytest.mark.end_to_end
 @pytest.mark.skipif(sys.platform != "linux" and os.geteuid() == 0, reason="root may write anywhere here")
 def test_a_folder_without_write_permission_is_named_and_can_be_read(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:
-    def prodemb(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        program = "from prodemb.cli import main; main()"
-        command = [sys.executable, "-c", program, *map(str, arguments)]
-        settings = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}, "preexec_fn": keep_to_permissions}
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, **settings)  # type: ignore[call-overload,no-any-return]
-
+    restricted = partial(prodemb, cwd=tmp_path, before=keep_to_permissions)
     catalog, shards = make_catalog(40), tmp_path / "shards"
     run(catalog, shards, tiny_clip)
     (shards / CHECKED_NAME).unlink()
@@ -128,16 +124,16 @@ def test_a_folder_without_write_permission_is_named_and_can_be_read(
     shards.chmod(0o555)
     try:
         for out in ("shards", "shards/new"):
-            refused = prodemb("embed", catalog, "--out", out, "--model", tiny_clip)
+            refused = restricted("embed", catalog, "--out", out, "--model", tiny_clip)
             assert (refused.returncode, refused.stdout) == (1, "")
             (line,) = said(refused.stderr)
             named = rf"prodemb: error: {out}(/\.index\.[0-9a-f]+\.tmp)?"
             assert re.fullmatch(rf"{named}: cannot be written: Permission denied; what was finished stays", line)
-        verified = prodemb("verify", "shards")
+        verified = restricted("verify", "shards")
         assert (verified.returncode, verified.stdout, said(verified.stderr)) == (0, "shards: no errors\n", [])
-        scored = prodemb("score", "shards", "out.parquet", "--head", "head")
+        scored = restricted("score", "shards", "out.parquet", "--head", "head")
         assert (scored.returncode, said(scored.stderr)) == (0, [])
-        zero_shot = prodemb("score", "shards", "zero.parquet", "--zero-shot")
+        zero_shot = restricted("score", "shards", "zero.parquet", "--zero-shot")
         assert zero_shot.returncode == 0, zero_shot.stderr
         (line,) = said(zero_shot.stderr)
         assert line.startswith("prodemb: shards/taxonomy.parquet: cannot be written: Permission denied")
@@ -183,7 +179,7 @@ def test_one_of_a_catalog_s_files_vanishes_in_the_middle(
         for number, file in enumerate(files):
             frame.slice(100 * number, 100).write_parquet(file)
 
-    def vanish(done: int, _total: int) -> None:
+    def vanish(done: int, _total: int | None) -> None:
         if done:
             files[1].unlink(missing_ok=True)
 
@@ -242,7 +238,7 @@ def test_what_a_killed_scoring_left_is_taken_over(tmp_path: Path) -> None:
     assert pl.read_parquet(out).height == 100
 
 
-@pytest.mark.end_to_end
+@pytest.mark.slow
 def test_a_few_kills_change_nothing() -> None:
     script = Path(__file__).parent / "kills.py"
     sizes = ("--embed", "2", "--update", "2", "--finetune", "1", "--score", "2", "--products", "90")

@@ -1,6 +1,7 @@
 """A small catalog that fine-tuning can learn from, four kinds of product told by word and colour; and runs on it."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,12 @@ TAXONOMY = Taxonomy(paths=PATHS, source="the test's taxonomy")
 CATEGORIES = ("2", "4", "5", "7")
 NUM_PRODUCTS = 120
 
-SMALL: dict[str, object] = {"epochs": 1, "wise_ft_alphas": [1.0], "learning_rate": 1e-3}
+Settings = dict[str, Any]
+"""Entries of the TOML table [finetune], which `FinetuneConfig.parse` checks."""
+
+SMALL: Settings = {"epochs": 1, "wise_ft_alphas": [1.0], "learning_rate": 1e-3}
 """Settings of a short run that keeps the new weights as they are."""
-ALL_AT_ONCE: dict[str, object] = {
+ALL_AT_ONCE: Settings = {
     "trainable": "lora",
     "hard_negatives": 0.4,
     "tree_credit": 0.1,
@@ -46,10 +50,10 @@ def picture(kind: int, *, seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def write_catalog(folder: Path, **replaced: list[object]) -> Path:
+def write_catalog(folder: Path, **replaced: Sequence[object]) -> Path:
     """A catalog of four kinds of product, told by a word in the title and by the colour of the picture."""
     kinds = [i % 4 for i in range(NUM_PRODUCTS)]
-    columns: dict[str, list[object]] = {
+    columns: dict[str, Sequence[object]] = {
         "product_id": [f"p{i}" for i in range(NUM_PRODUCTS)],
         "title": [f"red {WORDS[kind][0]} {i % 10} {i // 10 % 10}" for i, kind in enumerate(kinds)],
         "description": [None if i % 3 else f"for the {WORDS[kind][1]}" for i, kind in enumerate(kinds)],
@@ -71,10 +75,10 @@ def run(
     on_progress: ProgressCallback | None = None,
     overwrite: bool = False,
     images: ImagesConfig | None = None,
-    **settings: object,
+    **settings: Any,
 ) -> FinetuneReport:
     """Fine-tune `model` for two short epochs, or as the settings say."""
-    values: dict[str, object] = {
+    values: Settings = {
         "out": str(out),
         "epochs": 2,
         "batch_size": 16,

@@ -1,21 +1,27 @@
 """The contrastive losses against slow loops in float64, and the bound on their temperature."""
 
 import math
+from random import Random
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.finetune.contrastive import LossKind, TreeCredit, bounded_scale, contrastive_loss
+from prodemb.finetune.config import LossKind
+from prodemb.finetune.contrastive import TreeCredit, bounded_scale, contrastive_loss
 
 DIM = 5
 PATHS = ("A", "A > B", "A > B > C", "D > B")
 """The paths of the labels 0 to 3: three of one branch, and one alone."""
+KINDS: tuple[LossKind, ...] = ("soft", "masked", "plain")
+
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float]
+"""Queries, keys, the labels of both, and a scale."""
 
 
 @st.composite
-def batches(draw: st.DrawFn, *, paired: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float]:
+def batches(draw: st.DrawFn, *, paired: bool) -> Batch:
     """Queries, keys, their labels and a scale; paired batches share size and labels."""
     num_queries = draw(st.integers(1, 8))
     num_keys = num_queries if paired else draw(st.integers(1, 8))
@@ -78,7 +84,7 @@ def reference(
     return (one_way(queries, keys, query_labels, key_labels) + one_way(keys, queries, key_labels, query_labels)) / 2
 
 
-def loss_of(batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float], *, kind: LossKind) -> float:
+def loss_of(batch: Batch, *, kind: LossKind) -> float:
     queries, keys, query_labels, key_labels, scale = batch
     loss = contrastive_loss(
         queries, keys=keys, query_labels=query_labels, key_labels=key_labels, kind=kind, scale=scale
@@ -86,29 +92,27 @@ def loss_of(batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor,
     return float(loss)
 
 
-def reference_of(
-    batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float], *, kind: LossKind
-) -> float:
+def reference_of(batch: Batch, *, kind: LossKind) -> float:
     queries, keys, query_labels, key_labels, scale = batch
     return reference(queries, keys, query_labels.tolist(), key_labels.tolist(), kind=kind, scale=scale)
 
 
 @settings(deadline=None)
 @given(batch=batches(paired=False))
-def test_soft_loss_is_its_definition(batch):
+def test_soft_loss_is_its_definition(batch: Batch) -> None:
     assert loss_of(batch, kind="soft") == pytest.approx(reference_of(batch, kind="soft"), abs=1e-9)
 
 
 @settings(deadline=None)
-@pytest.mark.parametrize("kind", ["soft", "masked", "plain"])
+@pytest.mark.parametrize("kind", KINDS)
 @given(batch=batches(paired=True))
-def test_losses_of_pairs_are_their_definitions(kind, batch):
+def test_losses_of_pairs_are_their_definitions(kind: LossKind, batch: Batch) -> None:
     assert loss_of(batch, kind=kind) == pytest.approx(reference_of(batch, kind=kind), abs=1e-9)
 
 
 @settings(deadline=None)
 @given(batch=st.booleans().flatmap(lambda paired: batches(paired=paired)), credit=st.floats(0.01, 0.99))
-def test_credit_for_near_nodes_is_its_definition(batch, credit):
+def test_credit_for_near_nodes_is_its_definition(batch: Batch, credit: float) -> None:
     queries, keys, query_labels, key_labels, scale = batch
     found = contrastive_loss(
         queries,
@@ -125,7 +129,7 @@ def test_credit_for_near_nodes_is_its_definition(batch, credit):
     assert float(found) == pytest.approx(wanted, abs=1e-9)
 
 
-def test_nearness_is_the_shared_depth():
+def test_nearness_is_the_shared_depth() -> None:
     tree = TreeCredit.from_paths(PATHS, credit=0.5)
     labels = torch.arange(len(PATHS))
     wanted = [[nearness(one, other) for other in range(len(PATHS))] for one in range(len(PATHS))]
@@ -135,48 +139,50 @@ def test_nearness_is_the_shared_depth():
 
 @settings(deadline=None)
 @given(batch=batches(paired=True), order=st.randoms())
-def test_the_order_of_the_products_does_not_matter(batch, order):
+def test_the_order_of_the_products_does_not_matter(batch: Batch, order: Random) -> None:
     queries, keys, query_labels, key_labels, scale = batch
     places = list(range(len(queries)))
     order.shuffle(places)
     shuffled = (queries[places], keys[places], query_labels[places], key_labels[places], scale)
-    for kind in ("soft", "masked", "plain"):
+    for kind in KINDS:
         assert loss_of(shuffled, kind=kind) == pytest.approx(loss_of(batch, kind=kind), abs=1e-9)
 
 
-def test_where_all_categories_differ_the_three_agree():
+def test_where_all_categories_differ_the_three_agree() -> None:
     generator = torch.Generator().manual_seed(1)
     queries, keys = (torch.randn(6, DIM, generator=generator, dtype=torch.float64) for _ in range(2))
     batch = (queries, keys, torch.arange(6), torch.arange(6), 3.0)
-    soft, masked, plain = (loss_of(batch, kind=kind) for kind in ("soft", "masked", "plain"))
+    soft, masked, plain = (loss_of(batch, kind=kind) for kind in KINDS)
     assert soft == pytest.approx(masked)
     assert soft == pytest.approx(plain)
 
 
-@pytest.mark.parametrize("kind", ["soft", "masked", "plain"])
-def test_gradients_are_finite_where_a_whole_batch_is_of_one_category(kind):
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_are_finite_where_a_whole_batch_is_of_one_category(kind: LossKind) -> None:
     vectors = torch.nn.functional.normalize(torch.randn(4, DIM, dtype=torch.float64), dim=1).requires_grad_()
     labels = torch.zeros(4, dtype=torch.int64)
     contrastive_loss(
         vectors, keys=vectors.flip(0), query_labels=labels, key_labels=labels, kind=kind, scale=100.0
     ).backward()
+    assert vectors.grad is not None
     assert torch.isfinite(vectors.grad).all()
 
 
-def test_same_category_pairs_are_pushed_apart_by_the_plain_loss_only():
+def test_same_category_pairs_are_pushed_apart_by_the_plain_loss_only() -> None:
     queries = torch.eye(2, dtype=torch.float64)
     labels = torch.zeros(2, dtype=torch.int64)
     gradients = {}
-    for kind in ("soft", "masked", "plain"):
+    for kind in KINDS:
         keys = torch.full((2, 2), math.sqrt(0.5), dtype=torch.float64, requires_grad=True)
         contrastive_loss(queries, keys=keys, query_labels=labels, key_labels=labels, kind=kind, scale=1.0).backward()
+        assert keys.grad is not None
         gradients[kind] = float(keys.grad[1, 0])
     assert gradients["plain"] > 0
     assert gradients["masked"] == 0
     assert gradients["soft"] == pytest.approx(0)
 
 
-def test_a_batch_without_positives_costs_nothing():
+def test_a_batch_without_positives_costs_nothing() -> None:
     vectors = torch.eye(2)
     loss = contrastive_loss(
         vectors,
@@ -189,18 +195,19 @@ def test_a_batch_without_positives_costs_nothing():
     assert float(loss) == 0
 
 
-def test_bfloat16_vectors_are_summed_in_float32():
+def test_bfloat16_vectors_are_summed_in_float32() -> None:
     vectors = torch.nn.functional.normalize(torch.randn(8, 16), dim=1).bfloat16()
     labels = torch.arange(8)
     loss = contrastive_loss(vectors, keys=vectors, query_labels=labels, key_labels=labels, kind="soft", scale=10.0)
     assert loss.dtype == torch.float32
 
 
-def test_the_scale_is_bounded_and_can_come_back():
+def test_the_scale_is_bounded_and_can_come_back() -> None:
     above = torch.tensor(9.0, requires_grad=True)
     scale = bounded_scale(above, largest=100.0)
     assert float(scale.detach()) == pytest.approx(100, rel=1e-5)
     scale.backward()
+    assert above.grad is not None
     assert float(above.grad) > 0
     below = bounded_scale(torch.tensor(math.log(20.0)), largest=100.0)
     assert float(below) == pytest.approx(20, rel=1e-6)

@@ -16,7 +16,7 @@ from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
 from tests.finetune.conftest import Finished
-from tests.finetune.shop import CATEGORIES, NUM_PRODUCTS, SMALL, files, run, weights, write_catalog
+from tests.finetune.shop import CATEGORIES, NUM_PRODUCTS, SMALL, Settings, files, run, weights, write_catalog
 
 
 def test_it_learns_the_categories_and_leaves_the_original_alone(catalog: Path, tiny_clip: Path, tmp_path: Path) -> None:
@@ -76,9 +76,7 @@ def test_a_tower_that_nothing_asks_of_stays_as_it_is(catalog: Path, tiny_clip: P
 
 
 @pytest.mark.parametrize("settings", [{"loss": "masked"}, {"loss": "plain"}, {"tree_credit": 0.2}])
-def test_the_other_losses_learn_too(
-    catalog: Path, tiny_clip: Path, tmp_path: Path, settings: dict[str, object]
-) -> None:
+def test_the_other_losses_learn_too(catalog: Path, tiny_clip: Path, tmp_path: Path, settings: Settings) -> None:
     report = run(catalog, tiny_clip, tmp_path / "out", **settings)
     assert report.curve.epochs[-1].loss < report.curve.step_losses[0]
 
@@ -179,7 +177,7 @@ def test_some_unknown_categories_are_left_out_aloud(
     assert report.num_classes == 4
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_rate(
     catalog: Path, tiny_clip: Path, tmp_path: Path, processes: int
 ) -> None:
@@ -200,6 +198,6 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_rate(
         ({"loss": "hard"}, "'soft', 'masked' or 'plain'"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], message: str) -> None:
+def test_settings_that_make_no_sense_are_refused(settings: Settings, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         FinetuneConfig.parse(settings, source="pipeline.toml")

@@ -194,13 +194,14 @@ def test_what_another_run_has_just_finished_is_not_done_again(
     out, first = tmp_path / "out", list[FinetuneReport]()
 
     def wait_for_the_first(folder: Path, *, kind: Kind) -> AbstractContextManager[HeldFolder]:
-        if not first:
-            first.append(FinetuneReport.model_construct())
-            first[0] = run(catalog, tiny_clip, out, **SMALL)
+        patched.undo()
+        first.append(run(catalog, tiny_clip, out, **SMALL))
         return holding(folder, kind=kind)
 
-    monkeypatch.setattr("prodemb.finetune.run.holding", wait_for_the_first)
-    assert run(catalog, tiny_clip, out, on_progress=forbidden, **SMALL) == done_before(first[0])
+    with monkeypatch.context() as patched:
+        patched.setattr("prodemb.finetune.run.holding", wait_for_the_first)
+        second = run(catalog, tiny_clip, out, on_progress=forbidden, **SMALL)
+    assert second == done_before(first[0])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
 

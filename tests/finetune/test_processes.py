@@ -60,6 +60,7 @@ def run_elsewhere(catalogs: list[Path], model: Path, outs: list[Path], *, on_pro
     run(catalogs[rank], model, outs[rank], on_progress=on_progress, **SMALL)
 
 
+@pytest.mark.slow
 def test_the_first_process_decides_whether_there_is_something_to_do(
     catalog: Path, tiny_clip: Path, tmp_path: Path, finished: Finished
 ) -> None:
@@ -69,6 +70,7 @@ def test_the_first_process_decides_whether_there_is_something_to_do(
     assert not there.exists()
 
 
+@pytest.mark.slow
 def test_processes_that_find_another_catalog_say_so(catalog: Path, tiny_clip: Path, tmp_path: Path) -> None:
     catalogs = [catalog, write_catalog(tmp_path, title=["mug"] * NUM_PRODUCTS)]
     work = partial(run_elsewhere, catalogs, tiny_clip, [tmp_path / "out"] * 2)
@@ -77,6 +79,7 @@ def test_processes_that_find_another_catalog_say_so(catalog: Path, tiny_clip: Pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_catalog_that_changes_before_the_processes_read_it_costs_nothing(
     tiny_clip: Path,
     tmp_path: Path,
@@ -85,11 +88,11 @@ def test_a_catalog_that_changes_before_the_processes_read_it_costs_nothing(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """And what there is to say of its categories is said once, not by each process."""
-    labels: list[object] = ["99999999", *[CATEGORIES[i % 4] for i in range(1, NUM_PRODUCTS)]]
+    labels = ["99999999", *[CATEGORIES[i % 4] for i in range(1, NUM_PRODUCTS)]]
     catalog, out = write_catalog(tmp_path, google_category_id=labels), tmp_path / "out"
 
     def launch_late(*arguments: Any, **settings: Any) -> None:
-        titles: list[object] = [f"red mug {i}" for i in range(NUM_PRODUCTS)]
+        titles = [f"red mug {i}" for i in range(NUM_PRODUCTS)]
         write_catalog(tmp_path, google_category_id=labels, title=titles)
         launch(*arguments, **settings)
 

@@ -1,6 +1,7 @@
 """A step's gradients on a tiny CLIP: the same for any mini-batches, and drawn from seed and step alone."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import LabelledProducts, Pictures, read_labelled_products, read_pictures
+from prodemb.finetune.inputs import TextItems
 from prodemb.finetune.processes import Processes
 from prodemb.finetune.step import Step
 from prodemb.finetune.trainer import scale_parameter
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers
-from tests.finetune.shop import TAXONOMY, write_catalog
+from tests.finetune.shop import TAXONOMY, Settings, write_catalog
 
 BATCH = 40
 
@@ -52,7 +54,7 @@ def step_of(towers: Towers, data: tuple[LabelledProducts, Pictures], **settings:
 
 
 def gradients(
-    towers: Towers, data: tuple[LabelledProducts, Pictures], *, step: int = 5, **settings: object
+    towers: Towers, data: tuple[LabelledProducts, Pictures], *, step: int = 5, **settings: Any
 ) -> tuple[float, dict[str, torch.Tensor]]:
     towers.model.zero_grad(set_to_none=True)
     rows = np.random.default_rng(0).permutation(data[0].train)[:BATCH]
@@ -63,7 +65,7 @@ def gradients(
 @pytest.mark.parametrize("loss", [{"loss": "soft", "tree_credit": 0.2}, {"loss": "masked"}, {"loss": "plain"}])
 @pytest.mark.parametrize("mini_batch_size", [1, 7, 39])
 def test_gradients_with_mini_batches_are_those_of_the_big_batch(
-    towers: Towers, data: tuple[LabelledProducts, Pictures], loss: dict[str, object], mini_batch_size: int
+    towers: Towers, data: tuple[LabelledProducts, Pictures], loss: Settings, mini_batch_size: int
 ) -> None:
     whole_loss, whole = gradients(towers, data, **loss)
     cached_loss, cached = gradients(towers, data, mini_batch_size=mini_batch_size, **loss)
@@ -99,6 +101,7 @@ def test_what_a_step_draws_depends_on_seed_and_number_alone(
     def drawn(step: int, seed: int) -> list[list[int]]:
         torch.manual_seed(step + seed)
         items = step_of(towers, data, seed=seed).draw(rows, step=step).items["texts"]
+        assert isinstance(items, TextItems)
         return items.token_lists
 
     assert drawn(1, 0) == drawn(1, 0)

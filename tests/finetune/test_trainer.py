@@ -44,6 +44,7 @@ def test_a_killed_run_with_all_options_resumes_with_the_same_curve(
     assert [line["epoch"] for line in logged if "epoch" in line] == [1, 2]
 
 
+@pytest.mark.slow
 def test_two_processes_resume_a_run_with_all_options(
     catalog: Path, tiny_clip: Path, tmp_path: Path, run_of_all: Finished
 ) -> None:
@@ -79,6 +80,7 @@ def test_mini_batches_give_the_same_curve_and_weights(
     assert_alike(weights(tmp_path / "out"), weights(folder))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mini_batch_size", [None, 3])
 def test_two_processes_give_the_same_curve_and_weights_as_one(
     catalog: Path, tiny_clip: Path, tmp_path: Path, small_run: Finished, mini_batch_size: int | None

@@ -66,21 +66,21 @@ json_values = st.recursive(
 
 def changed(data: DataObject, content: bytes) -> bytes:
     """A file with a few bytes changed, added, repeated or gone."""
-    content = bytearray(content)
+    edited = bytearray(content)
     for _ in range(data.draw(st.integers(0, 6))):
-        place = data.draw(st.integers(0, len(content)))
+        place = data.draw(st.integers(0, len(edited)))
         match data.draw(st.integers(0, 5)):
             case 0 | 1:
-                content[place : place + 1] = bytes([data.draw(st.integers(0, 255))])
+                edited[place : place + 1] = bytes([data.draw(st.integers(0, 255))])
             case 2:
-                content[place:place] = data.draw(st.binary(max_size=12))
+                edited[place:place] = data.draw(st.binary(max_size=12))
             case 3:
-                del content[place : place + data.draw(st.integers(1, 40))]
+                del edited[place : place + data.draw(st.integers(1, 40))]
             case 4:
-                content[place:place] = content[place : place + data.draw(st.integers(1, 60))]
+                edited[place:place] = edited[place : place + data.draw(st.integers(1, 60))]
             case _:
-                del content[place:]
-    return bytes(content)
+                del edited[place:]
+    return bytes(edited)
 
 
 def changed_json(data: DataObject, values: Any) -> Any:
@@ -150,8 +150,9 @@ def _value_of(kind: pa.DataType) -> st.SearchStrategy[Any]:
     if pa.types.is_boolean(kind):
         return st.none() | st.booleans()
     if pa.types.is_floating(kind):
-        width = {pa.float16(): 16, pa.float32(): 32}.get(kind, 64)
-        return st.none() | st.floats(width=width)
+        return st.none() | (
+            st.floats(width=16) if kind == pa.float16() else st.floats(width=32 if kind == pa.float32() else 64)
+        )
     if pa.types.is_decimal(kind):
         return st.none() | st.decimals(-(10**15), 10**15, places=3, allow_nan=False)
     if pa.types.is_binary(kind):

@@ -1,5 +1,7 @@
 """The split depends on what a product is alone: not on row order, spelling of its title, or other products."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 from hypothesis import given
@@ -10,7 +12,7 @@ from prodemb.heads.split import TEST, TRAIN, VALIDATION, split_of
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
-def split(titles: list[str | None], ids: list[str] | None = None) -> list[int]:
+def split(titles: Sequence[str | None], ids: list[str] | None = None) -> list[int]:
     ids = ids or [str(i) for i in range(len(titles))]
     return split_of(pl.Series(titles, dtype=pl.String), pl.Series(ids, dtype=pl.String)).tolist()
 

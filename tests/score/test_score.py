@@ -305,7 +305,7 @@ def test_logit_adjustment_takes_from_the_frequent_categories(tmp_path: Path) -> 
 
 def test_zero_shot_answers_and_says_so(tmp_path: Path) -> None:
     shards, out = write_random_set(tmp_path / "shards"), tmp_path / "out.parquet"
-    vectors = np.random.default_rng(5).standard_normal((4, 8))
+    vectors = np.random.default_rng(5).standard_normal((4, 8)).astype(np.float16)
     paths = PathVectors(fingerprint="clip", ids=(1, 2, 3, 4), paths=("A", "A > B", "C", "C > D"), vectors=vectors)
     zero_shot = ZeroShot.of(paths, schema=shards.schema, taxonomy="t.txt")
     predictors = [predictor_of(make_head("brand")), zero_shot]

@@ -2,9 +2,11 @@
 
 import gc
 import resource
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,13 +15,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prodemb.core.errors import FingerprintError, ShardError
-from prodemb.core.features import CATALOG_COLUMNS, FEATURES
+from prodemb.core.features import FEATURES, Feature
 from prodemb.core.files import sha256_of
-from prodemb.shards.format import Manifest, ShardSchema, read_manifest
+from prodemb.shards.format import Manifest, ShardRecord, read_manifest
 from prodemb.shards.reader import ShardSet, find_shard_sets, open_shard_set
 from prodemb.shards.shard import first_page_bytes
-from prodemb.shards.writer import EncodedFeature, write_shard
-from tests.shards.conftest import make_encoded, make_rows, make_set, updated_set, write_manifest
+from tests.shard_sets import random_vectors, update_shards, write_random_set, write_shards
+
+
+def write_known_set(folder: Path, *, sizes: Sequence[int], dim: int = 8) -> dict[Feature, npt.NDArray[np.float16]]:
+    """Write a set of random vectors; returns them, (n, dim) of each feature."""
+    vectors = random_vectors(sum(sizes), dim=dim)
+    write_shards(folder, vectors=vectors, sizes=sizes)
+    return vectors
+
+
+def list_records(folder: Path, *records: ShardRecord) -> None:
+    """Put other records into a set's manifest."""
+    read_manifest(folder).model_copy(update={"shards": records}).write(folder)
 
 
 def num_open_files() -> int:
@@ -33,7 +46,7 @@ def test_vectors_come_back_equal_and_mapped(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], dim: int
 ) -> None:
     folder = tmp_path_factory.mktemp("shards")
-    truth = make_set(folder, sizes=sizes, dim=dim)
+    truth = write_known_set(folder, sizes=sizes, dim=dim)
     shards = open_shard_set(folder)
     assert shards.num_products == sum(sizes)
     for feature in FEATURES:
@@ -44,7 +57,7 @@ def test_vectors_come_back_equal_and_mapped(
 
 
 def test_a_full_shard_of_512_dimensions_is_mapped(tmp_path: Path) -> None:
-    truth = make_set(tmp_path, sizes=[16_384], dim=512)
+    truth = write_known_set(tmp_path, sizes=[16_384], dim=512)
     (shard,) = open_shard_set(tmp_path).shards()
     mapped = shard._mapped("title")
     assert mapped is not None
@@ -53,7 +66,7 @@ def test_a_full_shard_of_512_dimensions_is_mapped(tmp_path: Path) -> None:
 
 
 def test_polars_reads_the_vectors_as_documented(tmp_path: Path) -> None:
-    truth = make_set(tmp_path, sizes=[40], dim=8)
+    truth = write_known_set(tmp_path, sizes=[40], dim=8)
     vectors = pl.read_parquet(tmp_path / "part-00000.parquet").select(
         pl.col("image").bin.reinterpret(dtype=pl.Array(pl.Float16, 8), endianness="little")
     )
@@ -61,26 +74,26 @@ def test_polars_reads_the_vectors_as_documented(tmp_path: Path) -> None:
 
 
 def test_another_layout_falls_back_to_an_ordinary_read(tmp_path: Path) -> None:
-    truth = make_set(tmp_path, sizes=[1000], dim=64)
+    truth = write_known_set(tmp_path, sizes=[1000], dim=64)
     path = tmp_path / "part-00000.parquet"
     table = pq.read_table(path)
     pq.write_table(table, path, compression="zstd", row_group_size=300)
     manifest = read_manifest(tmp_path)
     record = manifest.shards[0].model_copy(update={"num_bytes": path.stat().st_size, "sha256": sha256_of(path)})
-    write_manifest(tmp_path, schema=manifest.shard_schema, records=[record])
+    list_records(tmp_path, record)
     (shard,) = open_shard_set(tmp_path).shards()
     assert shard._mapped("cat2") is None
     assert np.array_equal(shard.vectors("cat2"), truth["cat2"])
 
 
 def test_several_pages_are_not_mapped(tmp_path: Path) -> None:
-    truth = make_set(tmp_path, sizes=[1000], dim=64)
+    truth = write_known_set(tmp_path, sizes=[1000], dim=64)
     path = tmp_path / "part-00000.parquet"
     table = pq.read_table(path)
     pq.write_table(table, path, compression="none", use_dictionary=False, data_page_size=4096, write_batch_size=16)
     manifest = read_manifest(tmp_path)
     record = manifest.shards[0].model_copy(update={"num_bytes": path.stat().st_size, "sha256": sha256_of(path)})
-    write_manifest(tmp_path, schema=manifest.shard_schema, records=[record])
+    list_records(tmp_path, record)
     (shard,) = open_shard_set(tmp_path).shards()
     assert shard._mapped("image") is None
     assert np.array_equal(shard.vectors("image"), truth["image"])
@@ -88,11 +101,12 @@ def test_several_pages_are_not_mapped(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=32))
 def test_any_bytes_are_a_page_header_or_not(header: bytes) -> None:
-    assert first_page_bytes(header) is None or first_page_bytes(header) >= 0
+    num_bytes = first_page_bytes(header)
+    assert num_bytes is None or num_bytes >= 0
 
 
 def test_a_truncated_shard_is_refused(tmp_path: Path) -> None:
-    make_set(tmp_path, sizes=[30])
+    write_random_set(tmp_path, sizes=[30])
     path = tmp_path / "part-00000.parquet"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ShardError, match=r"part-00000\.parquet: found .* bytes, wanted"):
@@ -100,14 +114,14 @@ def test_a_truncated_shard_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_shard_of_another_model_is_refused(tmp_path: Path) -> None:
-    make_set(tmp_path / "a", sizes=[30], fingerprint="aaaa")
-    make_set(tmp_path / "b", sizes=[30], fingerprint="bbbb")
+    write_random_set(tmp_path / "a", sizes=[30], fingerprint="aaaa")
+    write_random_set(tmp_path / "b", sizes=[30], fingerprint="bbbb")
     manifest_b = read_manifest(tmp_path / "b")
     (tmp_path / "b" / "part-00000.parquet").write_bytes((tmp_path / "a" / "part-00000.parquet").read_bytes())
     record = manifest_b.shards[0].model_copy(
         update={"num_bytes": (tmp_path / "b" / "part-00000.parquet").stat().st_size}
     )
-    write_manifest(tmp_path / "b", schema=manifest_b.shard_schema, records=[record])
+    list_records(tmp_path / "b", record)
     with pytest.raises(FingerprintError, match=r"aaaa.*bbbb"):
         open_shard_set(tmp_path / "b").vectors("image")
 
@@ -123,16 +137,15 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path, content: str, message: st
 
 
 def test_an_unfinished_set_is_refused(tmp_path: Path) -> None:
-    make_set(tmp_path, sizes=[30])
-    manifest = read_manifest(tmp_path)
-    write_manifest(tmp_path, schema=manifest.shard_schema, records=list(manifest.shards), complete=False)
+    write_random_set(tmp_path, sizes=[30])
+    read_manifest(tmp_path).model_copy(update={"complete": False}).write(tmp_path)
     with pytest.raises(ShardError, match="unfinished: 30 products so far"):
         open_shard_set(tmp_path)
 
 
 def test_sets_are_found_at_the_folder_and_one_below(tmp_path: Path) -> None:
-    make_set(tmp_path / "shards" / "clip", sizes=[3])
-    make_set(tmp_path / "shards" / "category", sizes=[3])
+    write_random_set(tmp_path / "shards" / "clip", sizes=[3])
+    write_random_set(tmp_path / "shards" / "category", sizes=[3])
     assert [s.folder.name for s in find_shard_sets(tmp_path / "shards")] == ["category", "clip"]
     assert isinstance(find_shard_sets(tmp_path / "shards" / "clip")[0], ShardSet)
     with pytest.raises(ShardError, match="no shard set here"):
@@ -142,27 +155,19 @@ def test_sets_are_found_at_the_folder_and_one_below(tmp_path: Path) -> None:
 
 
 def test_each_text_comes_with_the_vector_of_its_first_product(tmp_path: Path) -> None:
-    schema = ShardSchema(fingerprint="f1", model="tiny", dim=4, features=FEATURES)
-    records, brands = [], [["Lumo", "Puma", None, "Lumo"], ["Puma", "lost", "Acme", "Acme"]]
-    for index, names in enumerate(brands):
-        encoded = {f: make_encoded(4, dim=4, seed=index) for f in FEATURES}
-        vectors = np.arange(16, dtype="<f2").reshape(4, 4) + 100 * index
-        absent = pa.array(["missing" if name in (None, "lost") else None for name in names], pa.string())
-        hashes = pa.array([bytes(16)] * 4, pa.binary(16))
-        encoded["brand"] = EncodedFeature(vectors=vectors, absent=absent, hashes=hashes)
-        rows = make_rows(4, start=4 * index).set_column(
-            CATALOG_COLUMNS.index("brand"), "brand", pa.array(names, pa.large_string())
-        )
-        records.append(write_shard(tmp_path, index=index, schema=schema, rows=rows, encoded=encoded, rows_hash="x"))
-    write_manifest(tmp_path, schema=schema, records=records)
+    brands = ["Lumo", "Puma", None, "Lumo", "Puma", "lost", "Acme", "Acme"]
+    encoded = np.arange(32, dtype="<f2").reshape(8, 4)
+    encoded[[2, 5]] = 0
+    write_shards(tmp_path, vectors={"brand": encoded}, columns={"brand": brands}, sizes=[4, 4])
     texts, vectors = open_shard_set(tmp_path).text_vectors("brand")
     assert texts == ["Lumo", "Puma", "Acme"]
-    assert vectors[:, 0].tolist() == [0, 4, 108]
+    assert vectors[:, 0].tolist() == [0, 4, 24]
     assert vectors.shape == (3, 4)
 
 
 def test_rows_of_a_frame_hold_on_to_no_other_text(tmp_path: Path) -> None:
-    make_set(tmp_path, sizes=[3000])
+    titles = [f"Mug {i} ☕, dishwasher safe" for i in range(3000)]
+    write_shards(tmp_path, vectors=random_vectors(3000), columns={"title": titles}, sizes=[3000])
     (shard,) = open_shard_set(tmp_path).shards()
     columns, rows = ["raw_title", "product_id"], np.array([3, 7, 2990])
     wanted, before = shard.frame(columns)[rows].to_dicts(), pa.total_allocated_bytes()
@@ -173,12 +178,12 @@ def test_rows_of_a_frame_hold_on_to_no_other_text(tmp_path: Path) -> None:
 
 def test_a_set_that_is_open_is_read_to_its_end_whatever_becomes_of_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "shards"
-    truth = make_set(folder, sizes=[30, 30, 10])
+    truth = write_known_set(folder, sizes=[30, 30, 10])
     shard_set = open_shard_set(folder)
     reading = shard_set.shards()
     first = next(reading)
-    updated_set(folder, sizes=[20, 20])
-    updated_set(folder, sizes=[20, 5])
+    update_shards(folder, sizes=[20, 20])
+    update_shards(folder, sizes=[20, 5])
     parts = [shard.vectors("image") for shard in (first, *reading)]
     assert np.array_equal(np.concatenate(parts), truth["image"])
     assert np.array_equal(shard_set.vectors("title"), truth["title"])
@@ -187,7 +192,7 @@ def test_a_set_that_is_open_is_read_to_its_end_whatever_becomes_of_the_folder(tm
 
 
 def test_an_open_file_is_held_against_its_checksum_after_its_name_has_gone(tmp_path: Path) -> None:
-    make_set(tmp_path, sizes=[30])
+    write_random_set(tmp_path, sizes=[30])
     path = tmp_path / "part-00000.parquet"
     content = bytearray(path.read_bytes())
     content[700] ^= 1
@@ -200,7 +205,7 @@ def test_an_open_file_is_held_against_its_checksum_after_its_name_has_gone(tmp_p
 
 @pytest.mark.parametrize("num_left", [500, None])
 def test_an_open_file_that_is_written_to_is_refused(tmp_path: Path, num_left: int | None) -> None:
-    make_set(tmp_path, sizes=[30])
+    write_random_set(tmp_path, sizes=[30])
     shard_set = open_shard_set(tmp_path)
     shard_set.vectors("image")
     path = tmp_path / "part-00000.parquet"
@@ -215,14 +220,14 @@ def test_a_set_that_is_updated_while_it_is_opened_is_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, num_updates = tmp_path / "shards", 0
-    make_set(folder, sizes=[30, 30])
+    write_random_set(folder, sizes=[30, 30])
 
     def read_and_update(folder: Path) -> Manifest:
         nonlocal num_updates
         manifest = read_manifest(folder)
         if num_updates:
             num_updates -= 1
-            updated_set(folder, sizes=[30, 10 + num_updates])
+            update_shards(folder, sizes=[30, 10 + num_updates])
         return manifest
 
     monkeypatch.setattr("prodemb.shards.reader.read_manifest", read_and_update)
@@ -235,7 +240,7 @@ def test_a_set_that_is_updated_while_it_is_opened_is_the_new_one(
 
 def test_files_that_are_more_than_may_be_open_are_opened_as_they_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "shards"
-    truth = make_set(folder, sizes=[3] * 30)
+    truth = write_known_set(folder, sizes=[3] * 30)
     num_open, (soft, hard) = num_open_files(), resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (num_open + 30, hard))
     try:
@@ -246,13 +251,13 @@ def test_files_that_are_more_than_may_be_open_are_opened_as_they_are_read(tmp_pa
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     reading = shard_set.shards()
     next(reading)
-    updated_set(folder, sizes=[3] * 2)
+    update_shards(folder, sizes=[3] * 2)
     with pytest.raises(ShardError, match=rf"^{folder}: was updated while it was read; run again$"):
         next(reading)
 
 
 def test_a_set_that_is_dropped_closes_its_files(tmp_path: Path) -> None:
-    make_set(tmp_path, sizes=[3, 3])
+    write_random_set(tmp_path, sizes=[3, 3])
     num_open = num_open_files()
     shard_set = open_shard_set(tmp_path)
     assert num_open_files() == num_open + 2
@@ -267,7 +272,7 @@ def test_a_set_that_is_dropped_closes_its_files(tmp_path: Path) -> None:
 def test_a_set_gives_a_feature_s_vectors_and_the_table_of_values_in_one_order(
     tmp_path: Path, sizes: list[int], is_view: bool
 ) -> None:
-    truth = make_set(tmp_path, sizes=sizes)
+    truth = write_known_set(tmp_path, sizes=sizes)
     shards = open_shard_set(tmp_path)
     vectors, frame = shards.vectors("image"), shards.frame()
     assert vectors.dtype == np.float16

@@ -20,13 +20,13 @@ from prodemb.shards.paths import PATHS_NAME, PathVectors
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.rebuild import rebuilt_manifest
 from prodemb.shards.verify import verify
-from tests.shards.conftest import flip, make_set, updated_set
+from tests.shard_sets import flip, update_shards, write_random_set
 
 Damage = Callable[[Path], object]
 
 
 def test_a_whole_set_is_right(tmp_path: Path) -> None:
-    make_set(tmp_path / "clip", sizes=[30, 30])
+    write_random_set(tmp_path / "clip", sizes=[30, 30])
     told: list[tuple[int, int]] = []
     assert verify(tmp_path / "clip") == verify(tmp_path, on_progress=lambda *done: told.append(done)) == []
     assert told == [(1, 2), (2, 2)]
@@ -42,7 +42,7 @@ def test_a_whole_set_is_right(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_shard_is_named_and_not_read(tmp_path: Path, damage: Damage, message: str) -> None:
-    make_set(tmp_path, sizes=[30, 30, 30])
+    write_random_set(tmp_path, sizes=[30, 30, 30])
     assert verify(tmp_path) == []
     damage(tmp_path / "part-00001.parquet")
     (line,) = verify(tmp_path)
@@ -52,7 +52,7 @@ def test_a_damaged_shard_is_named_and_not_read(tmp_path: Path, damage: Damage, m
 
 
 def test_shards_of_two_sets_that_changed_places_are_named(tmp_path: Path) -> None:
-    make_set(tmp_path, sizes=[30, 30])
+    write_random_set(tmp_path, sizes=[30, 30])
     first, second = tmp_path / "part-00000.parquet", tmp_path / "part-00001.parquet"
     one, two = first.read_bytes(), second.read_bytes()
     first.write_bytes(two)
@@ -61,7 +61,7 @@ def test_shards_of_two_sets_that_changed_places_are_named(tmp_path: Path) -> Non
 
 
 def test_an_altered_manifest_is_named_and_not_used(tmp_path: Path) -> None:
-    make_set(tmp_path, sizes=[30, 30])
+    write_random_set(tmp_path, sizes=[30, 30])
     path = tmp_path / "manifest.json"
     values = json.loads(path.read_text())
     values["shards"].pop()
@@ -73,7 +73,7 @@ def test_an_altered_manifest_is_named_and_not_used(tmp_path: Path) -> None:
 
 
 def test_damaged_vectors_of_the_taxonomy_are_named(tmp_path: Path) -> None:
-    make_set(tmp_path, sizes=[30])
+    write_random_set(tmp_path, sizes=[30])
     vectors = np.eye(2, 8, dtype="<f2")
     PathVectors(fingerprint="f", ids=(1, 2), paths=("A", "A > B"), vectors=vectors).write(tmp_path)
     assert verify(tmp_path) == []
@@ -83,18 +83,18 @@ def test_damaged_vectors_of_the_taxonomy_are_named(tmp_path: Path) -> None:
 
 
 def test_a_set_that_is_remembered_is_not_hashed_again(tmp_path: Path) -> None:
-    make_set(tmp_path, sizes=[30])
+    write_random_set(tmp_path, sizes=[30])
     assert not (tmp_path / CHECKED_NAME).exists()
     verify(tmp_path)
     assert list(json.loads((tmp_path / CHECKED_NAME).read_text())) == ["part-00000.parquet"]
 
 
 def test_a_set_that_is_updated_meanwhile_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_set(tmp_path, sizes=[30, 30])
+    write_random_set(tmp_path, sizes=[30, 30])
 
     def read_and_update(folder: Path) -> Manifest:
         manifest = read_manifest(folder)
-        make_set(tmp_path, sizes=[30, 20])
+        write_random_set(tmp_path, sizes=[30, 20])
         return manifest
 
     monkeypatch.setattr("prodemb.shards.verify.read_manifest", read_and_update)
@@ -105,12 +105,12 @@ def test_an_update_that_ends_while_a_whole_set_is_verified_is_told_and_not_remem
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, sha256 = tmp_path / "shards", ShardFile.sha256
-    make_set(folder, sizes=[30, 30])
+    write_random_set(folder, sizes=[30, 30])
 
     def hash_and_update(file: ShardFile) -> str:
         found = sha256(file)
         if file.path.name == "part-00001.parquet":
-            updated_set(folder, sizes=[30, 20])
+            update_shards(folder, sizes=[30, 20])
         return found
 
     monkeypatch.setattr(ShardFile, "sha256", hash_and_update)
@@ -123,7 +123,7 @@ def test_an_update_that_ends_while_a_whole_set_is_verified_is_told_and_not_remem
 def test_a_file_that_vanishes_while_it_is_hashed_is_not_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_set(tmp_path, sizes=[30, 30])
+    write_random_set(tmp_path, sizes=[30, 30])
     sha256 = ShardFile.sha256
 
     def vanish(file: ShardFile) -> str:
@@ -142,7 +142,7 @@ def test_a_file_that_vanishes_while_it_is_hashed_is_not_remembered(
 def test_what_cannot_be_remembered_as_another_run_writes_is_no_trouble(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_set(tmp_path, sizes=[30])
+    write_random_set(tmp_path, sizes=[30])
     with replacing(tmp_path / CHECKED_NAME):
         assert verify(tmp_path) == []
     assert verify(tmp_path) == []
@@ -159,7 +159,7 @@ def test_what_cannot_be_remembered_as_another_run_writes_is_no_trouble(
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"part-00000.parquet": 3}'])
 def test_what_is_remembered_may_be_nonsense(tmp_path: Path, content: str) -> None:
-    make_set(tmp_path, sizes=[30])
+    write_random_set(tmp_path, sizes=[30])
     (tmp_path / CHECKED_NAME).write_text(content)
     assert open_shard_set(tmp_path).vectors("image").shape == (30, 8)
 
@@ -167,7 +167,7 @@ def test_what_is_remembered_may_be_nonsense(tmp_path: Path, content: str) -> Non
 @pytest.fixture(scope="module")
 def a_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("set")
-    make_set(folder, sizes=[20])
+    write_random_set(folder, sizes=[20])
     return folder
 
 
@@ -186,7 +186,7 @@ def test_no_flipped_bit_passes(a_set: Path, name: str, place: int, bit: int) -> 
 
 
 def test_a_manifest_is_made_anew_from_whole_shards(tmp_path: Path) -> None:
-    make_set(tmp_path, sizes=[30, 30, 10])
+    write_random_set(tmp_path, sizes=[30, 30, 10])
     whole = read_manifest(tmp_path)
     rebuilt = rebuilt_manifest(tmp_path)
     assert rebuilt is not None

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prodemb.core.errors import TaxonomyError
-from prodemb.taxonomy.taxonomy import Taxonomy, Trace, fetch_taxonomy, parse_taxonomy, read_taxonomy, sample_taxonomy
+from prodemb.taxonomy.taxonomy import (
+    Found,
+    Taxonomy,
+    Trace,
+    fetch_taxonomy,
+    parse_taxonomy,
+    read_taxonomy,
+    sample_taxonomy,
+)
 
 OFFICIAL = Path(__file__).parents[3] / "shared/data/google_taxonomy/taxonomy-with-ids.en-US.txt"
 """Development data beside the checkout, where there is some."""
@@ -95,7 +103,7 @@ OLDER = Taxonomy(
         ("Shoes", None, "unknown"),
     ],
 )
-def test_labels_of_another_version_are_traced(taxonomy: Taxonomy, label: str, node: int | None, found: str) -> None:
+def test_labels_of_another_version_are_traced(taxonomy: Taxonomy, label: str, node: int | None, found: Found) -> None:
     assert replace(taxonomy, of_labels=OLDER).trace(label) == Trace(node=node, found=found)
 
 

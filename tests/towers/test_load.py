@@ -42,7 +42,7 @@ def test_pictures_equal_the_reference(towers: Towers, tiny_clip: Path) -> None:
     with torch.inference_mode():
         output = AutoModel.from_pretrained(tiny_clip).get_image_features(pixel_values=values).pooler_output
     with TowerPool(towers, batch_tokens=20) as pool:
-        vectors = pool.images(pixels).result()
+        vectors = pool.images([*pixels]).result()
     assert np.allclose(vectors, torch.nn.functional.normalize(output, dim=-1).numpy(), atol=2e-3)
 
 

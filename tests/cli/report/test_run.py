@@ -8,7 +8,7 @@ from rich.table import Table
 from prodemb.cli.report.run import run_items
 from prodemb.core.errors import FewLabelsError
 from prodemb.job.pipeline import Pipeline
-from prodemb.job.run import Step, StepFinished, StepSkipped, StepStarted
+from prodemb.job.run import Event, Step, StepFinished, StepSkipped, StepStarted
 from prodemb.score.predictions import ScoreCounts
 from prodemb.score.score import ScoreReport
 
@@ -36,7 +36,7 @@ def test_a_skipped_step_is_in_the_summary_and_explains_the_null_columns(tmp_path
         zero_shot="a taxonomy (3 nodes)",
         was_done=False,
     )
-    events = [
+    events: list[Event] = [
         StepStarted(step=brand),
         StepSkipped(step=brand, seconds=1.5, error=FewLabelsError("brand head: found 1 class, wanted 2")),
         StepStarted(step=category),
