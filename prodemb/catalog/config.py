@@ -47,7 +47,7 @@ class CatalogConfig(TableConfig):
     """Which catalog to read, and how (`[catalog]`)."""
 
     path: str = "sample/catalog.parquet"
-    """A file, a glob, or a folder of files, in any of the formats that docs/feeds.md lists, packed or not."""
+    """A file, a glob, or a folder of files, in any of the formats that docs/catalogs.md lists, packed or not."""
     image_root: str | None = None
     """The folder that picture paths start from; default: the file's own folder, or where its pictures are found."""
     bad_ids: Literal["error", "drop"] = "error"

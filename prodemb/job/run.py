@@ -1,5 +1,6 @@
 """The whole job: embed, train, fine-tune, score, one step after another; it yields what happened, as data."""
 
+import json
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -251,3 +252,32 @@ def _check(pipelines: Sequence[Pipeline]) -> None:
     outs = sorted({pipeline.score.out for pipeline in pipelines})
     if len(outs) > 1:
         raise ConfigError(f"[score] out: found {' and '.join(outs)} in pipelines that run together, wanted one file")
+    first, *others = pipelines
+    for other in others:
+        _check_same_sources(first, other)
+
+
+_IN_SHARDS = {"model", "revision", "features", "lexical_dim", "shard_size", "dtype"}
+"""Settings of [embed] that decide what stands in the shards."""
+
+
+def _check_same_sources(one: Pipeline, other: Pipeline) -> None:
+    """Raise ConfigError where two pipelines read the catalog, or fill one shard set, in different ways.
+
+    The second would undo what the first has made, or take vectors of other products for its own.
+    """
+    shared = {"catalog": None, "images": None} | ({"embed": _IN_SHARDS} if one.embed.out == other.embed.out else {})
+    for table, keys in shared.items():
+        mine, theirs = (getattr(pipeline, table).model_dump(mode="json", include=keys) for pipeline in (one, other))
+        for key, value in mine.items():
+            if value != theirs[key]:
+                raise ConfigError(
+                    f"[{table}] {key}: found {_shown(value)} in the {one.target} pipeline and {_shown(theirs[key])} in "
+                    f"the {other.target} pipeline; they share the catalog and its shards, so wanted the same in both"
+                )
+
+
+def _shown(value: object) -> str:
+    """A setting in an error; an address may hold a password."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 200 and "://" not in text else "another value"

@@ -13,10 +13,10 @@ import polars as pl
 import pytest
 
 from prodemb.cli.report.run import run_items
-from prodemb.core.errors import HeadError, ProdembError
+from prodemb.core.errors import ConfigError, HeadError, ProdembError
 from prodemb.core.progress import no_progress
 from prodemb.job.pipeline import Pipeline, read_pipeline
-from prodemb.job.run import StepFinished, StepSkipped, StepStarted, run
+from prodemb.job.run import StepFinished, StepSkipped, StepStarted, _check, run
 from prodemb.job.score import own_heads
 from prodemb.job.train import TrainReport
 from prodemb.taxonomy.taxonomy import sample_taxonomy
@@ -201,3 +201,23 @@ def test_a_catalog_without_gold_labels_gets_zero_shot_categories(tmp_path: Path)
     answers = started("score", "shards", "again.parquet", "--zero-shot", cwd=tmp_path, program=BLOCKED)
     assert "categories are zero-shot" in answers
     assert pl.read_parquet(tmp_path / "again.parquet").equals(frame)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"catalog": {"path": "other.csv"}}, r'\[catalog\] path: found "sample/catalog.parquet" in the brand pipeline'),
+        ({"catalog": {"columns": {"title": "name"}}}, r"\[catalog\] columns: found \{\} in the brand pipeline"),
+        ({"images": {"max_bytes": 5}}, r"\[images\] max_bytes: found .* in the brand pipeline and 5 in the category"),
+        ({"embed": {"shard_size": 64}}, r"\[embed\] shard_size: found .* they share the catalog and its shards"),
+    ],
+)
+def test_pipelines_that_disagree_about_what_they_share_are_refused(settings: dict[str, Any], message: str) -> None:
+    pipelines = [Pipeline(target="brand"), Pipeline(target="category").replaced(settings, source="test")]
+    with pytest.raises(ConfigError, match=message):
+        next(run(pipelines, finetune=False, progress=no_progress))
+
+
+def test_pipelines_may_differ_in_what_each_has_of_its_own() -> None:
+    own = {"embed": {"out": "shards/other", "shard_size": 64}}
+    _check([Pipeline(target="brand"), Pipeline(target="category").replaced(own, source="test")])
