@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+# A busy machine takes its time; that is no fault of an example.
+settings.register_profile("prodemb", deadline=None)
+settings.load_profile("prodemb")
 
 WORDS = (
     "red blue green shoe mug lamp bottle bag watch shirt sofa drill camera toy chair phone sock ring hat brush "

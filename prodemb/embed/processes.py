@@ -70,7 +70,8 @@ def embed_in_processes(plan: Plan, *, callback: Callback) -> Timings:
                     take_record(value)
                 case "finished":
                     rank, its_timings = value
-                    workers.pop(rank).join(END_SECONDS)
+                    workers[rank].join(END_SECONDS)
+                    _end(workers.pop(rank))
                     timings += its_timings
                 case _:
                     raise value
@@ -123,7 +124,7 @@ def _check_alive(workers: dict[int, SpawnProcess], *, died_at: dict[int, float])
 def _end(worker: SpawnProcess) -> None:
     if worker.pid is None:  # never started
         return
-    worker.terminate()
+    worker.terminate()  # does nothing to one that has ended
     worker.join(END_SECONDS)
     if worker.is_alive():
         worker.kill()
