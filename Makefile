@@ -1,4 +1,4 @@
-# Every target works on a fresh checkout; what is done is not done again.
+# Every target works on a fresh checkout. Completed steps are skipped.
 PYTHON ?= python3
 BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
@@ -8,7 +8,12 @@ CATALOG ?=
 MODEL   ?=
 OUT     ?=
 
-.PHONY: install demo embed train-brand train-category finetune-category score test check format bench pretrain clean
+.DEFAULT_GOAL := help
+
+.PHONY: help install demo embed train-brand train-category finetune-category score test check format bench pretrain clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## a virtual environment in .venv with prodemb in it
 
@@ -23,7 +28,7 @@ install: .venv/installed  ## a virtual environment in .venv with prodemb in it
 	$(PIP) install --quiet -c constraints.txt -e '.[fast,dev]'
 	touch $@
 
-demo: install  ## the whole main job on a generated catalog
+demo: install  ## the whole job on a generated catalog
 	$(BIN)/prodemb run
 
 embed: install  ## stage one: catalog to shards
@@ -50,7 +55,7 @@ check: .venv/installed-dev  ## format, lint, types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/installed-dev
+format: .venv/installed-dev  ## format the code and fix what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -61,8 +66,8 @@ bench: .venv/installed-dev  ## stage one, decoding, precision and shards, as rat
 	$(BIN)/python tests/bench/precision.py
 	$(BIN)/python tests/bench/shards.py
 
-pretrain: install  ## make the bundled CLIP anew (minutes)
+pretrain: install  ## pretrain the bundled CLIP again (minutes)
 	$(BIN)/python -m prodemb.bundled.pretrain
 
-clean:  ## remove what the commands made, not the environment
+clean:  ## remove what the commands made, but not .venv
 	rm -rf sample shards heads checkpoints runs out.parquet aliases.csv

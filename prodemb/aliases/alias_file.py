@@ -15,7 +15,7 @@ from prodemb.core.errors import CatalogError
 from prodemb.core.files import replacing
 
 _RISKY = r"(?:[\s\x{FEFF}]*[=+\-@＝＋－＠]|[\t\r\n'])"
-"""How a cell begins that some spreadsheet would run: also behind blanks, in full width, or after an apostrophe."""
+"""How a cell begins that a spreadsheet may run as a formula: also after spaces, in full width or after apostrophes."""
 _ESCAPE = "'"
 _NEEDED = ("supplied", "canonical")
 _TEXTS = ("supplied", "canonical", "rule", "status", "proposed", "decided")
@@ -24,9 +24,9 @@ _SEPARATORS = (",", ";", "\t")
 
 
 def write_aliases(table: AliasTable, path: Path) -> None:
-    """Write a table as Parquet or CSV, by the file's suffix; whole or not at all.
+    """Write a table as Parquet or CSV, by the file's suffix; the file is complete or not there.
 
-    CSV cells that a spreadsheet would run as a formula (they begin with = + - @, maybe behind blanks) get an apostrophe
+    CSV cells that a spreadsheet would run as a formula (they begin with = + - @, also after spaces) get an apostrophe
     in front, and so do those that begin with an apostrophe; `read_aliases` takes it off again. A person's own columns
     are written as they are. Columns, separator and byte order mark are those of the file that the table was read from.
 
@@ -53,7 +53,7 @@ def read_aliases(path: Path) -> AliasTable:
     """Read an alias file, edited or not. Needs the columns supplied and canonical; the others have defaults.
 
     CSV may be as spreadsheets save it: with a byte order mark, CRLF, semicolons or tabs between cells, a comma in
-    numbers, blanks around cells, empty rows at the end, UTF-16. Only the supplied string is taken with its blanks.
+    numbers, spaces around cells, empty rows at the end, UTF-16. Only the supplied string keeps its spaces.
 
     Raises:
         CatalogError: the file is missing or unreadable, lacks a column, repeats a string or has an unknown status.
@@ -87,8 +87,8 @@ def _read_csv(path: Path) -> tuple[pl.DataFrame, Layout]:
     raw = path.read_bytes()
     text = _decoded(raw, source=str(path))
     header = text.partition("\n")[0]
-    told = {separator: _header_cells(header, separator=separator) for separator in _SEPARATORS}
-    separator = max(_SEPARATORS, key=lambda mark: sum(name in told[mark] for name in COLUMNS))
+    cells = {separator: _header_cells(header, separator=separator) for separator in _SEPARATORS}
+    separator = max(_SEPARATORS, key=lambda mark: sum(name in cells[mark] for name in COLUMNS))
     try:
         table = pl.read_csv(text.encode(), infer_schema=False, separator=separator)
     except pl.exceptions.ComputeError:
@@ -103,7 +103,7 @@ def _read_csv(path: Path) -> tuple[pl.DataFrame, Layout]:
         }
     )
     # A spreadsheet ends rows with empty cells where a cell to the right was ever touched.
-    unnamed = [name for name, told in zip(table.columns, names, strict=False) if not told]
+    unnamed = [name for name, label in zip(table.columns, names, strict=False) if not label]
     table = table.drop(name for name in unnamed if table[name].null_count() == table.height)
     table = table.with_columns(_unescaped(name) for name in _TEXTS if name in table.columns)
     return table, Layout(separator=separator, byte_order_mark=raw.startswith(codecs.BOM_UTF8))
@@ -126,7 +126,7 @@ def _decoded(raw: bytes, *, source: str) -> str:
 
 
 def _header_cells(line: str, *, separator: str) -> list[str]:
-    """The column names in a CSV header, without blanks around them."""
+    """The column names in a CSV header, without spaces around them."""
     return [name.strip() for name in next(csv.reader([line.rstrip("\r")], delimiter=separator), [])]
 
 
@@ -168,7 +168,7 @@ def _rows_of(table: pl.DataFrame, *, source: str) -> list[AliasRow]:
             continue
         row = _row_of({name: cells.get(name) for name in COLUMNS}, where=f"{source}: row {number}")
         if rows.setdefault(row.supplied, row) is not row:
-            raise CatalogError(f"{source}: row {number}: {row.supplied!r} stands here a second time; keep one row")
+            raise CatalogError(f"{source}: row {number}: {row.supplied!r} is repeated; keep one row")
     return list(rows.values())
 
 
@@ -176,7 +176,7 @@ def _row_of(cells: dict[str, Any], *, where: str) -> AliasRow:
     """One row from its cells; empty cells take the row's defaults.
 
     Raises:
-        CatalogError: the status is none, or the score or the products are no numbers.
+        CatalogError: the status is unknown, or the score or the products are not numbers.
     """
     supplied = str(cells["supplied"] or "")
     canonical, proposed, rule = (str(cells[name] or "").strip() for name in ("canonical", "proposed", "rule"))

@@ -1,14 +1,14 @@
 """Canonical brands from supplied strings: equal spellings are one name, names are linked on evidence, never chained."""
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
-from prodemb.aliases.clusters import Place, Progress, find_sellers, place_names, proposals_by_rule
+from prodemb.aliases.clusters import Placement, find_sellers, place_names, proposals_by_rule
 from prodemb.aliases.config import BrandsConfig
 from prodemb.aliases.counts import EXAMPLES
 from prodemb.aliases.evidence import Evidence
@@ -25,6 +25,7 @@ from prodemb.aliases.normalise import (
 )
 from prodemb.aliases.table import AliasRow, AliasTable, Status
 from prodemb.core.errors import CatalogError
+from prodemb.core.progress import ProgressCallback
 
 __all__ = ["UNBRANDED", "UNKNOWN", "canonicalise", "normalise_brand"]
 
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 _OPENING_TITLES = 0.6
 _OPENING_EXAMPLES = 2
+_LEADING_PRODUCTS, _LEADING_SHARE, _LEADING_OF_RULE, _HOLDING_TITLES = 10, 0.1, 0.8, 0.25
 
 
 def canonicalise(
@@ -40,7 +42,7 @@ def canonicalise(
     config: BrandsConfig,
     known: AliasTable | None = None,
     vectors: tuple[Sequence[str], TextVectors] | None = None,
-    progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> AliasTable:
     """Decide for every supplied string which canonical brand it stands for.
 
@@ -55,11 +57,11 @@ def canonicalise(
         known: an earlier table, edited or not. Its rows stay as they are, save for the number of products; only
             strings that it lacks are decided.
         vectors: some of the strings with their text vectors (n, dim), as `ShardSet.text_vectors` gives them. Names
-            with like vectors are looked at beside names written alike; what is accepted needs the same evidence.
-        progress: called with the names that are decided and all there are to decide, every few thousand names.
+            with similar vectors are compared too; merging them needs the same evidence.
+        on_progress: called with the names decided so far and all there are, every few thousand names.
 
     Returns:
-        One row a distinct string of `supplied` and of `known`, most products first.
+        One row per distinct string of `supplied` and of `known`, most products first.
 
     Raises:
         CatalogError: a column is missing.
@@ -77,8 +79,10 @@ def canonicalise(
     undecided = [name for name, key in enumerate(names.keys) if known.name_of_key(key) is None]
     sellers = find_sellers(names, undecided=undecided, evidence=evidence)
     brands = set(undecided) - sellers
-    meant = None if vectors is None else strings.vectors(names, *vectors)
-    places = place_names(names, undecided=brands, evidence=evidence, config=config, vectors=meant, progress=progress)
+    name_vectors = None if vectors is None else strings.vectors(names, *vectors)
+    places = place_names(
+        names, undecided=brands, evidence=evidence, config=config, vectors=name_vectors, on_progress=on_progress
+    )
     rows = strings.rows + strings.place(names, places=places, sellers=sellers, known=known)
     rows = [replace(row, decided=row.canonical) for row in rows]
     logger.info("%d known strings, %d new ones: %s", len(kept), len(rows), dict(proposals_by_rule(places)))
@@ -86,7 +90,7 @@ def canonicalise(
 
 
 def _counted(supplied: pl.DataFrame) -> pl.DataFrame:
-    """supplied, products and examples, one row a string, sorted by string."""
+    """supplied, products and examples, one row per string, sorted by string."""
     for name in ("supplied", "products"):
         if name not in supplied.columns:
             raise CatalogError(f"supplied brands: found columns {', '.join(supplied.columns)}, wanted also {name!r}")
@@ -114,6 +118,7 @@ class _Strings:
     def sort_out(cls, counts: dict[str, int], *, counted: pl.DataFrame, known: AliasTable) -> "_Strings":
         """Sort the strings that have no row yet; the key of a known string carries its decision over."""
         strings = cls()
+        leading = _leading(counts, counted=counted)
         doubtful: dict[str, Junk] = {}
         for text, products in counts.items():
             words = brand_words(text)
@@ -121,7 +126,7 @@ class _Strings:
             junk = find_junk(text) if decided is None else None
             if decided in (UNKNOWN, UNBRANDED):
                 strings.rows.append(AliasRow(text, decided or "", rule="known", products=products))
-            elif junk is not None and junk.may_be_name:
+            elif junk is not None and (junk.may_be_name or text in leading):
                 doubtful[text] = junk
             elif junk is not None or not words:
                 found = junk or Junk(UNKNOWN, "placeholder", may_be_name=False)
@@ -130,7 +135,7 @@ class _Strings:
                 strings._add(text, words=words, products=products)
         openings = _openings(counted, texts=doubtful)
         for text, junk in doubtful.items():
-            if openings[text]:
+            if openings[text] or text in leading:
                 strings._add(text, words=brand_words(text), products=counts[text])
                 strings._doubts[text] = junk
             else:
@@ -142,7 +147,7 @@ class _Strings:
         key = "".join(words)
         self.key_of[text] = key
         self._spellings[key][text] = products
-        self._words[key] = max(self._words.get(key, ()), words, key=lambda told: (len(told), told))
+        self._words[key] = max(self._words.get(key, ()), words, key=lambda spelled: (len(spelled), spelled))
 
     def add_known(self, row: AliasRow) -> None:
         """Take a decided string in as a spelling that others may join."""
@@ -163,20 +168,22 @@ class _Strings:
         for row, text in enumerate(texts):
             key = self.key_of.get(text)
             if key is not None:
-                name, told = names.index[key], (self._spellings[key][text], text, row)
-                best[name] = max(best.get(name, told), told)
+                name, spelling = names.index[key], (self._spellings[key][text], text, row)
+                best[name] = max(best.get(name, spelling), spelling)
         found = np.zeros((len(names.keys), vectors.shape[1]), dtype=np.float16)
         found[list(best)] = vectors[[row for _, _, row in best.values()]]
         return found
 
-    def place(self, names: Names, *, places: dict[int, Place], sellers: set[int], known: AliasTable) -> list[AliasRow]:
+    def place(
+        self, names: Names, *, places: dict[int, Placement], sellers: set[int], known: AliasTable
+    ) -> list[AliasRow]:
         """The rows of all strings that have none yet, each under its name's canonical brand."""
         canonical = [known.name_of_key(key) or choose_spelling(self._spellings[key]) for key in names.keys]
         for name in sellers:
             canonical[name] = UNKNOWN
         rows: list[AliasRow] = []
         for name, key in enumerate(names.keys):
-            place = places.get(name, Place(name))
+            place = places.get(name, Placement(name))
             brand = canonical[place.root]
             for text, products in self._spellings[key].items():
                 if text not in self._known:
@@ -185,7 +192,7 @@ class _Strings:
                     rows.append(replace(row, proposed=proposed, rule="seller" if name in sellers else row.rule))
         return rows
 
-    def _row(self, text: str, *, place: Place, brand: str, products: int) -> AliasRow:
+    def _row(self, text: str, *, place: Placement, brand: str, products: int) -> AliasRow:
         """One string's row; its proposal, if any, is filled in by the caller."""
         if text in self._doubts:
             junk = self._doubts[text]
@@ -199,10 +206,43 @@ class _Strings:
         return AliasRow(text, brand, rule, SPELLING_SCORES[rule], products)
 
 
+def _leading(counts: dict[str, int], *, counted: pl.DataFrame) -> set[str]:
+    """Strings that look like junk and are used like the catalog's own brand.
+
+    Such a string stands at a fair share of all products that carry a brand and at nearly all of those with junk of its
+    rule: a column of colours has several colours. Its products are of several kinds, and hardly any title holds it, as
+    titles hold the colours and fits of their products.
+    """
+    junk = {text: found for text in counts if (found := find_junk(text)) is not None and found.depends_on_use}
+    by_rule: Counter[str] = Counter()
+    for text, found in junk.items():
+        by_rule[found.rule] += counts[text]
+    total = sum(counts.values())
+    leading = {
+        text
+        for text, found in junk.items()
+        if counts[text] >= max(_LEADING_PRODUCTS, _LEADING_SHARE * total)
+        and counts[text] >= _LEADING_OF_RULE * by_rule[found.rule]
+    }
+    examples = counted.filter(pl.col("supplied").is_in(list(leading)))
+    return {text for text, products in examples.select("supplied", "examples").iter_rows() if _is_maker(text, products)}
+
+
+def _is_maker(text: str, products: list[dict[str, str]] | None) -> bool:
+    """Whether sampled products of a string are of several kinds, and few of their titles hold it."""
+    if not products:
+        return False
+    words = f" {' '.join(words_of(text))} "
+    titles = [" ".join(words_of(product["title"])) for product in products if product["title"]]
+    holding = sum(words in f" {title} " for title in titles)
+    kinds = {product["category"] or title.split(" ")[-1] for product, title in zip(products, titles, strict=False)}
+    return len(kinds) > 1 and holding <= _HOLDING_TITLES * len(titles)
+
+
 def _openings(counted: pl.DataFrame, *, texts: dict[str, Junk]) -> dict[str, bool]:
     """For each string that looks like junk, whether titles begin with it as they do with a brand.
 
-    Spellings with one key are judged together, and what extends such a brand ("Red Rose Blue") goes with it.
+    Spellings with one key are decided together, and what extends such a brand ("Red Rose Blue") goes with it.
     """
     titles: dict[tuple[str, ...], list[tuple[str, ...]]] = defaultdict(list)
     chosen = counted.filter(pl.col("supplied").is_in(list(texts)))
@@ -210,10 +250,10 @@ def _openings(counted: pl.DataFrame, *, texts: dict[str, Junk]) -> dict[str, boo
         titles[brand_words(text)] += [words_of(example["title"]) for example in examples or () if example["title"]]
     numbers = {brand_words(text) for text, junk in texts.items() if junk.rule == "number"}
     opening: set[tuple[str, ...]] = set()
-    for words, told in titles.items():
-        count = sum(title[: len(words)] == words for title in told)
+    for words, examples in titles.items():
+        count = sum(title[: len(words)] == words for title in examples)
         least, share = (1, 0.5) if words in numbers else (_OPENING_EXAMPLES, _OPENING_TITLES)
-        if count >= least and count >= share * len(told):
+        if count >= least and count >= share * len(examples):
             opening.add(words)
     firsts = {text: [brand_words(text)[:size] for size in range(1, len(brand_words(text)) + 1)] for text in texts}
     return {text: any(first in opening for first in firsts[text]) for text in texts}

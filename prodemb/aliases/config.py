@@ -1,4 +1,4 @@
-"""The settings of the canonicaliser, the TOML table [brands]."""
+"""The settings of the canonicaliser, `[brands]`."""
 
 from pydantic import Field
 
@@ -12,31 +12,31 @@ class BrandsConfig(Config):
     """The alias file: CSV, or Parquet by its suffix."""
 
     examples: int = Field(default=32, ge=0)
-    """Products of each supplied string that are kept as evidence."""
+    """Products kept per supplied string, as evidence for merges."""
 
-    established: int = Field(default=3, ge=1)
-    """Products that a name needs before other names may join it."""
+    min_count: int = Field(default=3, ge=1)
+    """Products that a name needs before other names may be merged into it."""
 
-    asymmetry: float = Field(default=5.0, ge=1.0)
-    """How many times the products of a name its parent must have where the titles do not decide."""
+    min_count_ratio: float = Field(default=5.0, ge=1.0)
+    """Products of the parent per product of a name that are needed where the titles do not decide."""
 
     short_name: int = Field(default=4, ge=1)
-    """Names of at most this many letters are never taken for typos on their spelling alone."""
+    """Names of at most this many letters are never merged as typos on their spelling alone."""
 
-    silent_name: int = Field(default=7, ge=1)
-    """Least letters of both names for a typo that the titles neither confirm nor deny."""
+    min_name_length: int = Field(default=7, ge=1)
+    """Letters that both names need for a typo that the titles neither confirm nor contradict."""
 
     typo_similarity: float = Field(default=0.8, ge=0.0, le=1.0)
-    """Least similarity (1 minus edits a letter) of a typo that the titles neither confirm nor deny."""
+    """Least similarity (1 minus edits per letter) of a typo that the titles neither confirm nor contradict."""
 
     confirmed_similarity: float = Field(default=0.65, ge=0.0, le=1.0)
     """Least similarity of a typo where the titles name the other brand."""
 
-    alike: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Least share of a name's products that are of kinds its parent has too."""
+    min_overlap: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Least share of a name's products of kinds that its parent has too."""
 
     neighbours: int = Field(default=8, ge=1)
-    """Names written alike that are looked at for each name."""
+    """Similarly spelled names that are compared with each name."""
 
     common_word: float = Field(default=0.01, gt=0.0, le=1.0)
-    """Share of all brands in whose titles a word must stand to be a common word, which names no brand."""
+    """Share of all brands whose titles contain a word for it to be a common word, which names no brand."""

@@ -27,7 +27,7 @@ def count_supplied(batches: Iterable[pa.Table], *, examples: int) -> pl.DataFram
 
     Args:
         batches: tables with the column brand and, where there are any, title and cat1 to cat3.
-        examples: the largest number of sampled products a string.
+        examples: the largest number of sampled products per string.
 
     Returns:
         supplied (String), products (Int64), examples (list of {title, category}), sorted by supplied.

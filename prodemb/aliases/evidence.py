@@ -1,4 +1,4 @@
-"""What the products themselves say about two brand names: who stands in the titles, and whether the kinds are alike."""
+"""Evidence for merging two brand names, from their products: names in titles, and the overlap of product kinds."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ _NOT_PLAIN = (
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """The folded words of one title; a name stands in it where it fills whole words, however they are spaced."""
+    """The folded words of one title; it contains a name that fills whole words, however they are spaced."""
 
     spaced: str
     compact: str
@@ -35,7 +35,7 @@ class Title:
         return self.spaced.split()
 
     def names(self, key: str) -> bool:
-        """Whether the name with this key stands in the title."""
+        """Whether the title contains the name with this key."""
         if not key or key not in self.compact:
             return False
         words = self.words
@@ -71,7 +71,7 @@ class Evidence:
     """The sampled products of every name.
 
     Args:
-        examples: one row a product with name (row number of the name, ascending), title and category.
+        examples: one row per product with name (index of the name, ascending), title and category.
         num_names: how many names there are.
     """
 
@@ -102,12 +102,12 @@ class Evidence:
         return found
 
     def named(self, name: int, *, key: str) -> float | None:
-        """The share of a name's titles in which the name with `key` stands; None where there are no titles."""
+        """The share of a name's titles that contain the name with `key`; None where there are no titles."""
         titles = self.titles(name)
         return sum(key in title.compact and title.names(key) for title in titles) / len(titles) if titles else None
 
     def named_itself(self, name: int, *, key: str) -> float:
-        """`named` with the name's own key, remembered; 0 where there are no titles."""
+        """`named` with the name's own key, cached; 0 where there are no titles."""
         if np.isnan(self._own[name]):
             self._own[name] = self.named(name, key=key) or 0.0
         return float(self._own[name])
@@ -118,18 +118,18 @@ class Evidence:
         return sum(title.opens_with(key) for title in titles) / len(titles) if titles else 0.0
 
     def alone(self, name: int, *, key: str, lines: frozenset[str]) -> bool:
-        """Whether most of a name's titles begin with `key` and go on with none of its lines."""
+        """Whether most of a name's titles begin with `key` and continue with none of its lines."""
         titles = self.titles(name)
         bare = [title for title in titles if title.opens_with(key)]
         lined = [title for title in bare if any(title.opens_with(key + line) for line in lines)]
         return 2 * (len(bare) - len(lined)) > len(titles)
 
-    def alike(self, child: int, *, parent: int, own_words: Iterable[str]) -> float | None:
-        """How far the child's products are of kinds that the parent has too, 0 to 1; None where nothing tells.
+    def overlap(self, child: int, *, parent: int, own_words: Iterable[str]) -> float | None:
+        """How much of the child's products are of kinds that the parent has too, 0 to 1; None where nothing is known.
 
-        The better of two shares: of the child's supplied categories that the parent has (the first two levels; half a
-        point where only the first agrees), and of the words of its titles and categories, the names themselves left
-        out. Partners name their categories each in their own way, so neither share alone would do.
+        The larger of two shares: of the child's supplied categories that the parent has (the first two levels; half a
+        point where only the first agrees), and of the words of its titles and categories, without the names
+        themselves. Each partner names categories in its own way, so neither share alone is enough.
         """
         mine, theirs = self._kinds_of(child), self._kinds_of(parent)
         shares: list[float] = []
@@ -137,13 +137,13 @@ class Evidence:
             exact, tops = set(theirs), {kind[0] for kind in theirs}
             shares.append(sum(1.0 if kind in exact else 0.5 * (kind[0] in tops) for kind in mine) / len(mine))
         known = self._words_of(parent)
-        told = self._words_of(child) - set(own_words)
-        if told and known:
-            shares.append(len(told & known) / len(told))
+        words = self._words_of(child) - set(own_words)
+        if words and known:
+            shares.append(len(words & known) / len(words))
         return max(shares, default=None)
 
     def _words_of(self, name: int) -> frozenset[str]:
-        """The words of a name's titles and category paths, numbers left out."""
+        """The words of a name's titles and category paths, without numbers."""
         found = self._words.get(name)
         if found is None:
             if len(self._words) >= _CACHED_NAMES:
@@ -167,15 +167,17 @@ class Evidence:
         return self._kinds[name]
 
 
-def spread_words(evidence: Evidence, *, words: Sequence[tuple[str, ...]], least: int, share: float) -> frozenset[str]:
-    """The words that stand in the titles of many unrelated brands, and so name none of them.
+def spread_words(
+    evidence: Evidence, *, words: Sequence[tuple[str, ...]], min_brands: int, share: float
+) -> frozenset[str]:
+    """The words in the titles of many unrelated brands, which name none of them.
 
-    Only names that stand in most of their own titles are asked; a misspelling would count its own brand as a word.
+    Only names that are in most of their own titles count; a misspelling would count its own brand as a word.
 
     Args:
         evidence: the sampled products.
         words: the folded words of each name; names with the same first word count as one brand.
-        least: the smallest number of brands for a word to be common.
+        min_brands: the smallest number of brands for a word to be common.
         share: the smallest share of all brands for a word to be common.
     """
     stride = max(1, len(words) // _SPREAD_NAMES)
@@ -190,40 +192,40 @@ def spread_words(evidence: Evidence, *, words: Sequence[tuple[str, ...]], least:
         # A word in one title alone may be the name of the true brand, where the supplied one is wrong.
         for word in {word for word, count in seen.items() if count > 1} - set(words[name]):
             brands_of[word].add(root)
-    enough = max(least, share * len(roots))
+    enough = max(min_brands, share * len(roots))
     return frozenset(word for word, brands in brands_of.items() if len(brands) >= enough and not word.isdigit())
 
 
 def prefix_products(words: Sequence[tuple[str, ...]], *, products: Sequence[int]) -> tuple[Counter[str], Counter[str]]:
-    """For each run of first words (as a key): the products of all names that begin so, and their next words' number."""
+    """For each run of first words (as a key): the products of all names that begin so, and how many words follow."""
     masses: Counter[str] = Counter()
     following: dict[str, set[str]] = defaultdict(set)
-    for told, count in zip(words, products, strict=True):
+    for name, count in zip(words, products, strict=True):
         key = ""
-        for place, word in enumerate(told):
+        for position, word in enumerate(name):
             key += word
             masses[key] += count
-            if place + 1 < len(told):
-                following[key].add(told[place + 1])
+            if position + 1 < len(name):
+                following[key].add(name[position + 1])
     return masses, Counter({key: len(nexts) for key, nexts in following.items()})
 
 
-def lines_of(words: Sequence[tuple[str, ...]], *, products: Sequence[int], least: int) -> dict[str, frozenset[str]]:
-    """For each run of first words (as a key) the established words that follow it, as lines follow a brand's name.
+def lines_of(words: Sequence[tuple[str, ...]], *, products: Sequence[int], min_count: int) -> dict[str, frozenset[str]]:
+    """For each run of first words (as a key) the words that follow it, as lines follow a brand's name.
 
-    A word is established where names with at least `least` products begin so, and it is not nearly the same as a more
-    frequent one, which it would misspell. Keys with a single such word are left out: "Lee Cooper" is no line of "Lee".
+    Only words with at least `min_count` products of names that begin so, and not within two edits of a more frequent
+    one, which they would misspell. Keys with a single such word are left out: "Lee Cooper" is no line of "Lee".
     """
     following: dict[str, Counter[str]] = defaultdict(Counter)
-    for told, count in zip(words, products, strict=True):
+    for name, count in zip(words, products, strict=True):
         key = ""
-        for word, after in pairwise(told):
+        for word, after in pairwise(name):
             key += word
             following[key][after] += count
     found: dict[str, frozenset[str]] = {}
     for key, nexts in following.items():
         frequent = sorted(
-            (word for word, count in nexts.items() if count >= least), key=lambda word: (-nexts[word], word)
+            (word for word, count in nexts.items() if count >= min_count), key=lambda word: (-nexts[word], word)
         )
         different: list[str] = []
         for word in frequent if len(frequent) > 1 else ():

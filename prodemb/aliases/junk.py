@@ -1,4 +1,4 @@
-"""Telling what stands in a brand field and is no brand: UNKNOWN (junk) and UNBRANDED (honestly none)."""
+"""Values of the brand field that are no brand: UNKNOWN (junk) and UNBRANDED (explicitly none)."""
 
 import re
 from dataclasses import dataclass
@@ -21,16 +21,18 @@ from prodemb.aliases.vocabulary import (
 )
 
 UNKNOWN = "UNKNOWN"
-"""The canonical value of junk: there may be a brand, but the supplied string does not tell it."""
+"""The canonical value of junk: there may be a brand, but the supplied string does not name it."""
 
 UNBRANDED = "UNBRANDED"
-"""The canonical value of strings that say honestly that there is no brand."""
+"""The canonical value of strings that say that there is no brand."""
 
 JunkRule = Literal[
     "placeholder", "unbranded", "url", "number", "colour", "fit", "size", "audience", "pattern", "material"
 ]
 
 _URL = re.compile(r"https?:|://|\bwww\.|^[\w.+-]+@[\w-]+\.\w+$", re.IGNORECASE)
+_FIXED: tuple[JunkRule, ...] = ("placeholder", "unbranded", "url")
+"""Rules that hold however often and wherever a string stands."""
 _JOINING = frozenset({"and", "et", "und", "y", "e", "with"})
 _NUMBER = re.compile(r"\d+")
 _MEASURE = re.compile(r"\d+(?:x\d+)*(?:cm|mm|ml|kg|gms?|gb|tb|mb|mah|x*l|pcs?|inch|in|oz|lbs?|yr?s?|ltr|watt)?")
@@ -38,18 +40,25 @@ _MEASURE = re.compile(r"\d+(?:x\d+)*(?:cm|mm|ml|kg|gms?|gb|tb|mb|mah|x*l|pcs?|in
 
 @dataclass(frozen=True, slots=True)
 class Junk:
-    """Why a supplied string is no brand, and whether it could be one all the same (`4711`, `Orange`)."""
+    """Why a supplied string is no brand, and whether it may still be one (`4711`, `Orange`)."""
 
     canonical: str
     rule: JunkRule
     may_be_name: bool
 
+    @property
+    def depends_on_use(self) -> bool:
+        """Whether it is a word of the language that a maker could have taken for its name."""
+        return self.rule not in _FIXED
+
 
 def find_junk(text: str) -> Junk | None:
     """The junk rule that `text` falls under, or None where it may be a brand.
 
-    A rule fires only where every word of the value is of its vocabulary: "Red" is junk and "Red Tape" is not.
+    A rule applies only where every word of the value is in its vocabulary: "Red" is junk and "Red Tape" is not.
     """
+    if text.strip() == r"\N":  # a database's null
+        return Junk(UNKNOWN, "placeholder", may_be_name=False)
     if _URL.search(text.strip()):
         return Junk(UNKNOWN, "url", may_be_name=False)
     words = words_of(text)
@@ -67,7 +76,7 @@ def find_junk(text: str) -> Junk | None:
 
 
 def _vocabulary_rule(words: tuple[str, ...]) -> JunkRule | None:
-    """The vocabulary that covers all words, numbers beside them allowed."""
+    """The vocabulary that covers all words, numbers are allowed besides."""
     if all(_NUMBER.fullmatch(word) for word in words):
         return "number"
     others = {word for word in words if not _MEASURE.fullmatch(word)}
@@ -75,7 +84,7 @@ def _vocabulary_rule(words: tuple[str, ...]) -> JunkRule | None:
         return "size"
     numbered = not others.issuperset(words)
     colours = COLOURS | COLOURS_OR_NAMES
-    # What joins two colours joins nothing at the front: "And Red" is red by And.
+    # A conjunction between two colours is none at the front: "And Red" is red by And.
     if others & colours and others <= colours | COLOUR_SHADES | PATTERNS and words[0] not in _JOINING:
         return "colour"
     if others & FITS and others <= FITS | FIT_SHADES | AUDIENCES | COLOURS:

@@ -1,4 +1,4 @@
-"""Judging whether one brand name belongs to another: typos, extra words, lines, short forms and abbreviations."""
+"""Links between brand names: typos, extra words, lines, short forms and abbreviations."""
 
 import re
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ PLAIN_WORDS = GIVEN_NAMES | OPENING_WORDS | COMPANY_WORDS | _EXTRA_WORDS
 """Words that say little about any one brand when a name begins with them."""
 
 _STOP_WORDS = frozenset({"of", "and", "the", "by", "for", "de", "du", "des", "la", "le", "les", "del", "und", "y", "e"})
-_MOST_EDITS = 3
-_LEAST_LINES = 4
+_MAX_EDITS = 3
+_MIN_LINES = 4
 _DIGITS = re.compile(r"\d+")
 
 
@@ -49,7 +49,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One name's place under another: accepted, or doubtful and left to a person."""
+    """A name that may belong to another: accepted, or doubtful and left to a person."""
 
     target: int
     rule: LinkRule
@@ -58,11 +58,11 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
-    """Decides on pairs of names from their spelling and their products.
+class LinkScorer:
+    """Scores pairs of names by their spelling and their products.
 
     `masses` are the products of all names that begin with a key, `followers` the number of different words after it,
-    `lines` the established ones among them.
+    `lines` the ones among them with enough products.
     """
 
     names: Names
@@ -73,15 +73,15 @@ class Judge:
     lines: dict[str, frozenset[str]]
     config: BrandsConfig
 
-    def extra(self, words: tuple[str, ...]) -> bool:
-        """Whether all words are such as partners add to any brand."""
+    def only_extra_words(self, words: tuple[str, ...]) -> bool:
+        """Whether all words are ones that partners add to any brand."""
         return all(word in _EXTRA_WORDS or word in COMPANY_WORDS or word in self.common for word in words)
 
     def stems(self, name: int) -> tuple[str, ...]:
         """The key of a name, whole and then without its extra words at the end."""
         words, stems = self.names.words[name], [self.names.keys[name]]
         for size in range(len(words) - 1, 0, -1):
-            if not self.extra(words[size : size + 1]):
+            if not self.only_extra_words(words[size : size + 1]):
                 break
             stems.append("".join(words[:size]))
         return tuple(stems)
@@ -100,15 +100,15 @@ class Judge:
         """The share of a name's titles in which it stands itself; 0 where there are none."""
         return self.evidence.named_itself(name, key=self.names.keys[name])
 
-    def alike(self, child: int, *, parent: int) -> float | None:
-        """How far the child's products are of the parent's kinds."""
+    def overlap(self, child: int, *, parent: int) -> float | None:
+        """How much of the child's products are of the parent's kinds, 0 to 1; None where nothing is known."""
         own_words = {
             *self.names.words[child],
             *self.names.words[parent],
             self.names.keys[child],
             self.names.keys[parent],
         }
-        return self.evidence.alike(child, parent=parent, own_words=own_words)
+        return self.evidence.overlap(child, parent=parent, own_words=own_words)
 
     def ratio(self, child: int, *, parent: int) -> float:
         """How many times the child's products the parent has."""
@@ -128,29 +128,33 @@ class Judge:
             return Link(target, "typo", round(0.9 + 0.1 * similarity, 3), accepted=True)
         if (
             edits > 2
-            or names.products[target] < config.established
+            or names.products[target] < config.min_count
             or _digits_of(names, child) != _digits_of(names, target)
         ):
             return None
-        ratio, alike = self.ratio(child, parent=target), self.alike(child, parent=target)
-        if length <= config.short_name or similarity < config.typo_similarity or ratio < config.asymmetry:
+        ratio, overlap = self.ratio(child, parent=target), self.overlap(child, parent=target)
+        if length <= config.short_name or similarity < config.typo_similarity or ratio < config.min_count_ratio:
             return None
-        kinds = alike is not None and alike >= config.alike
-        long_enough = length >= config.silent_name and not any(_only_ending(stem, names.keys[target]) for stem in stems)
-        unseen = alike is None and length >= 2 * config.short_name and edits == 1 and ratio >= 2 * config.asymmetry
-        usually_named = decided is None and alike is not None and named >= 0.8
+        kinds = overlap is not None and overlap >= config.min_overlap
+        long_enough = length >= config.min_name_length and not any(
+            _only_ending(stem, names.keys[target]) for stem in stems
+        )
+        unseen = (
+            overlap is None and length >= 2 * config.short_name and edits == 1 and ratio >= 2 * config.min_count_ratio
+        )
+        usually_named = decided is None and overlap is not None and named >= 0.8
         accepted = decided is not False and not usually_named and long_enough and (kinds or unseen)
-        score = round(similarity * (0.6 + 0.4 * (alike or 0.0)), 3)
+        score = round(similarity * (0.6 + 0.4 * (overlap or 0.0)), 3)
         if accepted:
             return Link(target, "typo", max(score, 0.75), accepted=True)
-        doubtful = edits == 1 and (kinds or alike is None) and names.keys[child][0] == names.keys[target][0]
+        doubtful = edits == 1 and (kinds or overlap is None) and names.keys[child][0] == names.keys[target][0]
         return Link(target, "typo", min(score, 0.74), accepted=False) if doubtful else None
 
     def has_lines(self, parent: int) -> bool:
         """Whether a name is a brand with lines: several different ones, and products that bear the name alone."""
         key = self.names.keys[parent]
         lines = self.lines.get(key, frozenset())
-        return len(lines) >= _LEAST_LINES and self.evidence.alone(parent, key=key, lines=lines)
+        return len(lines) >= _MIN_LINES and self.evidence.alone(parent, key=key, lines=lines)
 
     def is_line(self, child: int, *, parent: int) -> bool:
         """Whether the parent has lines, and the child's products are of kinds that it or one of its lines has too."""
@@ -159,34 +163,36 @@ class Judge:
         key = self.names.keys[parent]
         lines = (self.names.index.get(key + line) for line in self.lines[key])
         members = [parent, *(line for line in lines if line is not None and line != child)]
-        return any((self.alike(child, parent=member) or 0.0) >= self.config.alike for member in members)
+        return any((self.overlap(child, parent=member) or 0.0) >= self.config.min_overlap for member in members)
 
     def extension(self, child: int, *, parent: int, size: int) -> Link | None:
         """Whether the child is its first `size` words, which are the parent, and something that partners add."""
         names, config = self.names, self.config
         added, key = names.words[child][size:], names.keys[parent]
-        rule: LinkRule = "extra_word" if self.extra(added) else "line"
+        rule: LinkRule = "extra_word" if self.only_extra_words(added) else "line"
         if self.titles_decide(child, target=parent) and (len(key) > 2 or self.evidence.opened(child, key=key) >= 0.5):
             return Link(parent, rule, 0.95 if rule == "extra_word" else 0.9, accepted=True)
-        alike, ratio = self.alike(child, parent=parent), self.ratio(child, parent=parent)
-        established = names.products[parent] >= config.established
+        overlap, ratio = self.overlap(child, parent=parent), self.ratio(child, parent=parent)
+        established = names.products[parent] >= config.min_count
         plain = key in PLAIN_WORDS or key in self.common or len(key) <= 2
-        kinds = alike is None or alike >= config.alike
-        score = round(0.5 + 0.4 * (0.5 if alike is None else alike), 3)
+        kinds = overlap is None or overlap >= config.min_overlap
+        score = round(0.5 + 0.4 * (0.5 if overlap is None else overlap), 3)
         if rule == "line":
-            many = ratio >= config.asymmetry or (2 * ratio >= config.asymmetry and self.followers.get(key, 0) >= 5)
+            many = ratio >= config.min_count_ratio or (
+                2 * ratio >= config.min_count_ratio and self.followers.get(key, 0) >= 5
+            )
             numbered = any(word.isdigit() for word in added)
             sure = not plain and not numbered and many and len(key) > 3
-            sure = sure and names.products[parent] >= 3 * config.established
-            unseen = ratio >= 2 * config.asymmetry and names.products[parent] >= 10 * config.established
-            accepted = sure and kinds and (alike is not None or unseen)
+            sure = sure and names.products[parent] >= 3 * config.min_count
+            unseen = ratio >= 2 * config.min_count_ratio and names.products[parent] >= 10 * config.min_count
+            accepted = sure and kinds and (overlap is not None or unseen)
             accepted = accepted or (not plain and len(key) > 3 and self.is_line(child, parent=parent))
             return Link(parent, rule, score, accepted=accepted) if accepted or (established and not plain) else None
         if any(word in COMPANY_WORDS and word not in LINE_WORDS for word in added):
-            dominant = ratio >= config.asymmetry and names.products[parent] >= 10 * config.established
-            accepted = established and not plain and (dominant or (alike is not None and kinds and ratio >= 1))
+            dominant = ratio >= config.min_count_ratio and names.products[parent] >= 10 * config.min_count
+            accepted = established and not plain and (dominant or (overlap is not None and kinds and ratio >= 1))
         else:
-            accepted = established and kinds and (not plain or ratio >= config.asymmetry) and len(key) > 1
+            accepted = established and kinds and (not plain or ratio >= config.min_count_ratio) and len(key) > 1
         return Link(parent, rule, score, accepted=accepted) if accepted or established else None
 
     def contained(self, child: int, *, target: int) -> Link | None:
@@ -201,7 +207,7 @@ class Judge:
     def short_form(self, child: int, *, target: int) -> Link | None:
         """Whether the child is the first words of the one longer name that it stands for ("US Polo")."""
         names, config = self.names, self.config
-        if names.products[target] < config.established or names.products[target] <= names.products[child]:
+        if names.products[target] < config.min_count or names.products[target] <= names.products[child]:
             return None
         key = names.keys[child]
         own, other = self.evidence.named(child, key=key), self.evidence.named(child, key=names.keys[target])
@@ -214,23 +220,23 @@ class Judge:
 
     def abbreviation(self, child: int, *, target: int, unique: bool) -> Link | None:
         """Whether the child is the initials of the target, wholly ("UCB") or up to its last word ("T. Hilfiger")."""
-        if self.names.products[target] < self.config.established:
+        if self.names.products[target] < self.config.min_count:
             return None
         swapped = self.evidence.named(target, key=self.names.keys[child])
         if self.titles_decide(child, target=target) or (swapped is not None and swapped >= 0.5):
             return Link(target, "abbreviation", 0.95, accepted=True)
-        alike = self.alike(child, parent=target)
-        many = len(self.names.keys[child]) >= 3 and self.names.products[target] >= 3 * self.config.established
-        sure = unique and many and alike is not None and alike >= 0.8 and self.ratio(child, parent=target) >= 2
-        score = round(0.4 + 0.4 * (alike or 0.0), 3)
-        return Link(target, "abbreviation", score, accepted=sure) if unique and (alike or 0.0) >= 0.5 else None
+        overlap = self.overlap(child, parent=target)
+        many = len(self.names.keys[child]) >= 3 and self.names.products[target] >= 3 * self.config.min_count
+        sure = unique and many and overlap is not None and overlap >= 0.8 and self.ratio(child, parent=target) >= 2
+        score = round(0.4 + 0.4 * (overlap or 0.0), 3)
+        return Link(target, "abbreviation", score, accepted=sure) if unique and (overlap or 0.0) >= 0.5 else None
 
     def article(self, child: int, *, target: int) -> Link | None:
         """Whether the two differ only by a leading "the"."""
         if self.names.products[target] < self.names.products[child]:
             return None
-        alike = self.alike(child, parent=target)
-        sure = alike is None or alike >= self.config.alike
+        overlap = self.overlap(child, parent=target)
+        sure = overlap is None or overlap >= self.config.min_overlap
         return Link(target, "article", 0.9 if sure else 0.6, accepted=sure)
 
 
@@ -238,10 +244,10 @@ def _similarity(stems: tuple[str, ...], *, wanted: str) -> tuple[float, int, int
     """The best similarity of a stem with the wanted key: (similarity, edits, shorter length)."""
     best = (0.0, 99, 0)
     for stem in stems:
-        if stem == wanted or abs(len(stem) - len(wanted)) > _MOST_EDITS:
+        if stem == wanted or abs(len(stem) - len(wanted)) > _MAX_EDITS:
             continue
-        edits = OSA.distance(stem, wanted, score_cutoff=_MOST_EDITS)
-        if edits <= _MOST_EDITS:
+        edits = OSA.distance(stem, wanted, score_cutoff=_MAX_EDITS)
+        if edits <= _MAX_EDITS:
             longer, shorter = max(len(stem), len(wanted)), min(len(stem), len(wanted))
             best = max(best, (1 - edits / longer, edits, shorter))
     return best
@@ -262,8 +268,8 @@ def short_keys(words: tuple[str, ...]) -> tuple[str, ...]:
 
     Small words are left out: "United Colors of Benetton" is "ucb" and "ucbenetton"; "Hugo Boss" is "hb" and "hboss".
     """
-    told = [word for word in words if word not in _STOP_WORDS]
-    if len(told) < 2:
+    significant = [word for word in words if word not in _STOP_WORDS]
+    if len(significant) < 2:
         return ()
-    letters = "".join(word[0] for word in told)
-    return (letters, letters[:-1] + told[-1])
+    letters = "".join(word[0] for word in significant)
+    return (letters, letters[:-1] + significant[-1])

@@ -1,4 +1,4 @@
-"""Finding names that are written alike: hashed character n-gram vectors and an inner-product search (faiss)."""
+"""Names with similar spellings: hashed character n-gram vectors and an inner-product search (faiss)."""
 
 from collections.abc import Sequence
 
@@ -41,8 +41,8 @@ def _hashed(keys: Sequence[str]) -> npt.NDArray[np.float32]:
     filled = codes != ord(" ")
     letters[:, 1:-1] = np.where(filled, np.where(codes >= ord("a"), codes - ord("a") + 11, codes - ord("0") + 1), 0)
     lengths = filled.sum(axis=1)
-    places = np.arange(width)
-    inside = places[None, :] <= lengths[:, None] + 1
+    columns = np.arange(width)
+    inside = columns[None, :] <= lengths[:, None] + 1
     counts = np.zeros(len(keys) * _DIM, dtype=np.float32)
     grams = (((0,), 1.0), ((0, 1), 1.0), ((0, 2), 0.7), ((0, 1, 2), 1.0))
     rows = np.arange(len(keys))[:, None] * _DIM
@@ -61,7 +61,7 @@ def _hashed(keys: Sequence[str]) -> npt.NDArray[np.float32]:
 
 
 class Neighbours:
-    """The vectors of some names, to find the most alike of them.
+    """The vectors of some names, to find the most similar of them.
 
     Exact search up to 5,000 names, above that an inverted file that looks at a twentieth to a fiftieth of them; it
     finds 98 of 100 misspelt names that the exact search finds.
@@ -71,17 +71,17 @@ class Neighbours:
         """Index the rows of `vectors`, (n, dim) float32, each of length 1."""
         self._index = _index_of(vectors) if len(vectors) else None
 
-    def nearest(self, vectors: npt.NDArray[np.float32], *, neighbours: int, least: float) -> list[tuple[int, ...]]:
-        """For each row of `vectors`, (m, dim) float32, the row numbers of the names most like it, the nearest first.
+    def nearest(self, vectors: npt.NDArray[np.float32], *, neighbours: int, min_cosine: float) -> list[tuple[int, ...]]:
+        """For each row of `vectors`, (m, dim) float32, the indices of the most similar names, nearest first.
 
         Args:
-            neighbours: the largest number of answers a row.
-            least: the smallest cosine of an answer.
+            neighbours: the largest number of names per row.
+            min_cosine: the smallest cosine of a name.
         """
         if self._index is None or not len(vectors):
             return [() for _ in vectors]
         cosines, rows = self._index.search(vectors, min(neighbours, self._index.ntotal))
-        good = (cosines >= least) & (rows >= 0)
+        good = (cosines >= min_cosine) & (rows >= 0)
         return [tuple(row[keep].tolist()) for row, keep in zip(rows, good, strict=True)]
 
 

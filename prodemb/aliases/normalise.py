@@ -9,12 +9,12 @@ from typing import Literal
 import ftfy
 from anyascii import anyascii
 
-from prodemb.aliases.vocabulary import LEGAL_PHRASES, LEGAL_SUFFIXES, LEGAL_SUFFIXES_UNSPACED
+from prodemb.aliases.vocabulary import LEGAL_FORMS_UNSPACED, LEGAL_PHRASES, LEGAL_PREFIXES, LEGAL_SUFFIXES
 
 SpellingRule = Literal[
     "exact", "case", "marks", "mojibake", "punctuation-spacing", "legal_suffix", "transliteration", "unlike"
 ]
-"""What it takes to see that two spellings are one name, the mildest first."""
+"""What makes two spellings one name, the mildest first."""
 
 SPELLING_SCORES: dict[SpellingRule, float] = {
     "exact": 1.0,
@@ -39,7 +39,7 @@ _TRAILING = " \t,;:/&(-–—|"
 def repair(text: str) -> str:
     """Undo mojibake and HTML entities, drop ® ™ © and their ASCII forms, and fold to NFKC with single spaces.
 
-    Only the first `LONGEST` characters are read: a description in the brand field must not cost a minute.
+    Only the first `LONGEST` characters are read: a description in the brand field must not take a minute.
     """
     text = text[:LONGEST]
     if "&" in text and ";" in text:
@@ -52,20 +52,20 @@ def repair(text: str) -> str:
 
 @functools.lru_cache(maxsize=65_536)
 def _fold(token: str) -> str:
-    """One word in lower-case ASCII letters and digits; empty where nothing of it can be written so."""
+    """One word in lower-case ASCII letters and digits; empty where it has none."""
     if not token.isascii():
         token = anyascii(token.casefold())
     return _ASCII_NOISE.sub("", token.lower())
 
 
 def _spans(text: str) -> list[tuple[str, int, int]]:
-    """The folded words of a repaired text with their places; "and" and `&` between two words say nothing."""
+    """The folded words of a repaired text with their positions; "and" and `&` between two words are left out."""
     # Vowel signs and other marks belong to their word, but Python's \w leaves them out.
     masked = text if text.isascii() else "".join("x" if unicodedata.category(c)[0] == "M" else c for c in text)
     found = [(match.start(), match.end()) for match in _TOKEN.finditer(masked)]
     folded = [(_fold(text[start:end]), start, end) for start, end in found]
     last = len(folded) - 1
-    return [told for place, told in enumerate(folded) if told[0] and (told[0] != "and" or place in (0, last))]
+    return [span for index, span in enumerate(folded) if span[0] and (span[0] != "and" or index in (0, last))]
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def _legal_words(words: tuple[str, ...]) -> int:
-    """How many of the last words are a legal form; never so many that no name is left."""
+    """How many of the last words are a legal form; at least one word of the name is left."""
     keep = len(words)
     while keep > 1:
         cut = next((size for size in (5, 4, 3, 2, 1) if _is_legal(words[:keep], size=size)), 0)
@@ -97,19 +97,26 @@ def _is_legal(words: tuple[str, ...], *, size: int) -> bool:
     return " ".join(tail) in LEGAL_PHRASES or spelled_out
 
 
-def _without_unspaced_suffix(text: str) -> str:
-    """Without a legal form of a script that puts no space before it (有限公司, 株式会社)."""
-    stripped = text.rstrip(" )）")
-    for suffix in LEGAL_SUFFIXES_UNSPACED:
-        if stripped.endswith(suffix) and len(stripped) > len(suffix) + 1:
-            return stripped.removesuffix(suffix).rstrip(" (（")
+def _without_unspaced_form(text: str) -> str:
+    """Without a legal form of a script that puts no space beside it (有限公司, 株式会社), behind the name or before."""
+    for form in LEGAL_FORMS_UNSPACED:
+        bare = text if form.endswith(")") else text.rstrip(" )）")
+        if bare.endswith(form) and len(bare) > len(form) + 1:
+            return bare.removesuffix(form).rstrip(" (（")
+        if text.startswith(form) and len(text) > len(form) + 1:
+            return text.removeprefix(form).lstrip(" )）")
     return text
 
 
+def _has_legal_prefix(words: tuple[str, ...]) -> bool:
+    """Whether the first word is a legal form and a name of more than two letters follows."""
+    return len(words) > 1 and words[0] in LEGAL_PREFIXES and len(words[1]) > 2
+
+
 def brand_words(text: str) -> tuple[str, ...]:
-    """The folded words of a brand name without its legal suffixes."""
-    words = tuple(word for word, _, _ in _spans(_without_unspaced_suffix(repair(text))))
-    return words[: len(words) - _legal_words(words)]
+    """The folded words of a brand name without its legal forms."""
+    words = tuple(word for word, _, _ in _spans(_without_unspaced_form(repair(text))))
+    return words[_has_legal_prefix(words) : len(words) - _legal_words(words)]
 
 
 def normalise_brand(text: str) -> str:
@@ -123,12 +130,15 @@ def normalise_brand(text: str) -> str:
 
 def tidy_spelling(text: str) -> str:
     """The text as a name to show: repaired, without marks and legal suffixes, otherwise as the partner wrote it."""
-    repaired = _without_unspaced_suffix(repair(text))
+    repaired = _without_unspaced_form(repair(text))
     spans = _spans(repaired)
-    legal = _legal_words(tuple(word for word, _, _ in spans))
+    words = tuple(word for word, _, _ in spans)
+    legal = _legal_words(words)
     if legal:
         repaired = repaired[: spans[-legal][1]].rstrip(_TRAILING)
-    return repaired.strip(" \t,;:/|\"'`*_-") or repaired
+    if _has_legal_prefix(words[: len(words) - legal]):
+        repaired = repaired[spans[1][1] :]
+    return repaired.strip(" \t,;:/|\"'`*_-«»“”„") or repaired
 
 
 def spelling_rule(supplied: str, *, canonical: str) -> SpellingRule:

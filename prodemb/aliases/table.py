@@ -69,7 +69,7 @@ class Layout:
 
 
 class AliasTable:
-    """What every supplied string stands for; one row a distinct string, in a stable order."""
+    """What every supplied string stands for; one row per distinct string, in a stable order."""
 
     def __init__(self, rows: Iterable[AliasRow], *, layout: Layout | None = None) -> None:
         self.rows = tuple(rows)
@@ -105,7 +105,7 @@ class AliasTable:
         return junk.canonical if junk and not junk.may_be_name else None
 
     def lookup(self, supplied: str | None) -> str | None:
-        """The canonical brand as a training label; None where there is none to learn (junk, no-name, never seen)."""
+        """The canonical brand as a training label; None for junk, no-name and unknown strings."""
         found = self.verdict(supplied)
         return None if found in (UNKNOWN, UNBRANDED) else found
 
@@ -122,11 +122,11 @@ class AliasTable:
         return {normalise_brand(row.supplied): row.effective for row in self.rows if row.is_edited}
 
     def corrected(self, gold: pl.Series) -> pl.Series:
-        """Gold labels as a person's rows have them, (n,) string: renamed, or null where those say it is no brand."""
+        """Gold labels with a person's corrections, (n,) string: renamed, or null where that says it is no brand."""
         distinct = gold.unique().drop_nulls()
         names = [self._edited.get(normalise_brand(name), name) for name in distinct]
-        meant = pl.Series([None if name in (UNKNOWN, UNBRANDED) else name for name in names], dtype=pl.String)
-        return gold.replace_strict(distinct, meant, default=None, return_dtype=pl.String)
+        corrected = pl.Series([None if name in (UNKNOWN, UNBRANDED) else name for name in names], dtype=pl.String)
+        return gold.replace_strict(distinct, corrected, default=None, return_dtype=pl.String)
 
     def is_persons(self, name: str) -> bool:
         """Whether a person said that some string stands for this brand."""

@@ -34,7 +34,7 @@ LEGAL_PHRASES = _phrases("""
 """)
 """Legal forms of several words."""
 
-LEGAL_SUFFIXES_UNSPACED = (
+LEGAL_FORMS_UNSPACED = (
     "科技股份有限公司",
     "电子科技有限公司",
     "科技有限公司",
@@ -51,8 +51,17 @@ LEGAL_SUFFIXES_UNSPACED = (
     "合同会社",
     "주식회사",
     "유한회사",
+    "(株)",
+    "(有)",
+    "(주)",
+    "(유)",
 )
-"""Legal forms of scripts without spaces, the longest first."""
+"""Legal forms of scripts without spaces, the longest first; they stand before a name or behind it."""
+
+LEGAL_PREFIXES = _words("""
+    ooo oao zao pao tov
+""")
+"""One-word legal forms that stand before a name ("ООО Ромашка")."""
 
 UNKNOWN_PHRASES = _phrases("""
     n a | na | nan | none | null | nil | nul | nothing | not available | not applicable | not specified | not known
@@ -91,7 +100,10 @@ UNBRANDED_PHRASES = _phrases("""
     | sin marca | generico | generica | marca generica | sin nombre | marca blanca | marca propia
     | senza marca | senza marchio | nessuna marca | marca generica | non di marca | senza nome
     | sem marca | marca propria | merkloos | zonder merk | geen merk | huismerk | utan marke | markeslos | uden maerke
-    | bez znacky | bez marki | markasiz | no marca | non marque | non griffe
+    | bez znacky | bez marki | markasiz | marka yok | no marca | non marque | non griffe | no brands | brak marki
+    | tidak ada merk | tidak ada merek | tanpa merk | tanpa merek | tiada jenama | khong co thuong hieu
+    | khong thuong hieu | bez brenda | net brenda | bezbrenda | choris marka | noburando | noburandopin | wupinpai
+    | wupai | baipai | nobeulaendeu | beulaendeu eobseum | aimmiyiho | ll mvtg
 """)
 """Whole values that say that the product has no brand."""
 

@@ -1,1 +1,1 @@
-"""Fusing what the supplied brand, the title and the head say into one brand with one confidence."""
+"""Brands: labels, one brand per product predicted from its supplied brand, its title and a head, and its evaluation."""

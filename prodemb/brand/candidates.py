@@ -1,4 +1,4 @@
-"""The candidates for a product's brand, and what speaks for each of them, as numbers."""
+"""The candidates for a product's brand, and a feature matrix of the evidence for each of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,67 +6,72 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.brand.head_says import HeadSays
-from prodemb.brand.logit import Floats
-from prodemb.brand.names import NO_NAME, Ids, Said
+from prodemb.brand.head_output import HeadOutput
+from prodemb.brand.model import Floats
+from prodemb.brand.names import NO_NAME, Mentions, NameIds
 
-VOICES: dict[str, float] = {
-    "head": 0.5,
-    "head without the supplied brand": 0.5,
-    "head: is its best": 0.0,
-    "head: is a class": 1.0,
-    "head: where the title names none": 0.2,
+PRIOR_WEIGHTS: dict[str, float] = {
+    "head_log_proba": 0.5,
+    "head_log_proba_without_supplied": 0.5,
+    "head_top1": 0.0,
+    "head_has_class": 1.0,
+    "head_log_proba_if_no_title_brand": 0.2,
     "supplied": 2.0,
-    "supplied: how often it is right": 0.5,
-    "supplied: was not known before": -0.5,
-    "supplied: is no class": 0.0,
-    "supplied: stands in the title": 2.0,
-    "supplied: where there is no title": 0.5,
-    "supplied: how sure the head is of another": -0.5,
-    "supplied: how sure the title is of another": -0.2,
+    "supplied_log_odds": 0.5,
+    "supplied_is_new": -0.5,
+    "supplied_without_class": 0.0,
+    "supplied_in_title": 2.0,
+    "supplied_if_no_title": 0.5,
+    "supplied_other_head_proba": -0.5,
+    "supplied_other_title_log_odds": -0.2,
     "title": 1.0,
-    "title: how often it is right": 1.0,
-    "title: at its start": 1.0,
-    "title: is no class": 0.0,
-    "title: begins a longer name": -4.0,
-    "title: begins a longer name that is no class": 2.0,
-    "title: where no brand is supplied": 0.0,
+    "title_log_odds": 1.0,
+    "title_start": 1.0,
+    "title_without_class": 0.0,
+    "title_prefix": -4.0,
+    "title_prefix_without_class": 2.0,
+    "title_if_no_supplied": 0.0,
     "none": -1.0,
-    "none: where no brand is supplied": 0.5,
-    "none: where the title names none": 1.0,
-    "none: how sure the head is": -1.0,
+    "none_if_no_supplied": 0.5,
+    "none_if_no_title_brand": 1.0,
+    "none_head_proba": -1.0,
 }
-"""What speaks for a candidate, and how much it counts before anything is learned."""
+"""The features of a candidate, and their weights before anything is learned.
 
-_LEAST_ODDS = -4.0
-"""Log odds of a title's name that nothing speaks for."""
+`head_*` come from the head; `supplied*` are 0 but for the supplied brand, `title*` but for brands in the title, and
+`none*` but for the last candidate, which stands for no brand. A `class` is one of the head; a `prefix` begins a longer
+name in the title ("Lee" in "Lee Cooper"); `other` is the best other brand by the head or the title.
+"""
 
-Spoken = dict[str, npt.NDArray[np.generic]]
-"""By voice: (n, K) how much it says for each candidate."""
+_MIN_LOG_ODDS = -4.0
+"""Log odds of a title's name that there is no evidence for."""
+
+FeatureColumns = dict[str, npt.NDArray[np.generic]]
+"""By feature: (n, K)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """The candidates of n products; the last of the K is always there and says that it is none of them."""
+    """The candidates of n products; the last of the K is always valid and stands for none of them."""
 
-    names: Ids
-    """(n, K) numbers of names, -1 for the last."""
+    names: NameIds
+    """(n, K) ids of names, -1 for the last."""
     valid: npt.NDArray[np.bool_]
-    """(n, K) which there are; a name that two sources give is there once."""
-    inputs: Floats
-    """(n, K, P) what speaks for each, in the order of `VOICES`."""
+    """(n, K) which there are; a name from two sources is there once."""
+    features: Floats
+    """(n, K, P), in the order of `PRIOR_WEIGHTS`."""
 
     @classmethod
-    def joined(cls, parts: "Sequence[Candidates]") -> "Candidates":
-        """Several lists as one, product after product."""
+    def concat(cls, parts: "Sequence[Candidates]") -> "Candidates":
+        """The candidates of several lists of products as one."""
         return cls(
             names=np.concatenate([part.names for part in parts]),
             valid=np.concatenate([part.valid for part in parts]),
-            inputs=np.concatenate([part.inputs for part in parts]),
+            features=np.concatenate([part.features for part in parts]),
         )
 
-    def place_of(self, names: Ids) -> npt.NDArray[np.int64]:
-        """Where each name stands among its product's candidates, (n,); the last place where it does not."""
+    def index_of(self, names: NameIds) -> npt.NDArray[np.int64]:
+        """The index of each name (n,) among its product's candidates, (n,); the last index where it is not there."""
         same = (self.names == names[:, None]) & self.valid
         same[:, -1] = True
         return np.asarray(same.argmax(axis=1))
@@ -74,11 +79,11 @@ class Candidates:
 
 @dataclass(frozen=True, kw_only=True)
 class _Listed:
-    """The names of all candidates, and what is asked of them more than once."""
+    """The names of all candidates, and what several features need to know of them."""
 
-    names: Ids
+    names: NameIds
     """(n, K)."""
-    is_class: npt.NDArray[np.bool_]
+    has_class: npt.NDArray[np.bool_]
     """(n, K)."""
     is_supplied: npt.NDArray[np.bool_]
     """(n, K)."""
@@ -87,104 +92,107 @@ class _Listed:
 
 
 def list_candidates(
-    said: Said, *, head: HeadSays, num_classes: int, supplied_odds: Floats, title_odds: Floats
+    mentions: Mentions, *, head: HeadOutput, num_classes: int, supplied_log_odds: Floats, title_log_odds: Floats
 ) -> Candidates:
-    """Every product's candidates and what speaks for each.
+    """The candidates of every product and their features.
 
     Args:
-        said: what supplied brands and titles name.
-        head: its answers, where the classes asked for were `said_classes(said)`.
-        supplied_odds: (m + 1,) log odds that a supplied name is right; the last is of names never met.
-        title_odds: the same for names in titles.
+        mentions: what supplied brands and titles name.
+        head: the head's output, for the classes `mentioned_classes(mentions)`.
+        supplied_log_odds: (m + 1,) log odds that a supplied name is correct; the last is of names never seen.
+        title_log_odds: the same for names in titles.
     """
-    supplied, titled = said.supplied[:, None], said.titles.names
-    names = np.concatenate([supplied, titled, head.best, np.full_like(supplied, NO_NAME)], axis=1)
+    supplied, titled = mentions.supplied[:, None], mentions.titles.names
+    names = np.concatenate([supplied, titled, head.topk, np.full_like(supplied, NO_NAME)], axis=1)
     earlier = np.tril(np.ones((names.shape[1], names.shape[1]), dtype=np.bool_), k=-1)
     repeated = ((names[:, :, None] == names[:, None, :]) & earlier).any(axis=2)
     valid = (names >= 0) & ~repeated
     valid[:, -1] = True
     listed = _Listed(
         names=names,
-        is_class=(names >= 0) & (names < num_classes),
+        has_class=(names >= 0) & (names < num_classes),
         is_supplied=(names == supplied) & (names >= 0),
         in_title=(names[:, :, None] == titled[:, None, :]) & (names >= 0)[..., None],
     )
-    odds = title_odds[np.where(titled >= 0, np.minimum(titled, len(title_odds) - 1), -1)]
-    spoken = (
-        _head_voices(listed, said=said, head=head)
-        | _supplied_voices(listed, said=said, head=head, odds=supplied_odds, title_odds=odds)
-        | _title_voices(listed, said=said, num_classes=num_classes, odds=odds)
-        | _none_voices(listed, said=said, head=head)
+    log_odds = title_log_odds[np.where(titled >= 0, np.minimum(titled, len(title_log_odds) - 1), -1)]
+    columns = (
+        _head_features(listed, mentions=mentions, head=head)
+        | _supplied_features(listed, mentions=mentions, head=head, log_odds=supplied_log_odds, title_log_odds=log_odds)
+        | _title_features(listed, mentions=mentions, num_classes=num_classes, log_odds=log_odds)
+        | _none_features(listed, mentions=mentions, head=head)
     )
-    assert spoken.keys() == VOICES.keys()
-    inputs = np.stack([np.broadcast_to(spoken[voice], names.shape) for voice in VOICES], axis=2, dtype=np.float32)
-    return Candidates(names=names, valid=valid, inputs=inputs)
+    assert columns.keys() == PRIOR_WEIGHTS.keys()
+    features = np.stack(
+        [np.broadcast_to(columns[name], names.shape) for name in PRIOR_WEIGHTS], axis=2, dtype=np.float32
+    )
+    return Candidates(names=names, valid=valid, features=features)
 
 
-def _head_voices(listed: _Listed, *, said: Said, head: HeadSays) -> Spoken:
-    logs = np.concatenate([head.asked_log, head.best_log], axis=1)
-    logs = np.concatenate([logs, np.zeros_like(logs[:, :1])], axis=1)
+def _head_features(listed: _Listed, *, mentions: Mentions, head: HeadOutput) -> FeatureColumns:
+    log_proba = np.concatenate([head.class_log_proba, head.topk_log_proba], axis=1)
+    log_proba = np.concatenate([log_proba, np.zeros_like(log_proba[:, :1])], axis=1)
     return {
-        "head": logs[..., 0],
-        "head without the supplied brand": logs[..., 1],
-        "head: is its best": (listed.names == head.first[:, None]) & (listed.names >= 0),
-        "head: is a class": listed.is_class,
-        "head: where the title names none": logs[..., 1] * ~_names_some(said),
+        "head_log_proba": log_proba[..., 0],
+        "head_log_proba_without_supplied": log_proba[..., 1],
+        "head_top1": (listed.names == head.top1[:, None]) & (listed.names >= 0),
+        "head_has_class": listed.has_class,
+        "head_log_proba_if_no_title_brand": log_proba[..., 1] * ~_title_names_any(mentions),
     }
 
 
-def _supplied_voices(listed: _Listed, *, said: Said, head: HeadSays, odds: Floats, title_odds: Floats) -> Spoken:
-    own = odds[np.where(said.supplied >= 0, np.minimum(said.supplied, len(odds) - 1), -1)]
-    unsaid = listed.in_title | (said.titles.alone() < 0)[:, None, :]
-    other = np.where(unsaid, _LEAST_ODDS, title_odds[:, None, :]).max(axis=2, initial=_LEAST_ODDS)
-    another = np.where(listed.names == head.first[:, None], 0.0, head.sure[:, None])
+def _supplied_features(
+    listed: _Listed, *, mentions: Mentions, head: HeadOutput, log_odds: Floats, title_log_odds: Floats
+) -> FeatureColumns:
+    own = log_odds[np.where(mentions.supplied >= 0, np.minimum(mentions.supplied, len(log_odds) - 1), -1)]
+    excluded = listed.in_title | (mentions.titles.standalone() < 0)[:, None, :]
+    other = np.where(excluded, _MIN_LOG_ODDS, title_log_odds[:, None, :]).max(axis=2, initial=_MIN_LOG_ODDS)
+    other_head_proba = np.where(listed.names == head.top1[:, None], 0.0, head.top1_proba[:, None])
     here = listed.is_supplied
     return {
         "supplied": here,
-        "supplied: how often it is right": here * own[:, None],
-        "supplied: was not known before": here & ~said.is_known[:, None],
-        "supplied: is no class": here & ~listed.is_class,
-        "supplied: stands in the title": here & said.in_title[:, None],
-        "supplied: where there is no title": here & ~said.has_title[:, None],
-        "supplied: how sure the head is of another": here * another,
-        "supplied: how sure the title is of another": here * (other - _LEAST_ODDS),
+        "supplied_log_odds": here * own[:, None],
+        "supplied_is_new": here & ~mentions.is_known[:, None],
+        "supplied_without_class": here & ~listed.has_class,
+        "supplied_in_title": here & mentions.in_title[:, None],
+        "supplied_if_no_title": here & ~mentions.has_title[:, None],
+        "supplied_other_head_proba": here * other_head_proba,
+        "supplied_other_title_log_odds": here * (other - _MIN_LOG_ODDS),
     }
 
 
-def _title_voices(listed: _Listed, *, said: Said, num_classes: int, odds: Floats) -> Spoken:
+def _title_features(listed: _Listed, *, mentions: Mentions, num_classes: int, log_odds: Floats) -> FeatureColumns:
+    titles = mentions.titles
     here = listed.in_title.any(axis=2)
-    begins = listed.in_title & (said.titles.inside >= 0)[:, None, :]
-    best = np.where(listed.in_title, odds[:, None, :], -np.inf).max(axis=2, initial=-np.inf)
+    prefix = listed.in_title & (titles.longer >= 0)[:, None, :]
+    best = np.where(listed.in_title, log_odds[:, None, :], -np.inf).max(axis=2, initial=-np.inf)
     return {
         "title": here,
-        "title: how often it is right": np.where(here, best, 0.0),
-        "title: at its start": (listed.in_title & (said.titles.places == 0)[:, None, :]).any(axis=2),
-        "title: is no class": here & ~listed.is_class,
-        "title: begins a longer name": begins.any(axis=2),
-        "title: begins a longer name that is no class": (begins & (said.titles.inside >= num_classes)[:, None, :]).any(
-            axis=2
-        ),
-        "title: where no brand is supplied": here & (said.supplied < 0)[:, None],
+        "title_log_odds": np.where(here, best, 0.0),
+        "title_start": (listed.in_title & (titles.offsets == 0)[:, None, :]).any(axis=2),
+        "title_without_class": here & ~listed.has_class,
+        "title_prefix": prefix.any(axis=2),
+        "title_prefix_without_class": (prefix & (titles.longer >= num_classes)[:, None, :]).any(axis=2),
+        "title_if_no_supplied": here & (mentions.supplied < 0)[:, None],
     }
 
 
-def _none_voices(listed: _Listed, *, said: Said, head: HeadSays) -> Spoken:
+def _none_features(listed: _Listed, *, mentions: Mentions, head: HeadOutput) -> FeatureColumns:
     none = np.zeros(listed.names.shape, dtype=np.bool_)
     none[:, -1] = True
     return {
         "none": none,
-        "none: where no brand is supplied": none & (said.supplied < 0)[:, None],
-        "none: where the title names none": none & ~_names_some(said),
-        "none: how sure the head is": none * head.sure[:, None],
+        "none_if_no_supplied": none & (mentions.supplied < 0)[:, None],
+        "none_if_no_title_brand": none & ~_title_names_any(mentions),
+        "none_head_proba": none * head.top1_proba[:, None],
     }
 
 
-def _names_some(said: Said) -> npt.NDArray[np.bool_]:
+def _title_names_any(mentions: Mentions) -> npt.NDArray[np.bool_]:
     """(n, 1) whether the title names any brand."""
-    return np.asarray((said.titles.names >= 0).any(axis=1, keepdims=True))
+    return np.asarray((mentions.titles.names >= 0).any(axis=1, keepdims=True))
 
 
-def said_classes(said: Said, *, num_classes: int) -> Ids:
+def mentioned_classes(mentions: Mentions, *, num_classes: int) -> NameIds:
     """The classes among what supplied brands and titles name, (n, A); -1 for other names."""
-    named = np.concatenate([said.supplied[:, None], said.titles.names], axis=1)
+    named = np.concatenate([mentions.supplied[:, None], mentions.titles.names], axis=1)
     return np.where(named < num_classes, named, NO_NAME)

@@ -1,4 +1,4 @@
-"""All the names that can be the brand of a product, and which of them its supplied brand and its title name."""
+"""The names that can be the brand of a product, and which of them its supplied brand and its title mention."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,28 +14,28 @@ from prodemb.aliases.table import AliasTable
 from prodemb.aliases.titles import TitleMatches, TitleNames
 from prodemb.aliases.vocabulary import LEGAL_SUFFIXES
 
-Ids = npt.NDArray[np.int64]
-"""Numbers of names in `BrandNames.names`; -1 where there is none."""
+NameIds = npt.NDArray[np.int64]
+"""Indices into `BrandNames.names`; -1 where there is none."""
 
 NO_NAME = -1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
-    """What the supplied brand and the title of n products name."""
+class Mentions:
+    """The names that the supplied brand and the title of n products mention."""
 
-    supplied: Ids
+    supplied: NameIds
     """(n,) the name that the supplied brand stands for; -1 where it is absent or junk."""
     is_known: npt.NDArray[np.bool_]
-    """(n,) whether that name was known before."""
+    """(n,) whether that name is in the alias table or a class."""
     in_title: npt.NDArray[np.bool_]
-    """(n,) whether the supplied brand stands in the title, as it is spelled or in another spelling."""
+    """(n,) whether the supplied brand is in the title, in its own or another spelling."""
     has_title: npt.NDArray[np.bool_]
     """(n,)."""
     titles: TitleMatches
     """The names in the titles."""
     new_names: tuple[str, ...] = field(default=())
-    """Names of supplied strings that nobody has seen before; their numbers follow those of the known names."""
+    """Names of supplied strings that are not known; their ids follow those of the known names."""
 
     def is_contradicted(self) -> npt.NDArray[np.bool_]:
         """(n,) whether the title names other brands and not the supplied one."""
@@ -43,7 +43,7 @@ class Said:
 
 
 class BrandNames:
-    """The names of brands, numbered: the head's classes, labels too rare for it, UNBRANDED, other canonical brands."""
+    """The ids of brand names: the head's classes, labels too rare for it, UNBRANDED, then other canonical brands."""
 
     def __init__(
         self,
@@ -53,64 +53,66 @@ class BrandNames:
         redirects: Mapping[str, str],
         rare: Sequence[str] = (),
     ) -> None:
-        """Number the names; of several in spellings of one key the first.
+        """Assign ids; names with one comparison key share the id of the first.
 
         Args:
             classes: the head's, in its order.
-            rare: labels of so few products that the head has no class for them.
             aliases: what supplied strings stand for.
-            redirects: names that stand for others among these, as `find_redirects` learns them.
+            redirects: names that stand for others among these, as learned by `find_redirects`.
+            rare: labels of so few products that the head has no class for them.
         """
         self.aliases = aliases
         self.rare = tuple(rare)
         self.num_classes = len(classes)
         self.names = list(classes)
-        self._own = {_key(name): number for number, name in reversed(list(enumerate(classes)))}
+        self._ids = {_key(name): number for number, name in reversed(list(enumerate(classes)))}
         for name in (*rare, UNBRANDED, *sorted({row.effective for row in aliases.rows} - {UNKNOWN, UNBRANDED})):
-            if self._own.setdefault(_key(name), len(self.names)) == len(self.names):
+            if self._ids.setdefault(_key(name), len(self.names)) == len(self.names):
                 self.names.append(name)
-        numbers = {self.own_id(name): self.own_id(meant) for name, meant in redirects.items()}
-        self._meant = np.arange(len(self.names))
-        self._meant[[name for name in numbers if name != NO_NAME]] = [
-            name if meant == NO_NAME else meant for name, meant in numbers.items() if name != NO_NAME
+        targets = {self.id_of(name): self.id_of(target) for name, target in redirects.items()}
+        self._resolved = np.arange(len(self.names))
+        self._resolved[[name for name in targets if name != NO_NAME]] = [
+            name if target == NO_NAME else target for name, target in targets.items() if name != NO_NAME
         ]
         self.redirects = {
-            self.names[name]: self.names[meant] for name, meant in enumerate(self._meant.tolist()) if name != meant
+            self.names[name]: self.names[target]
+            for name, target in enumerate(self._resolved.tolist())
+            if name != target
         }
         self._titles = TitleNames(self._spellings())
 
     def redirected(self, redirects: Mapping[int, int]) -> "BrandNames":
-        """The same names, some of which stand for others; numbers to numbers."""
-        named = {self.names[name]: self.names[meant] for name, meant in redirects.items()}
+        """The same names, some of which stand for others; ids to ids."""
+        named = {self.names[name]: self.names[target] for name, target in redirects.items()}
         return BrandNames(self.names[: self.num_classes], aliases=self.aliases, redirects=named, rare=self.rare)
 
-    def own_id(self, name: str) -> int:
-        """The number of a name in any spelling, itself; -1 where it is none of these."""
-        return self._own.get(_key(name), NO_NAME)
+    def id_of(self, name: str) -> int:
+        """The id of a name in any spelling, before redirects; -1 where it is unknown."""
+        return self._ids.get(_key(name), NO_NAME)
 
-    def own_ids(self, names: pl.Series) -> Ids:
-        """`own_id` for a column, (n,); -1 where it is null too. Truth is told in these: nothing learned is in them."""
+    def ids_of(self, names: pl.Series) -> NameIds:
+        """`id_of` for a column, (n,); -1 also where it is null. For true brands: nothing learned is applied."""
         column = names.cast(pl.String)
         distinct = column.unique().drop_nulls()
-        numbers = pl.Series([self.own_id(name) for name in distinct], dtype=pl.Int64)
+        numbers = pl.Series([self.id_of(name) for name in distinct], dtype=pl.Int64)
         return column.replace_strict(distinct, numbers, default=NO_NAME, return_dtype=pl.Int64).to_numpy()
 
-    def id_of(self, name: str) -> int:
-        """The number of what a name stands for; -1 where it is none of these."""
-        number = self.own_id(name)
-        return number if number == NO_NAME else int(self._meant[number])
+    def resolved_id(self, name: str) -> int:
+        """The id of what a name stands for, after redirects; -1 where it is unknown."""
+        number = self.id_of(name)
+        return number if number == NO_NAME else int(self._resolved[number])
 
-    def ids_with(self, names: pl.Series, *, new_names: Sequence[str]) -> Ids:
-        """`own_ids` of true brands, among them those that only some supplied strings name (`Said.new_names`)."""
-        extra = {_key(name): len(self.names) + place for place, name in enumerate(new_names)}
-        found = self.own_ids(names)
+    def ids_with_new(self, names: pl.Series, *, new_names: Sequence[str]) -> NameIds:
+        """`ids_of` that also knows `Mentions.new_names`."""
+        extra = {_key(name): len(self.names) + offset for offset, name in enumerate(new_names)}
+        found = self.ids_of(names)
         rows = np.flatnonzero(found == NO_NAME)
         ids = found.copy()
         ids[rows] = [extra.get(_key(name), NO_NAME) if name else NO_NAME for name in names.gather(rows)]
         return ids
 
-    def said(self, *, supplied: pl.Series, titles: pl.Series) -> Said:
-        """What the texts of n products name.
+    def mentions(self, *, supplied: pl.Series, titles: pl.Series) -> Mentions:
+        """The names that the texts of n products mention.
 
         Args:
             supplied: (n,) string, the supplied brands; null where there is none.
@@ -123,9 +125,9 @@ class BrandNames:
         known = pl.Series([is_known for _, is_known in numbers], dtype=pl.Boolean)
         column = supplied.cast(pl.String)
         ids = column.replace_strict(distinct, names, default=NO_NAME, return_dtype=pl.Int64).to_numpy()
-        found = self._meant_by(self._titles.find(titles))
+        found = self._resolve(self._titles.find(titles))
         spelled = _stand_in_titles(column, titles=titles)
-        return Said(
+        return Mentions(
             supplied=ids,
             is_known=column.replace_strict(distinct, known, default=False, return_dtype=pl.Boolean).to_numpy(),
             in_title=(ids >= 0) & (spelled | (found.names == ids[:, None]).any(axis=1)),
@@ -134,30 +136,31 @@ class BrandNames:
             new_names=tuple(name for _, name in new_names.values()),
         )
 
-    def _meant_by(self, found: TitleMatches) -> TitleMatches:
-        """The matches with the names that the found ones stand for."""
-        names, inside = (np.where(some >= 0, self._meant[some], NO_NAME) for some in (found.names, found.inside))
+    def _resolve(self, found: TitleMatches) -> TitleMatches:
+        """The matches with each name replaced by what it stands for."""
+        names, longer = (np.where(some >= 0, self._resolved[some], NO_NAME) for some in (found.names, found.longer))
         earlier = np.tril(np.ones((names.shape[1], names.shape[1]), dtype=np.bool_), k=-1)
         names[((names[:, :, None] == names[:, None, :]) & earlier).any(axis=2)] = NO_NAME
-        # What a longer name stands for is not inside it ("Casio" in "Casio Edifice").
-        return TitleMatches(names=names, places=found.places, inside=np.where(inside == names, NO_NAME, inside))
+        # A name is no prefix of a longer one that stands for it ("Casio" in "Casio Edifice").
+        longer = np.where(longer == names, NO_NAME, longer)
+        return TitleMatches(names=names, offsets=found.offsets, longer=longer)
 
     def _number(self, supplied: str, *, new_names: dict[str, tuple[int, str]]) -> tuple[int, bool]:
-        """The number of what a supplied string stands for, and whether that was known before."""
+        """The id of what a supplied string stands for, and whether it was known."""
         verdict = self.aliases.verdict(supplied)
         if verdict is not None:
-            return (NO_NAME if verdict == UNKNOWN else self.id_of(verdict)), True
+            return (NO_NAME if verdict == UNKNOWN else self.resolved_id(verdict)), True
         name = tidy_spelling(supplied)
-        number = self.id_of(name)
+        number = self.resolved_id(name)
         if number != NO_NAME or not name:
             return number, number != NO_NAME
         number, _ = new_names.setdefault(_key(name), (len(self.names) + len(new_names), name))
         return number, False
 
     def _spellings(self) -> dict[str, int]:
-        """Folded words to numbers, for the search in titles; where two names are spelled alike, the first."""
+        """Folded words to ids, for the search in titles; of two names with one spelling, the first."""
         known = [(name, number) for number, name in enumerate(self.names) if name != UNBRANDED]
-        numbers = {name: self.own_id(name) for name in {row.effective for row in self.aliases.rows}}
+        numbers = {name: self.id_of(name) for name in {row.effective for row in self.aliases.rows}}
         known += [
             (row.supplied, numbers[row.effective])
             for row in self.aliases.rows
@@ -181,19 +184,19 @@ def _with_and_without_legal_form(words: str) -> Iterator[str]:
 
 
 def _key(name: str) -> str:
-    """What spellings of one name have in common."""
+    """The comparison key of a name."""
     return normalise_brand(name) or name
 
 
 def _stand_in_titles(supplied: pl.Series, *, titles: pl.Series) -> npt.NDArray[np.bool_]:
-    """Whether each supplied brand stands in its title by its letters, (n,) bool."""
+    """Whether each supplied brand is in its title by its letters, (n,) bool."""
     distinct = supplied.unique().drop_nulls()
     keys = pl.Series([normalise_brand(text) for text in distinct], dtype=pl.String)
     wanted = supplied.replace_strict(distinct, keys, default=None, return_dtype=pl.String).fill_null("")
     spaced = fold_titles(titles.cast(pl.String).fill_null(""))
     compact = spaced.str.replace_all(" ", "", literal=True)
     rows = pl.DataFrame({"key": wanted, "spaced": spaced, "compact": compact}).with_row_index()
-    # Few titles hold the letters at all; only those are looked at word by word.
+    # Few titles contain the letters at all; only those are compared word by word.
     likely = rows.filter((pl.col("key") != "") & pl.col("compact").str.contains(pl.col("key"), literal=True))
     stands = np.zeros(len(rows), dtype=np.bool_)
     stands[[row for row, key, *title in likely.iter_rows() if Title(*title).names(key)]] = True

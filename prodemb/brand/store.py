@@ -1,4 +1,4 @@
-"""The fuser's files, which lie in the head's folder: its weights, the names it knows, and the alias table it read."""
+"""The fuser's files in the head's folder: its weights, the names it knows, and the alias table it was fitted with."""
 
 import hashlib
 from pathlib import Path
@@ -8,24 +8,25 @@ import polars as pl
 from pydantic import ValidationError
 
 from prodemb.aliases.table import AliasRow, AliasTable
-from prodemb.brand.candidates import VOICES
-from prodemb.brand.fuse import Fuser
+from prodemb.brand.candidates import PRIOR_WEIGHTS
+from prodemb.brand.model import ConditionalLogit
 from prodemb.brand.names import BrandNames
-from prodemb.brand.trust import Counts
+from prodemb.brand.predict import Fuser
+from prodemb.brand.trust import NameCounts
 from prodemb.core.config import Config
 from prodemb.core.errors import HeadError
 from prodemb.core.files import read_json, replacing, sha256_of, write_json
 from prodemb.heads.head import HeadCard
 from prodemb.heads.labels import BrandLabel
 
-FUSER_NAME, NAMES_NAME, ALIASES_NAME = "fuser.json", "names.parquet", "aliases.parquet"
+FUSER_NAME, NAMES_NAME, ALIASES_NAME = FUSER_FILES = ("fuser.json", "names.parquet", "aliases.parquet")
 
 
 class FuserCard(Config):
     """`fuser.json`."""
 
     weights: dict[str, float]
-    """How much each voice counts."""
+    """By feature of a candidate."""
     names_sha256: str
     aliases_sha256: str
 
@@ -39,7 +40,7 @@ def save_fuser(folder: Path, fuser: Fuser) -> str:
     with replacing(folder / NAMES_NAME) as temporary:
         _names_frame(fuser).write_parquet(temporary)
     card = FuserCard(
-        weights=dict(zip(VOICES, fuser.weights.tolist(), strict=True)),
+        weights=dict(zip(PRIOR_WEIGHTS, fuser.model.weights.tolist(), strict=True)),
         names_sha256=sha256_of(folder / NAMES_NAME),
         aliases_sha256=sha256_of(folder / ALIASES_NAME),
     )
@@ -48,7 +49,7 @@ def save_fuser(folder: Path, fuser: Fuser) -> str:
 
 
 def load_fuser(folder: Path, *, card: HeadCard) -> Fuser:
-    """Read the fuser that belongs to a brand head.
+    """Read the fuser that was saved with a brand head.
 
     Raises:
         HeadError: it is missing, damaged, or belongs to another head.
@@ -69,45 +70,47 @@ def load_fuser(folder: Path, *, card: HeadCard) -> Fuser:
                 f"{folder / name}: found {is_hash[:12] or 'nothing'}, wanted {wanted[name][:12]}: altered, or its "
                 "training was cut short; train again"
             )
-    if list(found.weights) != list(VOICES):
+    if list(found.weights) != list(PRIOR_WEIGHTS):
         raise HeadError(f"{path}: was made by another version of prodemb; train again")
     frame = pl.read_parquet(folder / NAMES_NAME)
     rows = pl.read_parquet(folder / ALIASES_NAME).iter_rows()
     aliases = AliasTable(AliasRow(supplied, canonical, products=products) for supplied, canonical, products in rows)
-    redirects = frame.drop_nulls("meant").select("name", "meant").iter_rows()
-    classes = [label.name for label in card.labels if isinstance(label, BrandLabel)]
+    redirects = frame.drop_nulls("redirect_to").select("name", "redirect_to").iter_rows()
+    classes = [label.name for label in card.classes if isinstance(label, BrandLabel)]
     rare = frame.filter("is_rare")["name"].to_list()
     known = BrandNames(classes, aliases=aliases, redirects=dict(redirects), rare=rare)
     if known.names != frame["name"].to_list():
-        raise HeadError(f"{folder / NAMES_NAME}: its names are not those of the head and its alias table; train again")
+        raise HeadError(
+            f"{folder / NAMES_NAME}: found other names than those of the head and its alias table; train again"
+        )
     return Fuser(
         names=known,
         supplied=_counts(frame, "supplied"),
-        titled=_counts(frame, "titled"),
-        weights=np.array([*found.weights.values()]),
+        titles=_counts(frame, "title"),
+        model=ConditionalLogit(weights=np.array([*found.weights.values()])),
     )
 
 
 def _names_frame(fuser: Fuser) -> pl.DataFrame:
-    """One row a name, in their order, with what it stands for where that is another, and how it fared."""
+    """One row per name, in their order, with the name it stands for where that is another, and its counts."""
     names = fuser.names
     rare = set(names.rare)
     return pl.DataFrame(
         {
             "name": names.names,
             "is_rare": [name in rare for name in names.names],
-            "meant": [names.redirects.get(name) for name in names.names],
-            "supplied_met": fuser.supplied.met,
-            "supplied_right": fuser.supplied.right,
-            "titled_met": fuser.titled.met,
-            "titled_right": fuser.titled.right,
+            "redirect_to": [names.redirects.get(name) for name in names.names],
+            "supplied_count": fuser.supplied.count,
+            "supplied_correct": fuser.supplied.correct,
+            "title_count": fuser.titles.count,
+            "title_correct": fuser.titles.correct,
         },
-        schema_overrides={"name": pl.String, "meant": pl.String},
+        schema_overrides={"name": pl.String, "redirect_to": pl.String},
     )
 
 
-def _counts(frame: pl.DataFrame, kind: str) -> Counts:
-    return Counts(met=frame[f"{kind}_met"].to_numpy(), right=frame[f"{kind}_right"].to_numpy())
+def _counts(frame: pl.DataFrame, source: str) -> NameCounts:
+    return NameCounts(count=frame[f"{source}_count"].to_numpy(), correct=frame[f"{source}_correct"].to_numpy())
 
 
 def _hash_of(card: FuserCard) -> str:

@@ -15,8 +15,8 @@ DIM = 128
 """Numbers in a vector."""
 
 _TEXT_WIDTH, _VISION_WIDTH, _LAYERS, _HEADS = 128, 144, 4, 4
-_PLACES = 36
-"""Numbers of a patch's hidden state that say at first only where the patch is; as many as a head is wide."""
+_POSITION_DIMS = 36
+"""Dimensions of a patch's hidden state that at first only encode its position; as many as a head is wide."""
 _SHARPNESS = 6.0
 """How sharply a head looks at its patch at first."""
 
@@ -57,17 +57,17 @@ def _aim_heads(model: CLIPModel) -> None:
     """Let each of the vision tower's 4 × 4 heads look at one of the 4 × 4 patches to begin with.
 
     A picture's vector then starts as a projection of its pixels, which a linear model already learns from; from
-    transformers' own weights the same tower needs several times the pictures. That attention can look by place alone is
-    shown by Cordonnier et al. 2020, On the Relationship between Self-Attention and Convolutional Layers.
+    transformers' own weights the same tower needs several times the pictures. That attention can go by position
+    alone is shown by Cordonnier et al. 2020, On the Relationship between Self-Attention and Convolutional Layers.
     """
     vision = model.vision_model
     embeddings = vision.embeddings
     num_patches = (IMAGE_SIZE // PATCH_SIZE) ** 2
     assert num_patches == _LAYERS * _HEADS
-    content = embeddings.patch_embedding.weight[_PLACES:]
+    content = embeddings.patch_embedding.weight[_POSITION_DIMS:]
     content.normal_(std=2 * content[0].numel() ** -0.5)
-    embeddings.patch_embedding.weight[:_PLACES] = 0
-    embeddings.class_embedding[:_PLACES] = 0
+    embeddings.patch_embedding.weight[:_POSITION_DIMS] = 0
+    embeddings.class_embedding[:_POSITION_DIMS] = 0
     embeddings.position_embedding.weight.zero_()
     embeddings.position_embedding.weight[1:, :num_patches] = 10 * torch.eye(num_patches)
     for layer, block in enumerate(vision.encoder.layers):
@@ -77,8 +77,8 @@ def _aim_heads(model: CLIPModel) -> None:
         attention.q_proj.weight.mul_(0.1)
         for head in range(_HEADS):
             start = head * head_width
-            attention.k_proj.weight[start : start + _PLACES, :_PLACES] = torch.eye(_PLACES)
+            attention.k_proj.weight[start : start + _POSITION_DIMS, :_POSITION_DIMS] = torch.eye(_POSITION_DIMS)
             attention.q_proj.bias[start + layer * _HEADS + head] = _SHARPNESS
         attention.v_proj.weight.normal_(std=_VISION_WIDTH**-0.5)
         attention.out_proj.weight.normal_(std=_VISION_WIDTH**-0.5)
-        attention.out_proj.weight[:_PLACES] = 0
+        attention.out_proj.weight[:_POSITION_DIMS] = 0

@@ -2,7 +2,7 @@
 
 Titles, descriptions and supplied values are matched with pictures, contrastively, as a published CLIP was made from
 web text; gold labels are never looked at. Two million weights learn slowly from pairs alone, so both towers also learn
-to land where the latent semantic analysis of all of a product's texts lies. The products come of a seed of their own,
+to land where the latent semantic analysis of all of a product's texts lies. The products come from a seed of their own,
 so none of them is in a demo's catalog.
 """
 
@@ -19,15 +19,34 @@ from transformers import CLIPImageProcessorPil, CLIPModel, PreTrainedTokenizerFa
 
 from prodemb.bundled import CLIP_FOLDER
 from prodemb.bundled.architecture import IMAGE_SIZE, build_model
-from prodemb.bundled.card import write_card
 from prodemb.bundled.tokenizer import MAX_TOKENS, train_tokenizer
 from prodemb.bundled.training_set import TrainingSet, build_training_set, tokenizer_texts
 from prodemb.core.config import Config
+from prodemb.core.files import write_text
 from prodemb.core.optim import adamw, warmup_cosine
 
 logger = logging.getLogger(__name__)
 
 _TOPIC_TEMPERATURE = 0.1
+
+_CARD = """\
+---
+license: apache-2.0
+library_name: transformers
+tags: [clip, product, tiny]
+---
+# prodemb tiny CLIP
+
+A CLIP of about two million parameters (64 pixels, patch 16, 4 + 4 layers, 32 tokens, 128 numbers) that ships with
+prodemb, so that its whole job runs without a network. It learnt from {num_products:,} invented products with drawn
+pictures (`prodemb sample`, seed {seed}, {epochs:g} passes): titles were matched with pictures, and both with the latent
+semantic analysis of the product's texts. No gold label was used. It knows the sample's world and little else: for real
+work choose a published CLIP or SigLIP.
+
+- tokenizer: byte-level BPE, lower case, no accents; the end token has the largest id and stands in the config
+- made by: `python -m prodemb.bundled.pretrain`
+- use: `AutoModel.from_pretrained(folder)`, `AutoProcessor.from_pretrained(folder)`
+"""
 
 
 class PretrainConfig(Config):
@@ -37,7 +56,7 @@ class PretrainConfig(Config):
     """Of the sample it learns from, of the weights and of the order; no demo uses it."""
     num_products: int = 12_000
     """Products to learn from."""
-    passes: float = 5
+    epochs: float = 5
     """Times each product is seen."""
     batch_size: int = 64
     """Products in a batch; all others of the batch are negatives."""
@@ -65,8 +84,8 @@ def train(
 ) -> None:
     """Train `model` in place."""
     rng, num_products = Random(config.seed), len(training.titles)
-    steps_a_pass = max(1, num_products // config.batch_size)
-    total = max(1, round(steps_a_pass * config.passes))
+    steps_per_epoch = max(1, num_products // config.batch_size)
+    total = max(1, round(steps_per_epoch * config.epochs))
     optimizer = adamw(
         model.parameters(),
         learning_rate=config.learning_rate,
@@ -79,10 +98,10 @@ def train(
     )
     model.train()
     for step in range(total):
-        if step % steps_a_pass == 0:
+        if step % steps_per_epoch == 0:
             order, started = rng.sample(range(num_products), num_products), time.perf_counter()
-        place = step % steps_a_pass * config.batch_size
-        chosen = order[place : place + config.batch_size]
+        start = step % steps_per_epoch * config.batch_size
+        chosen = order[start : start + config.batch_size]
         loss = _step_loss(model, tokenizer, training, chosen=chosen, rng=rng)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -92,7 +111,7 @@ def train(
         with torch.no_grad():
             model.logit_scale.clamp_(max=math.log(100))
         if step % 50 == 0:
-            rate = (place + config.batch_size) / (time.perf_counter() - started)
+            rate = (start + config.batch_size) / (time.perf_counter() - started)
             logger.info("step %d of %d: loss %.3f, %.0f products/s", step, total, loss.item(), rate)
     model.eval()
 
@@ -117,14 +136,14 @@ def _step_loss(
 
 
 def _on_topic(vectors: Tensor, topics: Tensor) -> Tensor:
-    """Cross-entropy against how alike the topics of a batch are; products about the same are no negatives."""
+    """Cross-entropy against the similarity of the batch's topics; products about the same thing are no negatives."""
     wanted = torch.softmax(topics @ topics.T / _TOPIC_TEMPERATURE, dim=-1)
     found = torch.log_softmax(vectors @ topics.T / _TOPIC_TEMPERATURE, dim=-1)
     return -(wanted * found).sum(dim=-1).mean()
 
 
 def _equal(texts: list[str]) -> Tensor:
-    """Which products of the batch say the very same: (n, n) bool, the diagonal false."""
+    """Which products of the batch have the same text: (n, n) bool, the diagonal false."""
     ids: dict[str, int] = {}
     keys = torch.tensor([ids.setdefault(text, len(ids)) for text in texts])
     return (keys[:, None] == keys[None, :]) & ~torch.eye(len(texts), dtype=torch.bool)
@@ -170,19 +189,20 @@ def save(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, *, config: Pretra
     size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
     processor = CLIPImageProcessorPil(size=size, crop_size=size, do_center_crop=False)
     processor.save_pretrained(folder)
-    write_card(folder, num_products=config.num_products, passes=config.passes, seed=config.seed)
+    card = _CARD.format(num_products=config.num_products, epochs=config.epochs, seed=config.seed)
+    write_text(folder / "README.md", card)
 
 
 def main() -> None:
-    """Make the bundled checkpoint anew, or another one elsewhere."""
+    """Make the bundled checkpoint again, or another one elsewhere."""
     defaults = PretrainConfig()
     parser = argparse.ArgumentParser(description="Pretrain the bundled tiny CLIP on the generated sample.")
     parser.add_argument("--out", type=Path, default=CLIP_FOLDER)
     parser.add_argument("--products", type=int, default=defaults.num_products)
-    parser.add_argument("--passes", type=float, default=defaults.passes)
+    parser.add_argument("--epochs", type=float, default=defaults.epochs)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    pretrain(PretrainConfig(num_products=arguments.products, passes=arguments.passes), out=arguments.out)
+    pretrain(PretrainConfig(num_products=arguments.products, epochs=arguments.epochs), out=arguments.out)
 
 
 if __name__ == "__main__":

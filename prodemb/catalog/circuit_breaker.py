@@ -1,4 +1,4 @@
-"""Picture servers that do not answer are left alone for a while, so that one of them cannot hold up a whole run."""
+"""A circuit breaker by host: a server that keeps failing is not asked for a while, so that it cannot stall a run."""
 
 import threading
 import time
@@ -8,48 +8,48 @@ from email.utils import parsedate_to_datetime
 
 
 @dataclass
-class _Trouble:
-    """A host that has failed."""
+class _Failures:
+    """Of a host that has failed."""
 
-    num_failures: int = 0
+    count: int = 0
     """Pictures in a row."""
-    rests_until: float = 0.0
-    """In seconds of `time.monotonic`."""
+    open_until: float = 0.0
+    """Until when it is not asked, in seconds of `time.monotonic`."""
 
 
-class Hosts:
-    """Counts failures by host; one object serves many threads (a circuit breaker; Nygard, Release It!, 2007)."""
+class CircuitBreaker:
+    """Counts failures by host; thread-safe (Nygard, Release It!, 2007)."""
 
-    def __init__(self, *, max_failures: int, rest_s: float) -> None:
-        """A host that fails `max_failures` pictures in a row rests for `rest_s` seconds."""
-        self._max_failures, self._rest_s = max_failures, rest_s
-        self._troubles: dict[str, _Trouble] = {}
+    def __init__(self, *, max_failures: int, reset_s: float) -> None:
+        """After `max_failures` failed pictures in a row a host is not asked for `reset_s` seconds."""
+        self._max_failures, self._reset_s = max_failures, reset_s
+        self._failures: dict[str, _Failures] = {}
         self._lock = threading.Lock()
 
-    def may_ask(self, host: str) -> bool:
-        """Whether to ask a host. After its rest one picture tries it; the others wait for what becomes of that."""
+    def allows(self, host: str) -> bool:
+        """Whether to ask a host. After the reset time one picture tries it; the others wait for its outcome."""
         with self._lock:
-            trouble = self._troubles.get(host)
-            if trouble is None or trouble.num_failures < self._max_failures:
+            failures = self._failures.get(host)
+            if failures is None or failures.count < self._max_failures:
                 return True
             now = time.monotonic()
-            if now < trouble.rests_until:
+            if now < failures.open_until:
                 return False
-            trouble.rests_until = now + self._rest_s
+            failures.open_until = now + self._reset_s
             return True
 
-    def answered(self, host: str) -> None:
-        """A host has given a picture, or has said for good that it has none."""
+    def record_success(self, host: str) -> None:
+        """A host has given a picture, or a final answer that it has none."""
         with self._lock:
-            self._troubles.pop(host, None)
+            self._failures.pop(host, None)
 
-    def failed(self, host: str) -> None:
-        """A host has not given a picture, however often it was asked."""
+    def record_failure(self, host: str) -> None:
+        """A host has not given a picture after all attempts."""
         with self._lock:
-            trouble = self._troubles.setdefault(host, _Trouble())
-            trouble.num_failures += 1
-            if trouble.num_failures >= self._max_failures:
-                trouble.rests_until = time.monotonic() + self._rest_s
+            failures = self._failures.setdefault(host, _Failures())
+            failures.count += 1
+            if failures.count >= self._max_failures:
+                failures.open_until = time.monotonic() + self._reset_s
 
 
 def retry_after_s(value: str) -> float:

@@ -1,4 +1,4 @@
-"""Turns: tasks run in threads, first come first served, but one host's leave places for the others."""
+"""A fair queue: tasks run in threads, first come first served, but no host takes all threads for itself."""
 
 import threading
 from collections import Counter, defaultdict, deque
@@ -8,52 +8,55 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class _Task(Generic[T]):
+class _Task:
     number: int
     host: str
-    run: Callable[[], T]
-    future: "Future[T]"
+    run: Callable[[], Any]
+    future: "Future[Any]"
 
 
-class Turns(Generic[T]):
-    """Runs tasks in threads: of those whose host has a place free, always the one that came first.
+class FairQueue:
+    """Runs tasks in threads: the oldest task whose host may take another thread runs next.
 
-    A host has a share, one at least, of the places that the running tasks of other hosts leave. So several that answer
-    slowly divide the places among them, some stay free for a host that comes anew, and no thread waits with a task
-    that waits (Choudhury and Hahne, Dynamic queue length thresholds for shared-memory packet switches, 1998).
+    A host may take a share, one thread at least, of the threads that the running tasks of other hosts leave. So several
+    slow hosts divide the threads among them, some stay free for a host not seen before, and no thread is held by a task
+    that only waits (Choudhury and Hahne, Dynamic queue length thresholds for shared-memory packet switches, 1998).
     """
 
     def __init__(self, *, num_threads: int, share: float) -> None:
-        """As many places as threads; a host may take `share` of those that others leave, more than 0 and at most 1."""
+        """
+        Args:
+            share: the part of the threads that other hosts leave which one host may take; more than 0, at most 1.
+        """
         self._num_threads, self._share = num_threads, share
         self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="fetch")
         self._numbers = count()
         self._lock = threading.Lock()
         self._running: Counter[str] = Counter()
         """Tasks by host."""
-        self._waiting: defaultdict[str, deque[_Task[T]]] = defaultdict(deque)
-        """For a place, by host; none is empty."""
+        self._waiting: defaultdict[str, deque[_Task]] = defaultdict(deque)
+        """Tasks by host, oldest first; no queue is empty."""
         self._first: list[tuple[int, str]] = []
-        """A heap of the first waiting task's number, and the host, of each that has any."""
+        """A heap of the number of each host's oldest waiting task, and the host."""
 
     def submit(self, host: str, run: Callable[[], T]) -> "Future[T]":
-        """Have a task run when its turn comes."""
+        """Queue a task; the future gives its result or its exception."""
         future: Future[T] = Future()
         with self._lock:
             self._waiting[host].append(_Task(next(self._numbers), host, run, future))
             if len(self._waiting[host]) == 1:
-                self._line_up(host)
-            self._begin()
+                self._push(host)
+            self._start()
         return future
 
     def shutdown(self, *, wait: bool) -> None:
-        """Take no more tasks, and wait for those there are, or forget those that have not begun."""
+        """Accept no more tasks; wait for the queued ones, or drop those that have not started."""
         with self._lock:
             left = [task.future for tasks in self._waiting.values() for task in tasks]
             if not wait:
@@ -63,31 +66,31 @@ class Turns(Generic[T]):
             futures.wait(left)
         self._threads.shutdown(wait=wait, cancel_futures=not wait)
 
-    def _line_up(self, host: str) -> None:
+    def _push(self, host: str) -> None:
         heappush(self._first, (self._waiting[host][0].number, host))
 
-    def _begin(self) -> None:
-        """Begin all tasks that may run; the lock is held."""
-        held: list[str] = []
+    def _start(self) -> None:
+        """Start all tasks that may run; the lock is held."""
+        full: list[str] = []
         while self._first and (free := self._num_threads - self._running.total()) > 0:
             _, host = heappop(self._first)
-            if self._running[host] >= self._share_of(host, free=free):
-                held.append(host)
+            if self._running[host] >= self._limit(host, free=free):
+                full.append(host)
                 continue
             self._running[host] += 1
             self._threads.submit(self._run, self._waiting[host].popleft())
             if self._waiting[host]:
-                self._line_up(host)
+                self._push(host)
             else:
                 del self._waiting[host]
-        for host in held:
-            self._line_up(host)
+        for host in full:
+            self._push(host)
 
-    def _share_of(self, host: str, *, free: int) -> int:
-        """How many places it may have, those that it has among them."""
+    def _limit(self, host: str, *, free: int) -> int:
+        """How many threads a host may have, including those it has."""
         return max(1, int(self._share * (free + self._running[host])))
 
-    def _run(self, task: _Task[T]) -> None:
+    def _run(self, task: _Task) -> None:
         try:
             task.future.set_result(task.run())
         except BaseException as error:
@@ -96,4 +99,4 @@ class Turns(Generic[T]):
             self._running[task.host] -= 1
             if not self._running[task.host]:
                 del self._running[task.host]
-            self._begin()
+            self._start()

@@ -5,23 +5,25 @@ import random
 import stat
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Self
 
-import httpcore
 import httpx
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from prodemb.catalog.circuit_breaker import Hosts, retry_after_s
+from prodemb import __version__
+from prodemb.catalog.circuit_breaker import CircuitBreaker, retry_after_s
 from prodemb.catalog.lookups import LookupTimeout, UnknownHost
-from prodemb.catalog.network import Connections, Deadline, GuardedBackend, PrivateHost
+from prodemb.catalog.network import Deadline, GuardedBackend, GuardedTransport, PrivateHost
 from prodemb.catalog.urls import ADDRESS, is_address, is_showable
 from prodemb.core.config import Config
 
 FIRST_WAIT_S = 0.5
 """Pause before the first new attempt; doubles each time, and is shortened at random by up to a half."""
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
 WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
+HEADERS = {"User-Agent": f"prodemb/{__version__}", "Accept": "image/*", "Accept-Encoding": "identity"}
+"""`identity` so that the size limit holds for what arrives and nothing has to be unpacked."""
 
 
 class ImagesConfig(Config):
@@ -70,8 +72,8 @@ class AbsentImage(Exception):  # noqa: N818 - names what the product has, as sha
         self.detail = detail
 
 
-def why_absent(error: Exception) -> str:
-    """The reason that a product has for a picture whose loading or decoding ended so.
+def failure_reason(error: Exception) -> str:
+    """The reason to record for a picture whose loading or decoding raised this error.
 
     One picture must not end a run, whatever its server or its bytes make a library raise.
     """
@@ -98,10 +100,10 @@ class ImageLoader:
         self._root = root.resolve()
         self._stopped = threading.Event()
         self._deadline = Deadline(self._stopped)
-        self._hosts = Hosts(max_failures=config.max_host_failures, rest_s=config.host_reset_s)
+        self._breaker = CircuitBreaker(max_failures=config.max_host_failures, reset_s=config.host_reset_s)
         self._downloads = threading.Semaphore(config.concurrency)
         self._opening = threading.Lock()
-        self._connections: Connections | None = None
+        self._transport: GuardedTransport | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -109,9 +111,9 @@ class ImageLoader:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         with self._opening:
-            if self._connections is not None:
-                self._connections.close()
-                self._connections = None
+            if self._transport is not None:
+                self._transport.close()
+                self._transport = None
 
     def load(self, value: str | bytes) -> bytes:
         """The bytes of the picture that a catalog's image value stands for.
@@ -195,22 +197,23 @@ class ImageLoader:
             host = url.host  # Decoded only here; malformed punycode is a ValueError.
         except (httpx.InvalidURL, ValueError) as error:
             raise AbsentImage("invalid address") from error
-        if not self._hosts.may_ask(host):
+        if not self._breaker.allows(host):
             raise AbsentImage("host does not answer", detail=host)
         try:
             data = self._fetch_patiently(url)
         except _TemporaryFailure:
-            self._hosts.failed(host)
+            self._breaker.record_failure(host)
             raise
         except AbsentImage:
-            self._hosts.answered(host)
+            self._breaker.record_success(host)
             raise
-        self._hosts.answered(host)
+        self._breaker.record_success(host)
         return data
 
     def _fetch_patiently(self, url: httpx.URL) -> bytes:
         """As many attempts as it takes, within the deadline, which does not begin before this picture's turn."""
         with self._downloads:
+            self._open_transport()  # Reading the certificates takes a while, which is no picture's fault.
             until = time.monotonic() + self._config.deadline_s
             with self._deadline.until(until):
                 for attempt in range(self._config.retries + 1):
@@ -247,43 +250,45 @@ class ImageLoader:
             raise _TemporaryFailure("no such host", detail=url.host) from error
         except LookupTimeout as error:
             raise _TemporaryFailure("name look-up timed out", detail=url.host) from error
-        except httpcore.TimeoutException as error:
+        except httpx.TimeoutException as error:
             raise _TemporaryFailure("timed out", detail=url.host) from error
-        except httpcore.ConnectError as error:
+        except httpx.ConnectError as error:
             raise _TemporaryFailure("no connection", detail=url.host) from error
-        except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
             raise _TemporaryFailure("connection broken off", detail=url.host) from error
-        except (httpcore.UnsupportedProtocol, httpcore.LocalProtocolError, httpx.InvalidURL, ValueError) as error:
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, ValueError) as error:
             raise AbsentImage("invalid address", detail=url.host) from error
 
     def _request(self, url: httpx.URL, *, anew: bool) -> bytes | httpx.URL:
-        connections = self._open_connections()
-        with connections.answer(url, timeout_s=self._config.timeout_s, anew=anew) as response:
-            headers = {name.lower(): value for name, value in response.headers}
-            if response.status in REDIRECTS and b"location" in headers:
-                target = url.join(headers[b"location"].decode("utf-8", "replace"))
+        timeout = httpx.Timeout(self._config.timeout_s).as_dict()
+        request = httpx.Request("GET", url, headers=HEADERS, extensions={"timeout": timeout, "new_connection": anew})
+        if url.userinfo:
+            request = next(httpx.BasicAuth(url.username, url.password).sync_auth_flow(request))
+        with closing(self._open_transport().handle_request(request)) as response:
+            if response.has_redirect_location:
+                target = url.join(response.headers["location"])
                 _ = target.host  # As in `_download`: a host that cannot be decoded is found out here.
                 return target
-            if response.status in WORTH_RETRYING:
-                after_s = retry_after_s(headers.get(b"retry-after", b"").decode("ascii", "replace"))
-                raise _TemporaryFailure(f"HTTP {response.status}", detail=url.host, after_s=after_s)
-            if response.status != 200:
-                raise AbsentImage(f"HTTP {response.status}", detail=url.host)
+            if response.status_code in WORTH_RETRYING:
+                after_s = retry_after_s(response.headers.get("retry-after", ""))
+                raise _TemporaryFailure(f"HTTP {response.status_code}", detail=url.host, after_s=after_s)
+            if response.status_code != 200:
+                raise AbsentImage(f"HTTP {response.status_code}", detail=url.host)
             return self._body(response, detail=url.host)
 
-    def _body(self, response: httpcore.Response, *, detail: str) -> bytes:
+    def _body(self, response: httpx.Response, *, detail: str) -> bytes:
         body = bytearray()
-        for piece in response.iter_stream():
+        for piece in response.iter_raw():
             body += piece
             if len(body) > self._config.max_bytes:
                 raise AbsentImage("too large", detail=detail)
         return self._of_allowed_size(bytes(body), detail=detail)
 
-    def _open_connections(self) -> Connections:
+    def _open_transport(self) -> GuardedTransport:
         with self._opening:
-            if self._connections is None:
+            if self._transport is None:
                 guard = GuardedBackend(deadline=self._deadline, allow_private_hosts=self._config.allow_private_hosts)
-                self._connections = Connections(
+                self._transport = GuardedTransport(
                     guard, ssl_context=httpx.create_ssl_context(), max_kept=self._config.concurrency
                 )
-            return self._connections
+            return self._transport

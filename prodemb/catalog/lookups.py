@@ -1,21 +1,21 @@
-"""Looking up the addresses of a host within a time limit, which the system's own look-up cannot be given."""
+"""Looking up the addresses of a host within a time limit, which the system's own look-up does not take."""
 
 import socket
 import threading
 from concurrent.futures import Future, wait
 
-import httpcore
+import httpx
 
 MAX_LOOKUPS = 256
 """Look-ups that may hang at a time; each has a thread."""
 
 
-class UnknownHost(httpcore.ConnectError):
+class UnknownHost(httpx.ConnectError):
     """The name has no address."""
 
 
-class LookupTimeout(httpcore.ConnectTimeout):
-    """Whether the name has an address was not to be learned in time."""
+class LookupTimeout(httpx.ConnectTimeout):
+    """It could not be learned in time whether the name has an address."""
 
 
 class Lookups:

@@ -4,17 +4,14 @@ import ipaddress
 import math
 import threading
 import time
-from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ssl import SSLContext
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 import httpcore
 import httpx
 
-from prodemb import __version__
 from prodemb.catalog.lookups import Lookups, UnknownHost
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -31,7 +28,7 @@ KEPT_SECONDS = 15.0
 """A connection that rests for so long is given up: the server, or a router on the way, may have done so before."""
 
 
-class PrivateHost(httpcore.ConnectError):
+class PrivateHost(httpx.ConnectError):
     """The name leads to an address that is not on the public internet."""
 
 
@@ -175,12 +172,15 @@ class _TimedStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class Connections:
-    """Sends requests, on connections that are kept for the next one to the same server.
+class GuardedTransport(httpx.BaseTransport):
+    """Sends requests over a guarded backend, on connections that are kept for the next request to the same server.
 
-    What a server sends beyond the length that it has stated belongs to no answer (RFC 9112, 6.3), but lies in the way
-    of the next one. So where a kept connection brings no answer, or one that was there before it was asked for, the
-    request is sent again at once on a new connection; such a failure tells nothing of the picture.
+    What a server sends beyond the length that it has stated belongs to no response (RFC 9112, 6.3), but would be read
+    as the start of the next one. So where a kept connection gives no response, or one that was there before it was
+    asked for, the request is sent again at once on a new connection; such a failure says nothing about the picture.
+
+    Call it directly, not through `httpx.Client`: that logs whole URLs with their secrets, keeps cookies, and reads the
+    bodies of redirects without a limit.
     """
 
     def __init__(self, backend: GuardedBackend, *, ssl_context: SSLContext, max_kept: int) -> None:
@@ -197,41 +197,37 @@ class Connections:
         )
 
     def close(self) -> None:
-        """Close them all."""
+        """Close all connections."""
         self._kept.close()
         self._new.close()
 
-    @contextmanager
-    def answer(self, url: httpx.URL, *, timeout_s: float, anew: bool) -> Iterator[httpcore.Response]:
-        """Ask a server for what is at `url`; gives its answer, whose body is read inside the block.
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request without a body; the caller reads the response and closes it.
 
         Args:
-            timeout_s: for the connection, and for each piece of the answer.
-            anew: whether to take no kept connection.
+            request: its extension `timeout` has httpx's meaning; `new_connection` says whether to use no kept one.
 
         Raises:
-            httpcore's errors.
+            httpx.TransportError: there is no response.
         """
-        response = None if anew else self._answer_on_kept(url, timeout_s=timeout_s)
-        if response is None:
-            response = self._new.handle_request(_request(url, timeout_s=timeout_s))
-        try:
-            yield response
-        finally:
-            response.close()
+        with _raising_httpx_errors():
+            response = None if request.extensions.get("new_connection") else self._on_kept(request)
+            if response is None:
+                response = self._new.handle_request(_core_request(request))
+        return httpx.Response(response.status, headers=response.headers, stream=_Body(response))
 
-    def _answer_on_kept(self, url: httpx.URL, *, timeout_s: float) -> httpcore.Response | None:
-        """The answer; None where a kept connection had no good one."""
+    def _on_kept(self, request: httpx.Request) -> httpcore.Response | None:
+        """The response; None where a kept connection had no good one."""
         is_new = False
 
         def note(event: str, _: object) -> None:
             nonlocal is_new
             is_new = is_new or event == "connection.connect_tcp.started"
 
-        request = _request(url, timeout_s=timeout_s)
-        request.extensions["trace"] = note
+        core_request = _core_request(request)
+        core_request.extensions["trace"] = note
         try:
-            response = self._kept.handle_request(request)
+            response = self._kept.handle_request(core_request)
         except (httpcore.NetworkError, httpcore.RemoteProtocolError):
             if is_new:
                 raise
@@ -244,23 +240,40 @@ class Connections:
         return response
 
 
-def _request(url: httpx.URL, *, timeout_s: float) -> httpcore.Request:
+class _Body(httpx.SyncByteStream):
+    """The body of a response, as it comes."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _raising_httpx_errors():
+            yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def _core_request(request: httpx.Request) -> httpcore.Request:
+    url = request.url
     return httpcore.Request(
-        "GET",
+        request.method,
         httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        headers=_headers(url),
-        extensions={"timeout": dict.fromkeys(("connect", "read", "write"), timeout_s)},
+        headers=request.headers.raw,
+        extensions={"timeout": request.extensions.get("timeout", {})},
     )
 
 
-def _headers(url: httpx.URL) -> list[tuple[bytes, bytes]]:
-    """Request headers; `identity` so that the size limit holds for what arrives and nothing has to be unpacked."""
-    headers = [
-        (b"Host", url.netloc),
-        (b"User-Agent", f"prodemb/{__version__}".encode()),
-        (b"Accept", b"image/*"),
-        (b"Accept-Encoding", b"identity"),
-    ]
-    if url.userinfo:
-        headers.append((b"Authorization", b"Basic " + b64encode(unquote_to_bytes(url.userinfo))))
-    return headers
+@contextmanager
+def _raising_httpx_errors() -> Iterator[None]:
+    """Within, an error of httpcore is raised as the one of httpx that has the same name."""
+    try:
+        yield
+    except (
+        httpcore.TimeoutException,
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.UnsupportedProtocol,
+    ) as error:
+        kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__)
+        raise kind(str(error)) from error

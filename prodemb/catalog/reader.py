@@ -107,8 +107,13 @@ class Catalog:
             reasons |= {reason: count for reason, count in bad.items() if count}
         return reasons
 
-    def batches(self, num_rows: int, *, columns: Iterable[str] | None = None) -> Iterator[pa.Table]:
-        """Stream the catalog: `num_rows` products in each table, fewer only in the last.
+    def batches(
+        self, num_rows: int, *, columns: Iterable[str] | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[pa.Table]:
+        """Stream the products from `start` to before `stop`: `num_rows` in each table, fewer only in the last.
+
+        What stands before `start` costs little: row groups of Parquet are passed over, rows of text files are parsed
+        and no more.
 
         A table has the standard columns in their order (`prodemb.core.features.CATALOG_COLUMNS`), or those of `columns`
         alone, which then are all that is read. All are large_string; `image` is large_binary where pictures stand in
@@ -123,7 +128,8 @@ class Catalog:
             self.check_ids()
         pending: list[pa.Table] = []
         num_pending = 0
-        for table in self._tables(wanted, num_rows=num_rows):
+        tables = self._tables(wanted, num_rows=num_rows, start=start)
+        for table in tables if stop is None else _limited(tables, num_rows=stop - start):
             pending.append(table)
             num_pending += table.num_rows
             while num_pending >= num_rows:
@@ -134,25 +140,40 @@ class Catalog:
         if num_pending:
             yield pa.concat_tables(pending).combine_chunks()
 
-    def _tables(self, wanted: set[str], *, num_rows: int) -> Iterator[pa.Table]:
-        """Tables of any length with the standard columns that are wanted, without the dropped rows."""
+    def _tables(self, wanted: set[str], *, num_rows: int, start: int) -> Iterator[pa.Table]:
+        """Tables of any length with the standard columns that are wanted, without the dropped rows.
+
+        Args:
+            start: the product that they begin with.
+        """
         splits = self._splits_categories() and not wanted.isdisjoint(CATEGORY_LEVELS)
         taken = {name: own for name, own in self.columns.items() if name in wanted or (splits and name == "cat1")}
         at_once = ROWS_WITH_PICTURES if self.image_kind == "bytes" and "image" in taken else ROWS_WITHOUT
-        start = 0
+        first, row = self._row_of(start), 0
         self.skipped_rows = SkippedRows()
         for file in self.files:
-            for _, table in self._read(file, taken, num_rows=min(num_rows, at_once)):
+            for _, table in self._read(file, taken, num_rows=min(num_rows, at_once), start=max(0, first - row)):
+                end = row + table.num_rows
+                table, row = table.slice(max(0, first - row)), max(row, min(first, end))
+                if row == end:
+                    continue
                 columns = dict(zip(table.column_names, table.columns, strict=True))
                 if splits:
                     columns |= self._split(columns.get("cat1"), num_rows=table.num_rows)
                 nulls = {name: pa.nulls(table.num_rows, self._type(name)) for name in wanted - columns.keys()}
                 standard = pa.table({name: (columns | nulls)[name] for name in CATALOG_COLUMNS if name in wanted})
-                yield self._without_bad_ids(standard, start=start)
-                start += table.num_rows
+                yield self._without_bad_ids(standard, start=row)
+                row = end
+
+    def _row_of(self, product: int) -> int:
+        """How many rows, those with bad ids among them, stand before a product."""
+        if self.bad_ids is None:
+            return product
+        positions = self.bad_ids.positions
+        return product + int(np.searchsorted(positions - np.arange(len(positions)), product, side="right"))
 
     def _read(
-        self, file: CatalogFile, columns: dict[str, str], *, num_rows: int
+        self, file: CatalogFile, columns: dict[str, str], *, num_rows: int, start: int = 0
     ) -> Iterator[tuple[pa.Array, pa.Table]]:
         return read(
             file,
@@ -161,6 +182,7 @@ class Catalog:
             skip=self.skipped_rows.add,
             tell=self._tell,
             image_as=self.image_kind or "path",
+            start=start,
         )
 
     def _tell(self, message: str) -> None:
@@ -217,6 +239,13 @@ def open_catalog(config: CatalogConfig) -> Catalog:
     if all(is_empty(file) for file in files):
         raise CatalogError(f"{config.path}: found no product in it, wanted at least one row that can be read")
     return Catalog(config, files=files, columns=columns)
+
+
+def _limited(tables: Iterator[pa.Table], *, num_rows: int) -> Iterator[pa.Table]:
+    """The first `num_rows` rows; no table is read beyond them."""
+    while num_rows > 0 and (table := next(tables, None)) is not None:
+        yield table.slice(0, num_rows)
+        num_rows -= table.num_rows
 
 
 def _columns(files: Sequence[CatalogFile], config: CatalogConfig) -> dict[str, str]:

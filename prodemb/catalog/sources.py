@@ -2,7 +2,7 @@
 
 import difflib
 import io
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -34,6 +34,8 @@ SUFFIXES: dict[str, Format] = {
 WANTED_SUFFIXES = "wanted .parquet, .csv, .tsv or .jsonl (the last three also with .gz)"
 NUM_SAMPLED = 10_000
 """Rows of a JSON lines file that are looked at for its keys."""
+COUNTED_ROWS = 16_384
+"""Rows that are passed over at a time."""
 BUFFER_BYTES = 1 << 20
 """Parquet is read through a buffer of this size a column, or a whole row group of pictures would be in memory."""
 
@@ -168,19 +170,22 @@ def read(
     skip: Skip,
     tell: Tell | None = None,
     image_as: ImageKind = "path",
+    start: int = 0,
 ) -> Iterator[tuple[pa.Array, pa.Table]]:
     """Row numbers in the file (from 1, those skipped counted) and the wanted columns, at most `num_rows` at a time.
 
-    `columns` maps standard names to the file's own. Texts come as large_string, `image` as `image_as` says.
+    `columns` maps standard names to the file's own. Texts come as large_string, `image` as `image_as` says. Rows before
+    `start` (readable ones, from 0) are only counted: their tables may lack the columns, and none reaches past `start`.
 
     Raises:
         CatalogError: the file is damaged in a way that is not one row's.
     """
     match file.format:
         case "parquet":
-            yield from _read_parquet(file, columns=columns, num_rows=num_rows, image_as=image_as)
+            yield from _read_parquet(file, columns=columns, num_rows=num_rows, image_as=image_as, start=start)
         case "csv" | "tsv":
             rows = kept(delimited_rows(file.path, delimiter=file.delimiter, tell=tell), path=file.path, skip=skip)
+            yield from _count_rows(rows, num_rows=start)
             places = {standard: file.names.index(own) for standard, own in columns.items()}
             while part := list(islice(rows, num_rows)):
                 taken = {name: texts_or_paths(name, [row.values[at] for row in part]) for name, at in places.items()}
@@ -188,6 +193,7 @@ def read(
         case "jsonl":
             rows = kept(json_rows(file.path, tell=tell), path=file.path, skip=skip)
             late = set(CATALOG_COLUMNS).difference(file.names, columns) if tell is not None else set()
+            yield from _count_rows(rows, num_rows=start)
             while part := list(islice(rows, num_rows)):
                 taken = {
                     name: texts_or_paths(name, [row.values.get(own) for row in part]) for name, own in columns.items()
@@ -196,6 +202,13 @@ def read(
                 yield pa.array([row.number for row in part], pa.int64()), _table(taken, num_rows=len(part))
         case never:
             assert_never(never)
+
+
+def _count_rows(rows: Iterator[Row], *, num_rows: int) -> Iterator[tuple[pa.Array, pa.Table]]:
+    """Row numbers of the first `num_rows`, without their values."""
+    while num_rows and (part := [row.number for row in islice(rows, min(num_rows, COUNTED_ROWS))]):
+        num_rows -= len(part)
+        yield pa.array(part, pa.int64()), _table({}, num_rows=len(part))
 
 
 def _told_of(late: set[str], rows: list[Row], *, path: Path, tell: Tell | None) -> set[str]:
@@ -217,13 +230,19 @@ def texts_or_paths(name: str, values: Sequence[Any]) -> pa.LargeStringArray:
 
 
 def _read_parquet(
-    file: CatalogFile, *, columns: dict[str, str], num_rows: int, image_as: ImageKind
+    file: CatalogFile, *, columns: dict[str, str], num_rows: int, image_as: ImageKind, start: int
 ) -> Iterator[tuple[pa.Array, pa.Table]]:
     first = 1
     with _parquet(file.path) as opened:
+        groups = deque(range(opened.num_row_groups))
+        while groups and (in_group := opened.metadata.row_group(groups[0]).num_rows) <= start - (first - 1):
+            yield pa.array(range(first, first + in_group), pa.int64()), _table({}, num_rows=in_group)
+            first += in_group
+            groups.popleft()
         try:
             # Columns that are not asked for are not read; with none asked for, rows are still counted.
-            for batch in opened.iter_batches(batch_size=num_rows, columns=sorted(set(columns.values()))):
+            names = sorted(set(columns.values()))
+            for batch in opened.iter_batches(batch_size=num_rows, columns=names, row_groups=list(groups)):
                 taken = {
                     name: as_images(batch.column(own), kind=image_as) if name == "image" else as_text(batch.column(own))
                     for name, own in columns.items()

@@ -1,1 +1,1 @@
-"""Categories: what a head or the paths' own texts say of products, in the taxonomy, and how good that is."""
+"""Categories: labels, predictions of a head or zero-shot in the taxonomy, and their evaluation."""

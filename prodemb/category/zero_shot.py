@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from prodemb.category.nodes import NodeAnswers, Nodes
+from prodemb.category.nodes import NodePrediction, Nodes
+from prodemb.core.arrays import NO_ANSWER
 from prodemb.core.config import Config
 from prodemb.core.errors import FingerprintError, ShardError
 from prodemb.core.features import Feature
@@ -31,8 +32,8 @@ WEIGHTS: dict[Feature, float] = {
     "cat3": 1.0,
     "image": 0.5,
 }
-"""How much the likeness of each feature counts; that of the brand says nothing of the category. With the bundled CLIP,
-which has seen drawings alone, photos say next to nothing."""
+"""The weight of each feature's cosine; the brand says nothing about the category. With the bundled CLIP, which was
+trained on drawings alone, photos contribute next to nothing."""
 
 SCALE = 100.0
 """What a cosine is multiplied by before the softmax: the bound of CLIP's temperature (Radford et al., ICML 2021)."""
@@ -41,7 +42,7 @@ _ROWS_AT_A_TIME = 2048
 
 
 class ZeroShotCard(Config):
-    """What zero-shot answers are made from, for scoring; the counterpart of a head's card."""
+    """What zero-shot predictions are made from, for scoring; the counterpart of a head's card."""
 
     target: Literal["category"] = "category"
     zero_shot: bool = True
@@ -50,7 +51,7 @@ class ZeroShotCard(Config):
     model: str
     """That model's name, for people."""
     features: tuple[Feature, ...]
-    """The features that count, in order."""
+    """The features with a weight, in order."""
     lexical: LexicalKind | None = None
     """None: words are compared through CLIP alone."""
     weights_sha256: str
@@ -59,7 +60,7 @@ class ZeroShotCard(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroShot:
-    """The nodes of a taxonomy and their vectors, ready to answer.
+    """The nodes of a taxonomy and their vectors, ready to predict.
 
     Source: Radford et al., Learning transferable visual models from natural language supervision, ICML 2021.
     """
@@ -69,18 +70,18 @@ class ZeroShot:
     vectors: torch.Tensor
     """(num_nodes, dim) float32, L2-normalised."""
     taxonomy: str
-    """How to call the taxonomy that the nodes are of, for people."""
+    """The name of the taxonomy, for people."""
 
     @classmethod
     def of(cls, paths: PathVectors, *, schema: ShardSchema, taxonomy: str) -> Self:
-        """Answer products of a shard set with the nodes of `paths`.
+        """Predict the nodes of `paths` for products of a shard set.
 
         Args:
             taxonomy: the taxonomy's name or file, for people.
 
         Raises:
             FingerprintError: the two are of different models.
-            ShardError: the shards have none of the features that count.
+            ShardError: the shards have none of the features with a weight.
         """
         check_features(schema)
         if paths.fingerprint != schema.fingerprint:
@@ -105,11 +106,11 @@ class ZeroShot:
         return replace(self, vectors=self.vectors.to(device))
 
     @torch.inference_mode()
-    def answer(self, products: ProductSet, *, k: int) -> NodeAnswers:
-        """Answer n products, at least one, by the weighted mean likeness of their present features.
+    def predict(self, products: ProductSet, *, k: int) -> NodePrediction:
+        """The nodes nearest to n products, at least one, by the weighted mean cosine of their present features.
 
         Args:
-            products: with vectors of the features of the card, and maybe of others.
+            products: with vectors of the features of the card, and possibly of others.
             k: how many nodes to rank.
         """
         parts = []
@@ -123,19 +124,19 @@ class ZeroShot:
             ]
             mean = sum(wanted) / np.maximum(total, 1e-9)[:, None]
             cosines = torch.from_numpy(mean).to(self.vectors.device) @ self.vectors.T
-            parts.append(self.nodes.answer((SCALE * cosines).log_softmax(1), k=k))
-        return NodeAnswers.joined(parts)
+            parts.append(self.nodes.predict((SCALE * cosines).log_softmax(1), k=k))
+        return NodePrediction.concat(parts)
 
     def known(self, products: ProductSet) -> npt.NDArray[np.bool_]:
-        """Which of n products have any of the features that count, (n,)."""
-        counts = np.array([feature in WEIGHTS for feature in products.features])
-        return np.asarray(products.present[:, counts].any(axis=1))
+        """Which of n products have any of the features with a weight, (n,)."""
+        weighted = np.array([feature in WEIGHTS for feature in products.features])
+        return np.asarray(products.present[:, weighted].any(axis=1))
 
     def nodes_of(self, products: ProductSet, *, labels: Sequence[CategoryLabel]) -> npt.NDArray[np.int64]:
-        """The answer for each of n products as its place in `labels`, which hold all nodes; -1 where there is none."""
-        place = {label.id: number for number, label in enumerate(labels)}
-        own = np.array([place[label.id] for label in self.nodes.labels])
-        return np.where(self.known(products), own[self.answer(products, k=1).top[:, 0]], -1)
+        """The predicted node of each of n products as an index into `labels`, which hold all nodes; -1 for none."""
+        position = {label.id: index for index, label in enumerate(labels)}
+        own = np.array([position[label.id] for label in self.nodes.labels])
+        return np.where(self.known(products), own[self.predict(products, k=1).classes[:, 0]], NO_ANSWER)
 
 
 def features_that_count(schema: ShardSchema) -> tuple[Feature, ...]:
@@ -144,7 +145,7 @@ def features_that_count(schema: ShardSchema) -> tuple[Feature, ...]:
 
 
 def check_features(schema: ShardSchema) -> None:
-    """Hold that a shard set has a feature that zero-shot compares.
+    """Check that a shard set has a feature that zero-shot compares.
 
     Raises:
         ShardError: it has none.

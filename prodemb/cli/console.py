@@ -5,15 +5,15 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from prodemb.cli.display import shown
+from prodemb.core.text import for_terminal
 
 
 class TableConsole(Console):
-    """Shows names as they are: one in brackets is no markup, and none commands the terminal."""
+    """Shows names as they are: no markup, no emoji codes, and nothing that controls the terminal."""
 
     def __init__(self) -> None:
         super().__init__(markup=False, emoji=False)
 
     def render_str(self, text: str, **how: Any) -> Text:
         """A cell, title or caption."""
-        return super().render_str(shown(text), **how)
+        return super().render_str(for_terminal(text), **how)

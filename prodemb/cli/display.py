@@ -1,12 +1,13 @@
-"""What the commands print: lines, tables, warnings and errors."""
+"""How the commands print: lines and tables on stdout, warnings and errors on stderr."""
 
 import logging
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from prodemb.core.text import printable, without_secrets
+from prodemb.core.text import for_terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,39 +18,39 @@ _NO_LIMIT = 10_000
 
 
 class LogFormatter(logging.Formatter):
-    """A warning in a line of its own."""
+    """A warning on a line of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return shown(f"prodemb: {super().format(record)}")
-
-
-def shown(text: str) -> str:
-    """Text as a person may see it on a terminal."""
-    return printable(without_secrets(text))
+        return for_terminal(f"prodemb: {super().format(record)}")
 
 
 def say(line: str) -> None:
     """Print a line of text."""
-    typer.echo(shown(line))
+    typer.echo(for_terminal(line))
 
 
-def show(item: "str | Table") -> None:
-    """Print a rich table, or a line of text as it is."""
+def show(items: "Iterable[str | Table]") -> None:
+    """Print lines of text and rich tables."""
+    for item in items:
+        if isinstance(item, str):
+            say(item)
+        else:
+            _show_table(item)
+
+
+def _show_table(table: "Table") -> None:
     from rich.measure import Measurement
 
     from prodemb.cli.console import TableConsole
 
-    if isinstance(item, str):
-        say(item)
-        return
     console = TableConsole()
-    # Figures are never cut: a table that does not fit is wider than the terminal.
-    least = Measurement.get(console, console.options.update(max_width=_NO_LIMIT), item).minimum
+    # Numbers are never cut: a table that does not fit is wider than the terminal.
+    least = Measurement.get(console, console.options.update(max_width=_NO_LIMIT), table).minimum
     console.width = max(console.width if console.is_terminal else FILE_WIDTH, least)
-    console.print(item)
+    console.print(table)
 
 
 def fail(message: str) -> NoReturn:
-    """Print an error in one line and end with status 1."""
-    print(f"prodemb: error: {shown(message)}", file=sys.stderr)
+    """Print an error on one line and exit with status 1."""
+    print(f"prodemb: error: {for_terminal(message)}", file=sys.stderr)
     sys.exit(1)

@@ -1,4 +1,4 @@
-"""Arguments that several commands take, and the pipeline that they choose."""
+"""Arguments and options that several commands take, and the pipeline that they choose."""
 
 import time
 from pathlib import Path
@@ -16,28 +16,42 @@ Device = Literal["auto", "cpu", "cuda"]
 CatalogArgument = Annotated[
     str | None,
     typer.Argument(
-        help="A file, folder or glob with the standard column names: Parquet, CSV, TSV or JSON lines. "
-        "By default the pipeline's own, or the generated sample.",
+        help="Parquet, CSV, TSV or JSON lines with the standard column names: a file, a folder or a glob. "
+        "Default: the project's own pipeline, or the generated sample.",
         show_default=False,
     ),
 ]
+ShardsArgument = Annotated[Path, typer.Argument(help="A shard set, or a folder of shard sets.")]
+ShardsOption = Annotated[
+    Path | None,
+    typer.Option("--shards", help="The shard set to train on. Default: the pipeline's.", show_default=False),
+]
+HeadOption = Annotated[
+    str | None,
+    typer.Option("--out", help="The folder for the head. Default: the pipeline's.", show_default=False),
+]
 PipelineOption = Annotated[
     Path | None,
-    typer.Option("--pipeline", help="A pipeline file; by default the project's own, if any.", show_default=False),
+    typer.Option("--pipeline", help="A pipeline file. Default: the project's own, if any.", show_default=False),
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option(help="A checkpoint folder, a Hugging Face hub id, or `bundled`.", show_default=False),
+    typer.Option("--model", help="A checkpoint folder, a Hugging Face hub id, or `bundled`.", show_default=False),
 ]
 DeviceOption = Annotated[
-    Device | None, typer.Option(help="Where to run; `auto` is CUDA where there is one.", show_default=False)
+    Device | None,
+    typer.Option("--device", help="Default: `auto`, which is CUDA where there is a GPU.", show_default=False),
+]
+TaxonomyOption = Annotated[
+    str | None,
+    typer.Option("--taxonomy", help="Google's taxonomy file, as `prodemb taxonomy` downloads it.", show_default=False),
 ]
 
 
 def chosen_pipeline(
     target: Literal["brand", "category"] | None, *, path: Path | None, catalog: str | None = None
 ) -> "Pipeline":
-    """The file given; for a catalog given alone, all defaults; else the project's own pipeline.
+    """The pipeline file given; with a catalog and no file, all defaults; else the project's own pipeline.
 
     Args:
         target: what the command is about; None where it makes no difference.
@@ -55,10 +69,11 @@ def chosen_pipeline(
 
 
 def make_sample(pipeline: "Pipeline") -> None:
-    """Generate the sample catalog where the pipeline reads it and it is not there."""
-    from prodemb.job.sample import SAMPLE_PRODUCTS, ensure_sample
+    """Generate the sample catalog if the pipeline reads it and it has not been generated yet."""
+    from prodemb.job.sample import SAMPLE_PRODUCTS, generate_sample, is_sample_missing
 
-    started = time.perf_counter()
-    if ensure_sample(pipeline):
+    if is_sample_missing(pipeline):
+        started = time.perf_counter()
+        path = generate_sample()
         seconds = time.perf_counter() - started
-        say(f"generated a sample catalog of {SAMPLE_PRODUCTS:,} products in {seconds:.1f} s: {pipeline.catalog.path}")
+        say(f"generated a sample catalog of {SAMPLE_PRODUCTS:,} products in {seconds:.1f} s: {path}")

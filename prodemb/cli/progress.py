@@ -1,4 +1,4 @@
-"""How far a step is, on stderr: a bar on a terminal, and a plain line now and then where there is none."""
+"""Progress of a step on stderr: a bar on a terminal, elsewhere a plain line now and then."""
 
 import os
 import sys
@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from prodemb.job.watch import Advance
+from prodemb.core.progress import ProgressCallback
 
 FIRST_LINE = 5.0
-"""Seconds until a step says where it is; one that is done before says nothing."""
+"""Seconds until a step prints its first line; a shorter step prints none."""
 NEXT_LINES = 30.0
-"""Seconds from one of its lines to the next."""
+"""Seconds between its lines."""
 
 
-class _Told(NamedTuple):
-    """What a step has told."""
+class _State(NamedTuple):
+    """What a step has reported so far."""
 
     first: tuple[int, float] | None
-    """What was done at its first word, and when that was."""
+    """How much was done at its first report, and when that was."""
     done: int
     total: int | None
     at: float
@@ -32,53 +32,53 @@ class _Told(NamedTuple):
 
 
 class Pace:
-    """How far one step is, and how fast it goes since the first time it told."""
+    """How far one step is, and its rate since its first report."""
 
     def __init__(self, title: str, *, now: float) -> None:
-        """Begin.
+        """Start the clock.
 
         Args:
-            now: seconds on some clock, as everywhere here.
+            now: seconds on some clock, as in the other methods.
         """
         self.title = title
-        self._began = now
-        # Replaced as a whole, so that the thread that reads it never sees halves of two.
-        self._told = _Told(first=None, done=0, total=None, at=now)
+        self._started = now
+        # Replaced as a whole: the thread that reads it must not see a mixture of two states.
+        self._state = _State(first=None, done=0, total=None, at=now)
 
-    def advance(self, done: int, total: int | None, *, now: float) -> None:
-        """Take what the step tells. What was done before its first word, as by an earlier run, has no rate."""
-        told = self._told
-        begins = told.first is None or done < told.done
-        self._told = _Told(first=(done, now) if begins else told.first, done=done, total=total, at=now)
+    def update(self, done: int, total: int | None, *, now: float) -> None:
+        """Take a report of the step. What was done before the first one, by an earlier run, is not part of the rate."""
+        state = self._state
+        restarted = state.first is None or done < state.done
+        self._state = _State(first=(done, now) if restarted else state.first, done=done, total=total, at=now)
 
     def rate(self) -> float | None:
-        """Done in a second; None until that can be said."""
-        return self._told.rate()
+        """Units per second; None until it is known."""
+        return self._state.rate()
 
     def line(self, *, now: float) -> str:
-        """Done and all, rate and time left, as far as they are known."""
-        told = self._told
-        rate, parts = told.rate(), [f"{self.title}: {_span(now - self._began)}"]
-        if told.done:
-            parts.append(f"{told.done:,} done" if told.total is None else f"{told.done:,} of {told.total:,}")
+        """Time, units done and in all, rate and time left, as far as they are known."""
+        state = self._state
+        rate, parts = state.rate(), [f"{self.title}: {_span(now - self._started)}"]
+        if state.done:
+            parts.append(f"{state.done:,} done" if state.total is None else f"{state.done:,} of {state.total:,}")
         if rate is not None:
             parts.append(rate_text(rate))
-            if told.total is not None and told.total > told.done:
-                parts.append(f"{_span((told.total - told.done) / rate)} left")
+            if state.total is not None and state.total > state.done:
+                parts.append(f"{_span((state.total - state.done) / rate)} left")
         return ", ".join(parts)
 
 
 @contextmanager
-def watch(title: str) -> Iterator[Advance]:
+def show_progress(title: str) -> Iterator[ProgressCallback]:
     """Show how far a step is while it runs."""
-    # The terminal itself is asked: rich takes any output for one where FORCE_COLOR is set.
+    # Not left to rich, which takes any output for a terminal where FORCE_COLOR is set.
     is_terminal = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
-    with (_bar if is_terminal else _lines)(title) as advance:
-        yield advance
+    with (_bar if is_terminal else _lines)(title) as on_progress:
+        yield on_progress
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Advance]:
+def _bar(title: str) -> Iterator[ProgressCallback]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -102,37 +102,37 @@ def _bar(title: str) -> Iterator[Advance]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=None, rate="")
 
-        def advance(done: int, total: int | None) -> None:
-            pace.advance(done, total, now=time.monotonic())
+        def on_progress(done: int, total: int | None) -> None:
+            pace.update(done, total, now=time.monotonic())
             rate = pace.rate()
             progress.update(task, completed=done, total=total, rate="" if rate is None else rate_text(rate))
 
-        yield advance
+        yield on_progress
 
 
 @contextmanager
-def _lines(title: str) -> Iterator[Advance]:
-    """A thread of its own prints them, so that a step that tells nothing is seen to run all the same."""
+def _lines(title: str) -> Iterator[ProgressCallback]:
+    """A thread prints the lines, so that a step that reports nothing is still seen to run."""
     pace, ended = Pace(title, now=time.monotonic()), threading.Event()
 
-    def tell() -> None:
+    def print_lines() -> None:
         wait = FIRST_LINE
         while not ended.wait(wait):
-            with suppress(OSError):  # nobody reads it any more
+            with suppress(OSError):  # the reader has gone
                 print(f"prodemb: {pace.line(now=time.monotonic())}", file=sys.stderr, flush=True)
             wait = NEXT_LINES
 
-    teller = threading.Thread(target=tell, name="progress", daemon=True)
-    teller.start()
+    printer = threading.Thread(target=print_lines, name="progress", daemon=True)
+    printer.start()
     try:
-        yield lambda done, total: pace.advance(done, total, now=time.monotonic())
+        yield lambda done, total: pace.update(done, total, now=time.monotonic())
     finally:
         ended.set()
-        teller.join(timeout=1)
+        printer.join(timeout=1)
 
 
 def rate_text(rate: float) -> str:
-    """Done in a second, or the time that one takes where that is longer."""
+    """Units per second, or seconds per unit where a unit takes longer than a second."""
     if rate >= 10:
         return f"{rate:,.0f}/s"
     return f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:,.1f} s each"

@@ -1,44 +1,48 @@
-"""Writing files so that a name, once it exists, is whole: temporary name, flush, rename."""
+"""Writing files so that a name, once it exists, is whole: a temporary file, flush, rename."""
 
 import errno
 import fcntl
 import hashlib
 import json
 import os
+import re
+import secrets
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from prodemb.core.errors import BusyError, OutputError
 
-TEMPORARY_SUFFIX = ".tmp"
-
 _DISK_TROUBLE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
 )
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it, on failure remove it.
 
-    The temporary file is locked, by the kernel (flock), so two runs cannot make the same file at once; one that a
-    killed run left is taken over.
+    The temporary file is created exclusively under a random name, so that no link that lies there already is
+    followed, and stays locked by the kernel (flock) until it is in place, so that two runs cannot make the same file at
+    once. What a killed run left of the same file is removed.
 
     Raises:
         BusyError: another run is making this file.
-        OutputError: it cannot be written: the disk is full, the folder read-only.
+        OutputError: it cannot be written: the disk is full, the folder read-only, or `path` is no regular file.
     """
-    temporary = _temporary(path)
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _locked(temporary)
+        _check_regular(path)
+        temporary, lock = _exclusive(path)
     try:
         with naming(path):
+            _refuse_others(path, own=temporary)
             yield temporary
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
+            _flush(temporary, path=path)
             temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -69,27 +73,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def writing_to(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process alone, and clear temporary files that a killed run left in it.
+def temporary_name(name: str) -> str:
+    """A hidden name that nobody can guess, and that `is_temporary` knows."""
+    return f".{name}.{secrets.token_hex(8)}.tmp"
 
-    The lock is the kernel's (flock), so it goes with its process, however that ends.
 
-    Raises:
-        BusyError: another run holds the folder.
-        OutputError: nothing can be written there.
-    """
-    with naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(f"{folder}: another run is writing here; wait for it or choose another folder") from None
-        for leftover in folder.glob(f"*{TEMPORARY_SUFFIX}"):
-            leftover.unlink(missing_ok=True)  # what is remembered of checksums is written without this lock
-        yield
+def is_temporary(name: str, *, of: str | None = None) -> bool:
+    """Whether a file name is one of `temporary_name`, of any file or of this one."""
+    found = _TEMPORARY.fullmatch(name)
+    return found is not None and of in (None, found["name"])
 
 
 def allocate(descriptor: int, num_bytes: int, *, folder: Path) -> None:
@@ -136,27 +128,76 @@ def _is_of(named: str | bytes | None, path: Path) -> bool:
     if named is None:
         return True
     file = Path(os.fsdecode(named))
+    is_its_temporary = file.parent == path.parent and is_temporary(file.name, of=path.name)
     is_missing_folder = path.is_relative_to(file) and not os.access(file, os.F_OK)
-    return file.is_relative_to(path) or file == _temporary(path) or is_missing_folder
+    return file.is_relative_to(path) or is_its_temporary or is_missing_folder
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f"{path.name}{TEMPORARY_SUFFIX}")
+def _check_regular(path: Path) -> None:
+    """Raise where a folder, a pipe or a device has the name; a link is replaced itself, never what it leads to."""
+    with suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+            raise OutputError(f"{path}: is no regular file; wanted another name to write to")
 
 
-def _locked(temporary: Path) -> int:
-    """The descriptor of a temporary file that this process alone holds; closing it lets go."""
-    while True:
-        descriptor = os.open(temporary, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(descriptor), temporary.stat()):
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            final = temporary.with_name(temporary.name.removesuffix(TEMPORARY_SUFFIX))
-            raise BusyError(f"{final}: another run is writing it; wait for it or choose another name") from None
-        except FileNotFoundError:
-            pass
-        # The run that held it has just put it in place.
+def _flush(temporary: Path, *, path: Path) -> None:
+    """Flush a written file to disk; some writers (safetensors) put a file of their own in its place."""
+    try:
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EMLINK):
+            raise
+        raise OutputError(f"{path}: its temporary file {temporary.name} became a link meanwhile; run again") from None
+    try:
+        os.fsync(descriptor)
+    finally:
         os.close(descriptor)
+
+
+def _exclusive(path: Path) -> tuple[Path, int]:
+    """A new temporary file beside `path`, and its descriptor, which holds its lock until it is closed."""
+    while True:
+        temporary = path.with_name(temporary_name(path.name))
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_still(temporary, descriptor=descriptor):
+                return temporary, descriptor
+        os.close(descriptor)  # another run took it for a leftover before it was locked
+
+
+def _refuse_others(path: Path, *, own: Path) -> None:
+    """Remove what killed runs left of the file; raise BusyError where a run is alive that makes it."""
+    with os.scandir(path.parent) as entries:
+        others = [Path(e.path) for e in entries if e.name != own.name and is_temporary(e.name, of=path.name)]
+    for other in others:
+        if not remove_leftover(other):
+            raise BusyError(f"{path}: another run is writing it; wait for it or choose another name")
+
+
+def remove_leftover(temporary: Path) -> bool:
+    """Remove the temporary file of a killed run, never what it links to; False where its run is alive."""
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            temporary.unlink(missing_ok=True)
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and _is_still(temporary, descriptor=descriptor):
+            temporary.unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _is_still(path: Path, *, descriptor: int) -> bool:
+    """Whether the file of a name is the one that is open, and no link to it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False

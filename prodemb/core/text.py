@@ -1,22 +1,27 @@
-"""What a terminal may show: text without commands and secrets, counts, and no library's warnings."""
+"""Text for people: what is safe to show on a terminal, and counts with their nouns."""
 
 import re
 import warnings
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters but tab and newline, those that turn the direction of text, and what no terminal can encode."""
+"""Control characters except tab and newline, characters that change the direction of text, and lone surrogates."""
 
 _SECRET = re.compile(r"\b([a-z][a-z0-9+.-]+):/\S*[?@]\S*?(?=[^\w\s]*(?:\s|$))", re.IGNORECASE)
-"""An address with an `@` or a query, without the marks behind it; a path has its slashes made one."""
+"""A URL with an `@` or a query, up to the punctuation behind it; `Path` turns its two slashes into one."""
+
+
+def for_terminal(text: str) -> str:
+    """Text as it may be shown on a terminal, whatever it quotes."""
+    return printable(without_secrets(text))
 
 
 def printable(text: str) -> str:
-    """Text without what commands a terminal: names out of a catalog may hold escape sequences."""
+    """Text with control characters escaped: names from a catalog may hold terminal escape sequences."""
     return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def without_secrets(text: str) -> str:
-    """Text with no more than the scheme of an address that may hold a user, a password or a signature."""
+    """Text with URLs that may hold a user, a password or a signature cut to their scheme."""
     return _SECRET.sub(r"\1://...", text)
 
 
@@ -31,8 +36,8 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 
 def silence_pillow() -> None:
-    """Show none of Pillow's warnings in this process, for its entry to call.
+    """Show none of Pillow's warnings in this process; for its entry point to call.
 
-    One strange picture can make Pillow warn sixty thousand times; what becomes of the picture is in the shard.
+    One damaged picture can make Pillow warn sixty thousand times; the shard says what is wrong with the picture.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -21,29 +21,29 @@ class EmbedConfig(Config):
     out: str = "shards/clip"
     """The shard set's folder."""
     features: tuple[Feature, ...] = ALL_FEATURES
-    """What is encoded. The brand path needs no cat1-3, but strings that repeat cost next to nothing. `lexical` is no
-    feature of CLIP: it is the words of title and description, hashed."""
+    """What is encoded. The brand path needs no cat1-3, but strings that repeat cost next to nothing. `lexical` does not
+    go through CLIP: it is the words of title and description, hashed."""
     lexical_dim: int = Field(default=LexicalKind().dim, ge=64, le=8192)
     """Numbers in a lexical vector, a power of two."""
     shard_size: int = Field(default=8192, ge=1, le=MAX_PRODUCTS)
-    """Products a shard: what an interrupted run loses at most."""
+    """Products per shard: what an interrupted run loses at most."""
     window: int = Field(default=512, ge=1)
     """Rows whose texts are sorted by length and batched together; lowered to a divisor of shard_size."""
     device: DeviceName = "auto"
     """`cpu`, `cuda` or `auto`."""
     dtype: DtypeName = "auto"
-    """`float32`, `bfloat16` or `auto`: bfloat16 where the hardware multiplies it."""
+    """`float32`, `bfloat16` or `auto`: bfloat16 where the hardware supports it."""
     workers: int | None = Field(default=None, ge=1)
-    """Processes that make shards side by side; by default one a CUDA device, and one on a CPU. Devices are dealt out in
-    turn, so more workers than devices share them."""
+    """Processes that make shards side by side; by default one per CUDA device, and one on a CPU. Where there are more
+    workers than devices, they share them."""
     batch_tokens: int | None = Field(default=None, ge=1)
-    """Padded tokens a batch, of texts or of pictures (a patch is a token); by default 512 on a CPU, where a batch runs
-    on one core, and on CUDA found by trial: the size from which doubling no longer pays."""
+    """Padded tokens per batch, of texts or of pictures (a patch is a token); by default 512 on a CPU, where a batch
+    runs on one core, and on CUDA found by trial: the size from which doubling no longer pays."""
     decode_workers: int | None = Field(default=None, ge=1)
-    """Pictures decoded at a time; by default one a core. How many are fetched at a time says `[images] concurrency`."""
+    """Pictures decoded at a time; by default one per core. How many are fetched at a time is `[images] concurrency`."""
 
     def window_size(self) -> int:
-        """The largest divisor of shard_size that is at most `window`: windows never cross a shard's end."""
+        """The largest divisor of shard_size that is at most `window`: windows never cross a shard's border."""
         return next(size for size in range(min(self.window, self.shard_size), 0, -1) if self.shard_size % size == 0)
 
     @field_validator("features")

@@ -1,4 +1,4 @@
-"""Putting the nodes of the taxonomy into words, and those through a model's text tower."""
+"""Vectors of the taxonomy's nodes: the texts that stand for a node, through a model's text tower."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def node_texts(path: str) -> tuple[str, ...]:
     """The texts whose mean vector stands for a node: its name, and its path from the name up.
 
     On 2,000 products of the generated sample among all of Google's nodes, these two were right for 18.9 %, the path as
-    it stands for 11.6 %, the name alone for 13.9 %, "a photo of" the name for 13.9 %.
+    it is for 11.6 %, the name alone for 13.9 %, "a photo of" the name for 13.9 %.
     """
     names = path.split(SEPARATOR)
     return names[-1], ", ".join(reversed(names))

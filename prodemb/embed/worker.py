@@ -1,52 +1,36 @@
-"""One worker of stage one: a feed, the towers of one device and a writer make shard after shard."""
+"""One worker of stage one: reads ahead, runs the towers of one device and writes, shard after shard."""
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import astuple, dataclass
-from pathlib import Path
+from itertools import groupby
 from typing import Protocol
 
 import torch
 
 from prodemb.catalog.budget import PictureCounts
 from prodemb.catalog.images import ImageLoader, ImagesConfig
-from prodemb.catalog.reader import Catalog
-from prodemb.embed.config import EmbedConfig
-from prodemb.embed.encode import ShardEncoder
-from prodemb.embed.feed import Feed
-from prodemb.embed.reuse import Reuse, ReusePlan
+from prodemb.embed.pictures import PictureFetcher
+from prodemb.embed.plan import Plan, ShardTask
+from prodemb.embed.prefetch import Prefetcher
+from prodemb.embed.reuse import Reuse
+from prodemb.embed.shard import PendingShard, embed_shard
+from prodemb.embed.windows import Window, WindowReader
 from prodemb.embed.words import LexicalPool
 from prodemb.shards.format import ShardRecord, ShardSchema
 from prodemb.shards.writer import write_shard
-from prodemb.towers.checkpoint import Checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
 
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What each worker of a run is told."""
-
-    config: EmbedConfig
-    catalog: Catalog
-    images: ImagesConfig
-    checkpoint: Checkpoint
-    num_workers: int
-    num_shards: int
-    """Of the whole catalog."""
-    taken: frozenset[str] = frozenset()
-    """Files that must stay as they are until the run is done."""
-    reuse: ReusePlan | None = None
-    """The earlier set whose vectors may be taken."""
-    reusing: tuple[bool, ...] = ()
-    """Whether they may, for each shard of the catalog."""
+WINDOWS_AHEAD = 4
+"""Windows that may wait, read and their pictures being fetched, for the towers; also those of the next shards."""
 
 
 @dataclass(frozen=True)
-class Spent:
-    """Where the time of one or more workers went, in seconds of its threads."""
+class Timings:
+    """Where the time of one or more workers went, in seconds of their threads."""
 
     reading: float = 0.0
     decoding: float = 0.0
@@ -61,102 +45,98 @@ class Spent:
     num_decode_threads: int = 0
     num_tower_threads: int = 0
 
-    def __add__(self, other: "Spent") -> "Spent":
-        return Spent(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+    def __add__(self, other: "Timings") -> "Timings":
+        return Timings(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
-class Listener(Protocol):
-    """Who is told how the work goes on."""
+class Callback(Protocol):
+    """Called as a worker goes on."""
 
-    def started(self, schema: ShardSchema) -> None:
+    def on_start(self, schema: ShardSchema) -> None:
         """The towers are loaded; no shard is written yet."""
 
-    def encoded(self, num_products: int, pictures: PictureCounts) -> None:
+    def on_window(self, num_products: int, pictures: PictureCounts) -> None:
         """So many more products went to the towers, and so many pictures were tried for them."""
 
-    def written(self, index: int, record: ShardRecord) -> None:
-        """A shard's file is whole. Called from another thread than the others."""
+    def on_shard(self, index: int, record: ShardRecord) -> None:
+        """The file of a shard is complete. Called from another thread than the others."""
 
 
-def make_shards(job: Job, *, place: int, is_mine: Callable[[int], bool], listener: Listener) -> Spent:
-    """Make those shards of the catalog for which `is_mine` says so; it is asked once a shard, in their order.
+def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback: Callback) -> Timings:
+    """Make shards, reading the next ones ahead while the towers work.
 
-    A shard's file is a function of its rows, the checkpoint, the number format, `batch_tokens` and the earlier set, if
-    any: on a CPU any worker makes the same.
+    The file of a shard is a function of its rows, the checkpoint, the number format, `batch_tokens` and the earlier
+    set, if any: on a CPU any worker makes the same.
 
     Args:
-        place: this worker's number, which decides its device.
+        tasks: of `plan.todo`; taken one by one, as they are read.
+        rank: this worker's number, which decides its device.
 
     Raises:
-        CatalogError: the catalog cannot be read.
-        ModelError: the checkpoint cannot be loaded, or a tower fails.
+        CatalogError: the catalog cannot be read, or has changed.
+        ModelError: the checkpoint cannot be loaded, or a tower failed.
+        ImagesError: a picture was not ready in time.
     """
-    config = job.config
-    if job.num_workers > 1:
-        torch.set_num_threads(max(1, torch.get_num_threads() // job.num_workers))
-    towers = load_towers(job.checkpoint, device=config.device, index=place, dtype=config.dtype)
+    config, catalog = plan.config, plan.catalog
+    if plan.num_workers > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // plan.num_workers))
+    towers = load_towers(plan.checkpoint, device=config.device, index=rank, dtype=config.dtype)
     schema = ShardSchema(
-        fingerprint=job.checkpoint.fingerprint,
-        model=job.checkpoint.name,
+        fingerprint=plan.checkpoint.fingerprint,
+        model=plan.checkpoint.name,
         dim=towers.dim,
         lexical=config.lexical,
         features=config.features,
     )
-    listener.started(schema)
-    reuse = Reuse(job.reuse) if job.reuse is not None else None
-
-    def reuse_for(shard: int) -> Reuse | None:
-        return reuse if reuse is not None and job.reusing[shard] else None
-
-    num_decode_threads = max(1, (config.decode_workers or os.cpu_count() or 1) // job.num_workers)
+    callback.on_start(schema)
+    reuse = Reuse(plan.reuse) if plan.reuse is not None else None
+    num_threads = max(1, (config.decode_workers or os.cpu_count() or 1) // plan.num_workers)
+    images = _share(plan.images, num_workers=plan.num_workers)
     with (
-        ImageLoader(_share(job.images, num_workers=job.num_workers), root=job.catalog.image_root) as loader,
-        TowerPool(towers, batch_tokens=config.batch_tokens, pictures_at_most=config.window_size()) as pool,
-        Feed(
-            job.catalog,
-            loader=loader if "image" in config.features else None,
-            preprocessor=towers.image,
-            shard_size=config.shard_size,
-            window=config.window_size(),
-            num_workers=num_decode_threads,
-            num_shards=job.num_shards,
-            is_mine=is_mine,
-            reuse_for=reuse_for,
-        ) as feed,
-        LexicalPool(config.lexical, num_threads=num_decode_threads) as words,
-        _ShardWriter(Path(config.out), schema=schema, taken=job.taken, listener=listener) as writer,
+        ImageLoader(images, root=catalog.image_root) as loader,
+        TowerPool(towers, batch_tokens=config.batch_tokens, max_pictures=config.window_size()) as pool,
+        PictureFetcher(loader, num_workers=num_threads) as fetcher,
+        LexicalPool(config.lexical, num_threads=num_threads) as words,
+        _ShardWriter(plan, schema=schema, callback=callback) as writer,
     ):
-        current, encoder = -1, None
-        for window in feed:
-            if window.shard != current:
-                if encoder is not None:
-                    writer.write(current, encoder)
-                current = window.shard
-                encoder = ShardEncoder(
+        reader = WindowReader(
+            catalog,
+            window=config.window_size(),
+            num_products=plan.num_products,
+            fetcher=fetcher if "image" in config.features else None,
+            preprocessor=towers.image,
+            reuse=reuse,
+        )
+
+        def reported(windows: Iterable[Window]) -> Iterator[Window]:
+            """The windows; each is reported when the next one is asked for."""
+            for window in windows:
+                yield window
+                writer.check()
+                counts = PictureCounts() if window.pictures is None else window.pictures.fetched.counts
+                callback.on_window(window.rows.num_rows, counts)
+
+        with Prefetcher(reader.windows(tasks), ahead=WINDOWS_AHEAD, source=catalog.name) as prefetched:
+            for task, windows in groupby(prefetched, key=lambda window: window.task):
+                shard = embed_shard(
+                    reported(windows),
                     pool=pool,
                     words=words,
                     features=config.features,
-                    rows_hash=window.rows_hash,
-                    reuse=reuse_for(current),
+                    reuse=reuse if task.reuses else None,
                 )
-            assert encoder is not None
-            encoder.take(window, feed=feed)
-            writer.check()
-            counts, feed.counts = feed.counts, PictureCounts()
-            listener.encoded(window.rows.num_rows, counts)
-        if encoder is not None:
-            writer.write(current, encoder)
+                writer.write(task.index, shard)
         writer.wait()
-    return Spent(
-        reading=feed.seconds.reading,
-        decoding=feed.seconds.decoding,
+    return Timings(
+        reading=reader.seconds,
+        decoding=fetcher.seconds,
         text_tower=pool.seconds.text,
         image_tower=pool.seconds.image,
         hashing=words.seconds,
         writing=writer.seconds,
         num_texts=pool.seconds.num_texts,
         num_images=pool.seconds.num_images,
-        num_decode_threads=num_decode_threads,
+        num_decode_threads=num_threads,
         num_tower_threads=pool.num_threads,
     )
 
@@ -167,11 +147,11 @@ def _share(images: ImagesConfig, *, num_workers: int) -> ImagesConfig:
 
 
 class _ShardWriter:
-    """Writes each finished shard in a thread of its own while the next one is being encoded."""
+    """Writes each shard in a thread of its own while the next one is being embedded."""
 
-    def __init__(self, folder: Path, *, schema: ShardSchema, taken: frozenset[str], listener: Listener) -> None:
+    def __init__(self, plan: Plan, *, schema: ShardSchema, callback: Callback) -> None:
         self.seconds = 0.0
-        self._folder, self._schema, self._taken, self._listener = folder, schema, taken, listener
+        self._plan, self._schema, self._callback = plan, schema, callback
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._writing: Future[None] | None = None
 
@@ -181,10 +161,10 @@ class _ShardWriter:
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown(cancel_futures=True)
 
-    def write(self, index: int, encoder: ShardEncoder) -> None:
-        """Start writing a shard, once the one before it is written: at most two are in memory."""
+    def write(self, index: int, shard: PendingShard) -> None:
+        """Start to write a shard, once the one before it is written: at most two are in memory."""
         self.wait()
-        self._writing = self._thread.submit(self._write, index, encoder)
+        self._writing = self._thread.submit(self._write, index, shard)
 
     def check(self) -> None:
         """Raise what went wrong in writing, without waiting."""
@@ -196,19 +176,19 @@ class _ShardWriter:
         if self._writing is not None:
             self._writing.result()
 
-    def _write(self, index: int, encoder: ShardEncoder) -> None:
-        encoded = encoder.encoded()
-        begun = time.perf_counter()
+    def _write(self, index: int, shard: PendingShard) -> None:
+        embedded = shard.result()
+        started = time.perf_counter()
         record = write_shard(
-            self._folder,
+            self._plan.folder,
             index=index,
             schema=self._schema,
-            rows=encoder.rows,
-            encoded=encoded,
-            rows_hash=encoder.rows_hash,
-            image_sources=encoder.image_sources,
-            taken=self._taken,
-            changes=encoder.changes(encoded),
+            rows=embedded.rows,
+            encoded=embedded.encoded,
+            rows_hash=embedded.rows_hash,
+            image_sources=embedded.image_sources,
+            reserved=self._plan.reserved,
+            changes=embedded.changes,
         )
-        self._listener.written(index, record)
-        self.seconds += time.perf_counter() - begun
+        self._callback.on_shard(index, record)
+        self.seconds += time.perf_counter() - started

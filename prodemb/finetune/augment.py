@@ -1,7 +1,11 @@
-"""Light random changes to product pictures, made on the device, so that fine-tuning does not learn them by heart."""
+"""Random changes to training pictures: flip, zoom, shift and tint on the device, and patches that are dropped."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 ZOOM = (0.8, 1.1)
@@ -15,7 +19,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 def draw_amounts(num_pictures: int, *, generator: torch.Generator) -> Tensor:
-    """How much each picture is to be changed, (num_pictures, 7) in [0, 1).
+    """Random amounts by which each picture is to be changed, (num_pictures, 7) in [0, 1).
 
     Args:
         generator: a generator on the CPU, so that the amounts are the same on every device.
@@ -59,3 +63,49 @@ def _affine(amounts: Tensor) -> Tensor:
     across = torch.stack([zoom * flip, zeros, shifts[:, 0]], dim=1)
     down = torch.stack([zeros, zoom, shifts[:, 1]], dim=1)
     return torch.stack([across, down], dim=1)
+
+
+def choose_patches(model: nn.Module, *, num_pictures: int, dropout: float, generator: torch.Generator) -> Tensor | None:
+    """The patches of each picture that are kept, at random, when the share `dropout` of them is dropped.
+
+    Source: Li et al. 2023, Scaling Language-Image Pre-training via Masking (FLIP), arXiv 2212.00794.
+
+    Args:
+        model: a dual encoder. Where it has no `vision_model.embeddings`, as CLIP and SigLIP have, no patch is dropped.
+        generator: a generator on the CPU, so that the choice is the same on every device.
+
+    Returns:
+        (num_pictures, k) int64, the numbers of the kept patches, ascending; None for all of them.
+    """
+    embeddings = dict(model.named_modules()).get("vision_model.embeddings")
+    if embeddings is None or not dropout:
+        return None
+    num_patches = int(embeddings.num_patches)
+    num_kept = max(1, round(num_patches * (1 - dropout)))
+    chosen = torch.rand(num_pictures, num_patches, generator=generator).argsort(dim=1)[:, :num_kept]
+    return chosen.sort(dim=1).values
+
+
+@contextmanager
+def dropping_patches(model: nn.Module, patches: Tensor | None) -> Iterator[None]:
+    """Inside the block, only these patches of the pictures go through the vision tower.
+
+    Args:
+        patches: (n, k) as `choose_patches` gives them, for the n pictures that are encoded within.
+    """
+    if patches is None:
+        yield
+        return
+    embeddings = model.get_submodule("vision_model.embeddings")
+    num_leading = 1 if hasattr(embeddings, "class_embedding") else 0
+
+    def keep_some(_module: nn.Module, _inputs: Any, tokens: Tensor) -> Tensor:
+        leading = torch.arange(num_leading).expand(len(patches), num_leading)
+        indices = torch.cat([leading, patches + num_leading], dim=1).to(tokens.device)
+        return tokens.gather(1, indices[:, :, None].expand(-1, -1, tokens.shape[2]))
+
+    handle = embeddings.register_forward_hook(keep_some)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,23 +1,16 @@
-"""What one fine-tuning step sees: class-balanced batches, product texts with fields left out, category path texts."""
+"""Which products and which category paths each training step sees: class-balanced batches, with hard negatives."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from random import Random
 
 import numpy as np
 import numpy.typing as npt
-
-from prodemb.core.features import Feature
-from prodemb.finetune.template import Fields
-
-CATEGORY_FEATURES: frozenset[Feature] = frozenset({"cat1", "cat2", "cat3"})
 
 
 def epoch_batches(
     index: npt.NDArray[np.int64],
     *,
     batch_size: int,
-    balance: float,
+    sampling_alpha: float,
     seed: int,
     epoch: int,
     near: npt.NDArray[np.int64] | None = None,
@@ -25,22 +18,22 @@ def epoch_batches(
 ) -> list[npt.NDArray[np.int64]]:
     """Batches of one epoch: as many products as there are, common categories less often and rare ones more often.
 
-    A category of frequency f is drawn in proportion to f ** balance, so 1 is the catalog's own mix and 0 gives each
-    category the same share; 0.5 is the square-root sampling of Mikolov et al. 2013 and Mahajan et al. 2018. Inside a
-    category the products take turns. The batches depend on the arguments alone, so that a resumed run sees the same.
+    A category of frequency f is sampled in proportion to f ** sampling_alpha, so 1 is the catalog's own mix and 0 gives
+    each category the same share; 0.5 is the square-root sampling of Mikolov et al. 2013 and Mahajan et al. 2018. Inside
+    a category the products take turns. The batches depend on the arguments alone, so that a resumed run sees the same.
 
     Args:
         index: (n,) the class of each training product.
         near: (c, k) for each class those that are hard to tell from it, the hardest first; -1 where there are fewer.
-        hard: the share of each batch that is of classes near to those of the rest. It changes who stands together,
-            not who is drawn.
+        hard: the share of each batch that is of classes near to those of the rest. It changes which products share a
+            batch, not which are drawn.
 
     Returns:
-        Places in `index`, in batches of about `batch_size`, nearly equal in size.
+        Indices into `index`, in batches of about `batch_size`, nearly equal in size.
     """
     rng = np.random.default_rng([seed, epoch])
     counts = np.bincount(index)
-    weights = np.where(counts > 0, counts.astype(np.float64) ** balance, 0.0)
+    weights = np.where(counts > 0, counts.astype(np.float64) ** sampling_alpha, 0.0)
     exact = weights / weights.sum() * len(index)
     quotas = np.floor(exact).astype(np.int64) + (rng.random(len(exact)) < exact % 1)
     by_class = np.split(np.argsort(index, kind="stable"), np.cumsum(counts)[:-1])
@@ -60,17 +53,17 @@ def _near_together(
     sizes: list[int],
     hard: float,
 ) -> list[npt.NDArray[np.int64]]:
-    """The drawn products in batches of `sizes`: some in their order, then for each of these one of a near class."""
+    """The drawn products in batches of `sizes`: some in order, then for each of these one product of a near class."""
     waiting: dict[int, deque[int]] = {}
-    for place, product in enumerate(order):
-        waiting.setdefault(int(index[product]), deque()).append(place)
+    for position, product in enumerate(order):
+        waiting.setdefault(int(index[product]), deque()).append(position)
     taken = np.zeros(len(order), dtype=bool)
     first = 0
     batches = []
 
-    def take(place: int, *, into: list[int]) -> None:
-        taken[place] = True
-        into.append(place)
+    def take(position: int, *, into: list[int]) -> None:
+        taken[position] = True
+        into.append(position)
 
     for size in sizes:
         chosen: list[int] = []
@@ -101,37 +94,9 @@ def num_batches(num_products: int, *, batch_size: int) -> int:
 
 
 def _in_turns(members: npt.NDArray[np.int64], *, num: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """`num` of `members`, in random order, each once before any comes again."""
+    """`num` of `members` in random order; each is drawn once before any is drawn again."""
     rounds = [rng.permutation(members) for _ in range(-(-num // max(1, len(members))))]
     return np.concatenate([np.empty(0, dtype=np.int64), *rounds])[:num]
-
-
-def drop_fields(fields: Fields, *, rng: Random, dropout: float, category_dropout: float) -> Fields:
-    """Leave fields out at random, cat1-3 together; at least one field stays."""
-    without_categories = rng.random() < category_dropout
-    kept: Fields = {}
-    for feature, text in fields.items():
-        dropped = without_categories if feature in CATEGORY_FEATURES else rng.random() < dropout
-        if not dropped:
-            kept[feature] = text
-    if kept or not fields:
-        return kept
-    feature = rng.choice(list(fields))
-    return {feature: fields[feature]}
-
-
-def fitting_paths(paths: Sequence[str], *, num_tokens: Callable[[str], int], most_tokens: int) -> list[str]:
-    """Category paths as the text tower gets them: levels are cut off at the root until the leaf's name fits.
-
-    Without this a tower of few tokens would see the same beginning for neighbours in the tree.
-    """
-    texts = []
-    for path in paths:
-        levels = path.split(" > ")
-        while len(levels) > 1 and num_tokens(" > ".join(levels)) > most_tokens:
-            del levels[0]
-        texts.append(" > ".join(levels))
-    return texts
 
 
 def step_classes(

@@ -1,23 +1,24 @@
-"""Contrastive losses that know which pairs are of one category, and the bounded temperature they share."""
+"""The loss of a training step: contrastive losses that know which pairs are of one category, and which pairs count."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from prodemb.finetune.config import FinetuneConfig, LossKind
+from prodemb.finetune.inputs import InputKind, StepInputs
 from prodemb.taxonomy.taxonomy import SEPARATOR
-
-LossKind = Literal["soft", "masked", "plain"]
-"""What a pair of one category counts as: a positive (`soft`), nothing (`masked`), or a negative (`plain`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tree:
-    """Where the categories stand in the taxonomy, and how much of a target goes to the near ones."""
+class TreeCredit:
+    """Where the categories stand in the taxonomy, and how much of the target mass goes to near ones."""
 
     ancestors: Tensor
     """(C, depth) int64, for each category the nodes from the root down to itself; -1 below it."""
@@ -26,7 +27,7 @@ class Tree:
 
     @classmethod
     def from_paths(cls, paths: Sequence[str], *, credit: float) -> Self:
-        """The tree of these paths (`A > B > C`), whose places are the categories."""
+        """The tree of these paths (`A > B > C`), numbered by their order."""
         nodes: dict[tuple[str, ...], int] = {}
         levels = [path.split(SEPARATOR) for path in paths]
         depth = max(map(len, levels))
@@ -62,7 +63,7 @@ def contrastive_loss(
     key_labels: Tensor,
     kind: LossKind,
     scale: Tensor | float,
-    tree: Tree | None = None,
+    tree: TreeCredit | None = None,
 ) -> Tensor:
     """The symmetric contrastive loss between two sets of vectors: the mean of queries to keys and keys to queries.
 
@@ -75,7 +76,7 @@ def contrastive_loss(
     - `plain`: query i's one positive is key i, all others are negatives. InfoNCE as in CLIP (Radford et al. 2021,
       arXiv 2103.00020).
 
-    With vectors of several devices, hand in all keys gathered; a query without a positive costs nothing.
+    With several devices, pass the gathered keys of all; a query without a positive adds nothing to the loss.
 
     Args:
         queries: (n, d), L2-normalised.
@@ -116,7 +117,7 @@ def bounded_scale(log_scale: Tensor, *, largest: float) -> Tensor:
     return (log_scale - log_scale.detach() + bounded).exp()
 
 
-def _targets(positives: Tensor, *, near: Tensor | None, tree: Tree | None) -> Tensor:
+def _targets(positives: Tensor, *, near: Tensor | None, tree: TreeCredit | None) -> Tensor:
     """The target mass of each key, (n, m) float64, rows summing to one; rows without a positive are all zero.
 
     Args:
@@ -138,3 +139,81 @@ def _one_way(logits: Tensor, *, targets: Tensor) -> Tensor:
     # Where a masked logit is -inf it is no target, and 0 * -inf would be nan.
     losses = -torch.where(targets > 0, targets * log_shares, torch.zeros_like(log_shares)).sum(dim=1)
     return torch.where(has_target, losses, torch.zeros_like(losses)).sum() / has_target.sum().clamp(min=1)
+
+
+class PairLoss:
+    """The loss over the pairs of a batch."""
+
+    def __init__(self, config: FinetuneConfig, *, paths: list[str]) -> None:
+        """
+        Args:
+            paths: the full path of each class.
+        """
+        self._config = config
+        self._tree = TreeCredit.from_paths(paths, credit=config.tree_credit) if config.tree_credit else None
+
+    def loss(self, vectors: dict[InputKind, Tensor], *, inputs: StepInputs, scale: Tensor) -> Tensor:
+        """The weighted mean over the kinds of pairs that the batch has; in float32.
+
+        Args:
+            vectors: (k, d) of each kind of item in `inputs`.
+        """
+        config = self._config
+        weights: dict[InputKind, float] = {
+            "texts": config.text_path,
+            "fields": config.feature_path,
+            "images": config.image_path,
+        }
+        losses = [
+            (weight, self._against_paths(kind, vectors=vectors, inputs=inputs, scale=scale))
+            for kind, weight in weights.items()
+            if weight and kind in vectors
+        ]
+        if config.text_image and {"texts", "images"} <= vectors.keys():
+            across = self._across(vectors, inputs=inputs, scale=scale)
+            losses += [(config.text_image, across)] if across is not None else []
+        total = sum(weight for weight, _ in losses)
+        return torch.stack([weight / total * loss for weight, loss in losses]).sum() if losses else scale * 0
+
+    def _against_paths(
+        self, kind: InputKind, *, vectors: dict[InputKind, Tensor], inputs: StepInputs, scale: Tensor
+    ) -> Tensor:
+        """Products against category paths: each path once where it may have several positives."""
+        labels = inputs.labels[inputs.batch_rows[kind]]
+        keys, key_labels = vectors["paths"], inputs.classes
+        if self._config.loss != "soft":
+            own = np.searchsorted(inputs.classes, labels)
+            keys, key_labels = keys[torch.from_numpy(own).to(keys.device)], labels
+        return self._between(vectors[kind], keys=keys, labels=labels, key_labels=key_labels, scale=scale)
+
+    def _across(self, vectors: dict[InputKind, Tensor], *, inputs: StepInputs, scale: Tensor) -> Tensor | None:
+        """Product texts against pictures, of the products that have both."""
+        texts, images = vectors["texts"], vectors["images"]
+        both, of_texts, of_images = np.intersect1d(
+            inputs.batch_rows["texts"], inputs.batch_rows["images"], return_indices=True
+        )
+        if len(both) < 2:
+            return None
+        queries = texts[torch.from_numpy(of_texts).to(texts.device)]
+        keys = images[torch.from_numpy(of_images).to(images.device)]
+        labels = inputs.labels[both]
+        return self._between(queries, keys=keys, labels=labels, key_labels=labels, scale=scale)
+
+    def _between(
+        self,
+        queries: Tensor,
+        *,
+        keys: Tensor,
+        labels: npt.NDArray[np.int64],
+        key_labels: npt.NDArray[np.int64],
+        scale: Tensor,
+    ) -> Tensor:
+        return contrastive_loss(
+            queries,
+            keys=keys,
+            query_labels=torch.from_numpy(labels).to(queries.device),
+            key_labels=torch.from_numpy(key_labels).to(queries.device),
+            kind=self._config.loss,
+            scale=scale,
+            tree=self._tree,
+        )

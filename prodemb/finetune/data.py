@@ -2,12 +2,9 @@
 
 import math
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from os import cpu_count
 from pathlib import Path
 
@@ -17,16 +14,16 @@ import polars as pl
 import pyarrow as pa
 
 from prodemb.catalog.budget import PictureCounts, check_budget
-from prodemb.catalog.fair_queue import Turns
-from prodemb.catalog.images import ImageLoader, why_absent
+from prodemb.catalog.images import ImageLoader
 from prodemb.catalog.reader import Catalog
-from prodemb.catalog.urls import host_of
 from prodemb.core.errors import CatalogError, HeadError
 from prodemb.core.features import TEXT_FEATURES
 from prodemb.core.files import allocate
 from prodemb.core.text import counted
+from prodemb.embed.pictures import PictureFetcher
+from prodemb.embed.prefetch import Prefetcher
 from prodemb.heads.labels import CategoryLabel
-from prodemb.heads.split import TEST, TRAIN, VALIDATION, Parts, split_of
+from prodemb.heads.split import TEST, TRAIN, VALIDATION, Split, split_of
 from prodemb.shards.hashes import RowsHash, content_hash, image_sources
 from prodemb.taxonomy.gold import GoldCategories, trace_gold
 from prodemb.taxonomy.taxonomy import Taxonomy
@@ -34,28 +31,32 @@ from prodemb.towers.image import ImagePreprocessor
 
 READ_ROWS = 1024
 """Catalog rows in memory at once while reading."""
+PICTURE_ROWS = 256
+"""Catalog rows whose pictures are fetched as a batch."""
+BATCHES_AHEAD = 4
+"""Batches of pictures that may be fetched ahead."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Products:
+class LabelledProducts:
     """The labelled products of the training and the validation part."""
 
     texts: pa.Table
-    """(n rows) large_string, a column a text feature; null where it is absent."""
+    """(n rows) large_string, one column per text feature; null where it is missing."""
     index: npt.NDArray[np.int64]
     """(n,) the class of each product."""
-    parts: Parts
+    parts: Split
     """(n,) `TRAIN` or `VALIDATION`."""
     classes: tuple[CategoryLabel, ...]
     """The taxonomy nodes that these products carry, by id."""
-    places: npt.NDArray[np.int64]
-    """(n,) where each product stands in the catalog."""
-    marks: npt.NDArray[np.uint64]
-    """(n,) a hash of each product's id, texts and category: what says that it has changed."""
-    rows_hash: str
-    """The hash of all the catalog's rows: what says that it has not changed."""
+    indices: npt.NDArray[np.int64]
+    """(n,) the catalog row of each product, from 0, ascending."""
+    row_hashes: npt.NDArray[np.uint64]
+    """(n,) a hash of each product's id, texts and category, which shows whether it has changed."""
+    catalog_hash: str
+    """The hash of all the catalog's rows, which shows whether the catalog has changed."""
     gold: GoldCategories
-    """What the catalog's gold categories mean, for `tell_gold`."""
+    """How the catalog's gold categories were resolved, for `tell_gold`."""
 
     @property
     def train(self) -> npt.NDArray[np.int64]:
@@ -67,15 +68,15 @@ class Products:
         """Indices of the validation products."""
         return np.flatnonzero(self.parts == VALIDATION)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> "Products":
-        """Those at the sorted `rows` alone."""
+    def take(self, rows: npt.NDArray[np.int64]) -> "LabelledProducts":
+        """Only the products at the sorted `rows`."""
         return replace(
             self,
             texts=self.texts.take(pa.array(rows)),
             index=self.index[rows],
             parts=self.parts[rows],
-            places=self.places[rows],
-            marks=self.marks[rows],
+            indices=self.indices[rows],
+            row_hashes=self.row_hashes[rows],
         )
 
 
@@ -89,7 +90,7 @@ class Pictures:
     """(n,)"""
 
 
-def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) -> Products:
+def read_labelled_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) -> LabelledProducts:
     """Read the labelled products in one streaming pass, pictures left out.
 
     Raises:
@@ -97,60 +98,80 @@ def read_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) 
         TaxonomyError: none of them is in the taxonomy.
         HeadError: the training part holds fewer than two categories.
     """
-    rows_hash = RowsHash()
-    resolved: dict[str, int | None] = {}
+    catalog_hash = RowsHash()
+    nodes: dict[str | None, int | None] = {None: None}
     counts: Counter[str] = Counter()
-    kept: list[pa.Table] = []
-    nodes: list[int] = []
-    parts: list[Parts] = []
-    places: list[npt.NDArray[np.int64]] = []
-    marks: list[npt.NDArray[np.uint64]] = []
-    start = 0
+    batches: list[_Batch] = []
+    num_rows = 0
     for rows in catalog.batches(READ_ROWS):
-        rows_hash.update(rows, sources=image_sources(rows["image"].to_pylist(), loader=loader))
+        catalog_hash.update(rows, sources=image_sources(rows["image"].to_pylist(), loader=loader))
         labels = rows["google_category_id"].to_pylist()
-        for label in set(labels) - resolved.keys() - {None}:
-            resolved[label] = taxonomy.resolve(label)
+        for label in set(labels) - nodes.keys():
+            nodes[label] = taxonomy.resolve(label)
         counts.update(label for label in labels if label is not None)
-        row_parts = split_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
-        known = np.array([label is not None and resolved[label] is not None for label in labels], dtype=bool)
-        wanted = np.flatnonzero(known & (row_parts != TEST))
-        table = rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(wanted))
-        kept.append(table.select(TEXT_FEATURES))
-        found = [node for place in wanted.tolist() if (node := resolved[labels[place]]) is not None]
-        nodes += found
-        marks.append(_marks(table, paths=[taxonomy.path_of(node) for node in found]))
-        parts.append(row_parts[wanted])
-        places.append(wanted + start)
-        start += rows.num_rows
+        batches.append(_labelled(rows, nodes=[nodes[label] for label in labels], start=num_rows, taxonomy=taxonomy))
+        num_rows += rows.num_rows
     if not counts:
         raise CatalogError(
             f"{catalog.name}: fine-tuning found no value in the column google_category_id; "
             "wanted the Google category id of at least some products"
         )
     gold = trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy.source, where=catalog.name)
-    ids, index = np.unique(np.asarray(nodes, dtype=np.int64), return_inverse=True)
-    products = Products(
-        texts=pa.concat_tables(kept).combine_chunks(),
+    ids, index = np.unique(np.concatenate([batch.nodes for batch in batches]), return_inverse=True)
+    products = LabelledProducts(
+        texts=pa.concat_tables([batch.texts for batch in batches]).combine_chunks(),
         index=index.astype(np.int64),
-        parts=np.concatenate(parts),
+        parts=np.concatenate([batch.parts for batch in batches]),
         classes=tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids),
-        places=np.concatenate(places),
-        marks=np.concatenate(marks),
-        rows_hash=rows_hash.hexdigest(),
+        indices=np.concatenate([batch.indices for batch in batches]),
+        row_hashes=np.concatenate([batch.row_hashes for batch in batches]),
+        catalog_hash=catalog_hash.hexdigest(),
         gold=gold,
     )
-    num_trained = len(np.unique(products.index[products.train]))
-    if num_trained < 2:
+    num_classes = len(np.unique(products.index[products.train]))
+    if num_classes < 2:
         raise HeadError(
-            f"{catalog.name}: fine-tuning found {counted(num_trained, 'category', 'categories')} in the training part "
-            f"({len(products.train):,} of {counted(start, 'product')}); wanted 2 or more different google_category_id"
+            f"{catalog.name}: fine-tuning found {counted(num_classes, 'category', 'categories')} in the training part "
+            f"({len(products.train):,} of {counted(num_rows, 'product')}); wanted 2 or more different "
+            "google_category_id"
         )
     return products
 
 
-def _marks(products: pa.Table, *, paths: list[str]) -> npt.NDArray[np.uint64]:
-    """The mark of each of n products, which are Python objects for a while.
+@dataclass(frozen=True, kw_only=True)
+class _Batch:
+    """The labelled products of some catalog rows, without those of the test part; see `LabelledProducts`."""
+
+    texts: pa.Table
+    nodes: npt.NDArray[np.int64]
+    """(n,) the taxonomy node of each product."""
+    parts: Split
+    indices: npt.NDArray[np.int64]
+    row_hashes: npt.NDArray[np.uint64]
+
+
+def _labelled(rows: pa.Table, *, nodes: list[int | None], start: int, taxonomy: Taxonomy) -> _Batch:
+    """The labelled products among catalog rows.
+
+    Args:
+        nodes: the taxonomy node of each row; None where it has none.
+        start: the index of the first row.
+    """
+    parts = split_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
+    kept = np.flatnonzero(np.array([node is not None for node in nodes], dtype=bool) & (parts != TEST))
+    kept_nodes = np.array([nodes[row] for row in kept], dtype=np.int64)
+    table = rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(kept))
+    return _Batch(
+        texts=table.select(TEXT_FEATURES),
+        nodes=kept_nodes,
+        parts=parts[kept],
+        indices=kept + start,
+        row_hashes=_row_hashes(table, paths=[taxonomy.path_of(node) for node in kept_nodes.tolist()]),
+    )
+
+
+def _row_hashes(products: pa.Table, *, paths: list[str]) -> npt.NDArray[np.uint64]:
+    """The hash of each of n products.
 
     Args:
         products: their columns `product_id` and text features.
@@ -164,7 +185,7 @@ def _marks(products: pa.Table, *, paths: list[str]) -> npt.NDArray[np.uint64]:
 def read_pictures(
     catalog: Catalog,
     *,
-    products: Products,
+    products: LabelledProducts,
     loader: ImageLoader,
     preprocessor: ImagePreprocessor,
     most_bytes: int,
@@ -192,62 +213,32 @@ def read_pictures(
         pixels = np.zeros(shape, dtype=np.uint8)
     present = np.zeros(num, dtype=bool)
     counts = PictureCounts()
-    num_workers = max(8, cpu_count() or 1)
-    decoding = threading.Semaphore(num_workers)
-
-    def take(place: int, value: str | bytes) -> str | None:
-        """Decode a picture into its place, or say why it is absent."""
-        picture = _decoded(value, loader=loader, preprocessor=preprocessor, decoding=decoding)
-        if isinstance(picture, str):
-            return picture
-        pixels[place], present[place] = picture, True
-        return None
-
-    downloads: Turns[str | None] = Turns(num_threads=loader.config.concurrency, share=loader.config.host_share)
-    try:
-        with ThreadPoolExecutor(num_workers, thread_name_prefix="decode") as workers:
-            for wanted, values in _picture_cells(catalog, places=products.places):
-                tasks = [
-                    (
-                        value,
-                        workers.submit(take, place, value)
-                        if (host := host_of(value)) is None
-                        else downloads.submit(host, partial(take, place, value)),
-                    )
-                    for place, value in zip(wanted, values, strict=True)
-                    if value is not None
-                ]
-                for value, task in tasks:
-                    counts.add(value, reason=task.result())
-                check_budget(counts, images=loader.config, advice="put that right and fine-tune again")
-    finally:
-        downloads.shutdown(wait=False)
+    with (
+        PictureFetcher(loader, num_workers=max(8, cpu_count() or 1)) as fetcher,
+        Prefetcher(
+            (
+                (indices, fetcher.fetch(cells, preprocessor.decode))
+                for indices, cells in _picture_cells(catalog, places=products.indices)
+            ),
+            ahead=BATCHES_AHEAD,
+            source=catalog.name,
+        ) as batches,
+    ):
+        for indices, batch in batches:
+            for index, picture in zip(indices, batch, strict=True):
+                if not isinstance(picture, str):
+                    pixels[index], present[index] = picture, True
+            counts += batch.counts
+            check_budget(counts, images=loader.config, advice="put that right and fine-tune again")
     return Pictures(pixels=pixels, present=present)
 
 
-def _picture_cells(
-    catalog: Catalog, *, places: npt.NDArray[np.int64]
-) -> Iterator[tuple[range, list[str | bytes | None]]]:
-    """The cells of the picture column at the sorted `places`, batch after batch, with their indices in `places`."""
+def _picture_cells(catalog: Catalog, *, places: npt.NDArray[np.int64]) -> Iterator[tuple[list[int], list[str | bytes]]]:
+    """The pictures that the catalog names at the sorted `places`, in batches, with their indices in `places`."""
     start = begun = 0
-    for rows in catalog.batches(READ_ROWS, columns=["image"]):
+    for rows in catalog.batches(PICTURE_ROWS, columns=["image"]):
         end = int(np.searchsorted(places, start + rows.num_rows))
-        cells = rows["image"].take(pa.array(places[begun:end] - start))
-        yield range(begun, end), cells.to_pylist()
+        cells = rows["image"].take(pa.array(places[begun:end] - start)).to_pylist()
+        named = [(index, cell) for index, cell in enumerate(cells, start=begun) if cell is not None]
+        yield [index for index, _ in named], [cell for _, cell in named]
         start, begun = start + rows.num_rows, end
-
-
-def _decoded(
-    value: str | bytes, *, loader: ImageLoader, preprocessor: ImagePreprocessor, decoding: threading.Semaphore
-) -> npt.NDArray[np.uint8] | str:
-    """One picture (3, h, w) uint8, or why it is absent.
-
-    Args:
-        decoding: lets so many be decoded at a time, for more are fetched.
-    """
-    try:
-        data = loader.load(value)
-        with decoding:
-            return preprocessor.decode(data)
-    except Exception as error:
-        return why_absent(error)

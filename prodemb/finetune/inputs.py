@@ -1,4 +1,4 @@
-"""What the towers get in one fine-tuning step, with everything random in it decided beforehand.
+"""The inputs of the towers in one training step, with everything random in them drawn beforehand.
 
 So any part of it can be encoded at any time, on any process, as often as wanted, and gives the same vectors.
 """
@@ -11,12 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from prodemb.finetune.augment import augment
+from prodemb.finetune.augment import augment, dropping_patches
 from prodemb.finetune.data import Pictures
-from prodemb.finetune.patches import seeing_patches
 from prodemb.towers.load import Towers
 
-Kind = Literal["paths", "texts", "fields", "images"]
+InputKind = Literal["paths", "texts", "fields", "images"]
 """Category paths, joined product texts, single fields, and pictures."""
 
 
@@ -47,7 +46,7 @@ class TextItems:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageItems:
-    """Pictures, and what each is shown with."""
+    """Pictures, and how each is changed."""
 
     pictures: Pictures
     rows: npt.NDArray[np.int64]
@@ -55,7 +54,7 @@ class ImageItems:
     amounts: Tensor | None
     """(k, 7) the changes, or None for none; see `augment`."""
     patches: Tensor | None
-    """(k, p) the patches that are seen, or None for all; see `seeing_patches`."""
+    """(k, p) the patches that are kept, or None for all; see `dropping_patches`."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,19 +63,19 @@ class ImageItems:
         pixels = torch.from_numpy(self.pictures.pixels[self.rows[part]]).to(towers.device)
         if self.amounts is not None:
             pixels = augment(pixels, amounts=self.amounts[part])
-        with seeing_patches(towers.model, None if self.patches is None else self.patches[part]):
+        with dropping_patches(towers.model, None if self.patches is None else self.patches[part]):
             return towers.image_vectors(pixels).float()
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepInputs:
-    """A batch as the towers get it."""
+    """A batch as input of the towers."""
 
     labels: npt.NDArray[np.int64]
     """(n,) the class of each product of the batch."""
     classes: npt.NDArray[np.int64]
     """(c,) the classes whose paths are encoded, ascending; the batch's own are among them."""
-    items: dict[Kind, Items]
-    """What is encoded; a kind that is not wanted, or that no product has, is left out."""
-    places: dict[Kind, npt.NDArray[np.int64]]
-    """For each kind but the paths, which product of the batch each item is of, ascending."""
+    items: dict[InputKind, Items]
+    """What is encoded; kinds that no pair uses, or that no product has, are missing."""
+    batch_rows: dict[InputKind, npt.NDArray[np.int64]]
+    """For each kind except the paths, the row of the batch that each item is of, ascending."""

@@ -1,28 +1,25 @@
-"""Starting one process a device for fine-tuning, as `accelerate launch` does, from within the command."""
+"""Starting one process per device for fine-tuning, as `accelerate launch` does, from within the command."""
 
 import logging
 import multiprocessing
-import threading
 import uuid
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from prodemb.core.children import begin_child, take_record
 from prodemb.core.errors import ProdembError, WorkerError
+from prodemb.core.progress import ProgressCallback
 from prodemb.finetune.processes import is_first_process
-
-Progress = Callable[[int, int], None]
-"""Called with the steps done and the steps in all."""
 
 
 class Work(Protocol):
     """What each process does; it can be pickled."""
 
-    def __call__(self, *, progress: Progress | None) -> object: ...
+    def __call__(self, *, on_progress: ProgressCallback | None) -> object: ...
 
 
-def launch(work: Work, *, count: int, progress: Progress | None) -> None:
-    """Run `work` in `count` fresh processes that know of each other; the first one's progress is shown.
+def launch(work: Work, *, count: int, on_progress: ProgressCallback | None) -> None:
+    """Run `work` in `count` fresh processes that know of each other; the first one's progress is reported.
 
     If one dies the others are ended (torch's elastic agent watches them), so nobody waits for it. They are started by
     spawn, so a script that calls this needs `if __name__ == "__main__":`, as Python's multiprocessing says.
@@ -34,12 +31,8 @@ def launch(work: Work, *, count: int, progress: Progress | None) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    # It tells of a failure at length, with addresses and process ids; we raise it.
+    # It reports failures at length, with addresses and process ids; we raise them.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    messages = multiprocessing.get_context("spawn").SimpleQueue()
-    failures: list[ProdembError] = []
-    listener = threading.Thread(target=_listen, args=(messages, failures, progress), daemon=True)
-    listener.start()
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -50,45 +43,50 @@ def launch(work: Work, *, count: int, progress: Progress | None) -> None:
         local_addr="localhost",
         max_restarts=0,
     )
+    messages = multiprocessing.get_context("spawn").SimpleQueue()
     died: ChildFailedError | None = None
-    try:
-        elastic_launch(config, _work)(work, messages)
-    except ChildFailedError as error:
-        died = error
-    finally:
-        messages.put(None)
-        listener.join()
-    if failures:
-        raise failures[0]
+    with ThreadPoolExecutor(1) as listener:
+        errors = listener.submit(_listen, messages, on_progress)
+        try:
+            elastic_launch(config, _run)(work, messages)
+        except ChildFailedError as error:
+            died = error
+        finally:
+            messages.put(None)
+    if errors.result():
+        raise errors.result()[0]
     if died is not None:
         rank, failure = died.get_first_failure()
-        said = failure.message["message"] if isinstance(failure.message, dict) else failure.message
+        reason = failure.message["message"] if isinstance(failure.message, dict) else failure.message
         raise WorkerError(
-            f"fine-tuning process {rank} ended with status {failure.exitcode}: {said}; what is saved stays, the same "
-            "command goes on from there"
+            f"fine-tuning process {rank} ended with status {failure.exitcode}: {reason}; saved steps are kept, the "
+            "same command resumes from them"
         )
 
 
-def _listen(messages: Any, failures: list[ProdembError], progress: Progress | None) -> None:
+def _listen(messages: Any, on_progress: ProgressCallback | None) -> list[ProdembError]:
+    """Pass on what the processes send until None comes; returns their errors."""
+    errors: list[ProdembError] = []
     while (message := messages.get()) is not None:
         if isinstance(message, ProdembError):
-            failures.append(message)
+            errors.append(message)
         elif isinstance(message, logging.LogRecord):
             take_record(message)
-        elif progress is not None:
-            progress(*message)
+        elif on_progress is not None:
+            on_progress(*message)
+    return errors
 
 
-def _work(work: Work, messages: Any) -> None:
-    """A process's whole life."""
+def _run(work: Work, messages: Any) -> None:
+    """One process from start to end."""
     begin_child(messages.put)
 
-    def report(done: int, total: int) -> None:
+    def send_progress(done: int, total: int | None) -> None:
         if is_first_process():
             messages.put((done, total))
 
     try:
-        work(progress=report)
+        work(on_progress=send_progress)
     except ProdembError as error:
         messages.put(error)
         raise

@@ -8,26 +8,26 @@ from typing import Any, Self
 
 from prodemb.core.errors import ConfigError
 from prodemb.core.files import write_text
-from prodemb.finetune.state import Curve, Epoch
+from prodemb.finetune.report import Curve, EpochResult
 
 logger = logging.getLogger(__name__)
 
 _SMOOTH = 0.02
-"""Share of the steps that the drawn mean of the losses looks back on."""
+"""The time constant of the running mean of the losses in the picture, as a share of the steps."""
 
 
 class TrainingLog:
-    """Writes a run's figures as they come, JSON lines. Use it in a `with` block.
+    """Writes a run's figures as JSON lines while it trains. Use it in a `with` block.
 
-    A line a step (`step`, `loss`), and a line a pass (`epoch`, `step`, mean `loss`, `seconds`, and where there are
-    validation products `score`, `nearest_path`, `nearest_centroid` and `head`).
+    One line per step (`step`, `loss`), and one line per epoch (`epoch`, `step`, mean `loss`, `seconds`, and where there
+    are validation products `score`, `nearest_path`, `nearest_centroid` and `head`).
     """
 
     def __init__(self, path: Path, *, curve: Curve, tensorboard: str | None) -> None:
-        """Start the file with what is known already; what a killed run wrote past its last state is gone.
+        """Start the file with the steps of the saved state; what a killed run wrote after that is dropped.
 
         Args:
-            curve: the steps and passes before.
+            curve: the steps and epochs before.
             tensorboard: a folder for events, or None.
 
         Raises:
@@ -48,13 +48,13 @@ class TrainingLog:
             self._events.close()
 
     def step(self, step: int, *, loss: float) -> None:
-        """A step is done; the first is 1."""
+        """Log a step; the first is 1."""
         self._file.write(json.dumps(_step_line(step, loss=loss)) + "\n")
         if self._events is not None:
             self._events.add_scalar("loss", loss, step)
 
-    def epoch(self, epoch: Epoch) -> None:
-        """A pass is done."""
+    def epoch(self, epoch: EpochResult) -> None:
+        """Log an epoch."""
         self._file.write(json.dumps(_epoch_line(epoch)) + "\n")
         if self._events is None or epoch.validation is None:
             return
@@ -65,7 +65,7 @@ class TrainingLog:
 
 
 def log_lines(curve: Curve) -> list[dict[str, Any]]:
-    """The lines of a curve: its steps, and each pass behind its last one."""
+    """The lines of a curve: its steps, and each epoch after its last step."""
     lines = []
     ends = {epoch.last_step: epoch for epoch in curve.epochs}
     for step, loss in enumerate(curve.step_losses, start=1):
@@ -79,7 +79,7 @@ def _step_line(step: int, *, loss: float) -> dict[str, Any]:
     return {"step": step, "loss": loss}
 
 
-def _epoch_line(epoch: Epoch) -> dict[str, Any]:
+def _epoch_line(epoch: EpochResult) -> dict[str, Any]:
     line = {"epoch": epoch.epoch + 1, "step": epoch.last_step, "loss": epoch.loss, "seconds": epoch.seconds}
     if epoch.validation is None:
         return line
@@ -99,7 +99,7 @@ def _open_events(folder: str, *, first_step: int) -> Any:
 
 
 def draw_curves(curve: Curve, path: Path, *, title: str) -> None:
-    """Draw the loss of each step and the validation after each pass as a PNG, where matplotlib is installed."""
+    """Draw the loss of each step and the validation after each epoch as a PNG, where matplotlib is installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -124,7 +124,7 @@ def draw_curves(curve: Curve, path: Path, *, title: str) -> None:
 def _draw_validation(axes: Any, *, curve: Curve) -> None:
     measured = [epoch for epoch in curve.epochs if epoch.validation is not None]
     passes = [epoch.epoch + 1 for epoch in measured]
-    axes.set(xlabel="pass", ylabel="share right", title="Validation products")
+    axes.set(xlabel="epoch", ylabel="accuracy", title="Validation products")
     if not measured:
         axes.text(0.5, 0.5, "no labelled validation product", ha="center", transform=axes.transAxes)
         return
@@ -142,13 +142,13 @@ def _draw_validation(axes: Any, *, curve: Curve) -> None:
     scores = [epoch.validation.score for epoch in measured if epoch.validation]
     axes.plot(passes, scores, color="black", marker="o", linewidth=2, label="score")
     best = curve.best_epoch.epoch + 1
-    axes.axvline(best, color="#c04040", linewidth=1, linestyle=":", label="kept")
+    axes.axvline(best, color="#c04040", linewidth=1, linestyle=":", label="best")
     axes.set_xticks(passes if len(passes) <= 12 else passes[:: len(passes) // 12 + 1])
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _running_mean(losses: tuple[float, ...]) -> list[float]:
-    """An exponential mean, corrected for its start."""
+    """An exponential moving average with bias correction."""
     keep = 1 - 1 / max(1.0, _SMOOTH * len(losses))
     means, total, weight = [], 0.0, 0.0
     for loss in losses:

@@ -1,8 +1,6 @@
-"""The processes that fine-tune together, one a device: each has a share of every batch and the same weights."""
+"""The processes that fine-tune together, one per device: each has a share of every batch, all have equal weights."""
 
-import multiprocessing
 import os
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,21 +8,22 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from prodemb.core.device import DeviceName, choose_device
 from prodemb.core.errors import ConfigError
-from prodemb.core.files import TEMPORARY_SUFFIX
+from prodemb.core.files import temporary_name
 
 Value = TypeVar("Value")
 
-PATIENCE = timedelta(hours=2)
+TIMEOUT = timedelta(hours=2)
 """How long the others wait for the first process, which alone validates and saves."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Processes:
-    """This process among all of them; by default the only one."""
+    """This process among all of them; by default the only one. Every method is called by all processes at once."""
 
     rank: int = 0
     count: int = 1
@@ -34,87 +33,61 @@ class Processes:
         """Whether this is the one that validates, writes and reports."""
         return self.rank == 0
 
-    def share(self, count: int) -> slice:
-        """Which of `count` items are this process's own; the shares differ by one at most."""
-        return self._share_of(self.rank, count=count)
+    def share(self, num_items: int) -> slice:
+        """Which of `num_items` items are this process's own; the shares differ by one at most."""
+        return slice(num_items * self.rank // self.count, num_items * (self.rank + 1) // self.count)
 
-    def gather(self, own: Tensor, *, count: int) -> Tensor:
-        """The vectors of all processes in the order of the items, (count, d), without a graph.
+    def gather(self, own: Tensor, *, num_items: int) -> Tensor:
+        """The vectors of all processes in the order of the items, (num_items, d), without a graph.
 
         Args:
             own: (k, d), of this process's share.
         """
-        own = own.detach()
         if self.count == 1:
-            return own
-        from accelerate.utils import gather
-
-        shares = [self._share_of(rank, count=count) for rank in range(self.count)]
-        lengths = [share.stop - share.start for share in shares]
-        # A collective wants the same shape of everybody.
-        padded = own.new_zeros(max(lengths), own.shape[1])
-        padded[: len(own)] = own
-        parts = gather(padded).split(max(lengths))
-        return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+            return own.detach()
+        # All processes but one add zeros to each row.
+        vectors = own.new_zeros(num_items, own.shape[1])
+        vectors[self.share(num_items)] = own.detach()
+        dist.all_reduce(vectors)
+        return vectors
 
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Give every parameter the sum of its gradients in all processes; none where no process has one."""
         if self.count == 1:
             return
-        from accelerate.utils import reduce
-
-        trained = list(parameters)
-        has = torch.tensor([parameter.grad is not None for parameter in trained], device=trained[0].device)
-        somewhere = (reduce(has.float(), reduction="sum") > 0).tolist()
-        moved = [parameter for parameter, found in zip(trained, somewhere, strict=True) if found]
-        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in moved]
-        # One message, for hundreds of small ones are slow.
-        total = reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduction="sum")
-        for parameter, part in zip(moved, total.split([p.numel() for p in moved]), strict=True):
+        listed = list(parameters)
+        counts = torch.tensor([float(parameter.grad is not None) for parameter in listed], device=listed[0].device)
+        dist.all_reduce(counts)
+        moved = [parameter for parameter, count in zip(listed, counts.tolist(), strict=True) if count]
+        # One message, because hundreds of small ones are slow.
+        total = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in moved])
+        dist.all_reduce(total)
+        for parameter, part in zip(moved, torch.split(total, [p.numel() for p in moved]), strict=True):
             parameter.grad = part.view_as(parameter)
 
     def from_first(self, value: Value) -> Value:
-        """What the first process hands in; the others' own does not matter."""
-        if self.count == 1:
-            return value
-        from accelerate.utils import broadcast_object_list
-
+        """The value that the first process passes; those of the others are ignored."""
         held = [value]
-        broadcast_object_list(held)
+        if self.count > 1:
+            dist.broadcast_object_list(held, src=0)
         return held[0]
 
     def of_all(self, value: Value) -> list[Value]:
-        """What each process hands in, by rank."""
-        if self.count == 1:
-            return [value]
-        from accelerate.utils import gather_object
-
-        found: list[Value] = gather_object([value])
-        return found
-
-    def wait(self) -> None:
-        """Go on once all are here."""
-        self.from_first(None)
+        """The values that the processes pass, by rank."""
+        held = [value] * self.count
+        if self.count > 1:
+            dist.all_gather_object(held, value)
+        return held
 
     def leave(self) -> None:
         """Part from the others, for what the first does alone afterwards."""
         if self.count > 1:
-            from accelerate import PartialState
-
-            PartialState().destroy_process_group()
-
-    def _share_of(self, rank: int, *, count: int) -> slice:
-        return slice(count * rank // self.count, count * (rank + 1) // self.count)
+            dist.destroy_process_group()
 
 
 def is_launched() -> bool:
     """Whether a launcher (`accelerate launch`, torchrun) has started this process beside others."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
-def is_started_here() -> bool:
-    """Whether `launch` has started this process from within the command, which has read and told the same before."""
-    return is_launched() and multiprocessing.parent_process() is not None
 
 
 def is_first_process() -> bool:
@@ -127,17 +100,27 @@ def local_rank() -> int:
     return int(os.environ["LOCAL_RANK"]) if is_launched() else 0
 
 
-def check_alike(key: str, *, processes: Processes) -> None:
-    """Hold that all processes are about to do the same as the first one; all ask at once.
+def join_processes(device: DeviceName) -> Processes:
+    """Meet the other processes that the launcher has started; alone there is nobody to meet."""
+    if not is_launched():
+        return Processes()
+    from accelerate import PartialState
+
+    state = PartialState(cpu=choose_device(device).type == "cpu", timeout=TIMEOUT)
+    return Processes(rank=state.process_index, count=state.num_processes)
+
+
+def check_alike(inputs: str, *, processes: Processes) -> None:
+    """Check that all processes are about to do the same as the first one.
 
     Args:
-        key: what this one is about to do.
+        inputs: the hash of what this one is about to do.
 
     Raises:
         ConfigError: some are about to do something else; in all processes.
     """
-    keys = processes.of_all(key)
-    if num_others := sum(found != keys[0] for found in keys):
+    found = processes.of_all(inputs)
+    if num_others := sum(each != found[0] for each in found):
         raise ConfigError(
             f"[finetune]: {num_others} of {processes.count} processes find another catalog, taxonomy or checkpoint, or "
             "other settings, than the first one; wanted the same everywhere, pictures with the same times too (if the "
@@ -145,38 +128,25 @@ def check_alike(key: str, *, processes: Processes) -> None:
         )
 
 
-def check_shared(folder: Path, *, processes: Processes, device: torch.device) -> None:
-    """Hold that all processes see the first one's folder, for all of them read the state in it; all ask at once.
+def check_shared(folder: Path, *, processes: Processes) -> None:
+    """Check that all processes see the first one's folder, because all of them read the state in it.
 
     Args:
         folder: the first process can write there.
-        device: where this process's tensors are.
 
     Raises:
         ConfigError: some do not; in all processes.
     """
-    if processes.count == 1:
-        return
     # A name that nobody has looked up before, so that no file system remembers that it was not there.
-    mark = folder / f"{processes.from_first(uuid.uuid4().hex)}{TEMPORARY_SUFFIX}"
+    probe = folder / str(processes.from_first(temporary_name("probe")))
     if processes.is_first:
-        mark.touch()
-    processes.wait()
-    sees = processes.gather(torch.tensor([[float(mark.exists())]], device=device), count=processes.count)
+        probe.touch()
+    processes.from_first(None)
+    num_blind = processes.of_all(probe.exists()).count(False)
     if processes.is_first:
-        mark.unlink()
-    if num_blind := processes.count - int(sees.sum()):
+        probe.unlink()
+    if num_blind:
         raise ConfigError(
             f"[finetune] out: {num_blind} of {processes.count} processes do not see the first one's {folder}; wanted "
             "one file system for all machines, with the catalog and this folder at the same paths"
         )
-
-
-def join_processes(device: DeviceName) -> Processes:
-    """Meet the other processes that the launcher has started; alone there is nobody to meet."""
-    if not is_launched():
-        return Processes()
-    from accelerate import PartialState
-
-    state = PartialState(cpu=choose_device(device).type == "cpu", timeout=PATIENCE)
-    return Processes(rank=state.process_index, count=state.num_processes)

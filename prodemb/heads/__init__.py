@@ -1,1 +1,1 @@
-"""Heads: from labelled vectors of a shard set to a trained head, beside its baselines."""
+"""Heads: training on the labelled vectors of a shard set, and the evaluation beside baselines."""

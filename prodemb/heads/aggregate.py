@@ -1,4 +1,4 @@
-"""The aggregate: many vectors of a product, some of them absent, made into one."""
+"""The aggregate: the vectors of a product, some of them absent, combined into one."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,23 +11,23 @@ from prodemb.core.config import Config
 from prodemb.core.errors import ConfigError
 from prodemb.core.features import ALL_FEATURES, Feature
 
-AggregateKind = Literal["mean", "weighted", "concat", "gated"]
+AggregateMode = Literal["mean", "weighted", "concat", "gated"]
 
 _CHUNK = 8192
-"""Products whose vectors are widened to float32 at a time, to bound memory."""
+"""Products whose vectors are converted to float32 at a time, to bound memory."""
 
 
 class AggregateConfig(Config):
-    """`[aggregate]`: how the vectors of a product become one."""
+    """`[aggregate]`: how the vectors of a product are combined."""
 
-    kind: AggregateKind = "concat"
-    """`mean` and `weighted` average the present vectors; `concat` puts all side by side, zeros where absent, and adds
-    presence flags; `gated` averages with weights that it learns to read off the vectors."""
+    mode: AggregateMode = "concat"
+    """`mean` and `weighted` average the present vectors; `concat` concatenates all of them, zeros where absent, and
+    adds presence flags; `gated` averages with weights that are learned from the vectors."""
     weights: dict[Feature, float] = Field(default={})
-    """For `weighted`: how much a feature counts; 1 where none is given."""
+    """For `weighted`: the weight of a feature; 1 where none is given."""
     standardise: bool = True
-    """Shift and scale each number of each feature to mean 0 and deviation 1 on the training part first, which takes
-    out the gap between texts and pictures (Liang et al., Mind the Gap, NeurIPS 2022)."""
+    """Shift and scale each number of each feature to mean 0 and standard deviation 1 on the training part first, which
+    removes the gap between texts and pictures (Liang et al., Mind the Gap, NeurIPS 2022)."""
 
     @field_validator("weights")
     @classmethod
@@ -39,9 +39,9 @@ class AggregateConfig(Config):
 
 
 class Aggregate(nn.Module):
-    """Vectors (n, D) and presence (n, F) to one vector a product (n, `out_dim`), by one of four ways.
+    """Vectors (n, D) and presence (n, F) to one vector per product (n, `out_dim`), in one of four modes.
 
-    The vectors of the F features stand side by side in one row of D numbers. A product without any vector gets zeros,
+    The vectors of the F features are concatenated to one row of D numbers. A product without any vector gets zeros,
     never NaN.
     """
 
@@ -50,46 +50,46 @@ class Aggregate(nn.Module):
     weights: Tensor
 
     def __init__(self, features: Sequence[Feature], *, dims: Sequence[int], config: AggregateConfig) -> None:
-        """Before `fit`, standardising leaves vectors as they are.
+        """Until `fit`, standardising changes nothing.
 
         Args:
             features: the F features, in the order of the vectors.
-            dims: the numbers in a vector of each.
+            dims: how many numbers a vector of each has.
 
         Raises:
             ConfigError: vectors of several lengths cannot be averaged.
         """
         super().__init__()
         assert list(features) == sorted(features, key=ALL_FEATURES.index), features
-        if config.kind != "concat" and len(set(dims)) > 1:
+        if config.mode != "concat" and len(set(dims)) > 1:
             lengths = ", ".join(f"{feature} {dim}" for feature, dim in zip(features, dims, strict=True))
             raise ConfigError(
-                f"[aggregate] kind: found {config.kind!r}, which averages vectors of one length, but they have "
+                f"[aggregate] mode: found {config.mode!r}, which averages vectors of one length, but they have "
                 f'{lengths} numbers; wanted "concat", or [train] features without lexical'
             )
         self.config = config
         self.dims = tuple(dims)
         num_numbers = sum(dims)
-        self.out_dim = num_numbers + len(dims) if config.kind == "concat" else dims[0]
+        self.out_dim = num_numbers + len(dims) if config.mode == "concat" else dims[0]
         self.register_buffer("mean", torch.zeros(num_numbers))
         self.register_buffer("scale", torch.ones(num_numbers))
         weights = torch.tensor([config.weights.get(feature, 1.0) for feature in features])
         self.register_buffer("weights", weights, persistent=False)
-        self.gate: nn.Linear | None = nn.Linear(num_numbers + len(dims), len(dims)) if config.kind == "gated" else None
+        self.gate: nn.Linear | None = nn.Linear(num_numbers + len(dims), len(dims)) if config.mode == "gated" else None
         if self.gate is not None:
             nn.init.zeros_(self.gate.weight)
             nn.init.zeros_(self.gate.bias)
 
     @torch.no_grad()
     def fit(self, vectors: Tensor, *, present: Tensor, rows: Tensor | None = None) -> None:
-        """Take mean and deviation of each number from the present vectors of the training part.
+        """Take mean and standard deviation of each number from the present vectors of the training part.
 
-        A number that does not vary, or a feature that no product has, is left at its scale.
+        A number that does not vary, or a feature that no product has, keeps its scale.
 
         Args:
             vectors: (n, D) of any float type.
             present: (n, F) bool.
-            rows: (m,) the training part's places in them; all of them where none are given.
+            rows: (m,) indices of the training part; all of them where none are given.
         """
         if not self.config.standardise:
             return
@@ -117,7 +117,7 @@ class Aggregate(nn.Module):
         with_flags[:, num_numbers:] = there
         standardised = with_flags[:, :num_numbers]
         self._masked(standardised.copy_(vectors).sub_(self.mean).mul_(self.scale), there)
-        match self.config.kind:
+        match self.config.mode:
             case "mean":
                 return self._average(standardised, weights=there)
             case "weighted":
@@ -132,8 +132,8 @@ class Aggregate(nn.Module):
 
     def _masked(self, vectors: Tensor, there: Tensor) -> Tensor:
         """Vectors (n, D), zeros where absent by `there` (n, F) float; in place."""
-        for place, block in enumerate(torch.split(vectors, list(self.dims), dim=1)):
-            block.mul_(there[:, place, None])
+        for index, block in enumerate(torch.split(vectors, list(self.dims), dim=1)):
+            block.mul_(there[:, index, None])
         return vectors
 
     def _average(self, vectors: Tensor, *, weights: Tensor) -> Tensor:
@@ -143,6 +143,6 @@ class Aggregate(nn.Module):
         return torch.einsum("nfd,nf->nd", apart, weights / total.clamp(min=1e-12))
 
     def _owners(self, device: torch.device) -> Tensor:
-        """Whose each number is, (D,) int64."""
-        places = torch.arange(len(self.dims), device=device)
-        return places.repeat_interleave(torch.tensor(self.dims, device=device))
+        """The index of the feature that each number belongs to, (D,) int64."""
+        indices = torch.arange(len(self.dims), device=device)
+        return indices.repeat_interleave(torch.tensor(self.dims, device=device))

@@ -1,4 +1,4 @@
-"""A head beside its baselines: fitted once on the head's own training products, asked about products as they come."""
+"""A head beside its baselines: fitted once on the head's own training products, then applied to test products."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,48 +9,49 @@ import torch
 from prodemb.core.arrays import NO_ANSWER, Indices, sample_rows
 from prodemb.core.features import TEXT_FEATURES, raw_column
 from prodemb.heads.aggregate import Aggregate, AggregateConfig
-from prodemb.heads.baselines import FittedBaseline, Products, category_lookups, fit_baselines, join_texts
-from prodemb.heads.head import Baseline
-from prodemb.heads.train import Labelled, TrainConfig
+from prodemb.heads.baselines import BaselineInputs, FittedBaseline, fit_learned, join_texts
+from prodemb.heads.evaluation import BaselineResult
+from prodemb.heads.train import Labelled, LabelsT, TrainConfig
 from prodemb.shards.product_set import ProductSet, read_products
+
+Lookups = Callable[[BaselineInputs], tuple[FittedBaseline, ...]]
+"""From training products to the methods of one target."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rivals:
-    """The baselines, and what turns products into what they read."""
+class Baselines:
+    """The fitted baselines, and what turns products into what they read."""
 
     fitted: tuple[FittedBaseline, ...]
-    inputs: Callable[[ProductSet, Indices], Products]
+    inputs: Callable[[ProductSet, Indices], BaselineInputs]
     note: str | None
     """What was made smaller for them."""
 
-    def with_lookups(self, lookups: tuple[FittedBaseline, ...]) -> "Rivals":
-        """These with other methods that learn nothing, in the place of those before."""
+    def with_lookups(self, lookups: tuple[FittedBaseline, ...]) -> "Baselines":
+        """These with other methods that learn nothing, in place of those of the same name."""
         names = {lookup.name for lookup in lookups}
-        return replace(self, fitted=(*lookups, *(rival for rival in self.fitted if rival.name not in names)))
+        return replace(self, fitted=(*lookups, *(other for other in self.fitted if other.name not in names)))
 
-    def measured(self, products: ProductSet, *, labels: Indices) -> tuple[Baseline, ...]:
-        """Their figures.
+    def evaluate(self, products: ProductSet, *, labels: Indices) -> tuple[BaselineResult, ...]:
+        """Their metrics.
 
         Args:
             labels: (n,) the true classes, all of which the head has.
         """
-        asked = self.inputs(products, labels)
-        found = [baseline.measured(asked) for baseline in self.fitted]
-        if self.note is None:
-            return tuple(found)
-        return tuple(b.model_copy(update={"note": f"{b.note}; {self.note}" if b.note else self.note}) for b in found)
+        inputs = self.inputs(products, labels)
+        return _with_note(tuple(baseline.evaluate(inputs) for baseline in self.fitted), note=self.note)
 
-    def answers(self, products: ProductSet) -> dict[str, Indices]:
-        """The first answer of each method for n products, (n,)."""
-        asked = self.inputs(products, np.full(len(products), NO_ANSWER))
-        return {baseline.name: baseline.ask(asked).top[:, 0] for baseline in self.fitted if baseline.ask}
+    def predict(self, products: ProductSet) -> dict[str, Indices]:
+        """The first prediction of each method for n products, (n,); `NO_ANSWER` where there is none."""
+        inputs = self.inputs(products, np.full(len(products), NO_ANSWER))
+        return {baseline.name: baseline.predict(inputs).topk[:, 0] for baseline in self.fitted if baseline.predict}
 
 
-def fit_rivals(data: Labelled, *, config: TrainConfig) -> Rivals:
-    """Fit the baselines on the head's training products, or on as many of them as they may see.
+def fit_baselines(data: Labelled[LabelsT], *, config: TrainConfig, lookups: Lookups = lambda _: ()) -> Baselines:
+    """Fit the baselines on the head's training products, or on a sample of `[train.baselines] max_train` of them.
 
-    For brands, the methods that learn nothing are not among them: see `Rivals.with_lookups`.
+    Args:
+        lookups: fits the methods that only one target has.
     """
     limits = config.baselines
     train = data.train[sample_rows(len(data.train), at_most=limits.max_train, seed=config.seed)]
@@ -58,10 +59,10 @@ def fit_rivals(data: Labelled, *, config: TrainConfig) -> Rivals:
     standardised = Aggregate(data.features, dims=dims, config=AggregateConfig())
     texts = [raw_column(feature) for feature in TEXT_FEATURES if feature in data.features]
 
-    def inputs(products: ProductSet, labels: Indices) -> Products:
+    def inputs(products: ProductSet, labels: Indices) -> BaselineInputs:
         with torch.inference_mode():
             vectors = standardised(torch.from_numpy(products.vectors), torch.from_numpy(products.present))
-        return Products(
+        return BaselineInputs(
             labels=labels.astype(np.int64),
             vectors=vectors.numpy(),
             texts=join_texts([products.supplied[column] for column in texts]),
@@ -71,27 +72,42 @@ def fit_rivals(data: Labelled, *, config: TrainConfig) -> Rivals:
     seen = read_products(data.shard_set, features=data.features, rows=data.rows[train])
     standardised.fit(torch.from_numpy(seen.vectors), present=torch.from_numpy(seen.present))
     learned = inputs(seen, data.labels.index[data.rows[train]])
-    lookups = category_lookups(learned) if data.labels.target == "category" else ()
-    fitted = (*lookups, *fit_baselines(learned, config=limits))
-    fewer = None
+    fitted = (*lookups(learned), *fit_learned(learned, config=limits))
+    note = None
     if len(train) < len(data.train):
-        fewer = f"learned from {len(train):,} of {len(data.train):,} products"
-    return Rivals(fitted=fitted, inputs=inputs, note=fewer)
+        note = f"learned from {len(train):,} of {len(data.train):,} products"
+    return Baselines(fitted=fitted, inputs=inputs, note=note)
 
 
-def known_only(rivals: Rivals, *, data: Labelled, products: ProductSet, rows: Indices) -> tuple[Baseline, ...]:
-    """The figures of all baselines on those of the products whose class the head has."""
+def evaluate_known(
+    baselines: Baselines, *, data: Labelled[LabelsT], products: ProductSet, rows: Indices
+) -> tuple[BaselineResult, ...]:
+    """The metrics of all baselines on those of the products whose class the head has; none where it has none.
+
+    Args:
+        rows: (n,) the products' rows of the shard set.
+    """
     labels = data.labels.index[rows]
     known = np.flatnonzero(labels != NO_ANSWER)
-    baselines = rivals.measured(products.take(known), labels=labels[known])
-    if len(rows) == len(data.judged):
-        return baselines
-    seen = f"measured on {len(known):,} of {len(data.test):,} test products"
-    return tuple(b.model_copy(update={"note": f"{b.note}; {seen}" if b.note else seen}) for b in baselines)
+    if not len(data.test):
+        return ()
+    results = baselines.evaluate(products.take(known), labels=labels[known])
+    if len(rows) == len(data.test_rows):
+        return results
+    return _with_note(results, note=f"measured on {len(known):,} of {len(data.test):,} test products")
 
 
-def judged_products(data: Labelled, *, config: TrainConfig) -> tuple[ProductSet, Indices]:
-    """Test products to measure on, at most `[train.baselines] max_test` of them, and their places in the shard set."""
-    some = sample_rows(len(data.judged), at_most=config.baselines.max_test, seed=config.seed)
-    rows = data.judged[some]
+def read_test_products(data: Labelled[LabelsT], *, config: TrainConfig) -> tuple[ProductSet, Indices]:
+    """Test products to evaluate on, a sample of at most `[train.baselines] max_test`, and their rows."""
+    some = sample_rows(len(data.test_rows), at_most=config.baselines.max_test, seed=config.seed)
+    rows = data.test_rows[some]
     return read_products(data.shard_set, features=data.features, rows=rows), rows
+
+
+def _with_note(results: tuple[BaselineResult, ...], *, note: str | None) -> tuple[BaselineResult, ...]:
+    """The results with a further note."""
+    if note is None:
+        return results
+    return tuple(
+        result.model_copy(update={"note": f"{result.note}; {note}" if result.note else note}) for result in results
+    )

@@ -1,4 +1,4 @@
-"""Examples: the labelled products that training reads, whole on the device or window by window from the shards."""
+"""Examples: the labelled products that training reads, all on the device or window by window from the shards."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +15,13 @@ from prodemb.shards.product_set import load_presence, load_vectors
 from prodemb.shards.reader import ShardSet
 
 _BLOCK = 256
-"""Neighbours of a shard that a window takes together, so that a disk is read in long pieces."""
+"""Consecutive products of a shard that a window takes together, so that a disk is read sequentially."""
 
 _LEAST_WINDOW = 8192
-"""Products a window at least, however little memory there may be, so that it has several batches."""
+"""Products per window at least, however little memory there may be, so that it has several batches."""
 
 Chosen = tuple["Examples", Tensor]
-"""Examples on the device, and (m,) int64 the places in them that are meant."""
+"""Examples on the device, and (m,) int64 the indices of the chosen ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Examples:
     """Labelled products on one device."""
 
     vectors: Tensor
-    """(n, D) float16, the features' side by side."""
+    """(n, D) float16, the features' vectors concatenated."""
     present: Tensor
     """(n, F) bool."""
     labels: Tensor
@@ -39,64 +39,64 @@ class Examples:
     def device(self) -> torch.device:
         return self.vectors.device
 
-    def sample(self, places: Indices) -> Chosen:
-        """Enough of the products at these places to say what all of them are like."""
-        return self, self._on_device(places)
+    def sample(self, indices: Indices) -> Chosen:
+        """Enough of these products to estimate statistics from."""
+        return self, self._on_device(indices)
 
     def num_batches(self, num_products: int, *, batch_size: int) -> int:
         """How many batches `batches` makes of so many products."""
         return -(-num_products // batch_size)
 
-    def batches(self, places: Indices, *, batch_size: int) -> Iterator[Chosen]:
-        """The products at these places, each once, in random order."""
-        rows = self._on_device(places)
+    def batches(self, indices: Indices, *, batch_size: int) -> Iterator[Chosen]:
+        """These products, each once, in random order."""
+        rows = self._on_device(indices)
         for batch in torch.split(rows[torch.randperm(len(rows), device=self.device)], batch_size):
             yield self, batch
 
-    def in_order(self, places: Indices, *, batch_size: int) -> Iterator[Chosen]:
-        """The products at these places, as they come."""
-        for batch in torch.split(self._on_device(places), batch_size):
+    def in_order(self, indices: Indices, *, batch_size: int) -> Iterator[Chosen]:
+        """These products in the given order."""
+        for batch in torch.split(self._on_device(indices), batch_size):
             yield self, batch
 
-    def _on_device(self, places: Indices) -> Tensor:
-        return torch.from_numpy(places).to(self.device, torch.int64)
+    def _on_device(self, indices: Indices) -> Tensor:
+        return torch.from_numpy(indices).to(self.device, torch.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowedExamples:
     """Labelled products whose vectors stay in the shards: two windows of them are in memory at a time.
 
-    A window is made of blocks of neighbours from all over the shards, drawn anew for each pass and shuffled within, so
-    it looks like the whole although a disk reads it in long pieces. The next one is read while one is used.
+    A window is made of blocks of consecutive products from all shards, drawn again for each pass and shuffled within,
+    so it is representative although a disk reads it sequentially. The next one is read while one is used.
     """
 
     shard_set: ShardSet
     features: tuple[Feature, ...]
     rows: Indices
-    """(n,) places in the shard set, ascending."""
+    """(n,) rows of the shard set, ascending."""
     present: npt.NDArray[np.bool_]
     """(n, F)."""
     labels: Indices
     """(n,)."""
     device: torch.device
     window: int
-    """Products a window, rounded down to whole blocks."""
+    """Products per window, rounded down to whole blocks."""
 
-    def sample(self, places: Indices) -> Chosen:
-        """One window of the products at these places."""
-        blocks = _blocks(places)
-        some = np.sort(torch.randperm(len(blocks))[: self._blocks_a_window].numpy())
+    def sample(self, indices: Indices) -> Chosen:
+        """One window of these products."""
+        blocks = _blocks(indices)
+        some = np.sort(torch.randperm(len(blocks))[: self._blocks_per_window].numpy())
         examples = self._read(np.concatenate([blocks[block] for block in some]))
         return examples, torch.arange(len(examples.labels), device=self.device)
 
     def num_batches(self, num_products: int, *, batch_size: int) -> int:
         """How many batches `batches` makes of so many products, or one or two more."""
-        windows, rest = divmod(-(-num_products // _BLOCK), self._blocks_a_window)
-        return windows * -(-self._blocks_a_window * _BLOCK // batch_size) + -(-rest * _BLOCK // batch_size)
+        windows, rest = divmod(-(-num_products // _BLOCK), self._blocks_per_window)
+        return windows * -(-self._blocks_per_window * _BLOCK // batch_size) + -(-rest * _BLOCK // batch_size)
 
-    def batches(self, places: Indices, *, batch_size: int) -> Iterator[Chosen]:
-        """The products at these places, each once, in random order; batches of a window are of like size."""
-        blocks, size = _blocks(places), self._blocks_a_window
+    def batches(self, indices: Indices, *, batch_size: int) -> Iterator[Chosen]:
+        """These products, each once, in random order; the batches of a window differ in size by at most one."""
+        blocks, size = _blocks(indices), self._blocks_per_window
         order = torch.randperm(len(blocks)).tolist()
         windows = [sorted(order[start : start + size]) for start in range(0, len(order), size)]
         for examples in self._each([np.concatenate([blocks[block] for block in window]) for window in windows]):
@@ -104,41 +104,41 @@ class WindowedExamples:
             for batch in torch.tensor_split(rows, -(-len(rows) // batch_size)):
                 yield examples, batch
 
-    def in_order(self, places: Indices, *, batch_size: int) -> Iterator[Chosen]:
-        """The products at these places, as they come."""
-        size = self._blocks_a_window * _BLOCK
-        for examples in self._each([places[start : start + size] for start in range(0, len(places), size)]):
+    def in_order(self, indices: Indices, *, batch_size: int) -> Iterator[Chosen]:
+        """These products in the given order."""
+        size = self._blocks_per_window * _BLOCK
+        for examples in self._each([indices[start : start + size] for start in range(0, len(indices), size)]):
             for batch in torch.split(torch.arange(len(examples.labels), device=self.device), batch_size):
                 yield examples, batch
 
     def whole(self) -> Examples:
-        """All of the products at once."""
+        """All of the products in memory."""
         return self._read(np.arange(len(self.rows)))
 
     @property
-    def _blocks_a_window(self) -> int:
+    def _blocks_per_window(self) -> int:
         return max(1, self.window // _BLOCK)
 
     def _each(self, windows: list[Indices]) -> Iterator[Examples]:
         with ThreadPoolExecutor(1) as reader:
-            coming = [reader.submit(self._read, places) for places in windows[:1]]
+            coming = [reader.submit(self._read, indices) for indices in windows[:1]]
             for number in range(len(windows)):
                 read = coming.pop().result()
-                coming = [reader.submit(self._read, places) for places in windows[number + 1 : number + 2]]
+                coming = [reader.submit(self._read, indices) for indices in windows[number + 1 : number + 2]]
                 yield read
-                del read  # before the next one is there
+                del read  # before the next one is in memory
 
-    def _read(self, places: Indices) -> Examples:
-        vectors = load_vectors(self.shard_set, features=self.features, rows=self.rows[places])
+    def _read(self, indices: Indices) -> Examples:
+        vectors = load_vectors(self.shard_set, features=self.features, rows=self.rows[indices])
         return Examples(
             vectors=torch.from_numpy(vectors).to(self.device),
-            present=torch.from_numpy(self.present[places]).to(self.device),
-            labels=torch.from_numpy(self.labels[places]).to(self.device, torch.int64),
+            present=torch.from_numpy(self.present[indices]).to(self.device),
+            labels=torch.from_numpy(self.labels[indices]).to(self.device, torch.int64),
         )
 
 
-def _blocks(places: Indices) -> list[Indices]:
-    return [places[start : start + _BLOCK] for start in range(0, len(places), _BLOCK)]
+def _blocks(indices: Indices) -> list[Indices]:
+    return [indices[start : start + _BLOCK] for start in range(0, len(indices), _BLOCK)]
 
 
 def load_examples(
@@ -153,7 +153,7 @@ def load_examples(
     """The vectors of some products with their labels: on the device if they fit into `memory_gb`, else in windows.
 
     Args:
-        rows: (n,) places in the shard set, ascending.
+        rows: (n,) rows of the shard set, ascending.
         labels: (n,).
         memory_gb: what vectors may take on the device, in 10^9 bytes.
     """

@@ -8,18 +8,18 @@ from torch.autograd.function import once_differentiable
 
 ROWS_AT_A_TIME = 512
 """Products whose logits are held at once; those of 512 products take as much memory as the weights of a layer with 512
-inputs. Fewer take less, but read and write the gradient of the weights more often: on a CPU with 7,978 classes a step
-took 6% longer with 128 than with 512."""
+inputs. Fewer rows need less, but read and write the gradient of the weights more often: on a CPU with 7,978 classes a
+step took 6% longer with 128 than with 512."""
 
 
 def last_layer_loss(
     hidden: Tensor, *, linear: nn.Linear, norm: nn.LayerNorm | None, labels: Tensor, label_smoothing: float
 ) -> Tensor:
-    """The mean of `cross_entropy(norm(linear(hidden)), labels)`, without (n, num_classes) logits at any time.
+    """The mean of `cross_entropy(norm(linear(hidden)), labels)`, without ever holding (n, num_classes) logits.
 
-    The gradients are taken in the forward pass, while the logits of a chunk of products are there, and overwrite them
-    (Hsu et al., Liger Kernel: Efficient Triton Kernels for LLM Training, 2024, FusedLinearCrossEntropy). Nothing is
-    sampled or left out. Under autocast the matrix products have its type; the softmax and the sums over chunks have
+    The gradients are computed in the forward pass, while the logits of a chunk of products are in memory, and overwrite
+    them (Hsu et al., Liger Kernel: Efficient Triton Kernels for LLM Training, 2024, FusedLinearCrossEntropy). Nothing
+    is sampled or left out. Under autocast the matrix products have its type; the softmax and the sums over chunks have
     that of the weights. Backward can run once.
 
     Args:
@@ -40,7 +40,7 @@ def last_layer_loss(
 
 
 class _LastLayerLoss(torch.autograd.Function):
-    """The loss as one node of the graph; its gradients are ready before backward asks for them."""
+    """The loss as one node of the graph; its gradients are computed in the forward pass."""
 
     @staticmethod
     def forward(
@@ -137,7 +137,7 @@ class _LastLayer:
 def _into_gradient(logits: Tensor, *, labels: Tensor, label_smoothing: float) -> tuple[Tensor, Tensor]:
     """Turn logits (m, num_classes) into the gradient of the summed loss with respect to them, but for a factor.
 
-    The factor, 1 over the sum of the exponentials, is left to whoever multiplies, for it costs less there.
+    The factor, 1 over the sum of the exponentials, is left to the caller, where multiplying by it takes less.
 
     Args:
         labels: (m, 1).

@@ -1,4 +1,4 @@
-"""The split of products into training, validation and test part: by what a product is, never by where it stands."""
+"""The split of products into training, validation and test part: by a hash of the product, never by row order."""
 
 import hashlib
 
@@ -13,18 +13,19 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 
 VALIDATION_PERCENT = 10
 TEST_PERCENT = 10
-"""How much of the groups each part takes; fixed, since fine-tuning and heads must never see each other's test part."""
+"""Share of the groups in each part; fixed, since fine-tuning and heads must never train on each other's test part."""
 
-Parts = npt.NDArray[np.uint8]
+Split = npt.NDArray[np.uint8]
+"""(n,) the part of each product: `TRAIN`, `VALIDATION` or `TEST`."""
 
 _BETWEEN_WORDS = r"[^\p{L}\p{M}\p{N}]+"
 _ACCENTS = r"[\u0300-\u036f]"
-"""Of Latin, Greek and Cyrillic letters once they are taken apart; the vowel signs of other scripts stay."""
+"""Of decomposed Latin, Greek and Cyrillic letters; the vowel signs of other scripts stay."""
 _OF_VARIANTS = rf"\b(?:{'|'.join(sorted(COLOURS | COLOURS_OR_NAMES | SIZES, key=len, reverse=True))})\b"
 """Words that tell variants of one product apart."""
 
 
-def split_of(titles: pl.Series, product_ids: pl.Series) -> Parts:
+def split_of(titles: pl.Series, product_ids: pl.Series) -> Split:
     """The part of each product, (n,) uint8: `TRAIN` (80 %), `VALIDATION` (10 %) or `TEST` (10 %).
 
     It is a hash of the product's group, so it stays the same when rows are added, removed or reordered, and products
@@ -42,7 +43,7 @@ def split_of(titles: pl.Series, product_ids: pl.Series) -> Parts:
     frame = pl.DataFrame({"all": texts, "own": own, "id": product_ids.cast(pl.String)})
     words = pl.when(pl.col("own") == "").then("all").otherwise("own").str.extract_all(r"\S+").list.unique().list.sort()
     key = words.list.join(" ")
-    # A key begins with no blank, so that an id behind one is a group of its own.
+    # No key begins with a space, so an id behind one is always a group of its own.
     groups = frame.select(pl.when(key == "").then(" " + pl.col("id")).otherwise(key)).to_series()
     percents = _hashes(groups.to_list()) % 100
     return np.select(

@@ -1,7 +1,8 @@
-"""Training a head: from a shard set and labels to a head and its figures."""
+"""Training a head: from a shard set and labels to a head and its metrics."""
 
 import time
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,17 +11,21 @@ from pydantic import Field
 
 from prodemb.core.arrays import Indices
 from prodemb.core.errors import HeadError
-from prodemb.core.features import ALL_FEATURES, BRAND_FEATURES, FEATURES, Feature, raw_column
+from prodemb.core.features import ALL_FEATURES, Feature, raw_column
+from prodemb.core.progress import ProgressCallback
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.baselines import BaselineConfig
 from prodemb.heads.examples import Examples, WindowedExamples, load_examples
-from prodemb.heads.fit import FitConfig, Progress, fit
-from prodemb.heads.head import HeadCard, HeadConfig, TrainedHead
-from prodemb.heads.labels import Labels, Target
+from prodemb.heads.fit import FitConfig, fit
+from prodemb.heads.head import HeadCard, TrainedHead
+from prodemb.heads.labels import Labels
 from prodemb.heads.loss import ROWS_AT_A_TIME
 from prodemb.heads.metrics import Metrics, evaluate
-from prodemb.heads.split import TEST, TRAIN, VALIDATION, Parts, split_of
+from prodemb.heads.network import HeadConfig, Network
+from prodemb.heads.split import TEST, TRAIN, VALIDATION, Split, split_of
 from prodemb.shards.reader import ShardSet
+
+LabelsT = TypeVar("LabelsT", bound=Labels)
 
 
 class TrainConfig(FitConfig):
@@ -31,10 +36,10 @@ class TrainConfig(FitConfig):
     shards: str | None = None
     """The shard set to train on; the pipeline's own where none is given."""
     taxonomy: str | None = None
-    """A `taxonomy-with-ids` file; the part that prodemb carries where none is given."""
+    """A `taxonomy-with-ids` file; the part that ships with prodemb where none is given."""
     label_taxonomy: str | None = None
     """The `taxonomy-with-ids` file of the version or locale that the gold labels are written in, where that is another
-    one: paths are then looked up there, and ids that are gone count as the nearest node above that is left."""
+    one: paths are then looked up there, and ids that were removed count as the nearest node above that is left."""
     features: tuple[Feature, ...] | None = None
     """The features to read; where none are given, those of the target that the shard set has."""
     min_examples: int = Field(default=2, ge=1)
@@ -42,70 +47,72 @@ class TrainConfig(FitConfig):
     roll_up: bool = True
     """Whether products of a category with too few of them count as the nearest node above that has enough with them."""
     baselines: BaselineConfig = BaselineConfig()
-    """What runs beside the head."""
+    """What is evaluated beside the head."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labelled:
-    """The labelled products of a shard set: their vectors, and which part each belongs to."""
+class Labelled(Generic[LabelsT]):
+    """The labelled products of a shard set: their vectors, and which part of the split each belongs to."""
 
     shard_set: ShardSet
     features: tuple[Feature, ...]
-    all_labels: Labels
+    all_labels: LabelsT
     """Of all products of the shard set."""
-    labels: Labels
+    labels: LabelsT
     """The same without the classes that have too few training products."""
-    parts: Parts
+    split: Split
     """The part of each product of the shard set."""
     rows: Indices
-    """(m,) places in the shard set of the products that have a class, ascending."""
+    """(m,) rows of the shard set whose products have a class, ascending."""
     train: Indices
-    """Places in `rows`, as the next two."""
+    """Indices into `rows`, as the next two."""
     validation: Indices
     test: Indices
-    judged: Indices
-    """(j,) places in the shard set of all test products whose truth is known, of a class that the head has or not."""
+    test_rows: Indices
+    """(t,) rows of the shard set: all test products whose truth is known, whether the head has their class or not."""
     gold: bool
-    """Whether `test` and `judged` hold gold labels alone."""
+    """Whether `test` and `test_rows` hold gold labels alone."""
     examples: Examples | WindowedExamples
     """(m,) their vectors."""
 
     @property
     def coverage(self) -> float | None:
-        """Share of the judged products whose class the head has; None where none is judged."""
-        return len(self.test) / len(self.judged) if len(self.judged) else None
+        """Share of the test products whose class the head has; None where there are no test products."""
+        return len(self.test) / len(self.test_rows) if len(self.test_rows) else None
 
 
-def load_labelled(shard_set: ShardSet, *, labels: Labels, config: TrainConfig, device: torch.device) -> Labelled:
+def load_labelled(
+    shard_set: ShardSet, *, labels: LabelsT, config: TrainConfig, device: torch.device
+) -> Labelled[LabelsT]:
     """Split the products, leave out rare classes, and load the vectors of the labelled products.
 
     Test products are those with a gold label, or where no product of the test part has one, those with any label.
 
     Args:
-        labels: of all products of `shard_set`, from `prodemb.heads.labels`.
+        labels: of all products of `shard_set`.
 
     Raises:
-        HeadError: a wanted feature is not in the shard set, or fewer than two classes have enough products.
+        HeadError: a feature named in `[train] features` is not in the shard set.
+        FewLabelsError: fewer than two classes have enough products.
     """
-    features = choose_features(shard_set, target=labels.target, wanted=config.features)
-    parts = split_of_shards(shard_set)
-    judged = (labels.index >= 0) & (parts == TEST)
-    gold = bool((judged & labels.gold).any())
-    judged &= labels.gold | (not gold)
-    rolled_up = config.roll_up and labels.target == "category"
-    kept = labels.with_examples(parts, at_least=config.min_examples, rolled_up=rolled_up)
-    rows = _places(kept.index >= 0)
+    features = choose_features(shard_set, usual=labels.features, wanted=config.features)
+    split = split_of_shards(shard_set)
+    in_test = (labels.index >= 0) & (split == TEST)
+    gold = bool((in_test & labels.gold).any())
+    in_test &= labels.gold | (not gold)
+    kept = labels.frequent(split, min_count=config.min_examples, roll_up=config.roll_up)
+    rows = _indices(kept.index >= 0)
     return Labelled(
         shard_set=shard_set,
         features=features,
         all_labels=labels,
         labels=kept,
-        parts=parts,
+        split=split,
         rows=rows,
-        train=_places(parts[rows] == TRAIN),
-        validation=_places(parts[rows] == VALIDATION),
-        test=_places(judged[rows]),
-        judged=_places(judged),
+        train=_indices(split[rows] == TRAIN),
+        validation=_indices(split[rows] == VALIDATION),
+        test=_indices(in_test[rows]),
+        test_rows=_indices(in_test),
         gold=gold,
         examples=load_examples(
             shard_set,
@@ -118,87 +125,97 @@ def load_labelled(shard_set: ShardSet, *, labels: Labels, config: TrainConfig, d
     )
 
 
-def _places(where: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """The places that are true, ascending, in half the memory."""
+def _indices(where: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """The indices that are true, ascending, in half the memory of int64."""
     return np.flatnonzero(where).astype(np.int32)
 
 
 def train_head(
-    data: Labelled,
+    data: Labelled[LabelsT],
     *,
     config: TrainConfig,
     aggregate: AggregateConfig,
     head: HeadConfig,
-    progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> TrainedHead:
     """Train a head on the training part and measure it on the test part.
 
-    A test product whose class has too few training products cannot be answered and is left out of the metrics; the
+    Test products whose class has too few training products cannot be predicted and are left out of the metrics; the
     card's `coverage` says what share remains.
 
     Args:
-        progress: called after each epoch.
+        on_progress: called with the epochs done and their largest number, after each.
     """
-    schema, device = data.shard_set.schema, data.examples.device
+    schema, labels, device = data.shard_set.schema, data.labels, data.examples.device
+    dims = tuple(schema.dim_of(feature) for feature in data.features)
+    start = time.perf_counter()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(config.seed)
+        num_classes = len(labels.classes)
+        network = Network(data.features, dims=dims, num_classes=num_classes, aggregate=aggregate, head=head)
+        epochs = fit(
+            network.to(device),
+            data.examples,
+            train=data.train,
+            validation=data.validation,
+            alone=config.feature_dropout.alone if labels.learns_single_features else 0.0,
+            config=config,
+            on_progress=on_progress,
+        )
+    seconds = round(time.perf_counter() - start, 2)
     card = HeadCard(
-        target=data.labels.target,
+        target=labels.target,
         fingerprint=schema.fingerprint,
         model=schema.model,
         features=data.features,
-        dims=tuple(schema.dim_of(feature) for feature in data.features),
+        dims=dims,
         lexical=schema.lexical if "lexical" in data.features else None,
         aggregate=aggregate,
         head=head,
         num_train=len(data.train),
         num_validation=len(data.validation),
+        epochs=epochs,
+        seconds=seconds,
         coverage=data.coverage,
         gold=data.gold,
-        labels=data.labels.classes,
-        ancestors=data.labels.ancestors,
-        examples=_examples(data) if data.labels.target == "category" else (),
+        metrics=_measure(network, data) if len(data.test) else None,
+        classes=labels.classes,
+        ancestors=labels.ancestors,
+        class_counts=tuple(labels.class_counts(data.split).tolist()),
     )
-    start = time.perf_counter()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(config.seed)
-        trained = TrainedHead.untrained(card).to(device)
-        epochs = fit(
-            trained, data.examples, train=data.train, validation=data.validation, config=config, progress=progress
-        )
-    seconds = round(time.perf_counter() - start, 2)
-    metrics = _measure(trained, data) if len(data.test) else None
-    return trained.with_card(epochs=epochs, seconds=seconds, metrics=metrics)
+    return TrainedHead(card=card, network=network)
 
 
-def _examples(data: Labelled) -> tuple[int, ...]:
-    """Training products of each class."""
-    counts = np.bincount(data.labels.index[data.rows[data.train]], minlength=len(data.labels.classes))
-    return tuple(counts.tolist())
-
-
-def _measure(trained: TrainedHead, data: Labelled) -> Metrics:
-    """The head's figures on the test part."""
-    said = [
-        trained.top(some.vectors[rows], present=some.present[rows], k=5)
+def _measure(network: Network, data: Labelled[LabelsT]) -> Metrics:
+    """The network's metrics on the test part."""
+    predictions = [
+        network.topk(some.vectors[rows], present=some.present[rows], k=5)
         for some, rows in data.examples.in_order(data.test, batch_size=ROWS_AT_A_TIME)
     ]
-    top, confidences = torch.cat([top for _, top in said]), torch.cat([sure[:, 0] for sure, _ in said])
-    return evaluate(data.labels.index[data.rows[data.test]], top=top.numpy(), confidences=confidences.double().numpy())
+    classes = torch.cat([classes for _, classes in predictions]).numpy()
+    confidences = torch.cat([probabilities[:, 0] for probabilities, _ in predictions]).double().numpy()
+    return evaluate(data.labels.index[data.rows[data.test]], topk=classes, confidences=confidences)
 
 
-def split_of_shards(shard_set: ShardSet) -> Parts:
+def split_of_shards(shard_set: ShardSet) -> Split:
     """The part of each product of a shard set, (n,) uint8, in its order."""
     frames = (shard.frame([raw_column("title"), "product_id"]) for shard in shard_set.shards())
     return np.concatenate([split_of(*frame.get_columns()) for frame in frames])
 
 
-def choose_features(shard_set: ShardSet, *, target: Target, wanted: tuple[Feature, ...] | None) -> tuple[Feature, ...]:
-    """The features a head reads, in the fixed order: those wanted, or those of its path that the shard set has.
+def choose_features(
+    shard_set: ShardSet, *, usual: tuple[Feature, ...], wanted: tuple[Feature, ...] | None
+) -> tuple[Feature, ...]:
+    """The features a head reads, in the fixed order.
+
+    Args:
+        usual: those of the target; the ones that the shard set has are taken where `wanted` is None.
+        wanted: those named in `[train] features`.
 
     Raises:
-        HeadError: a wanted one is not in the shard set, or none is left.
+        HeadError: one that is named is not in the shard set, or none is left.
     """
     has = shard_set.schema.features
-    usual = (*(BRAND_FEATURES if target == "brand" else FEATURES), "lexical")
     chosen = tuple(f for f in ALL_FEATURES if (f in usual and f in has if wanted is None else f in wanted))
     missing = [feature for feature in chosen if feature not in has]
     if missing or not chosen:

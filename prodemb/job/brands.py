@@ -11,7 +11,7 @@ from prodemb.aliases.config import BrandsConfig
 from prodemb.aliases.counts import count_supplied
 from prodemb.aliases.table import AliasTable
 from prodemb.core.features import TEXT_FEATURES, raw_column
-from prodemb.job.watch import Advance, Watch
+from prodemb.core.progress import Progress, ProgressCallback
 from prodemb.shards.reader import ShardSet
 
 
@@ -19,38 +19,40 @@ def update_aliases(
     config: BrandsConfig,
     *,
     batches: Iterator[pa.Table],
-    watch: Watch,
+    progress: Progress,
     num_products: int | None = None,
     shards: ShardSet | None = None,
 ) -> AliasTable:
     """Bring the alias file at `config.aliases` up to date with a catalog's supplied brands.
 
-    What the file says already stays, edited or not; only new strings are decided.
+    What the file already says is kept, edited or not; only new strings are decided.
 
     Args:
         batches: the catalog's supplied values.
         num_products: how many products they hold, where that is known.
-        shards: a shard set of the catalog; brands with like text vectors are looked at too.
+        shards: a shard set of the catalog, to compare brands by their text vectors too.
     """
     path = Path(config.aliases)
     known = read_aliases(path) if path.exists() else None
-    with watch("Counting brands") as advance:
-        counted = count_supplied(_counted(batches, num_products, advance=advance), examples=config.examples)
-    with watch("Deciding brands") as advance:
+    with progress("Counting brands") as on_progress:
+        counted = count_supplied(_counted(batches, num_products, on_progress=on_progress), examples=config.examples)
+    with progress("Deciding brands") as on_progress:
         vectors = None if shards is None else shards.text_vectors("brand")
-        table = canonicalise(counted, config=config, known=known, vectors=vectors, progress=advance)
+        table = canonicalise(counted, config=config, known=known, vectors=vectors, on_progress=on_progress)
     if known is None or table.rows != known.rows:
         write_aliases(table, path)
     return table
 
 
-def _counted(batches: Iterator[pa.Table], num_products: int | None, *, advance: Advance) -> Iterator[pa.Table]:
-    """The batches as they are; tells how many products have passed."""
+def _counted(
+    batches: Iterator[pa.Table], num_products: int | None, *, on_progress: ProgressCallback
+) -> Iterator[pa.Table]:
+    """The same batches; reports how many products have passed."""
     done = 0
     for batch in batches:
         yield batch
         done += batch.num_rows
-        advance(done, num_products)
+        on_progress(done, num_products)
 
 
 def supplied_batches(shard_set: ShardSet) -> Iterator[pa.Table]:

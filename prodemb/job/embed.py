@@ -4,12 +4,12 @@ from pathlib import Path
 
 from prodemb.catalog.reader import open_catalog
 from prodemb.core.errors import ModelError
+from prodemb.core.progress import Progress
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
-from prodemb.embed.reuse import PicturesAgain
+from prodemb.embed.reuse import RetryPictures
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
-from prodemb.job.watch import Watch
 from prodemb.job.zero_shot import renew_path_vectors
 from prodemb.towers.checkpoint import as_folder
 
@@ -17,31 +17,33 @@ from prodemb.towers.checkpoint import as_folder
 def embed_catalog(
     pipeline: Pipeline,
     *,
-    watch: Watch,
+    progress: Progress,
     config: EmbedConfig | None = None,
     replace: bool = False,
-    again: PicturesAgain = "none",
+    retry: RetryPictures = "none",
 ) -> EmbedReport:
-    """Stage one of a pipeline; of a category pipeline also the taxonomy's vectors beside the shards, for zero-shot.
+    """Embed a pipeline's catalog; for a category pipeline also the taxonomy's names, for zero-shot.
 
     Args:
-        config: in the place of the pipeline's own, as `with_checkpoint` gives it.
-        replace: make the set anew where it is of another model, as that of a checkpoint is that was just fine-tuned.
-        again: which pictures are fetched again though nothing says that they changed.
+        config: used in place of the pipeline's own, as `with_checkpoint` returns it.
+        replace: rebuild the shard set if it was made by another model, as after fine-tuning.
+        retry: which pictures to fetch again even if nothing says that they have changed.
     """
     config = config or pipeline.embed
     if pipeline.target == "category":
-        pipeline_taxonomy(pipeline)  # Whether it is there shows before the long work.
+        pipeline_taxonomy(pipeline)  # A missing file is an error now and not after the long work.
     catalog = open_catalog(pipeline.catalog)
-    with watch("Embedding") as advance:
-        report = embed(config, catalog=catalog, images=pipeline.images, progress=advance, replace=replace, again=again)
+    with progress("Embedding") as on_progress:
+        report = embed(
+            config, catalog=catalog, images=pipeline.images, on_progress=on_progress, replace=replace, retry=retry
+        )
     schema = report.manifest.shard_schema
-    renew_path_vectors(Path(config.out), schema=schema, pipeline=pipeline, config=config, watch=watch)
+    renew_path_vectors(Path(config.out), schema=schema, pipeline=pipeline, config=config, progress=progress)
     return report
 
 
 def with_checkpoint(pipeline: Pipeline) -> EmbedConfig:
-    """Stage one with the pipeline's fine-tuned checkpoint, into that checkpoint's own shard set.
+    """The settings for embedding with the pipeline's fine-tuned checkpoint, into its own shard set.
 
     Raises:
         ModelError: there is no such checkpoint.

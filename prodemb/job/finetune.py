@@ -3,29 +3,31 @@
 from contextlib import AbstractContextManager, nullcontext
 
 from prodemb.catalog.reader import open_catalog
+from prodemb.core.progress import Progress, ProgressCallback
 from prodemb.finetune.finetune import finetune
 from prodemb.finetune.processes import is_first_process
 from prodemb.finetune.report import FinetuneReport
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
-from prodemb.job.watch import Advance, Watch
 from prodemb.towers.checkpoint import find_checkpoint
 
 
-def finetune_category(pipeline: Pipeline, *, watch: Watch, again: bool = False) -> FinetuneReport:
-    """Fine-tune the pipeline's CLIP on its catalog's categories, unless that was done on these or most of them.
+def finetune_category(pipeline: Pipeline, *, progress: Progress, overwrite: bool = False) -> FinetuneReport:
+    """Fine-tune the pipeline's CLIP on its catalog's categories, unless that was done on (nearly) the same ones.
 
-    In processes that a launcher has started only the first one (`is_first_process`) shows progress; what comes after
-    is its work alone.
+    Where a launcher has started several processes, only the first one (`is_first_process`) shows progress and does the
+    steps that follow.
 
     Args:
-        again: from the start, whatever is there.
+        overwrite: retrain from scratch even if a finished checkpoint exists.
     """
     taxonomy, _ = pipeline_taxonomy(pipeline)
     catalog = open_catalog(pipeline.catalog)
     catalog.check_ids()
-    shown: AbstractContextManager[Advance | None] = watch("Fine-tuning CLIP") if is_first_process() else nullcontext()
-    with shown as advance:
+    shown: AbstractContextManager[ProgressCallback | None] = (
+        progress("Fine-tuning CLIP") if is_first_process() else nullcontext()
+    )
+    with shown as on_progress:
         return finetune(
             pipeline.finetune,
             catalog=catalog,
@@ -33,6 +35,6 @@ def finetune_category(pipeline: Pipeline, *, watch: Watch, again: bool = False) 
             taxonomy=taxonomy,
             checkpoint=find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision),
             device=pipeline.embed.device,
-            again=again,
-            progress=advance,
+            overwrite=overwrite,
+            on_progress=on_progress,
         )

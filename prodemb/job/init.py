@@ -1,11 +1,12 @@
-"""First steps with somebody's own catalog: guess which column is what, and write pipelines that are ready to run."""
+"""First steps with a catalog of one's own: guess which column is what, and write pipelines that are ready to run."""
 
+import hashlib
 import itertools
 import json
+import os
 import re
-import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,79 +14,62 @@ from prodemb.catalog.guess import ColumnGuess, guess_columns, unused
 from prodemb.catalog.ids import BadIds
 from prodemb.catalog.profile import ADDRESS, Profile, picture_root, profiles_of
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.catalog.sources import find_files, open_file
+from prodemb.catalog.sources import find_files, format_of, open_file
 from prodemb.catalog.urls import is_showable
 from prodemb.core.errors import CatalogError
 from prodemb.core.features import CATALOG_COLUMNS, TEXT_FEATURES
 from prodemb.core.files import write_text
-from prodemb.core.text import counted
 from prodemb.taxonomy.taxonomy import sample_taxonomy
 
 TARGETS = ("brand", "category")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Guess:
-    """What a catalog seems to hold."""
-
-    path: str
-    """As the user gave it; the pipelines name it so."""
-    columns: tuple[ColumnGuess, ...]
-    unused: tuple[str, ...]
-    """Columns that are not taken for anything."""
-    shadowed: tuple[str, ...]
-    """Standard names that a column has which does not hold what the name says."""
-    category_separator: str | None
-    image_root: str | None
-    """Where pictures lie, if not beside the catalog."""
-    notes: tuple[str, ...]
-    """What the user should know before the first run."""
-    bad_ids: BadIds
-
-    @property
-    def name(self) -> str:
-        """The catalog's name, fit for a folder."""
-        place = Path(self.path)
-        while place.name and set("*?[") & set(place.name):
-            place = place.parent
-        stem = place.name.partition(".")[0] or place.resolve().name
-        if stem.lower() in GENERIC_NAMES:
-            stem = place.resolve().parent.name or stem
-        return re.sub(r"[^\w-]+", "-", stem, flags=re.ASCII).strip("-") or "catalog"
-
-    def lines(self) -> Iterator[str]:
-        """The guess in words."""
-        width = max(len(guess.own) for guess in self.columns)
-        for guess in self.columns:
-            yield f"{guess.own:<{width}}  is  {guess.standard:<18}  {guess.reason}"
-        missing = [name for name in CATALOG_COLUMNS if name not in {guess.standard for guess in self.columns}]
-        if missing:
-            yield f"not found: {', '.join(missing)}"
-        if self.unused:
-            yield f"not used: {', '.join(self.unused)}"
-        yield from self.notes
-
+RUNS = "runs"
+"""The folder that each catalog's results get a folder of their own in."""
 
 GENERIC_NAMES = ("catalog", "catalogue", "products", "feed", "data", "export")
 """File names that say nothing about whose catalog it is; its folder's name says more."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """What a catalog seems to hold, from its first rows and all its ids."""
+
+    path: str
+    """As the user gave it; the pipelines name it so."""
+    columns: tuple[ColumnGuess, ...]
+    unused: tuple[str, ...]
+    """Columns that are not used for anything."""
+    shadowed: tuple[str, ...]
+    """Standard names of columns that do not hold what the name says."""
+    category_separator: str | None
+    image_root: str | None
+    """The folder of the pictures, if it is not the catalog's own."""
+    missing_image: str | None
+    """The first picture, where none of the first ones was found; empty where it is not fit to be shown."""
+    num_labels: int
+    """Gold categories among the first rows."""
+    num_unknown_labels: int
+    """Those of them that the bundled part of the taxonomy lacks."""
+    bad_ids: BadIds
+
+    def own(self, standard: str) -> str | None:
+        """The catalog's own name of a standard column; None where it has no such column."""
+        return next((column.own for column in self.columns if column.standard == standard), None)
+
+    @property
+    def runs(self) -> str:
+        """The folder for the results of this catalog, and of no other: `runs/<name>`."""
+        return f"{RUNS}/{_folder_name(self.path)}"
+
+
 @dataclass(frozen=True)
 class Written:
-    """Pipeline files that were written, or stood there just so."""
+    """The pipeline files of a catalog."""
 
     files: tuple[Path, ...]
     kept: tuple[tuple[Path, Path], ...]
-    """Files that stood there with something else, and what they are called now."""
-
-    def lines(self) -> Iterator[str]:
-        """What was written, what became of what stood there, and what to do next."""
-        if self.kept:
-            now = " and ".join(f"{before} as {now}" for before, now in self.kept)
-            back = " && ".join(shlex.join(["mv", str(now), str(before)]) for before, now in self.kept)
-            yield f"kept {now}; to go back: {back}"
-        yield f"wrote {' and '.join(str(file) for file in self.files)}; look them over, then:"
-        yield shlex.join(["prodemb", "run", *map(str, self.files)])
+    """Earlier files of these names with other content, and the names that they were kept under."""
 
 
 def guess(path: str | Path) -> Guess:
@@ -103,7 +87,9 @@ def guess(path: str | Path) -> Guess:
     of = {each.standard: next(p for p in profiles if p.name == each.own) for each in columns}
     shadowed = tuple(name for name in file.names if name in CATALOG_COLUMNS and name not in by_standard)
     separator = of["cat1"].separator if "cat1" in of and not {"cat2", "cat3"} & of.keys() else None
-    image_root, image_note = _image_root(of.get("image"), folder=files[0].parent)
+    image_root, missing_image = _image_root(of.get("image"), folder=files[0].parent)
+    labels = of["google_category_id"].values if "google_category_id" in of else ()
+    bundled = sample_taxonomy()
     config = CatalogConfig(
         path=str(path),
         columns={name: each.own for name, each in by_standard.items()} | dict.fromkeys(shadowed, ""),
@@ -119,19 +105,21 @@ def guess(path: str | Path) -> Guess:
         shadowed=shadowed,
         category_separator=separator,
         image_root=image_root,
-        notes=(*_id_notes(catalog.bad_ids, by_standard["product_id"]), *image_note, *_label_notes(of)),
+        missing_image=missing_image,
+        num_labels=len(labels),
+        num_unknown_labels=sum(bundled.resolve(label) is None for label in labels),
         bad_ids=catalog.bad_ids,
     )
 
 
 def write_pipelines(guess: Guess, folder: Path) -> Written:
-    """Write `brand.toml` and `category.toml`; other content under these names is kept under the next free number."""
+    """Write `brand.toml` and `category.toml`; earlier files with other content are kept as `brand.1.toml` and so on."""
     kept = []
     texts = {folder / f"{target}.toml": _pipeline(guess, target=target, folder=folder) for target in TARGETS}
     for path, text in texts.items():
         if path.exists() and path.read_bytes() != text.encode():
             numbered = (path.with_name(f"{path.stem}.{number}.toml") for number in itertools.count(1))
-            # Copied, not moved: should the new file not come about, the old one still stands.
+            # Copied, not moved: if the new file cannot be written, the old one is still there.
             kept.append((path, Path(shutil.copy2(path, next(free for free in numbered if not free.exists())))))
         write_text(path, text)
     return Written(tuple(texts), tuple(kept))
@@ -148,57 +136,61 @@ def _refuse_useless(found: Mapping[str, ColumnGuess], profiles: list[Profile], *
         raise CatalogError(f"{path}: no column holds text, wanted at least a title; columns there: {there}")
 
 
-def _image_root(images: Profile | None, *, folder: Path) -> tuple[str | None, list[str]]:
-    """The root of local pictures if it is not `folder`, and what to say about them."""
+def _image_root(images: Profile | None, *, folder: Path) -> tuple[str | None, str | None]:
+    """The folder of local pictures if it is not `folder`, and the first picture where none is found."""
     if images is None or images.holds_pictures or not images.values or images.addresses > 0.5:
-        return None, []
+        return None, None
     root = picture_root(images.values, folder=folder)
     if root is None:
-        # Not an address, which may hold a password.
-        first = next((value for value in images.values if not ADDRESS.match(value) and is_showable(value)), "")
-        return None, [
-            f"none of the pictures that {images.name!r} names first ({first!r}) was found under {folder}; "
-            "say where they lie: image_root in [catalog]"
-        ]
-    return (None, []) if root == folder else (str(root), [f"pictures were found under {root}"])
+        # No address, which may hold a password.
+        return None, next((value for value in images.values if not ADDRESS.match(value) and is_showable(value)), "")
+    return (None if root == folder else str(root)), None
 
 
-def _id_notes(bad_ids: BadIds, column: ColumnGuess) -> list[str]:
-    if not bad_ids:
-        return []
-    return [f"{column.own!r} is not an id of each row: {bad_ids}; such rows are left out (bad_ids in [catalog])"]
+def _folder_name(path: str) -> str:
+    """A catalog's name, fit for a folder; other catalogs get other names.
+
+    A file or folder in the working folder lends its own name. Any other one, and one whose name has to be changed, also
+    gets a hash of its path, because something else may have the same name.
+    """
+    relative = os.path.relpath(Path(path).expanduser())
+    place = Path(relative)
+    while set("*?[") & set(place.name):
+        place = place.parent
+    is_here = relative == place.name and relative not in (".", "..")
+    own = _without_suffix(place if is_here else place.resolve())
+    if not is_here and own.lower() in GENERIC_NAMES:
+        own = place.resolve().parent.name or own
+    name = re.sub(r"[^\w.-]+", "-", own, flags=re.ASCII).strip("-.") or "catalog"
+    if is_here and name == own and not _has_namesake(place):
+        return name
+    return f"{name}-{hashlib.sha256(relative.encode()).hexdigest()[:6]}"
 
 
-def _label_notes(found: Mapping[str, Profile]) -> list[str]:
-    notes = []
-    fetch = "`prodemb taxonomy FILE` fetches the whole, and [train] taxonomy in category.toml takes FILE"
-    if "google_category_id" not in found:
-        notes.append(
-            "no column holds ids or paths of the Google product taxonomy, so categories are answered zero-shot, by the "
-            f"names of the part of it that prodemb carries: {fetch}; or add a column google_category_id for some "
-            "products to train a head"
-        )
-    else:
-        labels, carried = found["google_category_id"].values, sample_taxonomy()
-        unknown = sum(carried.resolve(label) is None for label in labels)
-        if unknown:
-            notes.append(
-                f"{unknown:,} of the first {counted(len(labels), 'value')} of google_category_id cannot be learned: "
-                f"they are not in the part of the taxonomy that prodemb carries; {fetch}"
-            )
-    if not found.keys() & {"brand", "brand_label"}:
-        notes.append("no column holds brands, so there is nothing to train brands on")
-    return notes
+def _without_suffix(path: Path) -> str:
+    """A file's name without the suffix of its format; other dots stay."""
+    return Path(path.name.removesuffix(".gz")).stem if format_of(path) else path.name
+
+
+def _has_namesake(path: Path) -> bool:
+    """Whether another catalog beside this one differs from it by its format alone."""
+    beside = (other for other in path.absolute().parent.iterdir() if other.name != path.name)
+    return any(_without_suffix(other) == _without_suffix(path) and _is_catalog(other) for other in beside)
+
+
+def _is_catalog(path: Path) -> bool:
+    inside = path.iterdir() if path.is_dir() else [path]
+    return any(format_of(each) for each in inside)
 
 
 def _pipeline(guess: Guess, *, target: str, folder: Path) -> str:
     """The text of one pipeline file."""
     path = folder / f"{target}.toml"
-    runs = f"runs/{guess.name}"
+    runs = guess.runs
     tables = [
         f"# prodemb run {_one_line(path)}",
         "#",
-        f"# Written by `prodemb init {_one_line(guess.path)}`. Keys that are left out have their defaults.",
+        f"# Written by `prodemb init {_one_line(guess.path)}`. Keys that are not here have their defaults.",
         "",
         f"target = {_toml(target)}",
         "",
@@ -238,10 +230,10 @@ def _catalog_table(guess: Guess) -> list[str]:
     if guess.category_separator:
         lines.append(f"category_separator = {_toml(guess.category_separator)}    # splits cat1 into cat1, cat2, cat3")
     if guess.bad_ids:
-        lines.append('bad_ids = "drop"           # "error" ends the run at rows without an id of their own')
+        lines.append('bad_ids = "drop"           # "error" stops at rows without an id of their own')
     lines += ["", "[catalog.columns]"]
     lines += [f"{each.standard} = {_toml(each.own)}    # {each.reason}" for each in guess.columns]
-    lines += [f'{name} = ""    # left out: it does not hold what its name says' for name in guess.shadowed]
+    lines += [f'{name} = ""    # not used: it does not hold what its name says' for name in guess.shadowed]
     return lines
 
 

@@ -17,8 +17,8 @@ from prodemb.core.errors import ConfigError
 from prodemb.embed.config import EmbedConfig
 from prodemb.finetune.finetune import FinetuneConfig
 from prodemb.heads.aggregate import AggregateConfig
-from prodemb.heads.head import HeadConfig
 from prodemb.heads.labels import Target
+from prodemb.heads.network import HeadConfig
 from prodemb.heads.train import TrainConfig
 from prodemb.score.score import ScoreConfig
 
@@ -26,14 +26,14 @@ PIPELINES = Path("pipelines")
 """Where a project keeps its pipeline files."""
 
 _FILES = frozenset({"out", "shards", "aliases", "model", "taxonomy", "label_taxonomy"})
-"""Keys, of whatever table, that name a file or a folder."""
+"""Keys, in any table, that name a file or a folder."""
 
 Values = Mapping[str, Mapping[str, Any]]
 """Settings by table and key."""
 
 
 class Pipeline(Config):
-    """One table for each part; each part's defaults stand in its own config class."""
+    """One table per part; each part's defaults are in its own config class."""
 
     target: Target
     """What the head answers: `brand` or `category`."""
@@ -52,7 +52,8 @@ class Pipeline(Config):
     def _originals_stay(self) -> Self:
         if Path(self.finetune.shards) == Path(self.embed.out):
             raise ValueError(
-                f"[finetune] shards and [embed] out are both {self.embed.out!r}; wanted two folders, the original stays"
+                f"[finetune] shards and [embed] out are both {self.embed.out!r}; wanted two folders, so that "
+                "the original shards are kept"
             )
         return self
 
@@ -62,12 +63,12 @@ class Pipeline(Config):
             for key in _FILES & settings.keys():
                 if "://" in str(settings[key]):
                     # Not shown: it may hold a password or a signature.
-                    raise ValueError(f"[{table}] {key}: found an address, wanted a path on this machine")
+                    raise ValueError(f"[{table}] {key}: found a URL, wanted a local path")
         return self
 
     @property
     def head_folder(self) -> Path:
-        """The folder of the head that scoring uses; without one, a category pipeline's is the next."""
+        """The folder of the head that scoring uses; without one, a category pipeline's `frozen_head_folder`."""
         return Path(self.train.out or f"heads/{self.target}")
 
     @property
@@ -76,7 +77,7 @@ class Pipeline(Config):
         return self.head_folder.with_name(f"{self.head_folder.name}-frozen")
 
     def replaced(self, values: Values, *, source: str) -> "Pipeline":
-        """This pipeline with some settings replaced; those that are None stay as they are.
+        """This pipeline with some settings replaced; values that are None are ignored.
 
         Raises:
             ConfigError: a value does not fit.
@@ -105,10 +106,10 @@ def read_pipeline(path: Path) -> Pipeline:
 
 
 def own_pipeline(target: Target) -> Pipeline:
-    """The project's pipeline for a target: `pipelines/<target>.toml` where it stands, else all defaults.
+    """The project's pipeline for a target: `pipelines/<target>.toml` if there is one, else all defaults.
 
     Raises:
-        ConfigError: the file is there but cannot be used, or is for the other target.
+        ConfigError: the file exists but cannot be used, or is for the other target.
     """
     path = PIPELINES / f"{target}.toml"
     if not path.is_file():
@@ -120,7 +121,7 @@ def own_pipeline(target: Target) -> Pipeline:
 
 
 def _close_files(path: Path) -> str:
-    """A hint at files that stand nearby."""
+    """A hint at files nearby."""
     folder = path.parent if path.parent.is_dir() else PIPELINES
     found = folder.glob("*.toml") if folder.is_dir() else ()
     names = sorted(str(p) for p in found if p.name != "pyproject.toml")

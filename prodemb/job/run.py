@@ -1,185 +1,240 @@
-"""The whole main job: embed, train, fine-tune, score, one step after another, and a closing summary."""
+"""The whole job: embed, train, fine-tune, score, one step after another; it yields what happened, as data."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import polars as pl
-from rich.table import Table
+from typing import Literal, TypeVar
 
 from prodemb.catalog.reader import open_catalog
-from prodemb.category.tables import category_lines, category_tables
-from prodemb.cli.report import (
-    alias_lines,
-    brand_tables,
-    embed_lines,
-    finetune_lines,
-    first_rows,
-    head_lines,
-    head_table,
-    score_lines,
-    seconds_table,
-)
-from prodemb.core.errors import ConfigError, FewLabelsError
-from prodemb.core.text import counted
+from prodemb.core.errors import ConfigError, FewLabelsError, HeadError
+from prodemb.core.progress import Progress
+from prodemb.embed.embed import EmbedReport
+from prodemb.finetune.report import FinetuneReport
 from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
 from prodemb.job.pipeline import Pipeline
-from prodemb.job.sample import ensure_sample
+from prodemb.job.sample import generate_sample, is_sample_missing
 from prodemb.job.score import joint_scoring, score_shards
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.train import TrainReport, head_shards, train
-from prodemb.job.watch import Watch
 from prodemb.job.zero_shot import has_category_labels, open_zero_shot, renew_path_vectors
+from prodemb.score.score import ScoreReport
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.towers.checkpoint import find_checkpoint
 
-Shown = str | Table
-"""A line or a table for the screen."""
+StepName = Literal["sample", "embed", "train-brand", "train-category", "finetune-category", "score"]
+"""The command that does the same on its own."""
 
-NUM_SHOWN = 5
+Report = EmbedReport | TrainReport | FinetuneReport | ScoreReport | Path
+"""What a step made; of a generated sample its catalog file."""
 
-
-class _Steps:
-    """What each step made and how long it took, for the summary."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[str, float, str]] = []
-        self._started = time.perf_counter()
-
-    def done(self, name: str, where: str) -> None:
-        """Close the step that began when the one before it was closed."""
-        now = time.perf_counter()
-        self.rows.append((name, now - self._started, where))
-        self._started = now
+R = TypeVar("R", bound=Report)
 
 
-def run(pipelines: Sequence[Pipeline], *, finetuned: bool, watch: Watch) -> Iterator[Shown]:
-    """Run pipelines one after another and score with all their heads; yield what there is to show, as it comes.
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of the job."""
+
+    name: StepName
+    pipeline: Pipeline
+    """The pipeline that it belongs to; for `score` the one with the settings of all."""
+    out: Path
+    """The file or folder that it makes."""
+    fine_tuned: bool = False
+    """Whether it uses the fine-tuned CLIP."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepStarted:
+    """A step is about to run."""
+
+    step: Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFinished:
+    """A step has run, or found that an earlier run had finished it, as its report says."""
+
+    step: Step
+    report: Report
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSkipped:
+    """A head was not trained, because there are too few labels; the job goes on without it."""
+
+    step: Step
+    seconds: float
+    error: FewLabelsError | None
+    """What is missing; None where no product has a label at all."""
+    taxonomy: str | None = None
+    """For categories, which are then answered zero-shot: the taxonomy whose names answer."""
+    num_nodes: int = 0
+    """How many nodes it has."""
+
+
+Event = StepStarted | StepFinished | StepSkipped
+
+
+def run(pipelines: Sequence[Pipeline], *, finetune: bool, progress: Progress) -> Iterator[Event]:
+    """Run pipelines one after another and score with all their heads.
 
     Args:
-        finetuned: whether category pipelines fine-tune CLIP, or train on it as published only.
+        finetune: whether category pipelines fine-tune CLIP; without it they train on CLIP as published alone.
 
     Raises:
-        ConfigError: two pipelines for one target, or predictions that would go to two files.
-        CatalogError: a catalog cannot be opened; like ModelError and TaxonomyError before anything is done.
+        ConfigError: two pipelines have the same target, or write predictions to different files.
+        CatalogError, ModelError, TaxonomyError: a pipeline's source is missing; raised before any step but `sample`.
+        HeadError: there is nothing to score with, because no head could be trained.
     """
     _check(pipelines)
-    steps = _Steps()
     for pipeline in pipelines:
-        if ensure_sample(pipeline):
-            steps.done("generate the sample catalog", pipeline.catalog.path)
+        if is_sample_missing(pipeline):
+            step = Step(name="sample", pipeline=pipeline, out=Path(pipeline.catalog.path))
+            yield from _done(step, generate_sample)
         _check_sources(pipeline)
-    heads: list[TrainReport] = []
-    tables: list[Table] = []
+    trained: list[TrainReport] = []
+    skipped: list[StepSkipped] = []
     embedded: set[str] = set()
     for pipeline in pipelines:
         if pipeline.embed.out not in embedded:
-            yield f"\n== embed: {pipeline.catalog.path} through {pipeline.embed.model}"
-            yield from embed_lines(embed_catalog(pipeline, watch=watch), folder=Path(pipeline.embed.out))
             embedded.add(pipeline.embed.out)
-            steps.done("embed", pipeline.embed.out)
-        if pipeline.target == "brand":
-            yield from _brand(pipeline, watch=watch, heads=heads, tables=tables, steps=steps)
+            yield from _embed(pipeline, progress=progress)
+        steps = _brand(pipeline, progress=progress)
+        if pipeline.target == "category":
+            steps = _category(pipeline, finetune=finetune, progress=progress)
+        result = yield from steps
+        if isinstance(result, TrainReport):
+            trained.append(result)
         else:
-            yield from _category(pipeline, finetuned=finetuned, watch=watch, heads=heads, tables=tables, steps=steps)
-    yield "\n== score"
-    out = Path(pipelines[0].score.out)
-    answered = {report.head.card.target for report in heads}
-    untrained = {Path(p.embed.out): p for p in pipelines if p.target == "category" and p.target not in answered}
-    folders = {report.shards for report in heads} | untrained.keys()
-    opened = {folder: open_shard_set(folder) for folder in sorted(folders)}
-    zero_shot = None
-    for base, pipeline in untrained.items():
-        zero_shot = open_zero_shot([opened[base]], pipeline=pipeline, watch=watch)
-    scored = score_shards(
-        list(opened.values()),
-        out=out,
-        heads=[report.folder for report in heads],
-        pipeline=_scoring(pipelines),
-        watch=watch,
-        zero_shot=zero_shot,
+            skipped.append(result)
+    yield from _score(pipelines, trained=trained, skipped=skipped, progress=progress)
+
+
+def _done(step: Step, work: Callable[[], R]) -> Generator[Event, None, R]:
+    """Do a step; yields that it started and finished, returns its report."""
+    yield StepStarted(step=step)
+    started = time.perf_counter()
+    report = work()
+    yield StepFinished(step=step, report=report, seconds=time.perf_counter() - started)
+    return report
+
+
+def _embed(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, None, EmbedReport]:
+    step = Step(name="embed", pipeline=pipeline, out=Path(pipeline.embed.out))
+    return (yield from _done(step, lambda: embed_catalog(pipeline, progress=progress)))
+
+
+def _brand(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, None, TrainReport | StepSkipped]:
+    step = Step(name="train-brand", pipeline=pipeline, out=pipeline.head_folder)
+
+    def work() -> TrainReport:
+        return train(pipeline, shards=head_shards(pipeline), folder=step.out, progress=progress)
+
+    return (yield from _unless_few_labels(step, work))
+
+
+def _unless_few_labels(
+    step: Step, work: Callable[[], TrainReport]
+) -> Generator[Event, None, TrainReport | StepSkipped]:
+    """Train a head; where there are too few labels the step is skipped."""
+    started = time.perf_counter()
+    try:
+        return (yield from _done(step, work))
+    except FewLabelsError as error:
+        skipped = _skipped(step, error=error, seconds=time.perf_counter() - started)
+        yield skipped
+        return skipped
+
+
+def _skipped(step: Step, *, error: FewLabelsError | None, seconds: float) -> StepSkipped:
+    if step.name != "train-category":
+        return StepSkipped(step=step, seconds=seconds, error=error)
+    taxonomy, name = pipeline_taxonomy(step.pipeline)
+    return StepSkipped(step=step, seconds=seconds, error=error, taxonomy=name, num_nodes=len(taxonomy.paths))
+
+
+def _category(
+    pipeline: Pipeline, *, finetune: bool, progress: Progress
+) -> Generator[Event, None, TrainReport | StepSkipped]:
+    """A head on CLIP as published; then, if wanted, one on the fine-tuned CLIP."""
+    base = Path(pipeline.embed.out)
+    step = Step(name="train-category", pipeline=pipeline, out=pipeline.frozen_head_folder)
+    started = time.perf_counter()
+    if not has_category_labels(base, progress=progress):
+        yield StepStarted(step=step)
+        skipped = _skipped(step, error=None, seconds=time.perf_counter() - started)
+        yield skipped
+        return skipped
+
+    def work() -> TrainReport:
+        schema = read_manifest(base).shard_schema
+        renew_path_vectors(base, schema=schema, pipeline=pipeline, config=pipeline.embed, progress=progress)
+        return train(pipeline, shards=base, folder=step.out, progress=progress)
+
+    frozen = yield from _unless_few_labels(step, work)
+    if isinstance(frozen, StepSkipped) or not finetune:
+        return frozen
+    return (yield from _fine_tuned(pipeline, progress=progress))
+
+
+def _fine_tuned(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, None, TrainReport]:
+    """Fine-tuning, the shards of the new CLIP, and a head on these."""
+    step = Step(name="finetune-category", pipeline=pipeline, out=Path(pipeline.finetune.out), fine_tuned=True)
+    yield from _done(step, lambda: finetune_category(pipeline, progress=progress))
+    shards = Path(pipeline.finetune.shards)
+    step = Step(name="embed", pipeline=pipeline, out=shards, fine_tuned=True)
+    yield from _done(
+        step, lambda: embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, progress=progress)
     )
-    yield from score_lines(scored)
-    steps.done("score", str(out))
-    yield "\n== summary"
-    yield seconds_table(steps.rows)
-    yield from tables
-    yield first_rows(pl.read_parquet(out, n_rows=NUM_SHOWN).to_dicts())
+    folder = pipeline.head_folder
+    step = Step(name="train-category", pipeline=pipeline, out=folder, fine_tuned=True)
+    return (yield from _done(step, lambda: train(pipeline, shards=shards, folder=folder, progress=progress)))
 
 
-def _scoring(pipelines: Sequence[Pipeline]) -> Pipeline:
-    """The pipeline that says how all are scored."""
+def _score(
+    pipelines: Sequence[Pipeline],
+    *,
+    trained: Sequence[TrainReport],
+    skipped: Sequence[StepSkipped],
+    progress: Progress,
+) -> Generator[Event, None, ScoreReport]:
+    """Score with the trained heads, and zero-shot where there is no category head."""
+    settings, out = _joint(pipelines), Path(pipelines[0].score.out)
+    untrained = [each.step.pipeline for each in skipped if each.step.name == "train-category"]
+    if not trained and not untrained:
+        reasons = "; ".join(str(each.error) for each in skipped)
+        raise HeadError(f"{out}: not written, since there is no head to score with: {reasons}")
+
+    def work() -> ScoreReport:
+        folders = {report.shards for report in trained} | {Path(pipeline.embed.out) for pipeline in untrained}
+        opened = {folder: open_shard_set(folder) for folder in sorted(folders)}
+        zero_shot = None
+        for pipeline in untrained:
+            zero_shot = open_zero_shot([opened[Path(pipeline.embed.out)]], pipeline=pipeline, progress=progress)
+        return score_shards(
+            list(opened.values()),
+            out=out,
+            heads=[report.folder for report in trained],
+            pipeline=settings,
+            progress=progress,
+            zero_shot=zero_shot,
+        )
+
+    return (yield from _done(Step(name="score", pipeline=settings, out=out), work))
+
+
+def _joint(pipelines: Sequence[Pipeline]) -> Pipeline:
+    """The pipeline that scoring takes its settings from."""
     category = next((pipeline for pipeline in pipelines if pipeline.target == "category"), pipelines[0])
     return joint_scoring(pipelines[0], category=category)
 
 
-def _brand(
-    pipeline: Pipeline, *, watch: Watch, heads: list[TrainReport], tables: list[Table], steps: _Steps
-) -> Iterator[Shown]:
-    yield "\n== train the brand head"
-    shards = head_shards(pipeline)
-    try:
-        report = train(pipeline, shards=shards, folder=pipeline.head_folder, watch=watch)
-    except FewLabelsError as error:
-        yield f"no {error}"
-        steps.done("train the brand head", "no head: too few labels")
-        return
-    if report.aliases is not None:
-        yield from alias_lines(report.aliases, path=Path(pipeline.brands.aliases))
-    yield from head_lines(report)
-    heads.append(report)
-    tables += [head_table(report.head.card, title="Brand head"), *brand_tables(report.head.card)]
-    steps.done("train the brand head", str(report.folder))
-
-
-def _category(
-    pipeline: Pipeline, *, finetuned: bool, watch: Watch, heads: list[TrainReport], tables: list[Table], steps: _Steps
-) -> Iterator[Shown]:
-    base = Path(pipeline.embed.out)
-    taxonomy, name = pipeline_taxonomy(pipeline)
-    nearest = f"the nearest names of {name} ({counted(len(taxonomy.paths), 'node')}) answer"
-    if not has_category_labels(base, watch=watch):
-        yield (
-            f"\n== {pipeline.catalog.path}: no product has a google_category_id, so there is no category to learn and "
-            f"{nearest}: label some products with Google's ids or paths"
-        )
-        return
-    schema = read_manifest(base).shard_schema
-    renew_path_vectors(base, schema=schema, pipeline=pipeline, config=pipeline.embed, watch=watch)
-    yield f"\n== train the category head on {base}"
-    try:
-        report = train(pipeline, shards=base, folder=pipeline.frozen_head_folder, watch=watch)
-    except FewLabelsError as error:
-        yield f"no {error}; {nearest}"
-        steps.done("train the category head", "no head: too few labels")
-        return
-    yield from head_lines(report)
-    steps.done("train the category head, CLIP frozen", str(report.folder))
-    before = None
-    if finetuned:
-        yield "\n== fine-tune CLIP for the categories, and regenerate the shards"
-        tuned = finetune_category(pipeline, watch=watch)
-        yield from finetune_lines(tuned, config=pipeline.finetune)
-        steps.done("fine-tune CLIP", pipeline.finetune.out)
-        embedded = embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, watch=watch)
-        yield from embed_lines(embedded, folder=Path(pipeline.finetune.shards))
-        steps.done("regenerate the shards", pipeline.finetune.shards)
-        before = report.head.card
-        report = train(pipeline, shards=Path(pipeline.finetune.shards), folder=pipeline.head_folder, watch=watch)
-        yield from head_lines(report)
-        steps.done("train the category head, CLIP fine-tuned", str(pipeline.head_folder))
-    heads.append(report)
-    yield from category_lines(report.head.card)
-    tables += [
-        head_table(report.head.card, title="Category head", before=before),
-        *category_tables(report.head.card),
-    ]
-
-
 def _check_sources(pipeline: Pipeline) -> None:
-    """Open what a pipeline reads, so that what is not there is told before an hour's work and not after it."""
+    """Open what a pipeline reads, so that a missing source is an error before an hour's work and not after it."""
     open_catalog(pipeline.catalog)
     find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision)
     if pipeline.target == "category":
@@ -190,7 +245,9 @@ def _check(pipelines: Sequence[Pipeline]) -> None:
     targets = [pipeline.target for pipeline in pipelines]
     for target in set(targets):
         if targets.count(target) > 1:
-            raise ConfigError(f"found {targets.count(target)} pipelines with target {target!r}, wanted one at most")
+            raise ConfigError(
+                f"found {targets.count(target)} pipelines with target {target!r}, wanted at most one for each target"
+            )
     outs = sorted({pipeline.score.out for pipeline in pipelines})
     if len(outs) > 1:
         raise ConfigError(f"[score] out: found {' and '.join(outs)} in pipelines that run together, wanted one file")

@@ -11,9 +11,11 @@ SAMPLE_SEED = 5
 SAMPLE_FOLDER = Path(CatalogConfig().path).parent
 
 
-def ensure_sample(pipeline: Pipeline) -> bool:
-    """Generate the sample catalog if the pipeline reads it and it is not there; whether it was generated."""
-    if pipeline.catalog.path != CatalogConfig().path or Path(pipeline.catalog.path).exists():
-        return False
-    write_sample(SAMPLE_FOLDER, num_products=SAMPLE_PRODUCTS, seed=SAMPLE_SEED)
-    return True
+def is_sample_missing(pipeline: Pipeline) -> bool:
+    """Whether the pipeline reads the sample catalog, and it has not been generated yet."""
+    return pipeline.catalog.path == CatalogConfig().path and not Path(pipeline.catalog.path).exists()
+
+
+def generate_sample() -> Path:
+    """Generate the sample catalog at its place; the catalog file."""
+    return write_sample(SAMPLE_FOLDER, num_products=SAMPLE_PRODUCTS, seed=SAMPLE_SEED)

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from prodemb.brand.store import load_fuser
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.device import choose_device
 from prodemb.core.errors import HeadError
+from prodemb.core.progress import Progress
 from prodemb.heads.head import CARD_NAME, HeadCard, load_head
 from prodemb.job.pipeline import Pipeline
-from prodemb.job.watch import Watch
+from prodemb.score.predictor import Predictor, load_predictor
 from prodemb.score.score import ScoreReport, score
 from prodemb.shards.reader import ShardSet
 
@@ -62,33 +62,29 @@ def score_shards(
     out: Path,
     heads: Sequence[Path],
     pipeline: Pipeline,
-    watch: Watch,
+    progress: Progress,
     zero_shot: ZeroShot | None = None,
     since: Path | None = None,
 ) -> ScoreReport:
-    """Score the shards with the heads in these folders; with `since`, write only what is other than there.
+    """Score the shards with the heads in these folders; with `since`, write only what differs from those predictions.
 
     Args:
-        zero_shot: what answers categories in the place of a head.
+        zero_shot: predicts categories in place of a head.
 
     Raises:
         HeadError: a folder holds no head.
     """
-    found = [load_head(folder) for folder in heads]
-    fusers = [
-        load_fuser(folder, card=head.card)
-        for folder, head in zip(heads, found, strict=True)
-        if head.card.target == "brand"
-    ]
-    with watch("Scoring") as advance:
+    predictors: list[Predictor] = [load_predictor(folder) for folder in heads]
+    if zero_shot is not None:
+        predictors.append(zero_shot)
+    with progress("Scoring") as on_progress:
         device = choose_device(pipeline.embed.device)
         return score(
             shards,
             out,
-            heads=found if zero_shot is None else [*found, zero_shot],
-            fuser=fusers[0] if fusers else None,
+            predictors=predictors,
             config=pipeline.score,
             device=device,
             since=since,
-            progress=advance,
+            on_progress=on_progress,
         )

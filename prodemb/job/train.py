@@ -1,28 +1,29 @@
-"""Training a pipeline's head, unless it was trained on just these shards and settings."""
+"""Training the head of a pipeline; skipped where it was trained on the same shards and settings before."""
 
-import hashlib
-import json
 import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from prodemb import __version__
 from prodemb.aliases.table import AliasTable
-from prodemb.brand.store import load_fuser
+from prodemb.brand.store import FUSER_FILES
 from prodemb.core.device import choose_device
 from prodemb.core.errors import HeadError
-from prodemb.heads.fit import Epoch
-from prodemb.heads.head import CARD_NAME, TrainedHead, load_head, save_head
-from prodemb.heads.train import load_labelled, train_head
+from prodemb.core.folders import replacing_folder
+from prodemb.core.inputs import inputs_hash
+from prodemb.core.progress import Progress
+from prodemb.heads.head import CARD_NAME, WEIGHTS_NAME, TrainedHead, is_head
+from prodemb.heads.train import LabelsT, load_labelled, train_head
 from prodemb.job.pipeline import Pipeline
-from prodemb.job.targets import BrandTarget, CategoryTarget
-from prodemb.job.watch import Watch
+from prodemb.job.targets import BrandTarget, CategoryTarget, HeadTarget
 from prodemb.shards.format import has_manifest, read_manifest
 from prodemb.shards.reader import ShardSet, open_shard_set
 
 logger = logging.getLogger(__name__)
+
+HEAD_FILES = (CARD_NAME, WEIGHTS_NAME, *FUSER_FILES)
+"""The files that heads consist of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,71 +36,62 @@ class TrainReport:
     seconds: float
     was_done: bool
     aliases: AliasTable | None = None
-    """The alias table that brand labels came from."""
+    """The alias table that brand labels come from."""
 
 
-def train(pipeline: Pipeline, *, shards: Path, folder: Path, watch: Watch) -> TrainReport:
-    """Train the pipeline's head on a shard set into `folder`, unless it was trained on just that."""
+def train(pipeline: Pipeline, *, shards: Path, folder: Path, progress: Progress) -> TrainReport:
+    """Train the pipeline's head on a shard set into `folder`, unless the head there was trained on the same inputs."""
     started = time.perf_counter()
     shard_set = open_shard_set(shards)
-    target: BrandTarget | CategoryTarget
-    if pipeline.target == "brand":
-        target = BrandTarget(pipeline, shard_set=shard_set, watch=watch)
-    else:
-        target = CategoryTarget(pipeline, shard_set=shard_set)
-    inputs = _inputs(pipeline, shard_set=shard_set, others=target.made_from)
-    head, was_done = _trained_before(folder, inputs=inputs), True
-    if head is None:
-        head, was_done = _trained(pipeline, shard_set=shard_set, target=target, folder=folder, watch=watch), False
-        head = save_head(folder, head.with_card(inputs=inputs))
+    match pipeline.target:
+        case "brand":
+            brand = BrandTarget(pipeline, shard_set=shard_set, progress=progress)
+            head, was_done = _train(pipeline, shard_set=shard_set, target=brand, folder=folder, progress=progress)
+            aliases = brand.aliases
+        case "category":
+            category = CategoryTarget(pipeline, shard_set=shard_set)
+            head, was_done = _train(pipeline, shard_set=shard_set, target=category, folder=folder, progress=progress)
+            aliases = None
     seconds = time.perf_counter() - started
-    return TrainReport(
-        head=head, folder=folder, shards=shards, seconds=seconds, was_done=was_done, aliases=target.aliases
-    )
+    return TrainReport(head=head, folder=folder, shards=shards, seconds=seconds, was_done=was_done, aliases=aliases)
 
 
-def _trained(
-    pipeline: Pipeline, *, shard_set: ShardSet, target: BrandTarget | CategoryTarget, folder: Path, watch: Watch
-) -> TrainedHead:
-    """A new head with its figures."""
-    with watch("Reading labels and vectors"):
-        device = choose_device(pipeline.embed.device)
-        data = load_labelled(shard_set, labels=target.labels(), config=pipeline.train, device=device)
-    with watch(f"Training the {pipeline.target} head") as advance:
-
-        def on_epoch(epoch: Epoch) -> None:
-            advance(epoch.index, epoch.num_epochs)
-
-        head = train_head(
-            data, config=pipeline.train, aggregate=pipeline.aggregate, head=pipeline.head, progress=on_epoch
-        )
-    return target.judged(head, data=data, folder=folder, watch=watch)
-
-
-def _inputs(pipeline: Pipeline, *, shard_set: ShardSet, others: dict[str, Any]) -> str:
-    """The hash of all that a head is made from."""
-    made_from = {
-        "prodemb": __version__,
-        "shards": [record.sha256 for record in shard_set.manifest.shards],
-        "settings": pipeline.model_dump(
+def _train(
+    pipeline: Pipeline, *, shard_set: ShardSet, target: HeadTarget[LabelsT], folder: Path, progress: Progress
+) -> tuple[TrainedHead, bool]:
+    """The head, and whether it was trained before."""
+    wanted = inputs_hash(
+        prodemb_version=__version__,
+        target=pipeline.target,
+        shards=[record.sha256 for record in shard_set.manifest.shards],
+        settings=pipeline.model_dump(
             mode="json", include={"aggregate", "head", "train", "fuse"}, exclude={"train": {"memory_gb"}}
         ),
-    }
-    return hashlib.sha256(json.dumps(made_from | others, sort_keys=True).encode()).hexdigest()[:16]
+        **target.inputs,
+    )
+    trained = _trained_before(folder, target=target)
+    if trained is not None and trained.card.inputs_hash == wanted:
+        return trained, True
+    with replacing_folder(folder, kind="head", own_files=HEAD_FILES, is_own=is_head) as new:
+        with progress("Reading labels and vectors"):
+            device = choose_device(pipeline.embed.device)
+            data = load_labelled(shard_set, labels=target.labels(), config=pipeline.train, device=device)
+        with progress(f"Training the {pipeline.target} head") as on_progress:
+            head = train_head(
+                data, config=pipeline.train, aggregate=pipeline.aggregate, head=pipeline.head, on_progress=on_progress
+            )
+        return target.save(new, head, data=data, inputs_hash=wanted, progress=progress), False
 
 
-def _trained_before(folder: Path, *, inputs: str) -> TrainedHead | None:
-    """The head in the folder, if it is whole and was made from these inputs."""
+def _trained_before(folder: Path, *, target: HeadTarget[LabelsT]) -> TrainedHead | None:
+    """The head in the folder, if there is an undamaged one."""
     if not (folder / CARD_NAME).is_file():
         return None
     try:
-        head = load_head(folder)
-        if head.card.target == "brand":
-            load_fuser(folder, card=head.card)
+        return target.load(folder)
     except HeadError as error:
         logger.warning("%s", error)
         return None
-    return head if head.card.inputs == inputs else None
 
 
 def head_shards(pipeline: Pipeline) -> Path:

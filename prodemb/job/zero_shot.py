@@ -6,11 +6,12 @@ from pathlib import Path
 
 from prodemb.category.zero_shot import ZeroShot, check_features, features_that_count
 from prodemb.core.errors import BusyError, FingerprintError, OutputError, ShardError
-from prodemb.core.files import writing_to
+from prodemb.core.folders import holding
+from prodemb.core.progress import Progress
 from prodemb.embed.config import EmbedConfig
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
-from prodemb.job.watch import Watch
+from prodemb.shards.files import holds_shards
 from prodemb.shards.format import ShardSchema
 from prodemb.shards.paths import PATHS_NAME, PathVectors, read_path_vectors
 from prodemb.shards.reader import ShardSet, open_shard_set
@@ -19,44 +20,44 @@ from prodemb.taxonomy.taxonomy import Taxonomy
 logger = logging.getLogger(__name__)
 
 
-def has_category_labels(shards: Path, *, watch: Watch) -> bool:
+def has_category_labels(shards: Path, *, progress: Progress) -> bool:
     """Whether any product of the shard set carries a gold category."""
     shard_set = open_shard_set(shards)
-    with watch("Looking for gold categories") as advance:
+    with progress("Looking for gold categories") as on_progress:
         for number, shard in enumerate(shard_set.shards(), start=1):
             if shard.frame(["google_category_id"]).to_series().count():
                 return True
-            advance(number, len(shard_set.manifest.shards))
+            on_progress(number, len(shard_set.manifest.shards))
     return False
 
 
-def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, watch: Watch) -> ZeroShot:
-    """What answers categories of one of these shard sets without training, by the pipeline's taxonomy.
+def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, progress: Progress) -> ZeroShot:
+    """What predicts categories for one of these shard sets without training, from the pipeline's taxonomy.
 
-    It is the first one that was not made by the pipeline's fine-tuned checkpoint, if there is such.
+    It uses the first shard set that was not made by the pipeline's fine-tuned checkpoint, if there is one.
 
-    The vectors of the taxonomy's names lie beside the shards; where they do not, or are of another taxonomy, they are
-    made with the shards' own model, which takes `transformers`, and written there unless the folder is read-only or
-    another run is writing to it.
+    The vectors of the taxonomy's names are stored beside the shards. Where they are missing, or of another taxonomy,
+    they are made with the shards' own model, which needs `transformers`, and stored there unless the folder is
+    read-only or another run is writing to it.
 
     Raises:
         FingerprintError: the model of that name is no longer the one that made the shards.
-        ModelError: that model is not there.
-        ShardError: the shards have none of the features that count.
+        ModelError: that model is missing.
+        ShardError: the shards have none of the features that zero-shot compares.
     """
     tuned = Path(pipeline.finetune.out)
     shard_set = next((each for each in shards if Path(each.schema.model) != tuned), shards[0])
     folder, schema, model = shard_set.folder, shard_set.schema, shard_set.schema.model
     revision = pipeline.embed.revision
-    return _zero_shot(folder, schema=schema, pipeline=pipeline, model=model, revision=revision, watch=watch)
+    return _zero_shot(folder, schema=schema, pipeline=pipeline, model=model, revision=revision, progress=progress)
 
 
 def renew_path_vectors(
-    folder: Path, *, schema: ShardSchema, pipeline: Pipeline, config: EmbedConfig, watch: Watch
+    folder: Path, *, schema: ShardSchema, pipeline: Pipeline, config: EmbedConfig, progress: Progress
 ) -> None:
-    """Have the vectors of the taxonomy's names beside shards that were just embedded, for a category pipeline.
+    """Bring the vectors of a category pipeline's taxonomy up to date with shards that were just embedded.
 
-    Other pipelines know of no taxonomy; for them a damaged file goes, so that the set is whole.
+    Other pipelines have no taxonomy; for them a damaged file is removed, so that the shard set is sound.
 
     Args:
         folder: the shard set's.
@@ -65,18 +66,18 @@ def renew_path_vectors(
     """
     if pipeline.target == "category" and features_that_count(schema):
         model, revision = config.model, config.revision
-        _zero_shot(folder, schema=schema, pipeline=pipeline, model=model, revision=revision, watch=watch)
+        _zero_shot(folder, schema=schema, pipeline=pipeline, model=model, revision=revision, progress=progress)
         return
     path = folder / PATHS_NAME
     if path.is_file() and _read(folder) is None:
-        with writing_to(folder):
+        with holding(folder, kind="shard set", is_own=holds_shards):
             path.unlink()
 
 
 def stored_zero_shot(folder: Path, *, schema: ShardSchema, taxonomy: Taxonomy, name: str) -> ZeroShot | None:
-    """What answers by the vectors beside the shards; None where these are not of this taxonomy and the shards' model.
+    """What predicts from the vectors beside the shards; None if these are not of this taxonomy and the shards' model.
 
-    A damaged file counts as none, which is told.
+    A damaged file counts as none, with a warning.
 
     Args:
         folder: the shard set's.
@@ -99,9 +100,9 @@ def _read(folder: Path) -> PathVectors | None:
 
 
 def _zero_shot(
-    folder: Path, *, schema: ShardSchema, pipeline: Pipeline, model: str, revision: str | None, watch: Watch
+    folder: Path, *, schema: ShardSchema, pipeline: Pipeline, model: str, revision: str | None, progress: Progress
 ) -> ZeroShot:
-    # For everything but this, stage two works without the towers.
+    # The only part of stage two that needs the towers.
     from prodemb.embed.paths import encode_paths
     from prodemb.towers.checkpoint import find_checkpoint
 
@@ -113,13 +114,13 @@ def _zero_shot(
     checkpoint = find_checkpoint(model, revision=revision)
     if checkpoint.fingerprint != schema.fingerprint:
         raise FingerprintError(
-            f"{folder}: made by {schema.model} ({schema.fingerprint}), which now is "
+            f"{folder}: made by {schema.model} ({schema.fingerprint}), which is now "
             f"{checkpoint.fingerprint}; wanted the same model for the taxonomy's names: embed again"
         )
-    with watch("Encoding the taxonomy"):
+    with progress("Encoding the taxonomy"):
         paths = encode_paths(taxonomy, checkpoint=checkpoint, device=pipeline.embed.device)
     try:
-        with writing_to(folder):
+        with holding(folder, kind="shard set", is_own=holds_shards):
             paths.write(folder)
     except (BusyError, OutputError) as error:
         logger.warning("%s; the taxonomy's vectors are not kept", error)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from prodemb.core.errors import ConfigError
 from prodemb.core.features import CATALOG_COLUMNS
 from prodemb.core.files import replacing
+from prodemb.core.folders import holding
 from prodemb.sample.items import Item, make_item
 from prodemb.sample.partners import Listing, list_item, pick_partner
 from prodemb.sample.pictures import Look, render
@@ -71,6 +72,8 @@ def write_sample(folder: Path, *, num_products: int, seed: int) -> Path:
 
     Raises:
         ConfigError: fewer than one product was asked for.
+        OutputError: the folder holds something else than a sample, or cannot be written to.
+        BusyError: another run writes a sample there.
     """
     if num_products < 1:
         raise ConfigError(f"products: found {num_products}, wanted at least 1")
@@ -78,11 +81,12 @@ def write_sample(folder: Path, *, num_products: int, seed: int) -> Path:
     about = {"prodemb.sample": f"version={_VERSION} products={num_products} seed={seed}"}
     if _is_written(catalog, about=about):
         return catalog
-    (folder / IMAGE_FOLDER).mkdir(parents=True, exist_ok=True)
     with (
+        holding(folder, kind="sample"),
         replacing(catalog) as temporary,
         pq.ParquetWriter(temporary, _SCHEMA.with_metadata(about)) as writer,
     ):
+        (folder / IMAGE_FOLDER).mkdir(exist_ok=True)
         for start in range(0, num_products, _ROW_GROUP):
             indices = range(start, min(start + _ROW_GROUP, num_products))
             rows = [_write_picture(product(index, seed=seed), folder=folder) for index in indices]
@@ -121,7 +125,8 @@ def _write_picture(made: Product, *, folder: Path) -> dict[str, str | None]:
 
 def _is_written(catalog: Path, *, about: dict[str, str]) -> bool:
     """Whether the file is there and says that it is the sample `about` speaks of."""
-    if not catalog.is_file():
+    try:
+        metadata = pq.read_schema(catalog).metadata or {}
+    except (OSError, pa.ArrowInvalid):
         return False
-    metadata = pq.read_schema(catalog).metadata or {}
     return all(metadata.get(key.encode()) == value.encode() for key, value in about.items())

@@ -1,1 +1,1 @@
-"""Scoring: shards and heads in, one Parquet file of predictions out."""
+"""Scoring: from shards and heads to one Parquet file of predictions."""

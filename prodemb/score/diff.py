@@ -1,4 +1,4 @@
-"""What is other in today's predictions than in earlier ones: products that are new, answered otherwise, or gone."""
+"""The difference between two predictions files: products that were added, changed or removed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,53 +18,53 @@ _ROWS_AT_ONCE = 65_536
 
 
 class Earlier:
-    """An earlier predictions file, remembered by some 50 bytes a product.
+    """An earlier predictions file, in memory as about 50 bytes per product.
 
-    A product has changed when it is answered otherwise: another category or brand, or from another source. Confidences
-    and the further answers of the lists do not count, since a head that is trained again moves them all a little.
+    A product has changed when it has another category or brand, or a brand from another source. Confidences and the
+    lists of further predictions do not count, since a head that is trained again moves them all a little.
     """
 
     def __init__(self, path: Path, *, schema: pa.Schema) -> None:
         """Read the file.
 
         Args:
-            schema: of today's predictions; a column that the earlier ones lack counts as null there.
+            schema: of the new predictions; a column that the earlier ones lack counts as null there.
 
         Raises:
             ConfigError: there is no such file, or it does not hold every product's predictions.
         """
         self._path, self._schema = path, schema
-        self._answers = [field.name for field in schema if _is_answer(field)]
+        self._compared = [field.name for field in schema if _is_compared(field)]
         try:
             names = pq.read_schema(path).names
             if "product_id" not in names or CHANGE in names:
                 what = "only what had changed" if CHANGE in names else "no column 'product_id'"
                 raise ConfigError(f"{path}: found {what}, wanted predictions of all products as `prodemb score` writes")
-            read = [(keys_of(rows["product_id"]), self._marks_of(rows)) for rows in self._rows(names)]
+            read = [(keys_of(rows["product_id"]), self._row_hashes_of(rows)) for rows in self._rows(names)]
         except (OSError, pa.ArrowException) as error:
             raise ConfigError(f"{path}: cannot be read as predictions ({error}); wanted a Parquet file") from None
-        self._marks = np.concatenate([np.zeros(0, np.uint64), *(marks for _, marks in read)])
+        self._row_hashes = np.concatenate([np.zeros(0, np.uint64), *(hashes for _, hashes in read)])
         keys = np.concatenate([np.zeros((0, 2), np.uint64), *(keys for keys, _ in read)])
-        self._places = SortedKeys.build(keys, np.arange(len(keys)))
+        self._rows_by_key = SortedKeys.build(keys, np.arange(len(keys)))
         self._seen = np.zeros(len(keys), dtype=bool)
         self.counts = {"added": 0, "changed": 0, "removed": 0, "unchanged": 0}
 
-    def changed(self, today: pa.Table) -> pa.Table:
-        """Those of some of today's predictions that are new or other, with the column `CHANGE`."""
-        rows = pl.DataFrame(pl.from_arrow(today.select(["product_id", *self._answers])))
-        places = self._places.find(keys_of(rows["product_id"]))
-        known = places != NOT_FOUND
-        self._seen[places[known]] = True
-        same = np.zeros(len(places), dtype=bool)
-        same[known] = self._marks[places[known]] == self._marks_of(rows)[known]
+    def changed(self, new: pa.Table) -> pa.Table:
+        """Those of some new predictions that were added or changed, with the column `CHANGE`."""
+        predictions = pl.DataFrame(pl.from_arrow(new.select(["product_id", *self._compared])))
+        rows = self._rows_by_key.find(keys_of(predictions["product_id"]))
+        known = rows != NOT_FOUND
+        self._seen[rows[known]] = True
+        same = np.zeros(len(rows), dtype=bool)
+        same[known] = self._row_hashes[rows[known]] == self._row_hashes_of(predictions)[known]
         self.counts["added"] += int((~known).sum())
         self.counts["unchanged"] += int(same.sum())
         self.counts["changed"] += int((known & ~same).sum())
-        told = pa.array(np.where(known, "changed", "added"), pa.string())
-        return today.append_column(CHANGE, told).filter(pa.array(~same))
+        change = pa.array(np.where(known, "changed", "added"), pa.string())
+        return new.append_column(CHANGE, change).filter(pa.array(~same))
 
     def removed(self) -> Iterator[pa.Table]:
-        """The products that were not among today's, without answers; to be asked for when all of today's have been."""
+        """The products that the new predictions lack, with nulls; call it after `changed` has seen all of those."""
         start = 0
         for rows in self._rows(["product_id"]):
             gone = rows["product_id"].filter(pl.Series(~self._seen[start : start + len(rows)]))
@@ -75,23 +75,23 @@ class Earlier:
             yield pa.table(columns).append_column(CHANGE, pa.array(["removed"] * len(gone), pa.string()))
 
     def _rows(self, names: list[str]) -> Iterator[pl.DataFrame]:
-        wanted = [name for name in ("product_id", *self._answers) if name in names]
+        wanted = [name for name in ("product_id", *self._compared) if name in names]
         with pq.ParquetFile(self._path) as file:
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
                 yield pl.DataFrame(pl.from_arrow(batch)).with_columns(pl.col("product_id").cast(pl.String))
 
-    def _marks_of(self, rows: pl.DataFrame) -> npt.NDArray[np.uint64]:
-        """A hash of each row's answers."""
-        absent = [pl.lit(None).alias(name) for name in self._answers if name not in rows.columns]
-        texts = rows.with_columns(absent).select(pl.col(self._answers).cast(pl.String))
+    def _row_hashes_of(self, rows: pl.DataFrame) -> npt.NDArray[np.uint64]:
+        """A hash of the compared columns of each row, (n,) uint64."""
+        absent = [pl.lit(None).alias(name) for name in self._compared if name not in rows.columns]
+        texts = rows.with_columns(absent).select(pl.col(self._compared).cast(pl.String))
         return texts.hash_rows(seed=1).to_numpy()
 
 
 def changes_schema(schema: pa.Schema) -> pa.Schema:
-    """The columns of a file that holds changes alone."""
+    """The columns of a file that holds only changes."""
     return schema.append(pa.field(CHANGE, pa.string()))
 
 
-def _is_answer(field: pa.Field) -> bool:
+def _is_compared(field: pa.Field) -> bool:
     is_list = pa.types.is_list(field.type)
     return not is_list and field.name != "product_id" and not field.name.endswith("_confidence")

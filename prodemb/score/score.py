@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -12,42 +12,32 @@ import pyarrow as pa
 import torch
 from pydantic import Field
 
-from prodemb.brand.fuse import Fuser
+from prodemb.brand.predict import BrandPredictor
+from prodemb.category.predict import CategoryPredictor
 from prodemb.category.threshold import choose_threshold
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.config import Config
 from prodemb.core.errors import ConfigError, FingerprintError, HeadError, ShardError
-from prodemb.core.features import Feature
 from prodemb.core.files import replacing, sha256_of
-from prodemb.heads.head import HeadCard, TrainedHead
+from prodemb.core.progress import ProgressCallback
+from prodemb.heads.evaluation import CategoryEvaluation
+from prodemb.heads.head import HeadCard
 from prodemb.heads.labels import Target
+from prodemb.score.columns import BrandColumns, CategoryColumns, TargetColumns, ZeroShotColumns, predictions_schema
 from prodemb.score.diff import Earlier, changes_schema
 from prodemb.score.predictions import (
-    BrandAnswers,
-    CategoryAnswers,
-    Counts,
-    ZeroShotAnswers,
+    ScoreCounts,
     open_predictions,
     predictions_metadata,
-    predictions_schema,
     read_counts,
     write_counts,
 )
+from prodemb.score.predictor import Predictor
 from prodemb.shards.format import has_manifest
 from prodemb.shards.product_stream import ProductStream, same_ids
 from prodemb.shards.reader import ShardSet
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Called with the products scored so far and all there are."""
-
-
-Answerer = TrainedHead | ZeroShot
-"""What answers for one target."""
-
-Answers = CategoryAnswers | BrandAnswers | ZeroShotAnswers
-"""Answers as columns of the predictions."""
 
 
 class ScoreConfig(Config):
@@ -56,21 +46,21 @@ class ScoreConfig(Config):
     out: str = "out.parquet"
     """The predictions file that `prodemb run` writes."""
     top: int = Field(default=5, ge=1)
-    """Answers in `category_top` and `brand_top`."""
+    """Predictions listed in `category_top` and `brand_top`."""
     min_brand_confidence: float = Field(default=0.5, ge=0, le=1)
-    """A brand that is less likely than this is UNKNOWN; `brand_top` keeps it."""
+    """A brand with a lower confidence is UNKNOWN; `brand_top` keeps it."""
     category_precision: float | None = Field(default=None, gt=0, le=1)
-    """How precise categories should be: a doubtful product is answered with a node above its most probable category,
-    or with none, by a threshold chosen on the validation part; `category_top` keeps the categories. None to answer all
-    products with their most probable category."""
+    """Target precision of the categories: a doubtful product is answered with a node above its most probable category,
+    or with none, by a threshold chosen on the validation part; `category_top` keeps the categories. Without it all
+    products are answered with their most probable category."""
     tau: float = Field(default=0.0, ge=0)
     """The strength of logit adjustment, which favours rare categories (Menon et al., ICLR 2021); 0 for none. The card
-    tells what others would give: on two real catalogs 0.25 and 0.5 changed top-1 by 0.1 points and macro-F1 hardly."""
+    of the head has the figures: on two real catalogs 0.25 and 0.5 changed top-1 by 0.1 points and macro-F1 hardly."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreReport:
-    """What scoring wrote."""
+    """The predictions and how they were made."""
 
     out: Path
     num_products: int
@@ -79,114 +69,104 @@ class ScoreReport:
     """The shard set each head read."""
     absent: tuple[Target, ...]
     """Targets without a head; their columns are null."""
-    counts: Counts
+    counts: ScoreCounts
     zero_shot: str | None
-    """The taxonomy whose names answer categories without training; None where a head does, or nothing."""
+    """The taxonomy whose names predict categories without training; None where a head does, or nothing."""
     was_done: bool
-    """Whether `out` had been made from just these shards and heads before, and so was left as it is."""
+    """Whether `out` was already made from these shards, heads and settings, and is left as it is."""
 
 
 def score(
     shard_sets: Sequence[ShardSet],
     out: Path,
     *,
-    heads: Sequence[Answerer],
-    fuser: Fuser | None,
+    predictors: Sequence[Predictor],
     config: ScoreConfig,
     device: torch.device,
     since: Path | None = None,
-    progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> ScoreReport:
-    """Write every product's category and brand to `out`, in catalog order, one row group a shard.
+    """Write every product's category and brand to `out`, in catalog order, one row group per shard.
 
-    Each head reads the shard set it was trained on, found by fingerprint. A category's confidence is the softmax
-    probability of the first answer, which is not calibrated; a brand's is the fuser's, which is fitted to products that
-    the head did not learn from. The file appears when it is whole, and is left as it is where it was made
-    from just these heads and shards before. Memory holds one shard's vectors.
+    Each predictor reads the shard set of its own model, found by fingerprint. The confidence of a category is the
+    softmax probability of the first prediction, which is not calibrated; that of a brand is the fuser's, which is
+    fitted to products that the head did not learn from. The file appears once it is complete, and is left as it is
+    where it was already made from these inputs. Memory holds the vectors of one shard.
 
     Args:
-        shard_sets: those to choose from, as `find_shard_sets` gives them.
+        shard_sets: those to choose from, as returned by `find_shard_sets`.
         out: a `.parquet` file.
-        heads: one a target at most; for categories also what answers without training.
-        fuser: of the brand head, where there is one.
+        predictors: at most one per target.
         since: earlier predictions of all products; only what differs from them is written (`prodemb.score.diff`).
+        on_progress: called with the products scored so far and all there are.
 
     Raises:
         ConfigError: `out` is no `.parquet` file, or `since` no earlier predictions.
         BusyError: another run writes to `out`.
-        HeadError: there is no head, two for one target, or a brand head without its fuser.
-        FingerprintError: no shard set is of a head's model.
+        HeadError: there is no predictor, or two for one target.
+        FingerprintError: no shard set has the vectors of a head's model.
         ShardError: two shard sets could be meant, lack a feature, or hold other products.
     """
     start = time.perf_counter()
     if out.suffix != ".parquet" or out.is_dir():
         raise ConfigError(f"{out}: predictions are one Parquet file; wanted a name that ends in .parquet")
     if has_manifest(out.parent):
-        raise ConfigError(f"{out}: its folder is a shard set; wanted a place of its own for the predictions")
-    matched = _match(heads, shard_sets=shard_sets)
-    sources = [source for _, source in matched.values()]
+        raise ConfigError(f"{out}: its folder is a shard set; wanted another folder for the predictions")
+    sources = _match(predictors, shard_sets=shard_sets)
     _check_numbers(sources)
     report = ScoreReport(
         out=out,
         num_products=sources[0].num_products,
         seconds=0.0,
-        shards={target: source.folder for target, (_, source) in matched.items()},
-        absent=tuple(target for target in get_args(Target) if target not in matched),
-        counts=Counts(unanswered={}),
-        zero_shot=next((head.taxonomy for head in heads if isinstance(head, ZeroShot)), None),
+        shards={p.card.target: source.folder for p, source in zip(predictors, sources, strict=True)},
+        absent=tuple(target for target in get_args(Target) if target not in {p.card.target for p in predictors}),
+        counts=ScoreCounts(unanswered={}),
+        zero_shot=next((p.taxonomy for p in predictors if isinstance(p, ZeroShot)), None),
         was_done=True,
     )
     settings = config.model_dump(mode="json", exclude={"out"})
     schema = predictions_schema()
     if since is not None:
         settings["changed_since"] = _checksum_of_earlier(since, out=out)
-    metadata = predictions_metadata(heads, shard_sets=sources, settings=settings)
-    before = read_counts(out, metadata=metadata)
-    if before is not None and all(head.card.weights_sha256 for head in heads):
+    metadata = predictions_metadata(predictors, shard_sets=sources, settings=settings)
+    before = read_counts(out, inputs_hash=metadata["inputs_hash"])
+    if before is not None and all(predictor.card.weights_sha256 for predictor in predictors):
         return replace(report, counts=before)
     earlier = None if since is None else Earlier(since, schema=schema)
-    answers = {target: _answers(head.to(device), fuser=fuser, config=config) for target, (head, _) in matched.items()}
-    features = {target: head.card.features for target, (head, _) in matched.items()}
+    targets = [_target_columns(predictor.to(device), config=config) for predictor in predictors]
     num_done, written = 0, schema if earlier is None else changes_schema(schema)
     with replacing(out) as temporary, open_predictions(temporary, schema=written, metadata=metadata) as writer:
-        for table in _answered(sources, answers=answers, features=features):
+        for table in _predictions(sources, targets=targets):
             writer.write_table((table if earlier is None else earlier.changed(table)).cast(writer.schema))
             num_done += table.num_rows
-            if progress:
-                progress(num_done, sources[0].num_products)
+            if on_progress:
+                on_progress(num_done, sources[0].num_products)
         for table in () if earlier is None else earlier.removed():
             writer.write_table(table.cast(writer.schema))
-        counts = Counts(
-            unanswered={target: part.num_unanswered for target, part in answers.items()},
-            backed_off=sum(part.num_backed_off for part in answers.values() if not isinstance(part, BrandAnswers)),
-            threshold=next((part.threshold for part in answers.values() if isinstance(part, CategoryAnswers)), None),
+        counts = ScoreCounts(
+            unanswered={part.target: part.num_unanswered for part in targets},
+            backed_off=sum(part.num_backed_off for part in targets),
+            threshold=next((part.threshold for part in targets if part.threshold is not None), None),
             changes=None if earlier is None else earlier.counts,
         )
         write_counts(writer, counts)
     return replace(report, seconds=time.perf_counter() - start, counts=counts, was_done=False)
 
 
-def _answered(
-    sources: Sequence[ShardSet],
-    *,
-    answers: Mapping[Target, Answers],
-    features: Mapping[Target, tuple[Feature, ...]],
-) -> Iterator[pa.Table]:
+def _predictions(sources: Sequence[ShardSet], *, targets: Sequence[TargetColumns]) -> Iterator[pa.Table]:
     """The predictions of all products, those of one shard of the first set at a time.
 
     Args:
-        sources: the shard set of each target, in the order of `answers`.
-        features: those that are read for each target.
+        sources: the shard set of each target.
     """
     schema, start = predictions_schema(), 0
-    pairs = zip(sources, answers, strict=True)
-    streams = [ProductStream(source, features=features[target]) for source, target in pairs]
+    streams = [ProductStream(source, features=target.features) for source, target in zip(sources, targets, strict=True)]
     for record in sources[0].manifest.shards:
         chunks = [stream.take(record.num_products) for stream in streams]
         product_ids = same_ids(chunks, sources=sources, start=start)
         columns: dict[str, pa.Array] = {"product_id": product_ids.cast(pl.String).to_arrow().cast(pa.string())}
-        for answering, chunk in zip(answers.values(), chunks, strict=True):
-            columns |= answering.columns(chunk.products)
+        for target, chunk in zip(targets, chunks, strict=True):
+            columns |= target.columns(chunk.products)
         missing = [field for field in schema if field.name not in columns]
         columns |= {field.name: pa.nulls(record.num_products, field.type) for field in missing}
         yield pa.table(columns).select(schema.names)
@@ -202,64 +182,74 @@ def _checksum_of_earlier(since: Path, *, out: Path) -> str:
         raise ConfigError(f"{since}: cannot be read as earlier predictions: {error.strerror}") from None
 
 
-def _answers(head: Answerer, *, fuser: Fuser | None, config: ScoreConfig) -> Answers:
-    if isinstance(head, ZeroShot):
-        if config.category_precision is not None:
-            raise ConfigError("[score] category_precision: zero-shot has no validation part to choose by; leave it out")
-        return ZeroShotAnswers(head, top=config.top)
-    if head.card.target == "category":
-        threshold = None if config.category_precision is None else _threshold(head.card, config=config)
-        return CategoryAnswers(head, top=config.top, tau=config.tau, threshold=threshold)
-    if fuser is None:
-        raise HeadError("found a brand head without its fuser; wanted both, as `prodemb train-brand` writes them")
-    return BrandAnswers(head, fuser=fuser, top=config.top, min_confidence=config.min_brand_confidence)
+def _target_columns(predictor: Predictor, *, config: ScoreConfig) -> TargetColumns:
+    """What turns a predictor's output into columns, by the settings."""
+    match predictor:
+        case BrandPredictor():
+            return BrandColumns(predictor, top=config.top, min_confidence=config.min_brand_confidence)
+        case CategoryPredictor():
+            threshold = None if config.category_precision is None else _threshold(predictor.card, config=config)
+            return CategoryColumns(predictor, top=config.top, tau=config.tau, threshold=threshold)
+        case ZeroShot():
+            if config.category_precision is not None:
+                raise ConfigError(
+                    "[score] category_precision: zero-shot has no validation part to choose by; leave it out"
+                )
+            return ZeroShotColumns(predictor, top=config.top)
 
 
 def _threshold(card: HeadCard, *, config: ScoreConfig) -> float:
-    """The least probability of a node that is answered, as the validation part has it."""
-    if not card.back_off or card.tau != config.tau or config.category_precision is None:
-        found = f"one measured with tau = {card.tau:g}" if card.back_off else "none: too few validation products"
-        raise HeadError(
-            f"[score] category_precision: takes the category head's back-off with tau = {config.tau:g}, found {found}; "
-            "train again with these settings, or leave category_precision out"
-        )
-    return choose_threshold(card.back_off, precision=config.category_precision).threshold
+    """The least probability of a node that is answered, from the head's back-off on the validation part."""
+    evaluation = card.evaluation
+    assert config.category_precision is not None
+    if not isinstance(evaluation, CategoryEvaluation) or not evaluation.back_off:
+        found = "none: too few validation products"
+    elif evaluation.tau != config.tau:
+        found = f"one measured with tau = {evaluation.tau:g}"
+    else:
+        return choose_threshold(evaluation.back_off, precision=config.category_precision).threshold
+    raise HeadError(
+        f"[score] category_precision: takes the category head's back-off with tau = {config.tau:g}, found {found}; "
+        "train again with these settings, or leave category_precision out"
+    )
 
 
-def _match(heads: Sequence[Answerer], *, shard_sets: Sequence[ShardSet]) -> Mapping[Target, tuple[Answerer, ShardSet]]:
-    """Each target's head with the one shard set of its model."""
-    if not heads:
+def _match(predictors: Sequence[Predictor], *, shard_sets: Sequence[ShardSet]) -> list[ShardSet]:
+    """The one shard set of each predictor's model."""
+    if not predictors:
         raise HeadError("no head to score with; run `prodemb train-brand` or `prodemb train-category` first")
-    matched: dict[Target, tuple[Answerer, ShardSet]] = {}
-    for head in heads:
-        card = head.card
-        if card.target in matched:
-            raise HeadError(f"found two heads for {card.target}, wanted one a target")
-        fitting = [source for source in shard_sets if source.schema.fingerprint == card.fingerprint]
-        if not fitting:
-            found = "; ".join(f"{s.folder}: {s.schema.model} ({s.schema.fingerprint})" for s in shard_sets)
-            raise FingerprintError(
-                f"{card.target} head: trained on vectors of {card.model} ({card.fingerprint}), which no shard set "
-                f"here holds; found {found or 'none'}; embed with that model, or train on these shards"
-            )
-        if len(fitting) > 1:
-            folders = ", ".join(str(source.folder) for source in fitting)
-            raise ShardError(
-                f"{card.target} head: {len(fitting)} shard sets of its model: {folders}; wanted one, name it"
-            )
-        missing = [feature for feature in card.features if feature not in fitting[0].schema.features]
-        if missing:
-            raise ShardError(
-                f"{fitting[0].folder}: no vectors of {', '.join(missing)}, which the {card.target} head reads; "
-                f"found {', '.join(fitting[0].schema.features)}"
-            )
-        if card.lexical is not None and fitting[0].schema.lexical != card.lexical:
-            raise FingerprintError(
-                f"{card.target} head: reads lexical vectors of {card.lexical.dim} numbers (version "
-                f"{card.lexical.version}), {fitting[0].folder} has others; embed again, or train on these shards"
-            )
-        matched[card.target] = head, fitting[0]
-    return matched
+    targets = [predictor.card.target for predictor in predictors]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise HeadError(f"found two heads for {target}, wanted one per target")
+    return [_shard_set_of(predictor, shard_sets=shard_sets) for predictor in predictors]
+
+
+def _shard_set_of(predictor: Predictor, *, shard_sets: Sequence[ShardSet]) -> ShardSet:
+    card = predictor.card
+    fitting = [source for source in shard_sets if source.schema.fingerprint == card.fingerprint]
+    if not fitting:
+        found = "; ".join(f"{s.folder}: {s.schema.model} ({s.schema.fingerprint})" for s in shard_sets)
+        raise FingerprintError(
+            f"{card.target} head: trained on vectors of {card.model} ({card.fingerprint}), which no shard set "
+            f"here holds; found {found or 'none'}; embed with that model, or train on these shards"
+        )
+    if len(fitting) > 1:
+        folders = ", ".join(str(source.folder) for source in fitting)
+        raise ShardError(f"{card.target} head: {len(fitting)} shard sets of its model: {folders}; wanted one, name it")
+    source = fitting[0]
+    missing = [feature for feature in card.features if feature not in source.schema.features]
+    if missing:
+        raise ShardError(
+            f"{source.folder}: no vectors of {', '.join(missing)}, which the {card.target} head reads; "
+            f"found {', '.join(source.schema.features)}"
+        )
+    if card.lexical is not None and source.schema.lexical != card.lexical:
+        raise FingerprintError(
+            f"{card.target} head: reads lexical vectors of {card.lexical.dim} numbers (version "
+            f"{card.lexical.version}), {source.folder} has others; embed again, or train on these shards"
+        )
+    return source
 
 
 def _check_numbers(sources: Sequence[ShardSet]) -> None:

@@ -1,1 +1,1 @@
-"""Shards: one Parquet file of vectors each, whose vector columns can be mapped into memory as they lie."""
+"""Shards: one Parquet file of vectors each, whose vector columns can be mapped into memory without a copy."""

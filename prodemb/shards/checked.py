@@ -1,8 +1,8 @@
-"""Which shards had the right checksum, and whether they are still the very files that were hashed then.
+"""Which shards had the right checksum, and whether they are still the same files as when they were hashed.
 
-Hashing costs about a second a gigabyte and core, mapping nothing. So whoever opens a shard hashes it only where the
+Hashing costs about a second per gigabyte and core, mapping nothing. So a shard that is opened is hashed only where the
 file is not the one that `prodemb embed` or `prodemb verify` has hashed: every ordinary way to alter, copy or replace a
-file shows in its inode, size or times. What the disk alone has altered `prodemb verify` finds, which hashes all.
+file shows in its inode, size or times. What the disk alone has altered is found by `prodemb verify`, which hashes all.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from prodemb.shards.format import ShardRecord
 CHECKED_NAME = ".checked.json"
 
 Stamp = list[str | int]
-"""A checksum, and what the file system says of the file that has it: inode, size, and the times of its last changes."""
+"""A checksum, and the file's inode, size and times of last changes when it had that."""
 
 
 class Checked:
@@ -38,10 +38,10 @@ class Checked:
         return cls(folder, stamps=found if isinstance(found, dict) else {})
 
     def hold(self, record: ShardRecord, *, file: ShardFile) -> None:
-        """Hash a shard's file unless that was done.
+        """Hash a shard's file unless that was done already.
 
         Raises:
-            ShardError: it has not its recorded checksum.
+            ShardError: its checksum is not the recorded one.
         """
         if self._stamps.get(record.name) != _stamp(record, state=file.state()):
             self.hash(record, file=file)
@@ -50,7 +50,7 @@ class Checked:
         """Hash a shard's file, whatever is known of it.
 
         Raises:
-            ShardError: it has not its recorded checksum.
+            ShardError: its checksum is not the recorded one.
         """
         state = file.state()  # before, so that what is written meanwhile shows
         if file.sha256() != record.sha256:
@@ -58,7 +58,7 @@ class Checked:
         self._stamps[record.name] = _stamp(record, state=state)
 
     def note(self, record: ShardRecord) -> None:
-        """Take in a shard that was hashed as it was written.
+        """Add a shard that was hashed as it was written.
 
         Raises:
             ShardError: its file is missing.
@@ -68,8 +68,8 @@ class Checked:
     def remember(self, records: Iterable[ShardRecord]) -> None:
         """Write down which of these shards are what they were when they were hashed.
 
-        Where nothing can be written, another run writes the same file or takes its temporary file for a leftover, that
-        is no loss: who reads next hashes what is not written down.
+        Where nothing can be written, or another run writes the same file or removes its temporary file as a leftover,
+        nothing is lost: the next reader hashes what is not written down.
         """
         stamps = {
             record.name: stamp

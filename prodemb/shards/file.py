@@ -55,22 +55,22 @@ class ShardFile:
         return mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
 
     def state(self) -> State:
-        """What the file system says of it now; that it has lost its name is no change."""
+        """What the file system says of it now; that it was unlinked is no change."""
         status = os.fstat(self._descriptor)
         changed_ns = status.st_ctime_ns if status.st_nlink else self._changed_ns
         return [status.st_ino, status.st_size, status.st_mtime_ns, changed_ns]
 
     def sha256(self) -> str:
         """The SHA-256 of its bytes, in hexadecimal."""
-        digest, place = hashlib.sha256(), 0
-        while piece := os.pread(self._descriptor, _PIECE, place):
+        digest, offset = hashlib.sha256(), 0
+        while piece := os.pread(self._descriptor, _PIECE, offset):
             digest.update(piece)
-            place += len(piece)
+            offset += len(piece)
         return digest.hexdigest()
 
 
 def held_files(folder: Path, *, records: Sequence[ShardRecord]) -> dict[str, ShardFile]:
-    """Those of the shards' files that can be opened, by name; none where they are more than the process may hold."""
+    """The shards' files that can be opened, by name; none where the process may not hold so many open."""
     if not have_room(len(records)):
         return {}
     held: dict[str, ShardFile] = {}

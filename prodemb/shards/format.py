@@ -1,11 +1,11 @@
-"""The layout of a shard and of a shard set's manifest, as the one place that knows it.
+"""The layout of a shard and of a shard set's manifest; no other module knows it.
 
 A shard is ordinary Parquet with one row group. A vector column is `FIXED_LEN_BYTE_ARRAY(2 * dim)` of little-endian
 float16, L2-normalised, not null, PLAIN, uncompressed, in one page, so its values are the last `num_products * 2 * dim`
-bytes of the column chunk and `prodemb.shards.reader` maps them without a copy. An absent vector is zeros. Columns:
+bytes of the column chunk and `prodemb.shards.shard` maps them without a copy. An absent vector is zeros. Columns:
 
     product_id                     string, not null
-    <feature>                      the vector, one column a feature
+    <feature>                      the vector, one column per feature
     <feature>_error                string, null where the vector is present, else the reason why it is not
     <feature>_hash                 16 bytes, BLAKE2b of what was encoded, null where absent
     image_source                   16 bytes, hash of where the picture came from (address, or path, size and time),
@@ -36,18 +36,19 @@ from prodemb.core.features import (
     raw_column,
 )
 from prodemb.core.files import read_json, write_json
+from prodemb.core.inputs import inputs_hash
 from prodemb.shards.lexical import LexicalKind
 
 SCHEMA_VERSION = 3
 MANIFEST_NAME = "manifest.json"
 UPDATE_NAME = "update.json"
-"""The manifest of the set that an update is making, while the one in place still stands."""
+"""The manifest of the set that an update is making, while the one in place is still valid."""
 CHECKSUM_KEY = "sha256"
 """The manifest's checksum, over its other entries."""
 METADATA_KEY = b"prodemb"
 ROWS_HASH_KEY = b"prodemb_rows_hash"
 MAX_PRODUCTS = 16_384
-"""Products a shard at most: pyarrow 26 then writes each vector column as one page, which is what can be mapped."""
+"""Most products in a shard: pyarrow 26 then writes each vector column as one page, which is what can be mapped."""
 HASH_BYTES = 16
 IMAGE_SOURCE = "image_source"
 NO_VALUE = "no value"
@@ -55,7 +56,7 @@ NO_VALUE = "no value"
 
 
 class ShardSchema(Config):
-    """What all shards of a set have in common; stands in the Parquet metadata of each and in the manifest."""
+    """What all shards of a set have in common; in the Parquet metadata of each and in the manifest."""
 
     schema_version: int = SCHEMA_VERSION
     fingerprint: str
@@ -70,7 +71,7 @@ class ShardSchema(Config):
     """The features that have a vector column, in the order of `prodemb.core.features.ALL_FEATURES`."""
 
     @model_validator(mode="after")
-    def _lexical_is_told(self) -> Self:
+    def _has_lexical_kind(self) -> Self:
         if ("lexical" in self.features) != (self.lexical is not None):
             raise ValueError("found lexical vectors or their kind without the other, wanted both or none")
         return self
@@ -80,11 +81,15 @@ class ShardSchema(Config):
         return self.lexical.dim if feature == "lexical" and self.lexical is not None else self.dim
 
     def encoder_of(self, feature: Feature) -> str:
-        """What made the feature's vectors: those of two sets may stand in one where this is the same."""
+        """What made the feature's vectors: vectors of two sets may be in one where this is the same."""
         return encoder(feature, fingerprint=self.fingerprint, lexical=self.lexical)
 
+    def inputs_hash(self, rows_hash: str) -> str:
+        """The `shard_inputs_hash` of a shard of this schema made from rows with this hash."""
+        return shard_inputs_hash(rows_hash, fingerprint=self.fingerprint, features=self.features, lexical=self.lexical)
+
     def like(self, other: "ShardSchema") -> bool:
-        """Whether shards of both can stand in one set: all is the same but how the user called the model."""
+        """Whether shards of both can be in one set: all is the same but the name that the user gave the model."""
         return self == other.model_copy(update={"model": self.model})
 
     def arrow(self, *, rows_hash: str) -> pa.Schema:
@@ -123,6 +128,20 @@ class ShardSchema(Config):
             raise ShardError(f"{error}: its metadata is damaged; embed again to redo it") from None
 
 
+def shard_inputs_hash(
+    rows_hash: str, *, fingerprint: str, features: tuple[Feature, ...], lexical: LexicalKind | None
+) -> str:
+    """The `prodemb.core.inputs.inputs_hash` of a shard: a shard with the hash that is wanted is done.
+
+    The shard does not hold it but what it is made of: the rows hash and, in its schema, the settings.
+
+    Args:
+        rows_hash: of its catalog rows (`prodemb.shards.hashes.RowsHash`).
+    """
+    settings = {"fingerprint": fingerprint, "lexical": lexical and lexical.model_dump()}
+    return inputs_hash(rows=rows_hash, features=features, **settings)
+
+
 def encoder(feature: Feature, *, fingerprint: str, lexical: LexicalKind | None) -> str:
     """The name of what makes a feature's vectors under these settings."""
     return fingerprint if feature != "lexical" else f"lexical {lexical.model_dump_json() if lexical else None}"
@@ -138,11 +157,11 @@ class Changes(Config):
     changed_features: dict[Feature, int] = Field(default={})
     """How many of them in which feature."""
     unchanged: int = 0
-    """Products with the same contents in all features, wherever they stand."""
+    """Products with the same contents in all features, in whatever order."""
     unknown: int = 0
-    """Products that are in no whole shard of the set before, as far as its damaged ones may have held them."""
+    """Products that are in no undamaged shard of the set before, and may have been in its damaged ones."""
     removed: int = 0
-    """Products of its whole shards that are no more."""
+    """Products of its undamaged shards that are gone."""
     vectors_reused: int = 0
     vectors_encoded: int = 0
 
@@ -166,7 +185,7 @@ class ShardRecord(Config):
     num_bytes: int
     sha256: str
     rows_hash: str
-    """Hash of the catalog rows it was made from: when they change, the shard is made again."""
+    """Hash of the catalog rows it was made from (`RowsHash`); with the schema, its inputs hash."""
     null_counts: dict[Feature, dict[str, int]]
     """How many vectors are absent, by feature and reason."""
     changes: Changes | None = None
@@ -180,11 +199,11 @@ class Manifest(Config):
     catalog: str
     """The catalog the shards were made from, as the user gave it."""
     num_rows: int = 0
-    """Rows that the catalog had when the run began: each is in one shard of a complete set, or left out."""
+    """Rows that the catalog had when the run began: each is in one shard of a complete set, or skipped."""
     skipped_rows: dict[str, int] = Field(default={})
     """Rows of the catalog that are in no shard, by reason: those that cannot be read, and bad product ids."""
     shard_size: int
-    """Products a shard; the last one may hold fewer."""
+    """Products per shard; the last one may hold fewer."""
     complete: bool
     """Whether every row of the catalog is in a recorded shard."""
     shards: tuple[ShardRecord, ...]
@@ -223,14 +242,14 @@ def _checksum(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def shard_name(index: int, *, taken: Container[str] = ()) -> str:
-    """The file name of the shard with this place in the set; another one where that is taken by the set before."""
+def shard_name(index: int, *, reserved: Container[str] = ()) -> str:
+    """The file name of the shard with this index in the set; another one where that is reserved."""
     name = f"part-{index:05d}.parquet"
-    return name if name not in taken else f"part-{index:05d}-b.parquet"
+    return name if name not in reserved else f"part-{index:05d}-b.parquet"
 
 
-def shard_place(name: str) -> int | None:
-    """The place in the set that a shard's file name says, or None if it is no such name."""
+def shard_index(name: str) -> int | None:
+    """The index in the set that a shard's file name says, or None if it is no such name."""
     found = re.fullmatch(r"part-(\d{5,})(-b)?\.parquet", name)
     return int(found[1]) if found else None
 
@@ -260,7 +279,7 @@ def read_manifest(folder: Path, *, name: str = MANIFEST_NAME) -> Manifest:
 
 
 def is_replaced(folder: Path, *, manifest: Manifest) -> bool:
-    """Whether another manifest than this one stands in a shard set's folder by now."""
+    """Whether a shard set's folder holds another manifest than this one by now."""
     try:
         return read_manifest(folder) != manifest
     except ShardError:
@@ -283,5 +302,5 @@ def _parsed(values: Any, *, path: Path) -> Manifest:
         where = ".".join(str(part) for part in first["loc"])
         raise ShardError(f"{path}: damaged: {where}: {first['msg']}; embed again to redo it") from None
     if found != _checksum(values):
-        raise ShardError(f"{path}: altered: its content has not the checksum it had; embed again to redo it")
+        raise ShardError(f"{path}: altered: its checksum is not the recorded one; embed again to redo it")
     return manifest

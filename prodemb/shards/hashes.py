@@ -1,4 +1,4 @@
-"""Hashes that say what a vector was made from: one content, and all catalog rows of a shard."""
+"""Hashes of what goes in: one content of a vector, and all catalog rows of a shard."""
 
 import hashlib
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ def content_hash(data: bytes, *more: bytes) -> bytes:
 def image_sources(cells: Sequence[str | bytes | None], *, loader: ImageLoader) -> npt.NDArray[np.uint8]:
     """Where the pictures of n rows come from, (n, 16): equal while nothing says that the picture has changed.
 
-    Of a local picture that is its path, size and time, of one on a server its address alone, and of one that stands in
-    the catalog its bytes; and, of each, the rules that let it in. Zeros where the catalog names no picture.
+    Of a local picture that is its path, size and time, of one on a server its address alone, and of one in the
+    catalog its bytes; and, of each, the rules that let it in. Zeros where the catalog names no picture.
     """
     hashes = np.zeros((len(cells), HASH_BYTES), dtype=np.uint8)
     rules = loader.rules.encode()
@@ -40,14 +40,17 @@ def image_sources(cells: Sequence[str | bytes | None], *, loader: ImageLoader) -
 
 
 class RowsHash:
-    """A running hash of catalog rows: every column's values, pictures by their sources."""
+    """A running hash of catalog rows: every column's values, pictures by their sources.
+
+    Rows are too many to be hashed at once by `prodemb.core.inputs.inputs_hash`: their hash goes into that one.
+    """
 
     def __init__(self) -> None:
         parts = [(name, part) for name in CATALOG_COLUMNS for part in ("lengths", "values")]
         self._digests = {part: hashlib.blake2b(digest_size=HASH_BYTES) for part in parts}
 
     def update(self, rows: pa.Table, *, sources: npt.NDArray[np.uint8] | None) -> None:
-        """Take in some rows; in how many pieces they come makes no difference.
+        """Add some rows; in how many pieces they come makes no difference.
 
         Args:
             sources: `image_sources` of the rows; None where pictures do not matter.
@@ -78,12 +81,12 @@ def _value_bytes(column: pa.Array) -> memoryview:
 def rows_hashes(catalog: Catalog, *, loader: ImageLoader | None, shard_size: int, window: int) -> list[str]:
     """The rows hash of every shard, from one streaming pass over the catalog."""
     hashes: list[RowsHash] = []
-    place = 0
+    row = 0
     for rows in catalog.batches(window):
-        if place % shard_size == 0:
+        if row % shard_size == 0:
             hashes.append(RowsHash())
         hashes[-1].update(
             rows, sources=None if loader is None else image_sources(rows["image"].to_pylist(), loader=loader)
         )
-        place += rows.num_rows
+        row += rows.num_rows
     return [h.hexdigest() for h in hashes]

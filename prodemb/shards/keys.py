@@ -1,4 +1,4 @@
-"""Looking up millions of 16-byte keys: sorted arrays that can lie in a file, in place of a dictionary."""
+"""Looking up millions of 16-byte keys: sorted arrays that can be mapped from a file, in place of a dictionary."""
 
 import tempfile
 from collections.abc import Iterable
@@ -25,11 +25,11 @@ _STARTS = np.arange(16, dtype=np.uint64) << np.uint64(60)
 
 
 class SortedKeys:
-    """Distinct keys in order, each with a number of its own; 24 bytes a key."""
+    """Distinct keys in order, each with a value; 24 bytes per key."""
 
     def __init__(self, halves: tuple[Half, Half], values: Values) -> None:
         """Take arrays that are sorted, as `build` and `load` give them."""
-        # One array a half: `searchsorted` would copy every second number of a common one.
+        # One array per half: `searchsorted` would copy every second number of a joint one.
         self._halves, self._values = halves, values
 
     @classmethod
@@ -62,16 +62,16 @@ class SortedKeys:
         """The value of each key, (n,); `NOT_FOUND` where it is not here."""
         first, second = self._halves
         found = np.full(len(keys), NOT_FOUND, dtype=np.int64)
-        places = np.searchsorted(first, np.ascontiguousarray(keys[:, 0]))
-        left = np.flatnonzero(places < len(first))
+        positions = np.searchsorted(first, np.ascontiguousarray(keys[:, 0]))
+        left = np.flatnonzero(positions < len(first))
         while len(left):  # a second time round only where two keys share their first half
-            at = places[left]
+            at = positions[left]
             half = first[at] == keys[left, 0]
             whole = half & (second[at] == keys[left, 1])
             found[left[whole]] = self._values[at[whole]]
             left = left[half & ~whole]
-            places[left] += 1
-            left = left[places[left] < len(first)]
+            positions[left] += 1
+            left = left[positions[left] < len(first)]
         return found
 
 

@@ -1,6 +1,6 @@
 """The lexical vector: hashed words and letters of a product's title and description, projected to a few numbers.
 
-It knows the words that a CLIP text tower was never shown, costs no GPU, and is the same on every machine.
+It holds words that a CLIP text tower was never trained on, needs no GPU, and is the same on every machine.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def lexical_vectors(texts: Sequence[Sequence[str | None]], *, dim: int) -> npt.N
     depends on its product alone.
 
     Args:
-        texts: one sequence of n strings a field, such as title and description; None where there is none.
+        texts: one sequence of n strings per field, such as title and description; None where there is none.
     """
     total = np.zeros((len(texts[0]), dim), dtype=np.float32)
     for field in texts:
@@ -85,8 +85,8 @@ def _words(codes: npt.NDArray[np.uint32], owners: npt.NDArray[np.int64]) -> tupl
         return np.zeros(0, np.uint64), np.zeros(0, np.int64)
     begins = np.zeros(len(codes), dtype=np.int64)
     begins[starts] = starts
-    places = np.arange(len(codes)) - np.maximum.accumulate(begins)
-    spelled = np.where(solid, _mixed(codes.astype(np.uint64) + places.astype(np.uint64) * _GOLDEN), np.uint64(0))
+    offsets = np.arange(len(codes)) - np.maximum.accumulate(begins)
+    spelled = np.where(solid, _mixed(codes.astype(np.uint64) + offsets.astype(np.uint64) * _GOLDEN), np.uint64(0))
     words, whose = np.add.reduceat(spelled, starts), owners[starts]
     neighbours = np.flatnonzero(whose[:-1] == whose[1:])
     pairs = words[neighbours] * _PRIME + words[neighbours + 1]
@@ -99,8 +99,8 @@ def _sketch(hashes: Hashes, owners: npt.NDArray[np.int64], *, num: int, dim: int
     shifts = np.arange(_HASHES, dtype=np.uint64)[:, None] * np.uint64(bits + 1)
     parts = _mixed(hashes) >> shifts
     signs = 1.0 - 2.0 * ((parts >> np.uint64(bits)) & np.uint64(1))
-    places = (parts & np.uint64(dim - 1)).astype(np.int64) + owners * dim
-    counts = np.bincount(places.ravel(), weights=signs.ravel(), minlength=num * dim)
+    positions = (parts & np.uint64(dim - 1)).astype(np.int64) + owners * dim
+    counts = np.bincount(positions.ravel(), weights=signs.ravel(), minlength=num * dim)
     return counts.reshape(num, dim).astype(np.float32)
 
 

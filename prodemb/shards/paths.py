@@ -70,7 +70,7 @@ def read_path_vectors(folder: Path) -> PathVectors | None:
     """Read the file of the shard set at `folder`; None where there is none.
 
     Raises:
-        ShardError: it cannot be read, or has not the checksum that it was written with.
+        ShardError: it cannot be read, or its checksum is not the one that it was written with.
     """
     path = folder / PATHS_NAME
     if not path.is_file():
@@ -92,5 +92,5 @@ def read_path_vectors(folder: Path) -> PathVectors | None:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ShardError(f"{path}: damaged: {first_line}; {_REDO}") from None
     if altered:
-        raise ShardError(f"{path}: altered: its content has not the checksum it had; {_REDO}")
+        raise ShardError(f"{path}: altered: its checksum is not the recorded one; {_REDO}")
     return found

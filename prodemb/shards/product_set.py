@@ -12,7 +12,8 @@ import polars as pl
 from prodemb.core.arrays import Indices
 from prodemb.core.features import LEXICAL_TEXTS, TEXT_FEATURES, Feature, raw_column
 from prodemb.shards.lexical import lexical_vectors
-from prodemb.shards.reader import Shard, ShardSet
+from prodemb.shards.reader import ShardSet
+from prodemb.shards.shard import Shard
 
 _ROWS_AT_A_TIME = 2048
 """Vectors a thread copies at a time; where they are not neighbours they are gathered in the processor's cache first."""
@@ -20,7 +21,7 @@ _ROWS_AT_A_TIME = 2048
 
 @dataclass(frozen=True, kw_only=True)
 class ProductSet:
-    """n products; a copy of them may lack a feature, or have that of another product, to see what that costs."""
+    """n products; a copy may lack a feature, or have that of another product, to measure what that costs."""
 
     features: tuple[Feature, ...]
     """The F features that there are vectors of, in the fixed order."""
@@ -31,13 +32,17 @@ class ProductSet:
     present: npt.NDArray[np.bool_]
     """(n, F)."""
     supplied: pl.DataFrame
-    """n rows, one string column a text feature, named by `raw_column`."""
+    """n rows, one string column per text feature, named by `raw_column`."""
 
     def __len__(self) -> int:
         return len(self.present)
 
     def take(self, rows: Indices) -> "ProductSet":
-        """Some of the products, (m,) places."""
+        """Some of the products.
+
+        Args:
+            rows: (m,) indices.
+        """
         return replace(self, vectors=self.vectors[rows], present=self.present[rows], supplied=self.supplied[rows])
 
     def without(self, *hidden: Feature) -> "ProductSet":
@@ -53,10 +58,10 @@ class ProductSet:
             present=self.present & there,
             supplied=self.supplied.with_columns(pl.lit(None, pl.String).alias(text) for text in texts),
         )
-        again = {*hidden} & {*LEXICAL_TEXTS} and "lexical" in self.features and "lexical" not in hidden
-        return left._hashed_again() if again else left
+        changes_words = {*hidden} & {*LEXICAL_TEXTS} and "lexical" in self.features and "lexical" not in hidden
+        return left._with_lexical() if changes_words else left
 
-    def _hashed_again(self) -> "ProductSet":
+    def _with_lexical(self) -> "ProductSet":
         """The same products with the lexical vectors of their present texts."""
         texts = [self.supplied[raw_column(feature)] for feature in LEXICAL_TEXTS]
         column, block = self.features.index("lexical"), self._block("lexical")
@@ -69,7 +74,7 @@ class ProductSet:
         """The same products, each with one feature of another product.
 
         Args:
-            donors: (n,) places of those others.
+            donors: (n,) indices of those others.
             feature: a text feature.
         """
         vectors, present = self.vectors, self.present
@@ -92,7 +97,7 @@ def read_products(shard_set: ShardSet, *, features: tuple[Feature, ...], rows: I
     """Some products of a shard set.
 
     Args:
-        rows: (m,) places in the shard set, ascending.
+        rows: (m,) indices of products in the shard set, ascending.
     """
     columns = [raw_column(feature) for feature in TEXT_FEATURES]
     return ProductSet(
@@ -108,20 +113,20 @@ def load_vectors(shard_set: ShardSet, *, features: tuple[Feature, ...], rows: In
     """Some products' vectors side by side, (m, D) float16, shard by shard, on all cores.
 
     Args:
-        rows: (m,) places in the shard set, ascending.
+        rows: (m,) indices of products in the shard set, ascending.
     """
     ends = np.cumsum([shard_set.schema.dim_of(feature) for feature in features])
     vectors = np.empty((len(rows), ends[-1]), dtype=np.float16)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for shard, low, places in _wanted(shard_set, rows=rows):
-            high = low + len(places)
+        for shard, low, indices in _wanted(shard_set, rows=rows):
+            high = low + len(indices)
             copies = []
             for column, feature in enumerate(features):
                 view = shard.vectors(feature)
                 out = vectors[low:high, ends[column] - view.shape[1] : ends[column]]
-                for first in range(0, len(places), _ROWS_AT_A_TIME):
+                for first in range(0, len(indices), _ROWS_AT_A_TIME):
                     some = slice(first, first + _ROWS_AT_A_TIME)
-                    copies.append(pool.submit(_copy_rows, view, places[some], out[some]))
+                    copies.append(pool.submit(_copy_rows, view, indices[some], out[some]))
             for copy in copies:
                 copy.result()
     return vectors
@@ -131,39 +136,41 @@ def load_presence(shard_set: ShardSet, *, features: tuple[Feature, ...], rows: I
     """Which features some products have, (m, F) bool.
 
     Args:
-        rows: (m,) places in the shard set, ascending.
+        rows: (m,) indices of products in the shard set, ascending.
     """
     present = np.empty((len(rows), len(features)), dtype=np.bool_)
-    for shard, low, places in _wanted(shard_set, rows=rows):
+    for shard, low, indices in _wanted(shard_set, rows=rows):
         for column, feature in enumerate(features):
-            present[low : low + len(places), column] = shard.present(feature)[places]
+            present[low : low + len(indices), column] = shard.present(feature)[indices]
     return present
 
 
 def _wanted(shard_set: ShardSet, *, rows: Indices) -> Iterator[tuple[Shard, int, Indices]]:
-    """The shards that hold any of the products, where these stand in ascending `rows`, and their places in there."""
+    """The shards that hold any of the products at ascending `rows`, the first of these, and their indices there."""
     start = 0
     for shard in shard_set.shards():
-        # Numbers of another type would have all rows copied to compare them.
+        # Bounds of another type would make numpy convert all rows to compare them.
         low, high = np.searchsorted(rows, np.array([start, start + shard.num_products], dtype=rows.dtype))
         if low < high:
             yield shard, int(low), rows[low:high] - start
         start += shard.num_products
 
 
-def _copy_rows(view: npt.NDArray[np.float16], places: Indices, out: npt.NDArray[np.float16]) -> None:
-    """Copy the vectors at ascending `places` of `view` (n, dim) to `out` (m, dim), numpy having let go of the GIL."""
-    if places[-1] - places[0] == len(places) - 1:
-        out[:] = view[places[0] : places[-1] + 1]
+def _copy_rows(view: npt.NDArray[np.float16], indices: Indices, out: npt.NDArray[np.float16]) -> None:
+    """Copy the vectors at ascending `indices` of `view` (n, dim) to `out` (m, dim); numpy releases the GIL."""
+    if indices[-1] - indices[0] == len(indices) - 1:
+        out[:] = view[indices[0] : indices[-1] + 1]
     else:
-        out[:] = view[places]
+        out[:] = view[indices]
 
 
 def supplied_values(shard_set: ShardSet, columns: Sequence[str], *, rows: Indices) -> pl.DataFrame:
     """Some columns of some products, m rows.
 
     Args:
-        rows: (m,) places in the shard set, ascending.
+        rows: (m,) indices of products in the shard set, ascending.
     """
     none = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
-    return pl.concat([none, *(shard.frame(columns, rows=places) for shard, _, places in _wanted(shard_set, rows=rows))])
+    return pl.concat(
+        [none, *(shard.frame(columns, rows=indices) for shard, _, indices in _wanted(shard_set, rows=rows))]
+    )

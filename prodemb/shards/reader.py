@@ -1,4 +1,4 @@
-"""Reading shards: vectors as views of the mapped file, everything else as polars frames."""
+"""Opening and reading shard sets."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,34 +7,30 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from prodemb.core.errors import FingerprintError, ShardError
-from prodemb.core.features import Feature, error_column, raw_column
+from prodemb.core.features import GOLD_LABELS, TEXT_FEATURES, Feature, error_column, raw_column
 from prodemb.core.text import counted
 from prodemb.shards.checked import Checked
 from prodemb.shards.file import ShardFile, held_files
 from prodemb.shards.format import (
-    HASH_BYTES,
-    ROWS_HASH_KEY,
     Manifest,
     ShardRecord,
-    ShardSchema,
     has_manifest,
     is_replaced,
     read_manifest,
 )
+from prodemb.shards.shard import Shard, Vectors
 
-Vectors = npt.NDArray[np.float16]
-
+VALUE_COLUMNS = ("product_id", *(raw_column(feature) for feature in TEXT_FEATURES), *GOLD_LABELS)
+"""The columns of a shard that a catalog's own values are in."""
 _TRIES = 3
 """How often a set is opened that is updated just then."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coded:
-    """A text column of n products as its distinct values, so that it takes four bytes a product."""
+    """A text column of n products as its distinct values, at four bytes per product."""
 
     values: pl.Series
     """(k,) string, in the order in which they come first."""
@@ -54,89 +50,6 @@ class Coded:
             none: where there is no value.
         """
         return np.array([*numbers, none], dtype=np.int32)[self.codes]
-
-
-class Shard:
-    """One shard, mapped. Vectors stay on disk until they are touched; memory is given back by dropping the object."""
-
-    def __init__(self, file: ShardFile, *, record: ShardRecord) -> None:
-        """Map the file, which may be closed then, and hold it against its record.
-
-        Raises:
-            ShardError: the file is truncated, not a shard or holds another number of products.
-        """
-        path = self.path = file.path
-        self.num_products = record.num_products
-        self._map = file.mapped(record=record)
-        try:
-            self._file = pq.ParquetFile(pa.BufferReader(self._map))
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise ShardError(f"{path}: not readable as Parquet ({error}); embed again to redo it") from None
-        self._metadata = self._file.metadata
-        self.schema = ShardSchema.from_metadata(self._metadata.metadata, path=path)
-        if self._metadata.num_rows != record.num_products:
-            found_rows = self._metadata.num_rows
-            raise ShardError(f"{path}: found {found_rows:,} products, wanted {record.num_products:,}; embed again")
-        if self._metadata.metadata.get(ROWS_HASH_KEY) != record.rows_hash.encode():
-            raise ShardError(f"{path}: made of other catalog rows than the manifest says; embed again to redo it")
-
-    def vectors(self, feature: Feature) -> Vectors:
-        """The feature's vectors, (n, dim) float16, read-only: a view of the mapped file where its layout allows it."""
-        if feature not in self.schema.features:
-            raise ShardError(f"{self.path}: has no feature {feature!r}; found {', '.join(self.schema.features)}")
-        mapped = self._mapped(feature)
-        if mapped is not None:
-            return mapped
-        column = self._file.read(columns=[feature]).column(0).combine_chunks()
-        flat = np.frombuffer(column.buffers()[1], dtype="<f2")
-        dim = self.schema.dim_of(feature)
-        start = column.offset * dim
-        return flat[start : start + self.num_products * dim].reshape(self.num_products, dim)
-
-    def has_columns(self) -> bool:
-        """Whether the columns are those that the schema says, in their order and types."""
-        return bool(self._file.schema_arrow.equals(self.schema.arrow(rows_hash="")))
-
-    def present(self, feature: Feature) -> npt.NDArray[np.bool_]:
-        """Whether each product has the feature, (n,) bool."""
-        return self.frame([error_column(feature)]).to_series().is_null().to_numpy()
-
-    def hashes(self, column: str) -> npt.NDArray[np.uint8]:
-        """A column of 16-byte hashes, (n, 16) uint8; zeros where there is none."""
-        values = self._file.read(columns=[column]).column(0).combine_chunks().fill_null(bytes(HASH_BYTES))
-        flat = np.frombuffer(values.buffers()[1], dtype=np.uint8)
-        start = values.offset * HASH_BYTES
-        return flat[start : start + self.num_products * HASH_BYTES].reshape(self.num_products, HASH_BYTES)
-
-    def frame(self, columns: Sequence[str], *, rows: npt.NDArray[np.integer] | None = None) -> pl.DataFrame:
-        """Some columns as a polars frame of n rows.
-
-        Args:
-            rows: (m,) places, for a frame of these rows alone, which holds on to no text of the others.
-        """
-        table = self._file.read(columns=list(columns))
-        # Rows that polars takes from a frame keep all of its text in memory.
-        frame = pl.from_arrow(table if rows is None else table.take(pa.array(rows)))
-        assert isinstance(frame, pl.DataFrame)
-        return frame.select(columns)
-
-    def _mapped(self, feature: Feature) -> Vectors | None:
-        """The column chunk's values as they lie in the file, or None if they are not one plain uncompressed page."""
-        if self._metadata.num_row_groups != 1:
-            return None
-        index = self._metadata.schema.names.index(feature)
-        chunk = self._metadata.row_group(0).column(index)
-        num_bytes = self.num_products * 2 * self.schema.dim_of(feature)
-        plain = chunk.compression == "UNCOMPRESSED" and not chunk.has_dictionary_page
-        required = self._metadata.schema.column(index).max_definition_level == 0
-        if not (plain and required and "PLAIN" in chunk.encodings):
-            return None
-        header = self._map[chunk.data_page_offset : chunk.data_page_offset + 16]
-        if first_page_bytes(header) != num_bytes:
-            return None
-        end = chunk.data_page_offset + chunk.total_compressed_size
-        values = np.frombuffer(self._map, dtype="<f2", count=num_bytes // 2, offset=end - num_bytes)
-        return values.reshape(self.num_products, self.schema.dim_of(feature))
 
 
 class ShardSet:
@@ -188,7 +101,17 @@ class ShardSet:
         return shard
 
     def vectors(self, feature: Feature) -> Vectors:
-        """The feature's vectors of all products, (n, dim) float16, copied into one array."""
+        """The feature's vectors of all products, (n, dim) float16, L2-normalised; zeros where it is absent.
+
+        A set of one shard gives a read-only view of the mapped file; of several, a copy in one array of n * dim * 2
+        bytes. `shards` gives one after another without a copy.
+
+        Raises:
+            ShardError: the set has no such feature; or as `shards`.
+            FingerprintError: as `shards`.
+        """
+        if len(self.manifest.shards) == 1:
+            return next(self.shards()).vectors(feature)
         out = np.empty((self.num_products, self.schema.dim_of(feature)), dtype="<f2")
         start = 0
         for shard in self.shards():
@@ -212,35 +135,40 @@ class ShardSet:
         texts: dict[str, None] = {}
         found: list[Vectors] = [np.empty((0, self.schema.dim), dtype="<f2")]
         for shard in self.shards() if feature in self.schema.features else ():
-            told = shard.frame([raw_column(feature), error_column(feature)]).with_row_index("row")
-            told = told.filter(pl.col(error_column(feature)).is_null()).drop_nulls(raw_column(feature))
-            told = told.unique(raw_column(feature), keep="first", maintain_order=True)
-            new = {text: row for row, text in told.select("row", raw_column(feature)).iter_rows() if text not in texts}
+            column = shard.frame([raw_column(feature), error_column(feature)]).with_row_index("row")
+            column = column.filter(pl.col(error_column(feature)).is_null()).drop_nulls(raw_column(feature))
+            column = column.unique(raw_column(feature), keep="first", maintain_order=True)
+            rows = column.select("row", raw_column(feature)).iter_rows()
+            new = {text: row for row, text in rows if text not in texts}
             texts.update(dict.fromkeys(new))
             found.append(shard.vectors(feature)[list(new.values())])
         return list(texts), np.concatenate(found)
 
-    def frame(self, columns: Sequence[str]) -> pl.DataFrame:
-        """Some columns of all products."""
+    def frame(self, columns: Sequence[str] = VALUE_COLUMNS) -> pl.DataFrame:
+        """Some columns of all products, n rows in catalog order, as those of `vectors`.
+
+        Args:
+            columns: by default `product_id`, the supplied values (`raw_*`) and the gold labels; all of them strings.
+        """
         return pl.concat([shard.frame(columns) for shard in self.shards()])
 
     def coded(self, column: str) -> Coded:
         """A text column of all products."""
-        place: dict[str, int] = {}
+        code_of: dict[str, int] = {}
         codes = [np.empty(0, dtype=np.int32)]
         for shard in self.shards():
             texts = shard.frame([column]).to_series().cast(pl.String)
             distinct = texts.unique(maintain_order=True).drop_nulls()
-            found = [place.setdefault(text, len(place)) for text in distinct]
+            found = [code_of.setdefault(text, len(code_of)) for text in distinct]
             codes.append(texts.replace_strict(distinct, found, default=-1, return_dtype=pl.Int32).to_numpy())
-        return Coded(values=pl.Series(column, list(place), dtype=pl.String), codes=np.concatenate(codes))
+        return Coded(values=pl.Series(column, list(code_of), dtype=pl.String), codes=np.concatenate(codes))
 
 
 def open_shard_set(folder: Path) -> ShardSet:
     """Open a finished shard set, with all its files: what is read from it is this set, whatever an update does.
 
-    Holds a descriptor a shard. Where the process may not hold so many (`prodemb.core.rlimits`), files are opened when
-    they are read, and an update ends the reading. What is wrong with a file shows when it is read.
+    Holds one file descriptor per shard. Where the process may not hold so many (`prodemb.core.rlimits`), files are
+    opened when they are read, and an update ends the reading. A damaged file shows when it is read.
 
     Raises:
         ShardError: the folder is none, is damaged, or its embedding was interrupted.
@@ -281,20 +209,3 @@ def find_shard_folders(folder: Path) -> list[Path]:
     if not folders:
         raise ShardError(f"{folder}: no shard set here or one folder below; run `prodemb embed`")
     return folders
-
-
-def first_page_bytes(header: bytes) -> int | None:
-    """The uncompressed size of the page that starts with `header`, or None if this is no data page (v1).
-
-    A Parquet page header is a Thrift compact struct: field 1 (i32) the page type, 0 for a data page; field 2 (i32)
-    the uncompressed size. Both are zigzag varints behind the byte 0x15.
-    Source: https://github.com/apache/parquet-format, parquet.thrift, PageHeader.
-    """
-    if len(header) < 4 or header[0] != 0x15 or header[1] != 0 or header[2] != 0x15:
-        return None
-    value = 0
-    for place, byte in enumerate(header[3:]):
-        value |= (byte & 0x7F) << (7 * place)
-        if byte < 0x80:
-            return value >> 1
-    return None

@@ -1,4 +1,4 @@
-"""A manifest made anew from the shards themselves, where the one that was written is damaged."""
+"""A manifest rebuilt from the shards themselves, where the one that was written is damaged."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from prodemb.core.errors import ShardError
 from prodemb.core.features import error_column
 from prodemb.core.files import sha256_of
-from prodemb.shards.format import ROWS_HASH_KEY, Manifest, ShardRecord, ShardSchema, shard_place
+from prodemb.shards.format import ROWS_HASH_KEY, Manifest, ShardRecord, ShardSchema, shard_index
 from prodemb.shards.writer import reason_counts
 
 
@@ -16,17 +16,17 @@ def rebuilt_manifest(folder: Path) -> Manifest | None:
     """The manifest of all shards in `folder` that can be read and whose pages have their checksums; None without any.
 
     It is an unfinished one: which catalog the shards are of, and whether they are all, shards do not say. Where a
-    killed update left two shards for one place, the younger counts.
+    killed update left two shards of one index, the younger counts.
     """
     found: dict[int, tuple[ShardSchema, ShardRecord]] = {}
     for path in sorted(folder.glob("part-*.parquet"), key=lambda path: path.stat().st_mtime_ns):
-        place, made = shard_place(path.name), _read(path)
-        if place is not None and made is not None:
-            found[place] = made
+        index, made = shard_index(path.name), _read(path)
+        if index is not None and made is not None:
+            found[index] = made
     if not found:
         return None
     schema, _ = found[min(found)]
-    records = tuple(found[place][1] for place in sorted(found) if found[place][0].like(schema))
+    records = tuple(found[index][1] for index in sorted(found) if found[index][0].like(schema))
     largest = max(record.num_products for record in records)
     return Manifest(shard_schema=schema, catalog="", shard_size=largest, complete=False, shards=records)
 

@@ -1,57 +1,58 @@
 """Checking a shard set: every file against the manifest, byte by byte, and the taxonomy's vectors beside them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from prodemb.core.errors import ShardError
+from prodemb.core.progress import ProgressCallback
 from prodemb.core.text import counted
 from prodemb.shards.checked import Checked
 from prodemb.shards.file import ShardFile
 from prodemb.shards.format import Manifest, ShardRecord, is_replaced, read_manifest
 from prodemb.shards.paths import read_path_vectors
-from prodemb.shards.reader import Shard, find_shard_folders
-
-Progress = Callable[[int, int], None]
+from prodemb.shards.reader import find_shard_folders
+from prodemb.shards.shard import Shard
 
 
 def damaged_shards(
-    folder: Path, *, manifest: Manifest, checked: Checked, progress: Progress | None = None
+    folder: Path, *, manifest: Manifest, checked: Checked, on_progress: ProgressCallback | None = None
 ) -> dict[str, str]:
     """The recorded shards that cannot be used, by file name, and what is wrong with each. Hashes every file.
 
     Args:
-        checked: takes in those that are right.
-        progress: called with the shards done and the shards in all.
+        checked: adds those that are right.
+        on_progress: called with the shards done and the shards in all.
     """
     found = {}
     for number, record in enumerate(manifest.shards, start=1):
-        found[record.name] = _trouble(folder / record.name, record=record, manifest=manifest, checked=checked)
-        if progress is not None:
-            progress(number, len(manifest.shards))
-    return {name: trouble for name, trouble in found.items() if trouble is not None}
+        found[record.name] = _fault(folder / record.name, record=record, manifest=manifest, checked=checked)
+        if on_progress is not None:
+            on_progress(number, len(manifest.shards))
+    return {name: fault for name, fault in found.items() if fault is not None}
 
 
-def verify(folder: Path, *, progress: Progress | None = None) -> list[str]:
+def verify(folder: Path, *, on_progress: ProgressCallback | None = None) -> list[str]:
     """Check the shard sets at `folder` and one folder below; what is wrong, one line each, nothing where all is right.
 
     Sets that are whole are remembered as such, so that `train` and `score` need not hash them.
 
     Args:
-        progress: called with the shards done and the shards in all, of each set.
+        on_progress: called with the shards done and the shards in all, of each set.
 
     Raises:
         ShardError: there is no shard set.
     """
-    return [line for shard_set in find_shard_folders(folder) for line in _verify_one(shard_set, progress=progress)]
+    return [
+        line for shard_set in find_shard_folders(folder) for line in _verify_one(shard_set, on_progress=on_progress)
+    ]
 
 
-def _verify_one(folder: Path, *, progress: Progress | None) -> list[str]:
+def _verify_one(folder: Path, *, on_progress: ProgressCallback | None) -> list[str]:
     try:
         manifest = read_manifest(folder)
     except ShardError as error:
         return [str(error)]
     checked = Checked(folder)
-    lines = list(damaged_shards(folder, manifest=manifest, checked=checked, progress=progress).values())
+    lines = list(damaged_shards(folder, manifest=manifest, checked=checked, on_progress=on_progress).values())
     if (lines or manifest.complete) and is_replaced(folder, manifest=manifest):
         return [f"{folder}: was updated while it was verified; run again"]
     if not manifest.complete:
@@ -65,7 +66,7 @@ def _verify_one(folder: Path, *, progress: Progress | None) -> list[str]:
     return lines
 
 
-def _trouble(path: Path, *, record: ShardRecord, manifest: Manifest, checked: Checked) -> str | None:
+def _fault(path: Path, *, record: ShardRecord, manifest: Manifest, checked: Checked) -> str | None:
     try:
         file = ShardFile(path)
         shard = Shard(file, record=record)

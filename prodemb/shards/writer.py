@@ -1,4 +1,4 @@
-"""Writing one shard: vectors and supplied values of some products, in the layout that can be mapped."""
+"""Writing one shard: vectors and supplied values of some products, in a layout that can be mapped."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def write_shard(
     encoded: Mapping[Feature, EncodedFeature],
     rows_hash: str,
     image_sources: pa.Array | None = None,
-    taken: Container[str] = (),
+    reserved: Container[str] = (),
     changes: Changes | None = None,
 ) -> ShardRecord:
     """Write `folder/part-<index>.parquet` under a temporary name, flush and rename it; return its manifest record.
@@ -43,8 +43,8 @@ def write_shard(
     Args:
         rows: the products' catalog rows under the standard column names, at most `MAX_PRODUCTS` of them.
         encoded: one entry for each of `schema.features`, rows as in `rows`.
-        image_sources: 16 bytes a row, null where the catalog names no picture; None where nobody will ask.
-        taken: file names that are not to be touched.
+        image_sources: 16 bytes per row, null where the catalog names no picture; None where they are not known.
+        reserved: file names that must not be used.
         changes: for the record.
     """
     assert 0 < rows.num_rows <= MAX_PRODUCTS, rows.num_rows
@@ -62,7 +62,7 @@ def write_shard(
     for label in GOLD_LABELS:
         columns[label] = rows[label].cast(pa.string())
 
-    path = folder / shard_name(index, taken=taken)
+    path = folder / shard_name(index, reserved=reserved)
     with replacing(path) as temporary:
         _write_parquet(temporary, pa.table(columns, schema=schema.arrow(rows_hash=rows_hash)), features=schema.features)
         num_bytes, sha256 = temporary.stat().st_size, sha256_of(temporary)

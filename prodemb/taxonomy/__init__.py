@@ -1,1 +1,1 @@
-"""The Google product taxonomy: its nodes, the tree they form, and gold categories held against it."""
+"""The Google product taxonomy: its nodes, their tree, gold categories resolved in it, and metrics."""

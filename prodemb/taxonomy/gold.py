@@ -1,4 +1,4 @@
-"""Gold categories held against a taxonomy: the node of each, and a line about those that it has not as they are."""
+"""Gold categories resolved in a taxonomy: the node of each, and warnings about renamed, removed and unknown ones."""
 
 import logging
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _REMOVED = "no more (it counts as the nearest node above)"
 
 @dataclass(frozen=True, kw_only=True)
 class GoldCategories:
-    """What the distinct gold categories of some products mean."""
+    """How the distinct gold categories of some products are resolved."""
 
     nodes: dict[str, int | None]
     """The node of each, None where it is unknown."""
@@ -27,16 +27,16 @@ class GoldCategories:
     renamed: dict[str, int]
     """Likewise those that the taxonomy has under another name: their id decides."""
     removed: dict[str, int]
-    """Likewise those whose node the taxonomy no longer has: they are the nearest node above it."""
+    """Likewise those whose node the taxonomy no longer has: they count as the nearest node above it."""
 
 
 def trace_gold(counts: Mapping[str, int], *, taxonomy: Taxonomy, taxonomy_name: str, where: str) -> GoldCategories:
-    """Trace gold categories to nodes; `tell_gold` says which of them were renamed, removed or are not known at all.
+    """Resolve gold categories to nodes; `tell_gold` reports those that are renamed, removed or unknown.
 
     Args:
-        counts: how many products carry each.
-        taxonomy_name: how to call the taxonomy.
-        where: the catalog or shard set that they stand in.
+        counts: how many products have each.
+        taxonomy_name: the name of the taxonomy for messages.
+        where: the catalog or shard set that they are from.
 
     Raises:
         TaxonomyError: none of them is in the taxonomy.
@@ -59,7 +59,7 @@ def trace_gold(counts: Mapping[str, int], *, taxonomy: Taxonomy, taxonomy_name: 
 
 
 def tell_gold(gold: GoldCategories, *, taxonomy_name: str, where: str) -> None:
-    """Tell in one line each which gold categories are unknown, renamed or removed; arguments as of `trace_gold`."""
+    """Log unknown, renamed and removed gold categories, one line each; arguments as of `trace_gold`."""
     if gold.unknown:
         message = _unknown_line(gold.unknown, taxonomy_name=taxonomy_name, where=where)
         logger.warning('%s; they are left out: give the taxonomy they are from, [train] taxonomy = "PATH"', message)

@@ -12,7 +12,7 @@ from prodemb.taxonomy.taxonomy import SEPARATOR
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Tree:
+class TaxonomyTree:
     """Nodes under one invisible root, numbered as their paths were given."""
 
     lineage: npt.NDArray[np.int64]
@@ -22,7 +22,7 @@ class Tree:
     """(num_nodes + 1,) how many nodes stand in the line; 1 at the top, 0 for `NO_ANSWER`."""
 
     @classmethod
-    def of(cls, paths: Sequence[str]) -> "Tree":
+    def of(cls, paths: Sequence[str]) -> "TaxonomyTree":
         """The tree of nodes with these paths, `A > B > C`; a node stands below the nearest one of them above it."""
         place = {path: number for number, path in enumerate(paths)}
         lines = []

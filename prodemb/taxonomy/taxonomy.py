@@ -19,7 +19,7 @@ TAXONOMY_URL = "https://www.google.com/basepages/producttype/taxonomy-with-ids.{
 """Where Google publishes the taxonomy of a locale."""
 
 SEPARATOR = " > "
-"""What stands between the names of a path."""
+"""Between the names of a path."""
 
 _VERSION_LINE = re.compile(r"#\s*Google_Product_Taxonomy_Version:\s*(\S+)")
 _NODE_LINE = re.compile(r"(\d+) - (\S.*)")
@@ -29,13 +29,13 @@ _FETCH_SECONDS = 30.0
 
 
 Found = Literal["as it is", "renamed", "removed", "unknown"]
-"""How a label's node was found: here; by its id, under another name; gone, so the nearest node above it that is still
-here; not at all."""
+"""How a label was resolved: to the node of that path; by its id, under another name; to the nearest remaining node
+above a removed one; not at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """What a feed's category value means in a taxonomy."""
+    """How a category value of a feed is resolved in a taxonomy."""
 
     node: int | None
     found: Found
@@ -50,7 +50,7 @@ class Taxonomy:
     version: str | None = None
     """Google's date of the version, where the file gives it."""
     source: str = "taxonomy"
-    """What to call the taxonomy in messages."""
+    """The name of the taxonomy in messages."""
     of_labels: "Taxonomy | None" = None
     """The version or locale that labels are written in, where it is another one; ids are the same in all locales."""
     _parents: dict[int, int | None] = field(init=False, repr=False, compare=False)
@@ -128,16 +128,16 @@ class Taxonomy:
         return self.path_of(node).count(SEPARATOR) + 1
 
     def resolve(self, label: str) -> int | None:
-        """The id that a feed's category value means, or None where it means no node; see `trace`."""
+        """The id that a feed's category value stands for, or None; see `trace`."""
         return self.trace(label).node
 
     def trace(self, label: str) -> Trace:
-        """The id that a feed's category value means, and how it was found.
+        """The id that a feed's category value stands for, and how it was resolved.
 
-        Feeds carry the id ("187"), the full path in any case and spacing ("apparel & accessories>Shoes", also with
+        Feeds have the id ("187"), the full path in any case and spacing ("apparel & accessories>Shoes", also with
         "&amp;" and "&gt;"), or both as in Google's files ("187 - Apparel & Accessories > Shoes"), of this version and
-        locale or of another. The id decides, for Google renames nodes and keeps their ids. A node that is gone is
-        looked for further up the path that the label, or `of_labels`, has for it.
+        locale or of another. The id decides, since Google renames nodes and keeps their ids. A removed node
+        is replaced by the nearest one above it, on the path in the label or in `of_labels`.
         """
         text = html.unescape(label).strip()
         node, path = None, text
@@ -155,10 +155,12 @@ class Taxonomy:
         above = self._above(node, path=path)
         return Trace(node=above, found="unknown" if above is None else "removed")
 
-    def _above(self, gone: int | None, *, path: str) -> int | None:
-        """The nearest node here above one that is not here, by the ids above it in `of_labels`, or else by its path."""
+    def _above(self, removed: int | None, *, path: str) -> int | None:
+        """The nearest node above a removed one, by the ids above it in `of_labels`, or else by its path."""
         other = self.of_labels
-        for node in reversed(other.ancestors(gone)) if other is not None and gone is not None and gone in other else ():
+        for node in (
+            reversed(other.ancestors(removed)) if other is not None and removed is not None and removed in other else ()
+        ):
             if node in self.paths:
                 return node
         names = path.split(">")
@@ -221,13 +223,19 @@ def fetch_taxonomy(locale: str, *, out: Path, url: str = TAXONOMY_URL) -> Taxono
     """Download a locale's taxonomy ("en-US", "fr-FR") to the file `out`; `url` may hold `{locale}`.
 
     Raises:
-        TaxonomyError: the locale is not of that form, the server does not answer with the file, or it is no taxonomy.
+        TaxonomyError: the locale is not of that form, the server does not answer with the file, or it is no taxonomy;
+            or `out` is a file of another kind, which is left alone.
     """
-    # httpx takes a tenth of a second to import, and all but this function works without it.
+    # Imported here because it is slow, and used by this function alone.
     import httpx
 
     if not _LOCALE.fullmatch(locale):
         raise TaxonomyError(f"locale: found {locale!r}, wanted a form like 'en-US'")
+    if out.exists():
+        try:
+            read_taxonomy(out)
+        except TaxonomyError as error:
+            raise TaxonomyError(f"{out}: is no taxonomy and is not replaced ({error}); wanted another name") from None
     address = url.replace("{locale}", locale)
     try:
         answer = httpx.get(address, timeout=_FETCH_SECONDS, follow_redirects=True).raise_for_status()

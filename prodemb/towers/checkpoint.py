@@ -44,7 +44,7 @@ class Checkpoint:
     def fingerprint(self) -> str:
         """16 hexadecimal digits over the bytes of weights, config, tokenizer and preprocessor files.
 
-        The number format and device of a run are left out: bfloat16 and float32 vectors of one checkpoint may stand
+        The number format and device of a run do not count: bfloat16 and float32 vectors of one checkpoint may stand
         in one shard set (cosine above 0.999).
         """
         digest = hashlib.sha256(f"preprocessing {PREPROCESSING_VERSION}\n".encode())
@@ -55,8 +55,8 @@ class Checkpoint:
     def files(self) -> list[Path]:
         """The files that decide what a vector is, by name."""
         found = {path for pattern in (*_WEIGHTS, *_SETTINGS) for path in self.folder.glob(pattern)}
-        left_out = {path for pattern in _NOT_SETTINGS for path in self.folder.glob(pattern)}
-        return sorted(found - left_out)
+        ignored = {path for pattern in _NOT_SETTINGS for path in self.folder.glob(pattern)}
+        return sorted(found - ignored)
 
 
 def find_checkpoint(model: str, *, revision: str | None = None) -> Checkpoint:

@@ -19,7 +19,7 @@ from prodemb.core.files import read_json, write_json
 from prodemb.towers.unpack import Pixels, unpacked
 
 MAX_ASPECT = 4
-"""Of a longer picture only the middle is resized; the centre crop takes no more than that anyway."""
+"""Of a more elongated picture only the middle is resized; the centre crop takes no more than that anyway."""
 MAX_EDGE = 4_096
 """Pixels that no vision tower takes more of."""
 BICUBIC = Image.Resampling.BICUBIC

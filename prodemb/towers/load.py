@@ -80,8 +80,8 @@ class Towers:
             text = self.text_vectors(token_ids.to(self.device), None if mask is None else mask.to(self.device))
             image = self.image_vectors(torch.full((1, *self.image.shape), 127, dtype=torch.uint8))
         except Exception as error:
-            said = first_line_of(error)
-            raise ModelError(f"{name}: its towers do not run on one text and one picture: {said}") from error
+            message = first_line_of(error)
+            raise ModelError(f"{name}: its towers do not run on one text and one picture: {message}") from error
         if text.shape != image.shape:
             raise ModelError(f"{name}: text vectors have {text.shape[1]} numbers, picture vectors {image.shape[1]}")
         if not (torch.isfinite(text).all() and torch.isfinite(image).all()):

@@ -1,4 +1,4 @@
-"""Running batches through the towers side by side: one thread a core on a CPU, two streams on a CUDA device.
+"""Running batches through the towers side by side: one thread per core on a CPU, two streams on a CUDA device.
 
 On a CPU a batch stays on one core. That is faster than all cores on one batch (no barrier after each operation: 3 % for
 ViT-B/32, 17 % for the bundled CLIP on 2 cores, and decoders do not stall it), and a vector's last bits then do not
@@ -29,20 +29,20 @@ logger = logging.getLogger(__name__)
 Vectors = npt.NDArray[np.float16]
 
 CPU_BATCH_TOKENS = 512
-"""Padded tokens a batch on a CPU, where activations must stay in the core's cache: 4,096 are 15 % slower (ViT-B/32)."""
+"""Padded tokens per batch on a CPU, where activations must stay in the core's cache: 4,096 are 15 % slower (B/32)."""
 FIRST_BATCH_TOKENS = 4_096
 """From here on the best number is found by trial on CUDA."""
 PAYS = 1.05
-"""A batch of twice the size must be this much faster, or the smaller one is kept."""
+"""A batch of twice the size must be this many times faster, or the smaller one is kept."""
 CUDA_STREAMS = 2
-QUEUED_A_THREAD = 2
+QUEUED_PER_THREAD = 2
 """Batches that may wait for each thread: what bounds the memory."""
 PATIENCE_SECONDS = 600.0
 """A batch that has not come by then ends the run with an error."""
 
 
 @dataclass
-class TowerSeconds:
+class TowerTimings:
     """Seconds in each tower, summed over the pool's threads, and how many distinct contents went through it."""
 
     text: float = 0.0
@@ -59,9 +59,9 @@ class Encoding:
         self._num, self._dim = num, dim
         self._parts: list[tuple[npt.NDArray[np.int64], Future[Vectors]]] = []
 
-    def add(self, places: npt.NDArray[np.int64], part: "Future[Vectors]") -> None:
-        """Take in the batch that holds the contents at `places`."""
-        self._parts.append((places, part))
+    def add(self, indices: npt.NDArray[np.int64], part: "Future[Vectors]") -> None:
+        """Add the batch that holds the contents with these indices."""
+        self._parts.append((indices, part))
 
     def result(self) -> Vectors:
         """Wait for the vectors, (n, dim) float16.
@@ -70,9 +70,9 @@ class Encoding:
             ModelError: a tower failed, or has not answered within `PATIENCE_SECONDS`.
         """
         vectors = np.empty((self._num, self._dim), dtype="<f2")
-        for places, part in self._parts:
+        for indices, part in self._parts:
             try:
-                vectors[places] = part.result(timeout=PATIENCE_SECONDS)
+                vectors[indices] = part.result(timeout=PATIENCE_SECONDS)
             except TimeoutError:
                 raise ModelError(f"a batch was not encoded after {PATIENCE_SECONDS:.0f} s") from None
         return vectors
@@ -84,24 +84,22 @@ class TowerPool:
     Use it in a `with` block. Within, torch runs each operation on one CPU core, here and in threads started meanwhile.
     """
 
-    def __init__(self, towers: Towers, *, batch_tokens: int | None = None, pictures_at_most: int = 1024) -> None:
+    def __init__(self, towers: Towers, *, batch_tokens: int | None = None, max_pictures: int = 1024) -> None:
         """
         Args:
             batch_tokens: by default `CPU_BATCH_TOKENS`, and on CUDA found by trial.
-            pictures_at_most: no more will be handed over at once, so the trial need not go further.
+            max_pictures: as many as are handed over at once at most, so the trial need not go further.
         """
         self.towers = towers
-        self.seconds = TowerSeconds()
+        self.seconds = TowerTimings()
         self._on_cuda = towers.device.type == "cuda"
         self._torch_threads = torch.get_num_threads()
         self.num_threads = CUDA_STREAMS if self._on_cuda else self._torch_threads
         if batch_tokens is None:
-            batch_tokens = (
-                _found_by_trial(towers, pictures_at_most=pictures_at_most) if self._on_cuda else CPU_BATCH_TOKENS
-            )
+            batch_tokens = _found_by_trial(towers, max_pictures=max_pictures) if self._on_cuda else CPU_BATCH_TOKENS
         self.batch_tokens = batch_tokens
         self._threads = ThreadPoolExecutor(self.num_threads, thread_name_prefix="tower", initializer=self._start_thread)
-        self._queued = threading.Semaphore((1 + QUEUED_A_THREAD) * self.num_threads)
+        self._queued = threading.Semaphore((1 + QUEUED_PER_THREAD) * self.num_threads)
         self._running = threading.Semaphore(self.num_threads)
         self._alone = threading.Lock()
         self._stream = threading.local()
@@ -124,8 +122,8 @@ class TowerPool:
                 torch.set_num_threads(self._torch_threads)
 
     @property
-    def pictures_a_batch(self) -> int:
-        """How many pictures make a batch."""
+    def pictures_per_batch(self) -> int:
+        """Pictures in a full batch."""
         return max(1, self.batch_tokens // self.towers.image_tokens)
 
     def texts(self, texts: Sequence[str]) -> Encoding:
@@ -133,16 +131,16 @@ class TowerPool:
         encoding = Encoding(len(texts), dim=self.towers.dim)
         tokens = self.towers.text.tokenize(texts)
         lengths = [self._padded_length([ids]) for ids in tokens]
-        for places in token_batches(lengths, max_tokens=self.batch_tokens):
-            batch = [tokens[place] for place in places]
-            encoding.add(np.asarray(places), self._submit(self._encode_texts, batch))
+        for indices in token_batches(lengths, max_tokens=self.batch_tokens):
+            batch = [tokens[index] for index in indices]
+            encoding.add(np.asarray(indices), self._submit(self._encode_texts, batch))
         self.seconds.num_texts += len(texts)
         return encoding
 
     def images(self, pixels: Sequence[npt.NDArray[np.uint8]]) -> Encoding:
         """Encode pictures, each (3, height, width) uint8."""
         encoding = Encoding(len(pixels), dim=self.towers.dim)
-        size = self.pictures_a_batch
+        size = self.pictures_per_batch
         for start in range(0, len(pixels), size):
             batch = list(pixels[start : start + size])
             encoding.add(np.arange(start, start + len(batch)), self._submit(self._encode_images, batch))
@@ -150,7 +148,7 @@ class TowerPool:
         return encoding
 
     def _submit(self, run: "Callable[[list[Any]], Vectors]", batch: "list[Any]") -> "Future[Vectors]":
-        """Hand a batch to the next free thread, once only a few are waiting."""
+        """Queue a batch for the next free thread, once only a few are waiting."""
         if not self._queued.acquire(timeout=PATIENCE_SECONDS):
             raise ModelError(f"the towers took no batch for {PATIENCE_SECONDS:.0f} s")
         if self._failure is not None:
@@ -252,8 +250,8 @@ class TowerPool:
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     """Whether a device had too little memory: torch says so, or one of the libraries under it."""
-    said = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in said or "ALLOC_FAILED" in said
+    message = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in message or "ALLOC_FAILED" in message
 
 
 def best_batch_tokens(rate: Callable[[int], float], *, at_most: int) -> int:
@@ -261,7 +259,7 @@ def best_batch_tokens(rate: Callable[[int], float], *, at_most: int) -> int:
 
     Args:
         at_most: where to stop.
-        rate: tokens a second at a batch of so many tokens; raises OutOfMemoryError where they do not fit.
+        rate: tokens per second at a batch of so many tokens; raises OutOfMemoryError where they do not fit.
     """
     best, best_rate = FIRST_BATCH_TOKENS, 0.0
     tokens = FIRST_BATCH_TOKENS
@@ -279,7 +277,7 @@ def best_batch_tokens(rate: Callable[[int], float], *, at_most: int) -> int:
     return best
 
 
-def _found_by_trial(towers: Towers, *, pictures_at_most: int) -> int:
+def _found_by_trial(towers: Towers, *, max_pictures: int) -> int:
     """Time the vision tower of a CUDA device at growing batches."""
 
     @torch.inference_mode()
@@ -295,6 +293,6 @@ def _found_by_trial(towers: Towers, *, pictures_at_most: int) -> int:
             seconds.append(time.perf_counter() - started)
         return len(pixels) * towers.image_tokens / min(seconds)
 
-    found = best_batch_tokens(rate, at_most=max(FIRST_BATCH_TOKENS, pictures_at_most * towers.image_tokens))
+    found = best_batch_tokens(rate, at_most=max(FIRST_BATCH_TOKENS, max_pictures * towers.image_tokens))
     torch.cuda.empty_cache()
     return found

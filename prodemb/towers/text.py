@@ -11,7 +11,7 @@ import torch
 
 from prodemb.core.errors import ModelError
 
-MAX_CHARACTERS_A_TOKEN = 16
+MAX_CHARACTERS_PER_TOKEN = 16
 """A text is cut to this many characters for each token the tower takes: ten-megabyte descriptions cost nothing."""
 
 
@@ -62,7 +62,7 @@ class TextPreprocessor:
         """Token ids of each text, unpadded, at most `max_length` of them."""
         if not texts:
             return []
-        limit = self.max_length * MAX_CHARACTERS_A_TOKEN
+        limit = self.max_length * MAX_CHARACTERS_PER_TOKEN
         cut = [text[:limit].lower() if self.lowercase else text[:limit] for text in texts]
         encoded = self.tokenizer(cut, truncation=True, max_length=self.max_length, return_attention_mask=False)
         ids: list[list[int]] = encoded["input_ids"]
@@ -80,24 +80,24 @@ class TextPreprocessor:
 
 
 def token_batches(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]:
-    """Group texts of similar length: places in `lengths`, shortest first, each batch at most `max_tokens` when padded.
+    """Group texts of similar length: indices into `lengths`, shortest first, at most `max_tokens` per padded batch.
 
     A text longer than `max_tokens` is a batch of its own.
     """
     batches: list[list[int]] = []
     batch: list[int] = []
-    for place in np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable").tolist():
-        if batch and lengths[place] * (len(batch) + 1) > max_tokens:
+    for index in np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable").tolist():
+        if batch and lengths[index] * (len(batch) + 1) > max_tokens:
             batches.append(batch)
             batch = []
-        batch.append(place)
+        batch.append(index)
     if batch:
         batches.append(batch)
     return batches
 
 
 def first_line_of(error: Exception) -> str:
-    """What an error of another library says, in one line."""
+    """The first line of another library's error message."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

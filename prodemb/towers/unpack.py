@@ -23,13 +23,13 @@ from prodemb.catalog.images import AbsentImage
 Pixels = npt.NDArray[np.uint8]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
-"""What is decoded. Others are left out on purpose: some of Pillow's decoders start other programs or run in Python."""
+"""What is decoded. Others are excluded on purpose: some of Pillow's decoders start other programs or run in Python."""
 MAX_PIXELS = 64_000_000
 """Larger pictures are refused by their header, before any memory is taken for them."""
 MAX_SIDE = 65_535
 """So are longer ones: each row costs memory of its own."""
 MAX_READS = 250_000
-"""How often a file may be read from. A sound one of 20 MB takes 10,000; one of nothing but markers, millions."""
+"""How often a file may be read from. A valid one of 20 MB takes 10,000; one of nothing but markers, millions."""
 LARGE_PIXELS = 16_000_000
 """Pictures that still fill more when unpacked wait for each other: one takes up to a gigabyte."""
 BAND_PIXELS = 4_000_000
@@ -126,7 +126,7 @@ def _decoded(image: Image.Image, data: bytes, *, factor: int) -> Pixels:
 
 
 def _turbo(data: bytes, size: tuple[int, int], *, factor: int) -> Pixels | None:
-    """Decode by libjpeg-turbo into this thread's buffer; None for a file with faults, on which Pillow may judge."""
+    """Decode by libjpeg-turbo into this thread's buffer; None for a damaged file, which is left to Pillow."""
     import simplejpeg
 
     width, height = (-(-edge // factor) for edge in size)
@@ -190,8 +190,8 @@ def _orientation(image: Image.Image) -> int:
     if "exif" not in image.info or image.format == "TIFF":  # Pillow turns TIFF itself
         return 1
     found = _in_exif(image.info["exif"])
-    if found is None and (told := IN_XMP.search(image.info.get("xmp") or b"")):
-        return int(told[1])
+    if found is None and (in_xmp := IN_XMP.search(image.info.get("xmp") or b"")):
+        return int(in_xmp[1])
     return 1 if found is None else found
 
 
@@ -237,7 +237,7 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def _reason(error: Exception) -> str:
-    said = str(error).lower()
-    if isinstance(error, zlib.error | EOFError) or "truncated" in said or "not enough" in said:
+    message = str(error).lower()
+    if isinstance(error, zlib.error | EOFError) or "truncated" in message or "not enough" in message:
         return "truncated"
     return "not a picture" if isinstance(error, UnidentifiedImageError) else "broken picture"

@@ -84,7 +84,7 @@ def test_only_two_columns_are_needed_and_a_byte_order_mark_does_no_harm(tmp_path
         ("supplied,brand\nx,y\n", "wanted also 'canonical'"),
         ("supplied,canonical,status\nx,y,maybe\n", "row 2: status: found 'maybe', wanted one of accepted"),
         ("supplied,canonical,score\nx,y,high\n", "row 2: found score 'high'"),
-        ("supplied,canonical\nx,y\nx,z\n", "row 3: 'x' stands here a second time"),
+        ("supplied,canonical\nx,y\nx,z\n", "row 3: 'x' is repeated"),
         ("supplied,canonical\nx,y\nNike, Inc.,Nike\n", "row 3: found 3 cells, wanted 2 as in the header"),
         ("supplied;canonical;products\nx;y;many\n", "row 2: found score None, products 'many'"),
         ("supplied,canonical,products\nx,y,inf\n", "row 2: found score None, products 'inf'"),

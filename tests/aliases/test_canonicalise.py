@@ -313,8 +313,8 @@ def test_every_canonical_stands_for_itself(catalog: dict[str, int]) -> None:
 def test_bad_input_is_named() -> None:
     with pytest.raises(CatalogError, match="wanted also 'products'"):
         canonicalise(pl.DataFrame({"supplied": ["x"]}), config=CONFIG)
-    with pytest.raises(ConfigError, match=r"brand\.toml: alike: found 2"):
-        BrandsConfig.parse({"alike": 2}, source="brand.toml")
+    with pytest.raises(ConfigError, match=r"brand\.toml: min_overlap: found 2"):
+        BrandsConfig.parse({"min_overlap": 2}, source="brand.toml")
     assert len(canonicalise(pl.DataFrame(schema={"supplied": pl.String, "products": pl.Int64}), config=CONFIG)) == 0
 
 
@@ -331,3 +331,28 @@ def test_vectors_of_some_strings_change_no_earlier_decision() -> None:
     assert canonicalise(counted, config=CONFIG, vectors=vectors).rows == without.rows
     assert canonicalise(counted, config=CONFIG, vectors=vectors, known=without).rows == without.rows
     assert canonicalise(counted, config=CONFIG, vectors=([], np.empty((0, 4), np.float16))).rows == without.rows
+
+
+def test_a_colour_that_is_used_like_the_shop_s_own_brand_is_left_to_a_person() -> None:
+    own = [row for kind in THINGS for row in silent(products("Rosa Rose", 12, kind=kind))]
+    row = row_of(decide(own, products("Norvik", 5)), "Rosa Rose")
+    assert (row.canonical, row.status, row.proposed) == ("Rosa Rose", "review", UNKNOWN)
+    again = decide(own, products("Norvik", 5), known=decide(own, products("Norvik", 5)))
+    assert row_of(again, "Rosa Rose").effective == "Rosa Rose"
+
+
+def test_a_column_of_colours_holds_no_brand() -> None:
+    colours = [row for colour in ("Black", "White", "Red") for row in silent(products(colour, 40))]
+    assert {row.canonical for row in decide(colours, products("Norvik", 5)).rows} == {"Norvik", UNKNOWN}
+
+
+def test_a_colour_that_titles_hold_is_no_brand() -> None:
+    red = [
+        row | {"title": f"{row['title']} in red"} for kind in THINGS for row in silent(products("Red", 12, kind=kind))
+    ]
+    assert row_of(decide(red, products("Norvik", 5)), "Red").canonical == UNKNOWN
+
+
+def test_a_placeholder_is_no_brand_however_frequent() -> None:
+    nobody = [row for kind in THINGS for row in silent(products("N/A", 12, kind=kind))]
+    assert row_of(decide(nobody, products("Norvik", 5)), "N/A").canonical == UNKNOWN

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from prodemb.aliases import clusters
-from prodemb.aliases.clusters import Place, find_sellers, place_names, proposals_by_rule
+from prodemb.aliases.clusters import Placement, find_sellers, place_names, proposals_by_rule
 from prodemb.aliases.config import BrandsConfig
 from prodemb.aliases.evidence import Evidence
 from prodemb.aliases.links import Link, Names
@@ -25,7 +25,7 @@ def evidence_of(names: Names, titles: dict[str, list[str]]) -> Evidence:
     return Evidence(pl.DataFrame(rows, schema=schema, orient="row"), num_names=len(names.keys))
 
 
-def placed(catalog: dict[str, int], titles: dict[str, list[str]]) -> tuple[Names, dict[int, Place]]:
+def placed(catalog: dict[str, int], titles: dict[str, list[str]]) -> tuple[Names, dict[int, Placement]]:
     names = names_of(catalog)
     undecided = range(len(names.keys))
     return names, place_names(names, undecided=undecided, evidence=evidence_of(names, titles), config=CONFIG)
@@ -44,7 +44,7 @@ def test_decided_names_are_targets_and_are_not_placed() -> None:
     names = names_of({"fastrack": 30, "fastrak": 1})
     evidence = evidence_of(names, {"fastrack": ["fastrack watch"], "fastrak": ["fastrack watch"]})
     places = place_names(names, undecided=[names.index["fastrak"]], evidence=evidence, config=CONFIG)
-    assert places == {1: Place(0, places[1].link)}
+    assert places == {1: Placement(0, places[1].link)}
     assert proposals_by_rule(places) == {"typo": 1}
 
 
@@ -56,7 +56,7 @@ def test_two_spellings_that_name_each_other_make_no_ring() -> None:
 
 
 def test_doubtful_links_are_counted_apart() -> None:
-    places = {0: Place(0), 1: Place(1, Link(0, "typo", 0.7, accepted=False), proposed=0)}
+    places = {0: Placement(0), 1: Placement(1, Link(0, "typo", 0.7, accepted=False), proposed=0)}
     assert proposals_by_rule(places) == {"typo (review)": 1}
 
 
@@ -77,7 +77,7 @@ CROWDED_TITLES = {"fastrack": ["fastrack watch"], "fastrak": ["a watch by fastra
 ONE_NEIGHBOUR = BrandsConfig(neighbours=1)
 
 
-def crowded(vectors: np.ndarray | None) -> tuple[Names, Place]:
+def crowded(vectors: np.ndarray | None) -> tuple[Names, Placement]:
     """Where "fastrak" goes when only its nearest neighbour by spelling, which is another brand, is looked at."""
     names = names_of(CROWDED)
     evidence = evidence_of(names, CROWDED_TITLES)
@@ -102,7 +102,7 @@ def test_like_vectors_alone_merge_nothing() -> None:
     evidence = evidence_of(names, {key: [f"{key} radio"] for key in names.keys})
     every = range(len(names.keys))
     places = place_names(names, undecided=every, evidence=evidence, config=CONFIG, vectors=vectors)
-    assert places == {name: Place(name) for name in every}
+    assert places == {name: Placement(name) for name in every}
 
 
 def test_progress_counts_every_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +115,6 @@ def test_progress_counts_every_name(monkeypatch: pytest.MonkeyPatch) -> None:
         undecided=range(5),
         evidence=evidence,
         config=CONFIG,
-        progress=lambda done, total: told.append((done, total)),
+        on_progress=lambda done, total: told.append((done, total)),
     )
     assert told == [(2, 5), (4, 5), (5, 5)]

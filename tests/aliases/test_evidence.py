@@ -58,17 +58,17 @@ def test_kinds_by_categories_or_by_words() -> None:
     shoes, boots, tea = ("x 1", "Wear > Shoes"), ("y 2", "Wear > Boots"), ("z 3", "Food > Tea")
     red, plain = ("Alba red mug", None), ("Alma mug", None)
     evidence = evidence_of([[shoes], [shoes, boots], [boots], [tea], [red], [plain], []])
-    assert evidence.alike(0, parent=1, own_words=()) == 1.0
-    assert evidence.alike(0, parent=2, own_words=()) == 0.5
-    assert evidence.alike(0, parent=3, own_words=()) == 0.0
-    assert evidence.alike(4, parent=5, own_words=("alba", "alma")) == 0.5
-    assert evidence.alike(0, parent=6, own_words=()) is None
+    assert evidence.overlap(0, parent=1, own_words=()) == 1.0
+    assert evidence.overlap(0, parent=2, own_words=()) == 0.5
+    assert evidence.overlap(0, parent=3, own_words=()) == 0.0
+    assert evidence.overlap(4, parent=5, own_words=("alba", "alma")) == 0.5
+    assert evidence.overlap(0, parent=6, own_words=()) is None
 
 
 def test_common_words_stand_in_titles_of_many_brands() -> None:
     names = [(f"brand{n}",) for n in range(10)]
     evidence = evidence_of([[(f"Brand{n} shoes number {m}", None) for m in "ab"] for n in range(10)])
-    assert spread_words(evidence, words=names, least=8, share=0.01) == {"shoes", "number"}
+    assert spread_words(evidence, words=names, min_brands=8, share=0.01) == {"shoes", "number"}
 
 
 def test_prefix_products() -> None:
@@ -76,9 +76,9 @@ def test_prefix_products() -> None:
     assert (masses["nike"], masses["nikepro"], followers["nike"]) == (8, 1, 2)
 
 
-def test_lines_are_established_and_no_misspellings_of_each_other() -> None:
+def test_lines_are_frequent_and_no_misspellings_of_each_other() -> None:
     words = [("ada",), ("ada", "enticer"), ("ada", "enticr"), ("ada", "youth"), ("ada", "rare"), ("lea", "cooper")]
-    assert lines_of(words, products=[9, 9, 5, 4, 2, 90], least=3) == {"ada": frozenset({"enticer", "youth"})}
+    assert lines_of(words, products=[9, 9, 5, 4, 2, 90], min_count=3) == {"ada": frozenset({"enticer", "youth"})}
 
 
 def test_a_name_stands_alone() -> None:

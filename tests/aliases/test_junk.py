@@ -12,7 +12,7 @@ from prodemb.aliases.junk import UNBRANDED, UNKNOWN, find_junk
     [
         *(
             (text, "placeholder")
-            for text in ("N/A", "none", "-", "", " ", "???", "Does not apply", "keine Angabe", "Otros")
+            for text in ("N/A", "none", r"\N", "-", "", " ", "???", "Does not apply", "keine Angabe", "Otros")
         ),
         *((text, "colour") for text in ("Red", "BLACK", "Light pink", "Multi-Color", "Noir", "schwarz", "Grey/ White")),
         *((text, "fit") for text in ("Regular", "Slim Fit", "slim-fit", "Super Skinny")),
@@ -33,7 +33,7 @@ def test_junk_is_unknown_with_its_rule(text: str, rule: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["Generic", "Unbranded", "No brand", "OEM", "no-name", "Sans marque", "ohne Marke", "Sin marca", "Senza marca",
-     "Unbranded/Generic"],
+     "Unbranded/Generic", "Tidak Ada Merk", "No brands", "без бренда", "ノーブランド", "无品牌", "không thương hiệu"],
 )  # fmt: skip
 def test_honest_no_names_are_unbranded(text: str) -> None:
     junk = find_junk(text)

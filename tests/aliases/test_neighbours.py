@@ -1,4 +1,4 @@
-"""Finding keys that are written alike."""
+"""Names with similar spellings are found."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ KEYS = st.text(alphabet="abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_
 
 
 def nearest_keys(queries: list[str], *, targets: list[str], neighbours: int, least: float) -> list[tuple[int, ...]]:
-    return Neighbours(key_vectors(targets)).nearest(key_vectors(queries), neighbours=neighbours, least=least)
+    return Neighbours(key_vectors(targets)).nearest(key_vectors(queries), neighbours=neighbours, min_cosine=least)
 
 
 @settings(deadline=None)

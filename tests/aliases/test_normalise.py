@@ -28,6 +28,10 @@ from prodemb.aliases.normalise import (
         ("foo", ["Foo S. A. de C. V.", "Foo sp. z o.o.", "Foo Pvt Ltd", "Foo B.V.", "Foo Co., Ltd.", "Foo SARL"]),
         ("soliver", ["s.Oliver", "S. Oliver", "sOliver"]),
         ("soni", ["ソニー株式会社", "ソニー"]),
+        ("yamaha", ["株式会社ヤマハ", "㈱ヤマハ", "ヤマハ(株)", "ヤマハ 株式会社"]),
+        ("samseongjeonja", ["(주)삼성전자", "주식회사 삼성전자", "삼성전자"]),
+        ("romashka", ["ООО Ромашка", "ООО «Ромашка»", "Ромашка"]),
+        ("incredible", ["Inc.redible", "Inc.redible Ltd"]),
         ("and", ["AND", "and"]),
     ],
 )
@@ -45,6 +49,15 @@ def test_legal_words_inside_a_name_stay() -> None:
     assert normalise_brand("Inc.5 Shoes") == "inc5shoes"
     assert normalise_brand("AG Adriano") == "agadriano"
     assert normalise_brand("The Honest Company") == "thehonestcompany"
+    assert tidy_spelling("Inc.redible") == "Inc.redible"
+
+
+@pytest.mark.parametrize(
+    ("supplied", "shown"),
+    [("株式会社ヤマハ", "ヤマハ"), ("㈱ヤマハ", "ヤマハ"), ("ООО «Ромашка»", "Ромашка"), ("株式会社", "株式会社")],
+)
+def test_a_legal_form_before_the_name_is_not_shown(supplied: str, shown: str) -> None:
+    assert tidy_spelling(supplied) == shown
 
 
 @given(st.text())

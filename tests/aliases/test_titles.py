@@ -13,28 +13,28 @@ WORDS = st.sampled_from(["lee", "cooper", "nike", "shirt", "a", "b", "h", "m"])
 def find(*titles: str | None) -> tuple[list[list[int]], list[list[int]]]:
     found = NAMES.find(pl.Series(titles, dtype=pl.String))
     names = [[name for name in row if name >= 0] for row in found.names.tolist()]
-    places = [[place for place in row if place >= 0] for row in found.places.tolist()]
-    return names, places
+    offsets = [[offset for offset in row if offset >= 0] for row in found.offsets.tolist()]
+    return names, offsets
 
 
 def test_the_longest_name_comes_before_those_that_it_begins_with() -> None:
-    names, places = find("Lee Cooper Jeans", "LEE® jeans", "Jeans by Lee  Cooper!", None, "", "Leecooper")
+    names, offsets = find("Lee Cooper Jeans", "LEE® jeans", "Jeans by Lee  Cooper!", None, "", "Leecooper")
     assert names == [[1, 0], [0], [1, 0], [], [], []]
-    assert places == [[0, 0], [0], [2, 2], [], [], []]
+    assert offsets == [[0, 0], [0], [2, 2], [], [], []]
 
 
 def test_names_are_found_in_their_order_and_each_once() -> None:
-    names, places = find("Nike for Lee, Nike and Lee Cooper", "H&M shirt")
+    names, offsets = find("Nike for Lee, Nike and Lee Cooper", "H&M shirt")
     assert names == [[2, 0, 1], [5]]
-    assert places == [[0, 2, 4], [0]]
+    assert offsets == [[0, 2, 4], [0]]
 
 
 def test_what_begins_a_longer_name_says_which() -> None:
     titles = pl.Series(["Lee Cooper", "Lee", "Lee and Lee Cooper", "Lee Cooper and Lee"])
     found = NAMES.find(titles)
-    assert found.inside[:, :2].tolist() == [[-1, 1], [-1, -1], [-1, -1], [-1, -1]]
+    assert found.longer[:, :2].tolist() == [[-1, 1], [-1, -1], [-1, -1], [-1, -1]]
     assert found.names[:, :2].tolist() == [[1, 0], [0, -1], [0, 1], [1, 0]]
-    assert found.alone()[:, :2].tolist() == [[1, -1], [0, -1], [0, 1], [1, 0]]
+    assert found.standalone()[:, :2].tolist() == [[1, -1], [0, -1], [0, 1], [1, 0]]
 
 
 def test_equal_titles_get_equal_answers_in_their_rows() -> None:
@@ -49,9 +49,9 @@ def test_names_of_more_words_than_are_looked_for_are_not_found() -> None:
 @given(st.lists(WORDS, max_size=12))
 def test_what_is_found_stands_there(words: list[str]) -> None:
     spelled = {0: "lee", 1: "lee cooper", 2: "nike", 5: "h m"}
-    (names,), (places,) = find(" ".join(words))
-    assert len(names) == len(set(names)) == len(places) <= MAX_FOUND
-    assert places == sorted(places)
-    for name, place in zip(names, places, strict=True):
+    (names,), (offsets,) = find(" ".join(words))
+    assert len(names) == len(set(names)) == len(offsets) <= MAX_FOUND
+    assert offsets == sorted(offsets)
+    for name, offset in zip(names, offsets, strict=True):
         told = spelled[name].split()
-        assert words[place : place + len(told)] == told
+        assert words[offset : offset + len(told)] == told

@@ -18,12 +18,12 @@ from report import Failure, options_parser, reporting, table
 
 from prodemb.aliases.alias_file import read_aliases
 from prodemb.aliases.table import AliasTable
-from prodemb.brand.conditions import AS_SUPPLIED, conditions, true_names, without_strings_of
+from prodemb.brand.conditions import AS_SUPPLIED, brand_conditions, true_names, without_strings_of
 from prodemb.brand.fit import fit_fuser
-from prodemb.brand.names import BrandNames, Said
+from prodemb.brand.labels import BrandLabels, brand_labels
+from prodemb.brand.names import BrandNames, Mentions
 from prodemb.core.features import BRAND_FEATURES
 from prodemb.heads.head import TrainedHead
-from prodemb.heads.labels import brand_labels
 from prodemb.heads.split import TEST
 from prodemb.heads.train import Labelled, load_labelled, train_head
 from prodemb.job.pipeline import Pipeline, read_pipeline
@@ -68,36 +68,38 @@ def measure(
     data = load_labelled(shard_set, labels=labels, config=config, device=torch.device("cpu"))
     head = train_head(data, config=config, aggregate=pipeline.aggregate, head=pipeline.head)
     figures = {}
-    with patch.object(BrandNames, "said", _said_without_titles):
+    with patch.object(BrandNames, "mentions", _mentions_without_titles):
         figures[f"head on {vectors}"] = top1(data, head, pipeline=pipeline, aliases=aliases, fused=False)
         figures[f"  and the supplied brand ({vectors})"] = top1(data, head, pipeline=pipeline, aliases=aliases)
     figures[f"  and the title ({vectors})"] = top1(data, head, pipeline=pipeline, aliases=aliases)
     return figures
 
 
-def top1(data: Labelled, head: TrainedHead, *, pipeline: Pipeline, aliases: AliasTable, fused: bool = True) -> Rates:
+def top1(
+    data: Labelled[BrandLabels], head: TrainedHead, *, pipeline: Pipeline, aliases: AliasTable, fused: bool = True
+) -> Rates:
     """Top-1 in each condition, of the fused answer or of the head alone."""
-    products = read_products(data.shard_set, features=data.features, rows=data.judged)
-    names = true_names(data, rows=data.judged)
+    products = read_products(data.shard_set, features=data.features, rows=data.test_rows)
+    names = true_names(data, rows=data.test_rows)
     fuser = fit_fuser(data, head=head, aliases=aliases, config=pipeline.fuse)
-    blind = fuser.knowing(without_strings_of(data, aliases=aliases, parts=[TEST]), rare=fuser.names.rare)
+    blind = fuser.with_aliases(without_strings_of(data, aliases=aliases, parts=[TEST]), rare=fuser.names.rare)
     rates: Rates = {}
-    for name, some in conditions(products, chosen=fuser.names.own_ids(names), fuser=fuser, seed=pipeline.fuse.seed):
+    for name, some in brand_conditions(products, truth=fuser.names.ids_of(names), fuser=fuser, seed=pipeline.fuse.seed):
         answering = fuser if name == AS_SUPPLIED else blind
         if fused:
-            answers = answering.answer(some, head=head, k=1).top[:, 0]
+            answers = answering.predict(some, head=head, k=1).brands[:, 0]
         else:
-            answers = head.answer(some.vectors, present=some.present)
-        truth = answering.names.own_ids(names)
+            answers = head.predict(some.vectors, present=some.present)
+        truth = answering.names.ids_of(names)
         rates[name] = float(np.mean((answers == truth) & (truth >= 0)))
     return rates
 
 
-_said = BrandNames.said
+_mentions = BrandNames.mentions
 
 
-def _said_without_titles(names: BrandNames, *, supplied: pl.Series, titles: pl.Series) -> Said:
-    return _said(names, supplied=supplied, titles=pl.Series([None] * len(titles), dtype=pl.String))
+def _mentions_without_titles(names: BrandNames, *, supplied: pl.Series, titles: pl.Series) -> Mentions:
+    return _mentions(names, supplied=supplied, titles=pl.Series([None] * len(titles), dtype=pl.String))
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def run_child(catalog: Path, *, aliases: Path) -> dict[str, float | dict[str, fl
     started = time.perf_counter()
     opened = open_catalog(CatalogConfig(path=str(catalog)))
     batches = opened.batches(ROWS_AT_ONCE, columns=COLUMNS)
-    update_aliases(BrandsConfig(aliases=str(aliases)), batches=batches, watch=watch)
+    update_aliases(BrandsConfig(aliases=str(aliases)), batches=batches, progress=watch)
     seconds = time.perf_counter() - started
     used = resource.getrusage(resource.RUSAGE_SELF)
     # Linux counts kilobytes, macOS bytes.

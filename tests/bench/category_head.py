@@ -17,18 +17,21 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 import torch
 from measure import peak_mb
 from report import Failure, Report, figure, options_parser, reporting, table
 from sklearn.linear_model import LogisticRegression
 
-from prodemb.category.ask import CategoryHead
+from prodemb.category.predict import CategoryPredictor
 from prodemb.core.features import ALL_FEATURES
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.examples import Examples
 from prodemb.heads.fit import FitConfig, fit
-from prodemb.heads.head import HeadCard, HeadConfig, TrainedHead
+from prodemb.heads.head import HeadCard, TrainedHead
 from prodemb.heads.labels import CategoryLabel
+from prodemb.heads.network import HeadConfig
+from prodemb.shards.product_set import ProductSet
 
 FULL_CLASSES, FULL_PRODUCTS = 5_595, 1_000_000
 NUM_SIBLINGS = 8
@@ -90,7 +93,7 @@ def make_head(*, num_classes: int, dim: int) -> TrainedHead:
         num_train=0,
         num_validation=0,
         coverage=None,
-        labels=tuple(labels),
+        classes=tuple(labels),
         ancestors=tuple(CategoryLabel(id=num_classes + group, path=f"Group {group}") for group in groups),
     )
     torch.manual_seed(0)
@@ -106,14 +109,15 @@ def measure_head(
     num_validation = min(num_train // 10, 10_000)
     started, cpu_started = time.perf_counter(), time.process_time()
     epochs = fit(
-        head,
+        head.network,
         examples,
         train=np.arange(num_train - num_validation),
         validation=np.arange(num_train - num_validation, num_train),
+        alone=config.feature_dropout.alone,
         config=config,
     )
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-    answers = head.answer(examples.vectors[num_train:].numpy(), present=examples.present[num_train:].numpy())
+    answers = head.predict(examples.vectors[num_train:].numpy(), present=examples.present[num_train:].numpy())
     top1 = float((answers == examples.labels[num_train:].numpy()).mean())
     figures = Figures(seconds=seconds, cpu_seconds=cpu_seconds, top1=top1, note=f"{epochs} epochs")
     return head, figures
@@ -123,7 +127,7 @@ def measure_regression(examples: Examples, *, head: TrainedHead, num_test: int) 
     """The baseline's logistic regression on the head's aggregate."""
     num_train = len(examples.labels) - num_test
     with torch.inference_mode():
-        aggregates = head.aggregate(examples.vectors, examples.present).numpy()
+        aggregates = head.network.aggregate(examples.vectors, examples.present).numpy()
     labels = examples.labels.numpy()
     model = LogisticRegression(C=0.1, max_iter=100)
     started, cpu_started = time.perf_counter(), time.process_time()
@@ -138,11 +142,18 @@ def measure_regression(examples: Examples, *, head: TrainedHead, num_test: int) 
 
 def measure_scoring(head: TrainedHead, examples: Examples) -> float:
     """Seconds to rank the categories of all products and to sum the probabilities of the nodes above the first."""
-    asked = CategoryHead.of(head)
+    predictor = CategoryPredictor.of(head)
     started = time.perf_counter()
     for start in range(0, len(examples.labels), CHUNK):
         rows = slice(start, start + CHUNK)
-        asked.answer(examples.vectors[rows].numpy(), present=examples.present[rows].numpy(), k=5, tau=0.0)
+        products = ProductSet(
+            features=head.card.features,
+            dims=head.card.dims,
+            vectors=examples.vectors[rows].numpy(),
+            present=examples.present[rows].numpy(),
+            supplied=pl.DataFrame(),
+        )
+        predictor.predict(products, k=5, tau=0.0)
     return time.perf_counter() - started
 
 

@@ -28,11 +28,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from prodemb.category.labels import CategoryLabels, category_labels
 from prodemb.core.device import choose_device
 from prodemb.core.features import FEATURES
 from prodemb.core.progress import ProgressCallback
 from prodemb.heads.examples import Examples
-from prodemb.heads.labels import category_labels
 from prodemb.heads.train import Labelled, load_labelled, train_head
 from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
@@ -48,9 +48,9 @@ LOSSES: dict[str, dict[str, object]] = {
     "soft + tree credit": {"loss": "soft", "tree_credit": 0.1},
 }
 TRAINED: dict[str, dict[str, object]] = {
-    "all": {"trained": "all"},
-    "last 2 blocks": {"trained": "last_blocks", "last_blocks": 2},
-    "LoRA": {"trained": "lora"},
+    "all": {"trainable": "all"},
+    "last 2 blocks": {"trainable": "last_blocks", "last_blocks": 2},
+    "LoRA": {"trainable": "lora"},
 }
 SAMPLE_PRODUCTS = 3000
 PROBES = ("title", "picture", "all")
@@ -105,16 +105,16 @@ def make_pipeline(work: Path, *, options: argparse.Namespace) -> Pipeline:
 
 def frozen(pipeline: Pipeline) -> Figures:
     """The figures of the checkpoint as published."""
-    embed_catalog(pipeline, watch=unwatched)
+    embed_catalog(pipeline, progress=unwatched)
     return measured(pipeline, shards=Path(pipeline.embed.out), minutes=None)
 
 
 def finetuned(pipeline: Pipeline) -> Figures:
     """The figures after fine-tuning, and how long that took without embedding and heads."""
     started = time.perf_counter()
-    finetune_category(pipeline, watch=unwatched)
+    finetune_category(pipeline, progress=unwatched)
     minutes = (time.perf_counter() - started) / 60
-    embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, watch=unwatched)
+    embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, progress=unwatched)
     return measured(pipeline, shards=Path(pipeline.finetune.shards), minutes=minutes)
 
 
@@ -135,7 +135,7 @@ def measured(pipeline: Pipeline, *, shards: Path, minutes: float | None) -> Figu
     }
 
 
-def probed(data: Labelled, *, features: npt.NDArray[np.int64]) -> float | None:
+def probed(data: Labelled[CategoryLabels], *, features: npt.NDArray[np.int64]) -> float | None:
     """Top-1 of logistic regression on these features, over the products that have one of them."""
     assert isinstance(data.examples, Examples)
     present = data.examples.present.cpu().numpy()[:, features].any(axis=1)

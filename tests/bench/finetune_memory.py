@@ -23,10 +23,10 @@ from report import Failure, figure, options_parser, reporting, table
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.finetune.config import FinetuneConfig
-from prodemb.finetune.data import read_pictures, read_products
+from prodemb.finetune.data import read_labelled_products, read_pictures
 from prodemb.finetune.processes import Processes
 from prodemb.finetune.step import Step
-from prodemb.finetune.train import scale_parameter
+from prodemb.finetune.trainer import scale_parameter
 from prodemb.sample.catalog import write_sample
 from prodemb.taxonomy.taxonomy import sample_taxonomy
 from prodemb.towers.checkpoint import find_checkpoint
@@ -91,7 +91,7 @@ def measure(catalog: Path, *, mini_batch_size: int | None, options: argparse.Nam
     towers.model.train()
     opened = open_catalog(CatalogConfig(path=str(catalog)))
     with ImageLoader(ImagesConfig(), root=catalog.parent) as loader:
-        products = read_products(opened, taxonomy=sample_taxonomy(), loader=loader)
+        products = read_labelled_products(opened, taxonomy=sample_taxonomy(), loader=loader)
         pictures = read_pictures(
             opened,
             products=products,
@@ -101,7 +101,7 @@ def measure(catalog: Path, *, mini_batch_size: int | None, options: argparse.Nam
             scratch=catalog.parent,
         )
     step = Step(
-        FinetuneConfig(chunk_size=mini_batch_size),
+        FinetuneConfig(mini_batch_size=mini_batch_size),
         towers=towers,
         products=products,
         pictures=pictures,

@@ -33,9 +33,8 @@ from prodemb.core.features import BRAND_FEATURES
 from prodemb.core.optim import adamw
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.examples import Examples
-from prodemb.heads.fit import FitConfig, Network, train_step
-from prodemb.heads.head import HeadCard, HeadConfig, TrainedHead
-from prodemb.heads.labels import BrandLabel
+from prodemb.heads.fit import FitConfig, train_step
+from prodemb.heads.network import HeadConfig, Network
 
 DIM = 512
 SHARE_PRESENT = 0.8
@@ -100,20 +99,14 @@ class Training:
         torch.manual_seed(0)
         self.device, self.num_classes = device, num_classes
         self.examples = _examples(num_products, num_classes=num_classes, device=device)
-        card = HeadCard(
-            target="brand",
-            fingerprint="bench",
-            model="bench",
+        network = Network(
+            BRAND_FEATURES,
             dims=(DIM,) * len(BRAND_FEATURES),
-            features=BRAND_FEATURES,
+            num_classes=num_classes,
             aggregate=AggregateConfig(),
             head=HeadConfig(),
-            num_train=num_products,
-            num_validation=0,
-            coverage=None,
-            labels=tuple(BrandLabel(name=str(number)) for number in range(num_classes)),
         )
-        self.network = Network(TrainedHead.untrained(card).to(device)).train()
+        self.network = network.to(device).train()
         self._config = FitConfig()
         self._optimizer = adamw(
             self.network.parameters(),
@@ -152,7 +145,7 @@ class Training:
     def products(self, batch_size: int) -> Callable[[], None]:
         """The matrix products of one step: two forward, two for the weights, one for the hidden values."""
         dtype = fastest_dtype(self.device)
-        in_dim, hidden = len(BRAND_FEATURES) * (DIM + 1), HeadConfig().hidden[0]
+        in_dim, hidden = len(BRAND_FEATURES) * (DIM + 1), HeadConfig().hidden_layer_sizes[0]
 
         def matrix(num_rows: int, num_columns: int) -> Tensor:
             return torch.randn(num_rows, num_columns, device=self.device).to(dtype)

@@ -134,15 +134,15 @@ def run(catalog: Path, out: Path, *, model: str) -> tuple[EmbedReport, Cost]:
     started = time.perf_counter()
     config = EmbedConfig(model=model, out=str(out))
     report = embed(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=ImagesConfig())
-    spent = report.spent
+    timings = report.timings
     return report, Cost(
         wall=time.perf_counter() - started,
-        towers=spent.text_tower + spent.image_tower,
-        decoding=spent.decoding,
-        reading=spent.reading,
-        writing=spent.writing,
-        num_texts=spent.num_texts,
-        num_images=spent.num_images,
+        towers=timings.text_tower + timings.image_tower,
+        decoding=timings.decoding,
+        reading=timings.reading,
+        writing=timings.writing,
+        num_texts=timings.num_texts,
+        num_images=timings.num_images,
     )
 
 

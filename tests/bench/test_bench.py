@@ -12,7 +12,7 @@ import pytest
 
 from prodemb.sample.catalog import write_sample
 from tests.bench.conftest import BENCH, RunBench
-from tests.brand.conftest import make_set
+from tests.shard_sets import write_branded_set
 
 pytestmark = pytest.mark.end_to_end
 TINY = "vit-b-32-tiny"
@@ -149,7 +149,7 @@ def test_brands_are_evaluated_against_gold(run_bench: RunBench, tmp_path: Path) 
 
 def test_what_each_source_adds_to_the_brand(run_bench: RunBench, tmp_path: Path) -> None:
     shards, aliases, pipeline = tmp_path / "shards", tmp_path / "aliases.csv", tmp_path / "brand.toml"
-    make_set(shards)
+    write_branded_set(shards)
     aliases.write_text("supplied,canonical\nNorvik,Norvik\nNORVIK Ltd,Norvik\n")
     tables = {"embed": f'out = "{shards}"', "brands": f'aliases = "{aliases}"', "train": "epochs = 2"}
     pipeline.write_text('target = "brand"\n' + "".join(f"[{name}]\n{line}\n" for name, line in tables.items()))

@@ -1,13 +1,13 @@
-"""Candidates: every name once, and what each voice says of it."""
+"""Candidates: every name once, and its features."""
 
 import numpy as np
 import polars as pl
 
 from prodemb.aliases.table import AliasTable
-from prodemb.brand.candidates import VOICES, Candidates, list_candidates, said_classes
-from prodemb.brand.fuse import Fuser
-from prodemb.brand.head_says import ask_head
+from prodemb.brand.candidates import PRIOR_WEIGHTS, Candidates, list_candidates, mentioned_classes
+from prodemb.brand.head_output import predict_log_proba
 from prodemb.brand.names import BrandNames
+from prodemb.brand.predict import Fuser
 from prodemb.heads.head import TrainedHead
 from prodemb.shards.product_set import ProductSet, read_products
 from prodemb.shards.reader import ShardSet
@@ -20,70 +20,77 @@ def products_of(shard_set: ShardSet, head: TrainedHead, *, num: int = 200) -> Pr
 def test_the_head_is_asked_with_and_without_the_supplied_brand(shard_set: ShardSet, head: TrainedHead) -> None:
     products = products_of(shard_set, head)
     classes = np.tile(np.arange(-1, 4), (200, 1))
-    said = ask_head(head, vectors=products.vectors, present=products.present, classes=classes)
+    output = predict_log_proba(head, products, classes=classes)
     without = products.without("brand")
     for way, seen in enumerate((products, without)):
-        log = head.log_probabilities(*_tensors(seen.vectors), present=_tensors(seen.present)[0]).numpy()
+        log = head.network.predict_log_proba(*_tensors(seen.vectors), present=_tensors(seen.present)[0]).numpy()
         there = seen.present.any(axis=1)
-        assert np.allclose(said.asked_log[there, 1:, way], np.log(np.exp(log[there, :4]) + 0.01), atol=1e-5)
-        best = said.best[:, way * 5]
+        assert np.allclose(output.class_log_proba[there, 1:, way], np.log(np.exp(log[there, :4]) + 0.01), atol=1e-5)
+        best = output.topk[:, way * 5]
         assert (best[there] == log[there].argmax(axis=1)).all()
         assert (best[~there] == -1).all()
-    assert (said.asked_log[:, 0] == 0).all()
+    assert (output.class_log_proba[:, 0] == 0).all()
 
 
 def test_each_name_is_listed_once_and_none_comes_last(
     shard_set: ShardSet, head: TrainedHead, aliases: AliasTable
 ) -> None:
     products = products_of(shard_set, head)
-    fuser = Fuser.untrained([label.name for label in head.card.labels], aliases=aliases)  # type: ignore[union-attr]
-    candidates, said = fuser.candidates(products, head=head)
-    assert candidates.inputs.shape == (*candidates.names.shape, len(VOICES))
-    assert np.isfinite(candidates.inputs).all()
+    fuser = Fuser.untrained([label.name for label in head.card.classes], aliases=aliases)  # type: ignore[union-attr]
+    candidates, mentions = fuser.candidates(products, head=head)
+    assert candidates.features.shape == (*candidates.names.shape, len(PRIOR_WEIGHTS))
+    assert np.isfinite(candidates.features).all()
     assert candidates.valid[:, -1].all()
     for names, valid in zip(candidates.names, candidates.valid, strict=True):
         there = names[valid].tolist()
         assert len(there) == len(set(there))
         assert there[-1] == -1
-    assert (candidates.place_of(said.supplied)[said.supplied >= 0] == 0).all()
-    assert (candidates.place_of(np.full(200, 10**6)) == candidates.names.shape[1] - 1).all()
+    assert (candidates.index_of(mentions.supplied)[mentions.supplied >= 0] == 0).all()
+    assert (candidates.index_of(np.full(200, 10**6)) == candidates.names.shape[1] - 1).all()
 
 
-def test_voices_speak_for_the_names_they_name(head: TrainedHead) -> None:
+def test_features_are_of_the_names_that_sources_name(head: TrainedHead) -> None:
     names = BrandNames(["Norvik", "Lumo"], aliases=AliasTable([]), redirects={})
     supplied, titles = pl.Series(["Norvik", "Pumo", None]), pl.Series(["Lumo thing", "Pumo thing", "Norvik by Lumo"])
-    said = names.said(supplied=supplied, titles=titles)
-    asked = said_classes(said, num_classes=2)
-    absent = np.zeros((3, 4), bool)
-    answered = ask_head(head, vectors=np.zeros((3, 32), np.float16), present=absent, classes=asked)
+    mentions = names.mentions(supplied=supplied, titles=titles)
+    classes = mentioned_classes(mentions, num_classes=2)
+    texts = pl.DataFrame({"raw_brand": supplied, "raw_title": titles})
+    products = ProductSet(
+        features=head.card.features,
+        dims=head.card.dims,
+        vectors=np.zeros((3, 32), np.float16),
+        present=np.zeros((3, 4), bool),
+        supplied=texts,
+    )
+    output = predict_log_proba(head, products, classes=classes)
     odds = np.arange(4, dtype=np.float32)
-    found = list_candidates(said, head=answered, num_classes=2, supplied_odds=odds, title_odds=odds)
+    found = list_candidates(mentions, head=output, num_classes=2, supplied_log_odds=odds, title_log_odds=odds)
 
-    def speak(product: int, place: int, voice: str) -> float:
-        return float(found.inputs[product, place, list(VOICES).index(voice)])
+    def feature(product: int, candidate: int, name: str) -> float:
+        return float(found.features[product, candidate, list(PRIOR_WEIGHTS).index(name)])
 
     assert [names.names[name] for name in found.names[0][found.valid[0]][:-1]] == ["Norvik", "Lumo"]
-    assert speak(0, 0, "supplied") == speak(0, 1, "title") == speak(0, 1, "title: at its start") == 1
-    assert speak(0, 1, "supplied") == speak(0, 0, "title") == speak(0, 0, "supplied: stands in the title") == 0
-    assert speak(0, 1, "title: how often it is right") == 1.0
-    assert speak(0, 0, "supplied: how sure the title is of another") == 5.0
-    assert speak(1, 0, "supplied: was not known before") == speak(1, 0, "supplied: is no class") == 1
-    assert speak(1, 0, "supplied: stands in the title") == 1
-    assert speak(1, 0, "supplied: how often it is right") == 3.0
-    assert speak(1, found.names.shape[1] - 1, "none: where the title names none") == 1
-    assert [found.names[2, place] for place in (1, 2)] == [0, 1]
-    assert [speak(2, place, "title: at its start") for place in (1, 2)] == [1, 0]
-    assert speak(2, 1, "title: where no brand is supplied") == 1
+    assert feature(0, 0, "supplied") == feature(0, 1, "title") == feature(0, 1, "title_start") == 1
+    assert feature(0, 1, "supplied") == feature(0, 0, "title") == feature(0, 0, "supplied_in_title") == 0
+    assert feature(0, 1, "title_log_odds") == 1.0
+    assert feature(0, 0, "supplied_other_title_log_odds") == 5.0
+    assert feature(1, 0, "supplied_is_new") == feature(1, 0, "supplied_without_class") == 1
+    assert feature(1, 0, "supplied_in_title") == 1
+    assert feature(1, 0, "supplied_log_odds") == 3.0
+    assert feature(1, found.names.shape[1] - 1, "none_if_no_title_brand") == 1
+    assert [found.names[2, candidate] for candidate in (1, 2)] == [0, 1]
+    assert [feature(2, candidate, "title_start") for candidate in (1, 2)] == [1, 0]
+    assert feature(2, 1, "title_if_no_supplied") == 1
     assert not found.valid[:, 5:-1].any()
 
 
 def test_lists_are_joined_product_after_product(shard_set: ShardSet, head: TrainedHead, aliases: AliasTable) -> None:
     products = products_of(shard_set, head, num=9)
-    fuser = Fuser.untrained([label.name for label in head.card.labels], aliases=aliases)  # type: ignore[union-attr]
+    fuser = Fuser.untrained([label.name for label in head.card.classes], aliases=aliases)  # type: ignore[union-attr]
     parts = [fuser.candidates(products.take(rows), head=head)[0] for rows in (np.arange(4), np.arange(4, 9))]
-    whole, joined = fuser.candidates(products, head=head)[0], Candidates.joined(parts)
+    whole, joined = fuser.candidates(products, head=head)[0], Candidates.concat(parts)
     assert np.array_equal(whole.names, joined.names)
-    assert np.allclose(whole.inputs, joined.inputs, atol=1e-5)
+    assert np.allclose(whole.features, joined.features, atol=1e-5)
 
 
 def _tensors(*arrays: np.ndarray) -> list:  # type: ignore[type-arg]

@@ -2,21 +2,21 @@
 
 import numpy as np
 
-from prodemb.brand.conditions import WITHHELD, WRONG, conditions, true_names
-from prodemb.brand.fuse import Fuser
+from prodemb.brand.conditions import WITHHELD, WRONG, brand_conditions, true_names
+from prodemb.brand.predict import Fuser
 from prodemb.heads.split import VALIDATION
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import read_products
 
 
 def test_wrong_brands_are_wrong(data: Labelled, fuser: Fuser) -> None:
-    rows = np.flatnonzero(data.parts == VALIDATION)
+    rows = np.flatnonzero(data.split == VALIDATION)
     products = read_products(data.shard_set, features=data.features, rows=rows)
-    chosen = fuser.names.own_ids(true_names(data, rows=rows))
-    seen = dict(conditions(products, chosen=chosen, fuser=fuser, seed=0))
+    truth = fuser.names.ids_of(true_names(data, rows=rows))
+    seen = dict(brand_conditions(products, truth=truth, fuser=fuser, seed=0))
     assert seen[WITHHELD].supplied["raw_brand"].null_count() == len(rows)
     assert not seen[WITHHELD].present[:, data.features.index("brand")].any()
-    canonical = fuser.canonical_of(seen[WRONG].supplied["raw_brand"])
+    canonical = fuser.canonical_ids(seen[WRONG].supplied["raw_brand"])
     assert (canonical >= 0).all()
-    assert (canonical != chosen).all()
+    assert (canonical != truth).all()
     assert seen[WRONG].present[:, data.features.index("brand")].all()

@@ -134,7 +134,7 @@ def test_a_tall_picture_is_seen_whole() -> None:
 
 
 def test_the_script_makes_such_a_folder(tmp_path: Path) -> None:
-    pretrain(PretrainConfig(num_products=60, passes=1, batch_size=16), out=tmp_path / "clip")
+    pretrain(PretrainConfig(num_products=60, epochs=1, batch_size=16), out=tmp_path / "clip")
     assert {path.name for path in (tmp_path / "clip").iterdir()} == FILES
     assert ImagePreprocessor.from_folder(tmp_path / "clip") == ImagePreprocessor.from_folder(CLIP_FOLDER)
     assert AutoModel.from_pretrained(tmp_path / "clip").config.text_config.eos_token_id != 2

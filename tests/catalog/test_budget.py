@@ -1,14 +1,14 @@
-"""The error budget names the place that fails most, and never a secret of an address."""
+"""The error budget names the source that fails most, and never a secret of an address."""
 
 import pytest
 
-from prodemb.catalog.budget import PictureCounts, check_budget, picture_place
+from prodemb.catalog.budget import PictureCounts, check_budget, picture_source
 from prodemb.catalog.images import ImagesConfig
 from prodemb.core.errors import ImagesError
 
 
 @pytest.mark.parametrize(
-    ("cell", "place"),
+    ("cell", "source"),
     [
         ("https://ann:secret@img.example.com/a/b.jpg?sig=secret", "host img.example.com"),
         ("//cdn.example.com/x.jpg", "host cdn.example.com"),
@@ -28,8 +28,8 @@ from prodemb.core.errors import ImagesError
         (b"\xff\xd8", "the catalog itself"),
     ],
 )
-def test_a_picture_s_place(cell: str | bytes, place: str) -> None:
-    assert picture_place(cell) == place
+def test_the_source_of_a_picture(cell: str | bytes, source: str) -> None:
+    assert picture_source(cell) == source
 
 
 def counted(*, num: int, failed: dict[str, str]) -> PictureCounts:
@@ -39,7 +39,7 @@ def counted(*, num: int, failed: dict[str, str]) -> PictureCounts:
     return counts
 
 
-def test_the_worst_place_is_named_with_its_reasons() -> None:
+def test_the_worst_source_is_named_with_its_reasons() -> None:
     failed = {f"http://a.example/{i}.jpg": "HTTP 503" if i else "timed out" for i in range(6)}
     counts = counted(num=20, failed=failed) + counted(num=20, failed={"b/1.jpg": "file not found"})
     with pytest.raises(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from prodemb.catalog import circuit_breaker as hosts
-from prodemb.catalog.circuit_breaker import Hosts, retry_after_s
+from prodemb.catalog import circuit_breaker
+from prodemb.catalog.circuit_breaker import CircuitBreaker, retry_after_s
 
 
 class Clock:
@@ -18,44 +18,44 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(hosts, "time", clock)
+    monkeypatch.setattr(circuit_breaker, "time", clock)
     return clock
 
 
 def test_a_host_rests_after_some_failures_in_a_row_and_one_picture_tries_it(clock: Clock) -> None:
-    known = Hosts(max_failures=3, rest_s=60)
+    breaker = CircuitBreaker(max_failures=3, reset_s=60)
     for _ in range(3):
-        assert known.may_ask("a.example")
-        known.failed("a.example")
-    assert not known.may_ask("a.example")
-    assert known.may_ask("b.example")
+        assert breaker.allows("a.example")
+        breaker.record_failure("a.example")
+    assert not breaker.allows("a.example")
+    assert breaker.allows("b.example")
     clock.now += 61
-    assert [known.may_ask("a.example") for _ in range(3)] == [True, False, False]
-    known.failed("a.example")
+    assert [breaker.allows("a.example") for _ in range(3)] == [True, False, False]
+    breaker.record_failure("a.example")
     clock.now += 59
-    assert not known.may_ask("a.example")
+    assert not breaker.allows("a.example")
     clock.now += 2
-    assert known.may_ask("a.example")
-    known.answered("a.example")
-    assert all(known.may_ask("a.example") for _ in range(9))
+    assert breaker.allows("a.example")
+    breaker.record_success("a.example")
+    assert all(breaker.allows("a.example") for _ in range(9))
 
 
 def test_failures_with_answers_between_them_do_not_count(clock: Clock) -> None:
-    known = Hosts(max_failures=3, rest_s=60)
+    breaker = CircuitBreaker(max_failures=3, reset_s=60)
     for _ in range(20):
-        known.failed("a.example")
-        known.failed("a.example")
-        known.answered("a.example")
-        assert known.may_ask("a.example")
+        breaker.record_failure("a.example")
+        breaker.record_failure("a.example")
+        breaker.record_success("a.example")
+        assert breaker.allows("a.example")
 
 
 def test_a_picture_that_never_comes_back_does_not_keep_the_host_away(clock: Clock) -> None:
-    known = Hosts(max_failures=1, rest_s=60)
-    known.failed("a.example")
+    breaker = CircuitBreaker(max_failures=1, reset_s=60)
+    breaker.record_failure("a.example")
     clock.now += 61
-    assert known.may_ask("a.example")
+    assert breaker.allows("a.example")
     clock.now += 61
-    assert known.may_ask("a.example")
+    assert breaker.allows("a.example")
 
 
 @pytest.mark.parametrize(("value", "seconds"), [(" 7 ", 7), ("\xb2", 0), ("soon", 0), ("-1", 0), ("", 0)])

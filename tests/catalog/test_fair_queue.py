@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from prodemb.catalog.fair_queue import Turns
+from prodemb.catalog.fair_queue import FairQueue
 
 
 def test_a_host_has_so_many_places_and_its_tasks_keep_their_order() -> None:
@@ -19,13 +19,13 @@ def test_a_host_has_so_many_places_and_its_tasks_keep_their_order() -> None:
         assert host == "fast" or gate.wait(30)
         return number
 
-    turns: Turns[int] = Turns(num_threads=4, share=0.5)
-    slow = [turns.submit("slow", partial(run, "slow", number)) for number in range(6)]
-    fast = [turns.submit("fast", partial(run, "fast", number)) for number in range(20)]
+    fair = FairQueue(num_threads=4, share=0.5)
+    slow = [fair.submit("slow", partial(run, "slow", number)) for number in range(6)]
+    fast = [fair.submit("fast", partial(run, "fast", number)) for number in range(20)]
     assert [each.result(timeout=10) for each in fast] == list(range(20))
     assert [begin for begin in begun if begin[0] == "slow"] == [("slow", 0), ("slow", 1)]
     gate.set()
-    turns.shutdown(wait=True)
+    fair.shutdown(wait=True)
     assert [each.result(timeout=0) for each in slow] == list(range(6))
     assert sorted(begun) == [*(("fast", n) for n in range(20)), *(("slow", n) for n in range(6))]
 
@@ -43,18 +43,18 @@ def test_several_slow_hosts_leave_places_for_others_and_divide_the_rest() -> Non
         with changed:
             running[host] -= 1
 
-    turns: Turns[None] = Turns(num_threads=32, share=0.5)
-    slow = [turns.submit(host, partial(run, host)) for host in "abc" for _ in range(100)]
+    fair = FairQueue(num_threads=32, share=0.5)
+    slow = [fair.submit(host, partial(run, host)) for host in "abc" for _ in range(100)]
     with changed:
         assert changed.wait_for(lambda: running == {"a": 16, "b": 8, "c": 4}, timeout=10), running
-    fast = [turns.submit("fast", partial(int, 1)) for _ in range(20)]
+    fast = [fair.submit("fast", partial(int, 1)) for _ in range(20)]
     assert [each.result(timeout=10) for each in fast] == [1] * 20
     gates["a"].set()
     with changed:
         assert changed.wait_for(lambda: running["b"] > 8 and running["c"] > 4, timeout=10), running
     for gate in gates.values():
         gate.set()
-    turns.shutdown(wait=True)
+    fair.shutdown(wait=True)
     assert [each.result(timeout=0) for each in slow] == [None] * 300
 
 
@@ -66,22 +66,22 @@ def test_what_came_first_is_run_first_once_its_host_has_a_place() -> None:
         begun.append(name)
         assert gate.wait(30)
 
-    turns: Turns[None] = Turns(num_threads=1, share=1)
+    fair = FairQueue(num_threads=1, share=1)
     for name in ("a1", "a2", "b1", "b2", "a3"):
-        turns.submit(name[0], partial(run, name))
+        fair.submit(name[0], partial(run, name))
     gate.set()
-    turns.shutdown(wait=True)
+    fair.shutdown(wait=True)
     assert begun == ["a1", "a2", "b1", "b2", "a3"]
 
 
 def test_an_error_is_the_task_s_own_and_its_place_is_free_again() -> None:
-    turns: Turns[int] = Turns(num_threads=1, share=1)
-    failed = turns.submit("host", lambda: 1 // 0)
-    after = turns.submit("host", lambda: 1)
+    fair = FairQueue(num_threads=1, share=1)
+    failed = fair.submit("host", lambda: 1 // 0)
+    after = fair.submit("host", lambda: 1)
     with pytest.raises(ZeroDivisionError):
         failed.result(timeout=10)
     assert after.result(timeout=10) == 1
-    turns.shutdown(wait=True)
+    fair.shutdown(wait=True)
 
 
 def test_leaving_forgets_what_has_not_begun() -> None:
@@ -92,11 +92,11 @@ def test_leaving_forgets_what_has_not_begun() -> None:
         assert gate.wait(30)
         return 1
 
-    turns: Turns[int] = Turns(num_threads=1, share=1)
-    first, *rest = [turns.submit(host, run) for host in ("a", "a", "b")]
+    fair = FairQueue(num_threads=1, share=1)
+    first, *rest = [fair.submit(host, run) for host in ("a", "a", "b")]
     assert begun.wait(10)
-    turns.shutdown(wait=False)
+    fair.shutdown(wait=False)
     gate.set()
     assert first.result(timeout=10) == 1
-    turns.shutdown(wait=True)
+    fair.shutdown(wait=True)
     assert not any(map(Future.done, rest))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from prodemb.category.nodes import THRESHOLDS, Nodes, back_off_curve
 from prodemb.category.threshold import choose_threshold
 from prodemb.core.arrays import NO_ANSWER
+from prodemb.heads.evaluation import BackOff
 from prodemb.heads.labels import CategoryLabel
-from prodemb.heads.metrics import BackOff
 
 CLASSES = ["A > B > C", "F > G", "A > B", "A > E", "A > B > D"]
 ANCESTORS = ["A", "F"]
@@ -37,19 +37,19 @@ logits = st.lists(st.lists(st.floats(-5, 5), min_size=5, max_size=5), min_size=1
 @given(logits, st.floats(0, 1))
 def test_nodes_are_sums_and_backing_off_climbs(rows: list[list[float]], threshold: float) -> None:
     logs = torch.tensor(rows).log_softmax(1)
-    said = NODES.answer(logs.clone(), k=3)
-    told, confidences = said.backed_off(threshold)
+    predicted = NODES.predict(logs.clone(), k=3)
+    nodes, confidences = predicted.backed_off(threshold)
     for row, probabilities in enumerate(logs.exp().numpy()):
-        assert said.probabilities[row] == pytest.approx(np.sort(probabilities)[::-1][:3], abs=1e-6)
-        first = CLASSES[said.top[row, 0]]
+        assert predicted.probabilities[row] == pytest.approx(np.sort(probabilities)[::-1][:3], abs=1e-6)
+        first = CLASSES[predicted.classes[row, 0]]
         line = [path for path in PATHS if (first + " > ").startswith(path + " > ")]
         line.sort(key=len)
-        assert [PATHS[node] for node in said.line[row] if node >= 0] == line
+        assert [PATHS[node] for node in predicted.lineage[row] if node >= 0] == line
         sums = [slow_probability(path, probabilities) for path in line]
-        assert said.line_probabilities[row, : len(line)] == pytest.approx(sums, abs=1e-5)
+        assert predicted.lineage_probabilities[row, : len(line)] == pytest.approx(sums, abs=1e-5)
         if all(abs(found - threshold) > 1e-4 for found in sums):
             sure = [path for path, found in zip(line, sums, strict=True) if found >= threshold]
-            assert (PATHS[told[row]] if told[row] >= 0 else None) == (sure[-1] if sure else None)
+            assert (PATHS[nodes[row]] if nodes[row] >= 0 else None) == (sure[-1] if sure else None)
             if sure:
                 assert confidences[row] == pytest.approx(sums[len(sure) - 1], abs=1e-5)
 
@@ -58,22 +58,22 @@ def test_a_full_tree_sums_exactly_enough() -> None:
     paths = [f"{a}" for a in "ABCDE"] + [f"{a} > {i}" for a in "ABCDE" for i in range(1000)]
     nodes = Nodes([label(place, path) for place, path in enumerate(paths)], ancestors=())
     logs = torch.randn(20, len(paths), generator=torch.Generator().manual_seed(0)).log_softmax(1)
-    said = nodes.answer(logs.clone(), k=1)
+    predicted = nodes.predict(logs.clone(), k=1)
     for row in range(20):
-        top = paths[said.line[row, 0]]
+        top = paths[predicted.lineage[row, 0]]
         wanted = sum(p for path, p in zip(paths, logs[row].double().exp().tolist(), strict=True) if path[0] == top)
-        assert said.line_probabilities[row, 0] == pytest.approx(wanted, abs=2e-6)
+        assert predicted.lineage_probabilities[row, 0] == pytest.approx(wanted, abs=2e-6)
 
 
 def test_a_higher_threshold_answers_fewer_and_more_surely_right() -> None:
     random = np.random.default_rng(0)
     truth = random.integers(0, 5, 500)
     logs = torch.from_numpy(np.eye(5)[truth] * 2.5 + random.standard_normal((500, 5))).float().log_softmax(1)
-    curve = back_off_curve(NODES.answer(logs, k=1), truth=truth, nodes=NODES.tree)
+    curve = back_off_curve(NODES.predict(logs, k=1), truth=truth, tree=NODES.tree)
     assert [point.threshold for point in curve] == list(THRESHOLDS)
-    assert curve[0].answered == 1.0
-    answered = [point.answered for point in curve]
-    assert answered == sorted(answered, reverse=True)
+    assert curve[0].coverage == 1.0
+    coverage = [point.coverage for point in curve]
+    assert coverage == sorted(coverage, reverse=True)
     chosen = choose_threshold(curve, precision=0.95)
     assert chosen.precision is not None
     assert curve[0].precision is not None
@@ -84,11 +84,11 @@ def test_a_higher_threshold_answers_fewer_and_more_surely_right() -> None:
 
 def test_a_precision_out_of_reach_takes_the_most_precise_threshold() -> None:
     points = [(0.0, 0.5), (0.5, 0.8), (0.9, 0.8), (0.99, None)]
-    curve = [BackOff(threshold=t, precision=p, answered=1.0, level=None) for t, p in points]
+    curve = [BackOff(threshold=t, precision=p, coverage=1.0, level=None) for t, p in points]
     assert choose_threshold(curve, precision=0.9).threshold == 0.5
 
 
 def test_a_truth_below_the_answer_is_right_and_an_unknown_one_never_is() -> None:
-    said = NODES.answer(torch.tensor([[0.0, 0, 9, 0, 0]]).log_softmax(1), k=1)
+    predicted = NODES.predict(torch.tensor([[0.0, 0, 9, 0, 0]]).log_softmax(1), k=1)
     for truth, right in ((0, 1.0), (2, 1.0), (3, 0.0), (NO_ANSWER, 0.0)):
-        assert back_off_curve(said, truth=np.array([truth]), nodes=NODES.tree)[0].precision == right
+        assert back_off_curve(predicted, truth=np.array([truth]), tree=NODES.tree)[0].precision == right

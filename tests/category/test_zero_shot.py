@@ -44,15 +44,15 @@ def make_products(num: int) -> ProductSet:
 def test_the_nearest_node_by_weighted_likeness_answers() -> None:
     paths, products = make_paths(), make_products(60)
     zero_shot = ZeroShot.of(paths, schema=SCHEMA, taxonomy="t.txt")
-    said, known = zero_shot.answer(products, k=2), zero_shot.known(products)
+    predicted, known = zero_shot.predict(products, k=2), zero_shot.known(products)
     assert known.tolist() == products.present[:, [0, 2]].any(axis=1).tolist()
     for row in np.flatnonzero(known):
         title, _, image = products.vectors[row].astype(np.float64).reshape(3, 8)
         likeness = paths.vectors.astype(np.float64) @ (WEIGHTS["title"] * title + WEIGHTS["image"] * image)
-        assert said.top[row, 0] == likeness.argmax()
-    places = zero_shot.nodes_of(products, labels=tuple(reversed(zero_shot.nodes.labels)))
-    assert places[known].tolist() == (4 - said.top[known, 0]).tolist()
-    assert (places[~known] == -1).all()
+        assert predicted.classes[row, 0] == likeness.argmax()
+    nodes = zero_shot.nodes_of(products, labels=tuple(reversed(zero_shot.nodes.labels)))
+    assert nodes[known].tolist() == (4 - predicted.classes[known, 0]).tolist()
+    assert (nodes[~known] == -1).all()
 
 
 def test_vectors_of_another_model_are_refused() -> None:

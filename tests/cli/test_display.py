@@ -5,12 +5,14 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import polars as pl
 import pytest
 from rich.table import Table
 
 from prodemb.cli.display import show
-from prodemb.cli.report import first_rows
+from prodemb.cli.report.score import first_predictions
 
 TABLE = """
 from rich.table import Table
@@ -19,7 +21,7 @@ from prodemb.cli.display import show
 
 table = Table("products", *["top-1"] * 9)
 table.add_row("letter by letter", *["100.0"] * 9)
-show(table)
+show([table])
 """
 
 
@@ -62,7 +64,7 @@ def test_no_part_of_a_table_commands_the_terminal_or_shows_a_password(capsys: py
     table.add_column("model\x1b[2J")
     table.add_row("tiny\x1b]0;own\x07")
     table.add_row("https://ann:secret@a.example/x")
-    show(table)
+    show([table])
     printed = capsys.readouterr().out
     assert not {"\x1b", "\x07", "\x9b"} & set(printed)
     assert "secret" not in printed
@@ -71,8 +73,10 @@ def test_no_part_of_a_table_commands_the_terminal_or_shows_a_password(capsys: py
     )
 
 
-def test_predictions_are_shown_as_they_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_predictions_are_shown_as_they_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     row = {"product_id": "[/b]\x1b[2J", "category_path": ":smile:", "brand": "[red]x"}
-    show(first_rows([row | {"category_confidence": 0.5, "brand_confidence": None}]))
+    row |= {"category_confidence": 0.5, "brand_confidence": None}
+    pl.DataFrame([row]).write_parquet(tmp_path / "out.parquet")
+    show([first_predictions(tmp_path / "out.parquet")])
     printed = capsys.readouterr().out
     assert all(name in printed for name in (r"[/b]\x1b[2J", ":smile:", "[red]x"))

@@ -19,9 +19,9 @@ import sys
 from prodemb.cli import progress
 
 progress.FIRST_LINE = progress.NEXT_LINES = {seconds}
-with progress.watch("Embedding") as advance:
-    advance(1000, 4000)
-    advance(2000, 4000)
+with progress.show_progress("Embedding") as on_progress:
+    on_progress(1000, 4000)
+    on_progress(2000, 4000)
     sys.stdin.read()
 """
 
@@ -95,30 +95,30 @@ def test_on_a_terminal_there_is_a_bar() -> None:
 def test_a_line_says_all_that_is_known() -> None:
     pace = Pace("Embedding", now=100.0)
     assert pace.line(now=105.0) == "Embedding: 5 s"
-    pace.advance(9000, 20_000, now=110.0)
+    pace.update(9000, 20_000, now=110.0)
     assert pace.line(now=115.0) == "Embedding: 15 s, 9,000 of 20,000"
-    pace.advance(10_000, 20_000, now=120.0)
+    pace.update(10_000, 20_000, now=120.0)
     assert pace.line(now=130.0) == "Embedding: 30 s, 10,000 of 20,000, 100/s, 100 s left"
-    pace.advance(20_000, 20_000, now=220.0)
+    pace.update(20_000, 20_000, now=220.0)
     assert pace.line(now=230.0) == "Embedding: 2 min, 20,000 of 20,000, 100/s"
-    pace.advance(20_001, None, now=230.0)
+    pace.update(20_001, None, now=230.0)
     assert pace.line(now=7300.0) == "Embedding: 2 h 00 min, 20,001 done, 92/s"
 
 
 def test_what_an_earlier_run_did_is_not_this_one_s_speed() -> None:
     pace = Pace("Embedding", now=0.0)
-    pace.advance(1_000_000, 2_000_000, now=10.0)
-    pace.advance(1_000_100, 2_000_000, now=20.0)
+    pace.update(1_000_000, 2_000_000, now=10.0)
+    pace.update(1_000_100, 2_000_000, now=20.0)
     assert pace.rate() == pytest.approx(10.0)
 
 
 def test_a_step_that_begins_anew_has_a_new_speed() -> None:
     pace = Pace("Deciding", now=0.0)
-    pace.advance(10, 100, now=0.0)
-    pace.advance(90, 100, now=1.0)
-    pace.advance(5, 50, now=2.0)
+    pace.update(10, 100, now=0.0)
+    pace.update(90, 100, now=1.0)
+    pace.update(5, 50, now=2.0)
     assert pace.rate() is None
-    pace.advance(10, 50, now=3.0)
+    pace.update(10, 50, now=3.0)
     assert pace.rate() == pytest.approx(5.0)
 
 
@@ -127,11 +127,11 @@ def test_a_step_that_tells_while_its_rate_is_asked_for_does_no_harm() -> None:
 
     class Interrupted(int):
         def __le__(self, other: int) -> bool:
-            pace.advance(0, None, now=20.0)  # as another thread may
+            pace.update(0, None, now=20.0)  # as another thread may
             return int(self) <= other
 
-    pace.advance(1, 4, now=0.0)
-    pace.advance(Interrupted(2), 4, now=10.0)
+    pace.update(1, 4, now=0.0)
+    pace.update(Interrupted(2), 4, now=10.0)
     assert pace.rate() == pytest.approx(0.1)
 
 

@@ -1,15 +1,14 @@
-"""Writing: whole under the final name or not at all, and one writer a folder."""
+"""Writing: whole under the final name or not at all, and nothing of anybody else's touched."""
 
 import errno
 import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from prodemb.core.errors import OutputError
-from prodemb.core.files import naming, read_json, replacing, sha256_of, write_json, writing_to
+from prodemb.core.errors import BusyError, OutputError
+from prodemb.core.files import naming, read_json, replacing, sha256_of, temporary_name, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -28,44 +27,63 @@ def test_the_checksum_is_the_file_s(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_another_process_is_told_that_the_folder_is_taken(tmp_path: Path) -> None:
-    program = """
-import sys
-from pathlib import Path
-from prodemb.core.errors import BusyError
-from prodemb.core.files import writing_to
-
-try:
-    with writing_to(Path(sys.argv[1])):
-        print("wrote")
-except BusyError as error:
-    print(error)
-"""
-    command = [sys.executable, "-c", program, str(tmp_path)]
-    with writing_to(tmp_path):
-        answer = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
-    assert "another run is writing here" in answer
-    assert subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout == "wrote\n"
+def make_temporary(path: Path, *, content: bytes = b"half") -> Path:
+    """What a killed run would have left of a file."""
+    left = path.with_name(temporary_name(path.name))
+    left.write_bytes(content)
+    return left
 
 
-def test_leftovers_of_a_killed_run_are_cleared(tmp_path: Path) -> None:
-    (tmp_path / "part-00000.parquet.123.tmp").write_bytes(b"half")
-    (tmp_path / "part-00000.parquet").write_bytes(b"whole")
-    with writing_to(tmp_path):
-        assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "part-00000.parquet"]
+def test_what_a_killed_run_left_of_a_file_is_removed(tmp_path: Path) -> None:
+    make_temporary(tmp_path / "a.json")
+    other, own = make_temporary(tmp_path / "b.json"), tmp_path / "a.json.tmp"
+    own.write_text("mine")
+    write_json(tmp_path / "a.json", 1)
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.json", own, other])
 
 
-def test_a_leftover_that_goes_meanwhile_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "checked.json.tmp").touch()
-    unlink = Path.unlink
+def test_two_runs_cannot_make_one_file(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a") as first:
+        first.write_text("first")
+        with pytest.raises(BusyError, match="another run is writing it"), replacing(tmp_path / "a"):
+            pass
+        with replacing(tmp_path / "b") as other:
+            other.write_text("other")
+    assert (tmp_path / "a").read_text() == "first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
-    def after_another(path: Path, *, missing_ok: bool = False) -> None:
-        unlink(path)
-        unlink(path, missing_ok=missing_ok)
 
-    monkeypatch.setattr(Path, "unlink", after_another)
-    with writing_to(tmp_path):
-        assert not [*tmp_path.glob("*.tmp")]
+def test_links_in_a_folder_are_not_followed(tmp_path: Path) -> None:
+    theirs, folder = tmp_path / "theirs", tmp_path / "received"
+    theirs.write_text("precious")
+    folder.mkdir()
+    for name in ("a.json", "a.json.tmp", temporary_name("a.json")):
+        (folder / name).symlink_to(theirs)
+    write_json(folder / "a.json", 1)
+    assert theirs.read_text() == "precious"
+    assert not (folder / "a.json").is_symlink()
+    assert sorted(path.name for path in folder.iterdir()) == ["a.json", "a.json.tmp"]
+
+
+def test_a_temporary_file_that_was_exchanged_is_not_put_in_place(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_text("precious")
+
+    def write() -> None:
+        with replacing(tmp_path / "a") as temporary:
+            temporary.unlink()
+            temporary.symlink_to(theirs)
+
+    with pytest.raises(OutputError, match="became a link meanwhile"):
+        write()
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: os.mkfifo(path)])
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "a")
+    with pytest.raises(OutputError, match="is no regular file"):
+        write_json(tmp_path / "a", 1)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +91,9 @@ def test_a_leftover_that_goes_meanwhile_is_no_trouble(tmp_path: Path, monkeypatc
     [
         ("shards/part-00001.parquet", None),
         ("shards/part-00001.parquet", "shards/part-00001.parquet"),
-        ("shards/part-00001.parquet", "shards/part-00001.parquet.tmp"),
+        ("shards/part-00001.parquet", "shards/.part-00001.parquet.0123456789abcdef.tmp"),
         ("new/shards/part-00001.parquet", "new"),
-        ("shards", "shards/.lock"),
+        ("shards", "shards/.prodemb"),
         ("shards/.reuse", "shards/.reuse/texts.first.npy"),
     ],
 )

@@ -1,11 +1,5 @@
 """Stage one end to end on a random CLIP: every row once, the same vectors however the run was cut, nothing redone."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +10,13 @@ from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.core.errors import BusyError, CatalogError, ConfigError, FingerprintError, ShardError
 from prodemb.core.features import FEATURES
-from prodemb.core.files import writing_to
+from prodemb.core.folders import holding
 from prodemb.embed.config import EmbedConfig
-from prodemb.embed.embed import EmbedReport, embed
+from prodemb.embed.embed import embed
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
 from tests.conftest import jpeg, make_clip
-
-MakeCatalog = Callable[[int], Path]
-
-
-def run(catalog: Path, out: Path, model: Path, **settings: object) -> EmbedReport:
-    config = EmbedConfig.parse(
-        {"model": str(model), "out": str(out), "shard_size": 16, "window": 8, "dtype": "float32", **settings},
-        source="test",
-    )
-    return embed(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=ImagesConfig())
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
+from tests.embed.conftest import MakeCatalog, contents, killed_run, run
 
 
 def test_every_row_is_in_one_shard_with_its_own_vectors(
@@ -68,8 +49,8 @@ def test_distinct_contents_go_through_the_towers_once_a_shard(
     report = run(make_catalog(48), tmp_path / "shards", tiny_clip, shard_size=48)
     frame = pl.read_parquet(tmp_path / "catalog.parquet")
     texts = {text for feature in FEATURES[:4] for text in frame[feature].to_list() if text is not None}
-    assert report.spent.num_texts == len(texts)
-    assert report.spent.num_images == 11
+    assert report.timings.num_texts == len(texts)
+    assert report.timings.num_images == 11
 
 
 def test_a_second_run_does_nothing_and_leaves_every_byte(
@@ -202,7 +183,7 @@ def test_pictures_are_tried_again_when_other_ones_are_let_in(
 
 
 def test_two_runs_on_one_folder(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
-    with writing_to(tmp_path / "shards"), pytest.raises(BusyError, match="another run is writing here"):
+    with holding(tmp_path / "shards", kind="shard set"), pytest.raises(BusyError, match="another run is writing here"):
         run(make_catalog(10), tmp_path / "shards", tiny_clip)
 
 
@@ -227,39 +208,16 @@ def test_windows_divide_the_shard() -> None:
     assert EmbedConfig().window_size() == 512
 
 
-COMMAND = """
-import sys
-from prodemb.catalog.images import ImagesConfig
-from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.embed.config import EmbedConfig
-from prodemb.embed.embed import embed
-
-catalog, out, model = sys.argv[1:]
-config = EmbedConfig(model=model, out=out, shard_size=16, window=8, dtype="float32")
-embed(config, catalog=open_catalog(CatalogConfig(path=catalog)), images=ImagesConfig())
-"""
-
-
 @pytest.mark.end_to_end
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:
     catalog, out = make_catalog(800), tmp_path / "killed"
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", COMMAND, str(catalog), str(out), str(tiny_clip)]
-    whole = [*command[:4], str(tmp_path / "whole"), str(tiny_clip)]
-    subprocess.run(whole, env=environment, check=True, timeout=300)
+    run(catalog, tmp_path / "whole", tiny_clip)
     num_recorded = []
-    for shards_before_kill in (3, 20):
-        process = subprocess.Popen(command, env=environment)
-        deadline = time.monotonic() + 300
-        while process.poll() is None and time.monotonic() < deadline:
-            if len(list(out.glob("part-*.parquet"))) >= shards_before_kill:
-                break
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
+    for num_shards in (3, 20):
+        killed_run(catalog, out, tiny_clip, when=lambda num=num_shards: len(list(out.glob("part-*.parquet"))) >= num)
         num_recorded.append(len(read_manifest(out).shards))
     assert num_recorded[0] < 50
-    subprocess.run(command, env=environment, check=True, timeout=300)
+    run(catalog, out, tiny_clip)
     assert contents(out) == contents(tmp_path / "whole")

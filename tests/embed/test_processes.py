@@ -6,9 +6,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -17,22 +18,31 @@ from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
 from prodemb.core.errors import ModelError, WorkerError
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
+from prodemb.embed.plan import ShardTask
+from prodemb.embed.processes import SharedTasks
 from prodemb.shards.reader import open_shard_set
-from tests.embed.test_embed import contents, run
+from tests.embed.conftest import MakeCatalog, contents, run
 from tests.fuzz.hostile_pictures import BUILDERS
 
-MakeCatalog = Callable[[int], Path]
+
+def test_neighbouring_tasks_go_to_one_worker_until_it_has_none_left() -> None:
+    todo = [ShardTask(index=index, start=index, stop=index + 1) for index in range(10)]
+    shared = SharedTasks(todo, num_workers=2, context=multiprocessing.get_context("spawn"))
+    first, second = shared.of(0), shared.of(1)
+    assert [next(second).index for _ in range(2)] == [5, 6]
+    assert [task.index for task in first] == [0, 1, 2, 3, 4, 8, 9, 7]
+    assert not list(second)
 
 
 @pytest.mark.end_to_end
 def test_two_workers_make_the_same_files_as_one(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
-    catalog = make_catalog(100)
+    pl.read_parquet(make_catalog(100)).write_csv(catalog := tmp_path / "catalog.csv")
     one = run(catalog, tmp_path / "one", tiny_clip)
     two = run(catalog, tmp_path / "two", tiny_clip, workers=2)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert (one.num_workers, two.num_workers) == (1, 2)
     assert two.num_new == one.num_new == 100
-    assert two.spent.num_texts == one.spent.num_texts
+    assert two.timings.num_texts == one.timings.num_texts
     assert run(catalog, tmp_path / "two", tiny_clip, workers=2).num_new == 0
 
 
@@ -50,10 +60,12 @@ def test_workers_are_quiet_about_strange_pictures(
 class LoudCatalog(Catalog):
     """A catalog that warns of its rows in a process that is not the first."""
 
-    def batches(self, num_rows: int, *, columns: Iterable[str] | None = None) -> Iterator[pa.Table]:
+    def batches(
+        self, num_rows: int, *, columns: Iterable[str] | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[pa.Table]:
         if multiprocessing.parent_process() is not None:
             logging.getLogger("prodemb.catalog.reader").warning("%s: odd rows", self.name)
-        yield from super().batches(num_rows, columns=columns)
+        yield from super().batches(num_rows, columns=columns, start=start, stop=stop)
 
 
 @pytest.mark.end_to_end

@@ -4,7 +4,7 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,23 +14,22 @@ import pytest
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.cli.report import change_lines
+from prodemb.cli.report.embed import change_lines
 from prodemb.core.errors import ImagesError, OutputError, ShardError
 from prodemb.core.features import ALL_FEATURES, error_column, hash_column, raw_column
-from prodemb.core.files import read_json, replacing
+from prodemb.core.files import is_temporary, read_json, replacing
 from prodemb.core.text import counted
+from prodemb.embed import run as embed_run
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
-from prodemb.embed.reuse import PicturesAgain, Reuse, ReusePlan, Source, write_index
+from prodemb.embed.index import write_index
+from prodemb.embed.reuse import RetryPictures, Reuse, ReusePlan, Source
 from prodemb.shards.checked import CHECKED_NAME
 from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, Changes, ShardRecord, read_manifest
 from prodemb.shards.reader import open_shard_set
 from tests.conftest import fill, jpeg, make_clip
-from tests.embed.test_embed import contents, run
-from tests.shards.test_reader import make_set
-from tests.shards.test_verify import flip
-
-MakeCatalog = Callable[[int], Path]
+from tests.embed.conftest import MakeCatalog, contents, killed_run, run
+from tests.shards.conftest import flip, make_set
 
 
 def edit(catalog: Path, *, product: str, **values: object) -> None:
@@ -74,7 +73,7 @@ def test_an_edited_text_alone_is_encoded(make_catalog: MakeCatalog, tiny_clip: P
     edit(catalog, product="p20", title="green lamp")
     report = run(catalog, out, tiny_clip)
     assert report.num_new == 16
-    assert (report.spent.num_texts, report.spent.num_images) == (1, 0)
+    assert (report.timings.num_texts, report.timings.num_images) == (1, 0)
     found = changes(report)
     assert (found.added, found.changed, found.unchanged, found.removed) == (0, 1, 47, 0)
     assert found.changed_features == {"title": 1, "lexical": 1}
@@ -91,7 +90,7 @@ def test_an_edited_picture_alone_is_decoded(make_catalog: MakeCatalog, tiny_clip
     run(catalog, out, tiny_clip)
     (tmp_path / "images" / "40.jpg").write_bytes(jpeg(99))
     report = run(catalog, out, tiny_clip)
-    assert (report.spent.num_texts, report.spent.num_images) == (0, 1)
+    assert (report.timings.num_texts, report.timings.num_images) == (0, 1)
     assert changes(report).changed_features == {"image": 1}
     check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
 
@@ -104,7 +103,7 @@ def test_a_picture_with_a_new_time_is_read_and_no_more(
     (tmp_path / "images" / "40.jpg").write_bytes(jpeg(40 % 11))
     report = run(catalog, out, tiny_clip)
     assert report.num_new == 16
-    assert (report.spent.num_texts, report.spent.num_images, changes(report).changed) == (0, 0, 0)
+    assert (report.timings.num_texts, report.timings.num_images, changes(report).changed) == (0, 0, 0)
 
 
 def test_new_removed_and_moved_products(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
@@ -117,8 +116,8 @@ def test_new_removed_and_moved_products(make_catalog: MakeCatalog, tiny_clip: Pa
     report = run(catalog, out, tiny_clip)
     found = changes(report)
     assert (found.added, found.changed, found.unchanged, found.removed) == (1, 0, 58, 1)
-    assert report.spent.num_texts <= 2
-    assert report.spent.num_images <= 1
+    assert report.timings.num_texts <= 2
+    assert report.timings.num_images <= 1
     check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
 
 
@@ -133,7 +132,7 @@ def test_pictures_in_the_catalog_are_known_by_their_bytes(
     frame = pl.read_parquet(catalog).with_columns(image=pl.Series(data))
     frame.reverse().write_parquet(catalog)
     report = run(catalog, out, tiny_clip)
-    assert (report.spent.num_images, report.spent.num_texts) == (1, 0)
+    assert (report.timings.num_images, report.timings.num_texts) == (1, 0)
     check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
 
 
@@ -149,7 +148,7 @@ def test_a_column_that_is_not_encoded_costs_no_tower(
     assert contents(out) == before
     frame.with_columns(brand_label=pl.lit("Lumo")).write_parquet(catalog)
     report = run(catalog, out, tiny_clip)
-    assert (report.spent.num_texts, report.spent.num_images, changes(report).unchanged) == (0, 0, 40)
+    assert (report.timings.num_texts, report.timings.num_images, changes(report).unchanged) == (0, 0, 40)
     assert open_shard_set(out).frame(["brand_label"])["brand_label"].unique().to_list() == ["Lumo"]
 
 
@@ -159,9 +158,9 @@ def test_another_shard_size_or_one_feature_more_takes_what_is_there(
     catalog, out = make_catalog(40), tmp_path / "shards"
     run(catalog, out, tiny_clip, features=["title", "description"])
     report = run(catalog, out, tiny_clip, features=["title", "description"], shard_size=24)
-    assert (report.num_new, report.spent.num_texts) == (40, 0)
+    assert (report.num_new, report.timings.num_texts) == (40, 0)
     report = run(catalog, out, tiny_clip, features=["title", "description", "image"], shard_size=24)
-    assert (report.spent.num_texts, report.spent.num_images) == (0, 11 + 10)
+    assert (report.timings.num_texts, report.timings.num_images) == (0, 11 + 10)
     check = ("title", "description", "image")
     run(catalog, tmp_path / "fresh", tiny_clip, features=check, shard_size=24)
     assert np.array_equal(open_shard_set(out).present("image"), open_shard_set(tmp_path / "fresh").present("image"))
@@ -177,7 +176,7 @@ def test_an_update_killed_before_its_switch_ends_with_its_own_schema(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("prodemb.embed.embed._Run.finish", killed)
+        patched.setattr(embed_run.Run, "finish", killed)
         with pytest.raises(KeyboardInterrupt):
             run(catalog, out, tiny_clip, features=["title", "brand"])
     assert open_shard_set(out).schema.features == ("title",)
@@ -249,7 +248,7 @@ def test_a_shard_that_was_altered_while_an_update_ran_is_not_taken_for_checked(
         kept.write_bytes(content)
 
     config = EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=16, window=16, dtype="float32")
-    embed(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=ImagesConfig(), progress=alter)
+    embed(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=ImagesConfig(), on_progress=alter)
     names = {"part-00001.parquet", "part-00002.parquet", "part-00003-b.parquet"}
     assert read_json(out / CHECKED_NAME).keys() == names
     with pytest.raises(ShardError, match=r"part-00000\.parquet: altered"):
@@ -270,7 +269,7 @@ def test_an_update_ends_though_it_cannot_remember_its_checksums(
 
         config = EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=16, window=16, dtype="float32")
         opened = open_catalog(CatalogConfig(path=str(catalog)))
-        report = embed(config, catalog=opened, images=ImagesConfig(), progress=verify_meanwhile)
+        report = embed(config, catalog=opened, images=ImagesConfig(), on_progress=verify_meanwhile)
         assert changes(report).changed == 1
     assert open_shard_set(out).num_products == 32
 
@@ -319,7 +318,7 @@ def test_products_of_damaged_shards_are_neither_new_nor_gone(
     report = run(catalog, out, tiny_clip)
     found = changes(report)
     assert (found.added, found.changed, found.unknown, found.removed, found.unchanged) == (1, 0, 16, 1, 47)
-    assert "16 perhaps of damaged shards" in change_lines(report.manifest)[0]
+    assert "16 possibly from damaged shards" in change_lines(report.manifest)[0]
     check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
 
 
@@ -340,13 +339,13 @@ def test_tomorrow_s_file_may_have_another_name(make_catalog: MakeCatalog, tiny_c
     edit(catalog, product="p0", title="green lamp")
     edit(catalog, product="p19", title="green lamp")
     report = run(catalog.rename(tmp_path / "tomorrow.parquet"), out, tiny_clip, shard_size=10, window=5)
-    assert (report.num_new, report.spent.num_texts) == (20, 2)
+    assert (report.num_new, report.timings.num_texts) == (20, 2)
 
 
-def again(catalog: Path, out: Path, model: Path, *, pictures: PicturesAgain) -> EmbedReport:
+def retry(catalog: Path, out: Path, model: Path, *, pictures: RetryPictures) -> EmbedReport:
     config = EmbedConfig(model=str(model), out=str(out), shard_size=16, window=8, dtype="float32")
     opened = open_catalog(CatalogConfig(path=str(catalog)))
-    return embed(config, catalog=opened, images=ImagesConfig(retries=0), again=pictures)
+    return embed(config, catalog=opened, images=ImagesConfig(retries=0), retry=pictures)
 
 
 def test_absent_pictures_are_tried_again_and_nothing_else(
@@ -356,21 +355,22 @@ def test_absent_pictures_are_tried_again_and_nothing_else(
     dead = "http://127.0.0.1:9/"
     columns = {"image": pl.when(pl.col("product_id").is_in(["p1", "p2"])).then(pl.lit(dead)).otherwise("image")}
     pl.read_parquet(catalog).filter(pl.int_range(48) % 7 != 3).with_columns(**columns).write_parquet(catalog)
-    again(catalog, out, tiny_clip, pictures="none")
+    retry(catalog, out, tiny_clip, pictures="none")
     assert read_manifest(out).null_counts()["image"] == {"private address": 2}
-    assert again(catalog, out, tiny_clip, pictures="none").num_new == 0
-    report = again(catalog, out, tiny_clip, pictures="absent")
-    assert (report.num_new, report.spent.num_images, report.spent.num_texts) == (16, 0, 0)
+    assert retry(catalog, out, tiny_clip, pictures="none").num_new == 0
+    report = retry(catalog, out, tiny_clip, pictures="failed")
+    assert (report.num_new, report.timings.num_images, report.timings.num_texts) == (16, 0, 0)
     assert changes(report).unchanged == report.manifest.num_products
-    refreshed = again(catalog, out, tiny_clip, pictures="all")
-    assert (refreshed.num_new, refreshed.spent.num_images) == (refreshed.manifest.num_products, 0)
+    refreshed = retry(catalog, out, tiny_clip, pictures="all")
+    assert (refreshed.num_new, refreshed.timings.num_images) == (refreshed.manifest.num_products, 0)
 
 
 INDEX_ON_A_FULL_DISK = """
 import shutil
 import sys
 from pathlib import Path
-from prodemb.embed.reuse import ReusePlan, Source, write_index
+from prodemb.embed.index import write_index
+from prodemb.embed.reuse import ReusePlan, Source
 from prodemb.core.errors import OutputError
 from prodemb.shards.format import read_manifest
 from tests.conftest import fill
@@ -378,7 +378,7 @@ from tests.conftest import fill
 shards, disk = Path(sys.argv[1]), Path(sys.argv[2])
 manifest = read_manifest(shards)
 sources = tuple(Source(folder=shards, record=record) for record in manifest.shards)
-plan = ReusePlan(folder=disk / ".reuse", sources=sources, features=manifest.shard_schema.features, again="none")
+plan = ReusePlan(folder=disk / ".reuse", sources=sources, features=manifest.shard_schema.features, retry="none")
 for leave in map(int, sys.argv[3:]):
     fill(disk, leave=leave)
     try:
@@ -404,7 +404,7 @@ def test_what_an_interrupted_refresh_has_fetched_is_taken_by_a_plain_run(
     config = EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=16, window=8, dtype="float32")
     opened = open_catalog(CatalogConfig(path=str(catalog)))
     with pytest.raises(KeyboardInterrupt):
-        embed(config, catalog=opened, images=ImagesConfig(), again="all", progress=interrupt)
+        embed(config, catalog=opened, images=ImagesConfig(), retry="all", on_progress=interrupt)
     fetched = [record.name for record in read_manifest(out, name=UPDATE_NAME).shards if "-b" in record.name]
     assert fetched[0] == "part-00000-b.parquet"
     assert not caplog.records
@@ -431,23 +431,23 @@ def test_a_shard_that_an_interrupted_refresh_made_is_made_again_where_its_rows_c
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("prodemb.embed.embed._Run.finish", killed)
+        patched.setattr(embed_run.Run, "finish", killed)
         with pytest.raises(KeyboardInterrupt):
-            again(catalog, out, tiny_clip, pictures="all")
+            retry(catalog, out, tiny_clip, pictures="all")
     edit(catalog, product="p20", title="green lamp")
     report = run(catalog, out, tiny_clip)
     (line,) = caplog.messages
     assert "takes 1 shard whose pictures an interrupted run had fetched again; the others keep theirs" in line
-    assert (report.num_new, report.spent.num_texts, report.spent.num_images) == (16, 1, 0)
+    assert (report.num_new, report.timings.num_texts, report.timings.num_images) == (16, 1, 0)
 
 
 def test_the_index_of_a_set_without_pictures_has_no_room_for_them(tmp_path: Path) -> None:
     make_set(tmp_path / "shards", sizes=[2000])
     manifest = read_manifest(tmp_path / "shards")
     sources = tuple(Source(folder=tmp_path / "shards", record=record) for record in manifest.shards)
-    plan = ReusePlan(folder=tmp_path / ".reuse", sources=sources, features=("title",), again="none")
+    plan = ReusePlan(folder=tmp_path / ".reuse", sources=sources, features=("title",), retry="none")
     write_index(plan)
-    for name in ("hashes", "reasons"):
+    for name in ("hashes", "errors"):
         assert (plan.folder / f"{name}.npy").stat().st_size < 200
     reuse = Reuse(plan)
     assert reuse.pictures(np.ones((3, 16), dtype=np.uint8)) == [None] * 3
@@ -475,10 +475,12 @@ def test_an_update_on_a_full_disk_leaves_the_set_and_goes_on_later(
     before = contents(out)
     edit(catalog, product="p20", title="green lamp")
     fill(small_disk, leave=40_960)
-    with pytest.raises(OutputError, match=rf"{out}/\.reuse: cannot be written: No space left on device"):
+    with pytest.raises(
+        OutputError, match=rf"{out}/\.index\.[0-9a-f]+\.tmp: cannot be written: No space left on device"
+    ):
         run(catalog, out, tiny_clip)
     assert contents(out) == before
-    assert not (out / ".reuse").exists()
+    assert not [path for path in out.iterdir() if is_temporary(path.name)]
     (small_disk / "filler").unlink()
     assert run(catalog, out, tiny_clip).num_new == 16
 
@@ -498,14 +500,6 @@ def test_a_run_stops_where_the_error_budget_is_spent(
     assert run(catalog, out, tiny_clip).num_new == 48
 
 
-COMMAND = """
-import sys
-from pathlib import Path
-from tests.embed.test_embed import run
-run(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
-"""
-
-
 @pytest.mark.end_to_end
 def test_a_killed_update_goes_on_and_ends_with_the_same_bytes(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
@@ -519,12 +513,8 @@ def test_a_killed_update_goes_on_and_ends_with_the_same_bytes(
     run(catalog, whole, tiny_clip)
     moments = random.Random(1)
     for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", COMMAND, str(catalog), str(killed), str(tiny_clip)])
-        try:
-            process.wait(moments.uniform(3, 7))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        moment = time.monotonic() + moments.uniform(3, 7)
+        killed_run(catalog, killed, tiny_clip, when=lambda moment=moment: time.monotonic() > moment)
         seen = open_shard_set(killed).frame(["product_id", "raw_title"])
         assert seen.equals(before) or seen.equals(open_shard_set(whole).frame(["product_id", "raw_title"]))
     run(catalog, killed, tiny_clip)

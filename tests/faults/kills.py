@@ -55,7 +55,7 @@ _PRELOADED = (
     "accelerate",
     "sklearn",
 )
-_NOT_COMPARED = (".lock", ".checked.json")
+_NOT_COMPARED = (".prodemb", ".checked.json")
 _WITH_SECONDS = ("finetune.json", "log.jsonl")
 _TIMEOUT = 600.0
 
@@ -119,9 +119,9 @@ class Scene:
 
     def finetune(self, folder: Path) -> None:
         """Fine-tune the bundled CLIP for a few steps."""
-        config = FinetuneConfig(out=str(folder / "checkpoint"), epochs=2, batch_size=16, save_every=2)
+        config = FinetuneConfig(out=str(folder / "checkpoint"), epochs=2, batch_size=16, save_steps=2)
         config = config.model_copy(
-            update={"validation_products": 50, "paths_per_step": 32, "interpolation": (1.0, 0.5)}
+            update={"validation_products": 50, "paths_per_step": 32, "wise_ft_alphas": (1.0, 0.5)}
         )
         finetune(
             config,
@@ -136,7 +136,7 @@ class Scene:
         """Score the shards with a brand head."""
         out = folder / "out.parquet"
         shards = [open_shard_set(self._base)]
-        score_shards(shards, out=out, heads=[self._head], pipeline=self._pipeline, watch=_unwatched)
+        score_shards(shards, out=out, heads=[self._head], pipeline=self._pipeline, progress=_unwatched)
 
     @property
     def _pipeline(self) -> Pipeline:
@@ -151,7 +151,7 @@ class Scene:
         embed(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=ImagesConfig())
 
     def _train(self) -> None:
-        train(self._pipeline, shards=self._base, folder=self._head, watch=_unwatched)
+        train(self._pipeline, shards=self._base, folder=self._head, progress=_unwatched)
 
     def _copy_base(self, folder: Path) -> None:
         shutil.copytree(self._base, folder / "shards")

@@ -17,7 +17,8 @@ import pytest
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
 from prodemb.core.errors import BusyError, CatalogError, OutputError
-from prodemb.core.files import replacing, writing_to
+from prodemb.core.files import replacing, temporary_name
+from prodemb.core.folders import holding
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
 from prodemb.finetune.state import state_folder
@@ -28,11 +29,11 @@ from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
 from prodemb.towers.image import ImagePreprocessor
-from tests.embed.test_embed import contents, run
-from tests.finetune.test_finetune import run as run_finetune
-from tests.finetune.test_finetune import write_catalog
-from tests.score.test_score import make_head, make_set
-from tests.score.test_score import run as run_score
+from tests.embed.conftest import contents, run
+from tests.finetune.shop import run as run_finetune
+from tests.finetune.shop import write_catalog
+from tests.shard_sets import write_random_set
+from tests.small_heads import make_head, score_with
 
 MakeCatalog = Callable[[int], Path]
 ROOT = Path(__file__).parent.parent.parent
@@ -88,16 +89,16 @@ def test_a_file_that_may_not_grow_is_one_line(make_catalog: MakeCatalog, tiny_cl
 def test_a_disk_that_is_read_only_can_be_read(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, small_disk: Path
 ) -> None:
-    shards = make_set(small_disk / "shards")
+    shards = write_random_set(small_disk / "shards")
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     for out in (small_disk / "shards", small_disk / "new"):
         with pytest.raises(OutputError, match=rf"{out}: cannot be written: Read-only file system"):
             run(make_catalog(10), out, tiny_clip)
     assert verify(small_disk) == []
-    run_score([shards], tmp_path / "out.parquet", make_head("brand"))
+    score_with([shards], tmp_path / "out.parquet", make_head("brand"))
     assert pl.read_parquet(tmp_path / "out.parquet").height == 100
     with pytest.raises(OutputError, match=r"out\.parquet: cannot be written: Read-only file system"):
-        run_score([shards], small_disk / "out.parquet", make_head("brand"))
+        score_with([shards], small_disk / "out.parquet", make_head("brand"))
 
 
 def keep_to_permissions() -> None:
@@ -130,10 +131,10 @@ def test_a_folder_without_write_permission_is_named_and_can_be_read(
             refused = prodemb("embed", catalog, "--out", out, "--model", tiny_clip)
             assert (refused.returncode, refused.stdout) == (1, "")
             (line,) = said(refused.stderr)
-            wanted = rf"prodemb: error: {out}(/\.reuse)?: cannot be written: Permission denied; what was finished stays"
-            assert re.fullmatch(wanted, line)
+            named = rf"prodemb: error: {out}(/\.index\.[0-9a-f]+\.tmp)?"
+            assert re.fullmatch(rf"{named}: cannot be written: Permission denied; what was finished stays", line)
         verified = prodemb("verify", "shards")
-        assert (verified.returncode, verified.stdout, said(verified.stderr)) == (0, "shards: all is right\n", [])
+        assert (verified.returncode, verified.stdout, said(verified.stderr)) == (0, "shards: no errors\n", [])
         scored = prodemb("score", "shards", "out.parquet", "--head", "head")
         assert (scored.returncode, said(scored.stderr)) == (0, [])
         zero_shot = prodemb("score", "shards", "zero.parquet", "--zero-shot")
@@ -190,7 +191,7 @@ def test_one_of_a_catalog_s_files_vanishes_in_the_middle(
     config = EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=8, window=8, dtype="float32")
     catalog = CatalogConfig(path=str(tmp_path / "part-*.parquet"))
     with pytest.raises(CatalogError, match=r"part-1\.parquet"):
-        embed(config, catalog=open_catalog(catalog), images=ImagesConfig(), progress=vanish)
+        embed(config, catalog=open_catalog(catalog), images=ImagesConfig(), on_progress=vanish)
     write()
     report = embed(config, catalog=open_catalog(catalog), images=ImagesConfig())
     assert 0 < report.num_new <= 200
@@ -216,24 +217,27 @@ def test_a_picture_that_takes_all_memory_has_a_reason(
 
 def test_a_second_fine_tuning_says_so_and_stops(tiny_clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "checkpoint"
-    with writing_to(state_folder(out)), pytest.raises(BusyError, match="another run is writing here"):
+    with (
+        holding(state_folder(out), kind="training state"),
+        pytest.raises(BusyError, match="another run is writing here"),
+    ):
         run_finetune(write_catalog(tmp_path), tiny_clip, out, epochs=1)
 
 
 def test_a_second_scoring_says_so_and_stops(tmp_path: Path) -> None:
-    shards, out = make_set(tmp_path / "shards"), tmp_path / "out.parquet"
+    shards, out = write_random_set(tmp_path / "shards"), tmp_path / "out.parquet"
     with replacing(out) as temporary:
         temporary.write_bytes(b"the first one's")
         with pytest.raises(BusyError, match=r"out\.parquet: another run is writing it"):
-            run_score([shards], out, make_head("brand"))
+            score_with([shards], out, make_head("brand"))
         assert temporary.read_bytes() == b"the first one's"
     assert out.read_bytes() == b"the first one's"
 
 
 def test_what_a_killed_scoring_left_is_taken_over(tmp_path: Path) -> None:
-    shards, out = make_set(tmp_path / "shards"), tmp_path / "out.parquet"
-    (tmp_path / "out.parquet.tmp").write_bytes(b"x" * 1_000_000)
-    run_score([shards], out, make_head("brand"))
+    shards, out = write_random_set(tmp_path / "shards"), tmp_path / "out.parquet"
+    (tmp_path / temporary_name("out.parquet")).write_bytes(b"x" * 1_000_000)
+    score_with([shards], out, make_head("brand"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "shards"]
     assert pl.read_parquet(out).height == 100
 

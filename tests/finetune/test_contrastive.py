@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prodemb.finetune.contrastive import LossKind, Tree, bounded_scale, contrastive_loss
+from prodemb.finetune.contrastive import LossKind, TreeCredit, bounded_scale, contrastive_loss
 
 DIM = 5
 PATHS = ("A", "A > B", "A > B > C", "D > B")
@@ -117,7 +117,7 @@ def test_credit_for_near_nodes_is_its_definition(batch, credit):
         key_labels=key_labels,
         kind="soft",
         scale=scale,
-        tree=Tree.from_paths(PATHS, credit=credit),
+        tree=TreeCredit.from_paths(PATHS, credit=credit),
     )
     wanted = reference(
         queries, keys, query_labels.tolist(), key_labels.tolist(), kind="soft", scale=scale, credit=credit
@@ -126,7 +126,7 @@ def test_credit_for_near_nodes_is_its_definition(batch, credit):
 
 
 def test_nearness_is_the_shared_depth():
-    tree = Tree.from_paths(PATHS, credit=0.5)
+    tree = TreeCredit.from_paths(PATHS, credit=0.5)
     labels = torch.arange(len(PATHS))
     wanted = [[nearness(one, other) for other in range(len(PATHS))] for one in range(len(PATHS))]
     torch.testing.assert_close(tree.nearness(labels, columns=labels), torch.tensor(wanted, dtype=torch.float64))

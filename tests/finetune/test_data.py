@@ -13,7 +13,7 @@ from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.core.errors import OutputError
 from prodemb.finetune import data
-from prodemb.finetune.data import Products, read_pictures, read_products
+from prodemb.finetune.data import LabelledProducts, read_labelled_products, read_pictures
 from prodemb.heads.split import TEST, TRAIN, VALIDATION, split_of
 from prodemb.taxonomy.gold import tell_gold
 from prodemb.taxonomy.taxonomy import Taxonomy
@@ -43,9 +43,9 @@ def write(folder: Path, *, categories: list[str | None], pictures: list[bytes | 
     return folder / "catalog.parquet"
 
 
-def read(catalog: Path) -> Products:
+def read(catalog: Path) -> LabelledProducts:
     with ImageLoader(ImagesConfig(), root=catalog.parent) as loader:
-        return read_products(open_catalog(CatalogConfig(path=str(catalog))), taxonomy=TAXONOMY, loader=loader)
+        return read_labelled_products(open_catalog(CatalogConfig(path=str(catalog))), taxonomy=TAXONOMY, loader=loader)
 
 
 def categories() -> list[str | None]:
@@ -56,7 +56,7 @@ def categories() -> list[str | None]:
 def test_labelled_products_of_training_and_validation_are_read_in_order(tmp_path: Path) -> None:
     products = read(write(tmp_path, categories=categories(), pictures=[None] * NUM_PRODUCTS))
     labelled = [i for i in range(NUM_PRODUCTS) if i % 5 in (0, 1, 3) and PARTS[i] != TEST]
-    assert products.places.tolist() == labelled
+    assert products.indices.tolist() == labelled
     assert products.texts["title"].to_pylist() == [TITLES[i] for i in labelled]
     assert [products.classes[c].path for c in products.index] == [
         "Shoes" if i % 5 == 1 else "Home > Mugs" for i in labelled
@@ -87,11 +87,11 @@ def test_the_test_part_has_no_influence_but_on_the_rows_hash(tmp_path: Path) -> 
     assert other.texts == plain.texts
     assert other.index.tolist() == plain.index.tolist()
     assert other.classes == plain.classes
-    assert other.rows_hash != plain.rows_hash
+    assert other.catalog_hash != plain.catalog_hash
 
 
 def test_reading_holds_few_python_objects_a_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts and marks are arrays, which tracemalloc sees only in part: a product's seven strings would be 500 bytes."""
+    """Texts and hashes are arrays, which tracemalloc sees only in part: seven strings would be 500 bytes."""
     num = 4000
     frame = pl.DataFrame(
         {
@@ -110,7 +110,7 @@ def test_reading_holds_few_python_objects_a_product(tmp_path: Path, monkeypatch:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    np.testing.assert_array_equal(products.marks, whole.marks)
+    np.testing.assert_array_equal(products.row_hashes, whole.row_hashes)
     assert peak / num < 200
 
 
@@ -129,8 +129,8 @@ def test_pictures_go_with_their_products_and_broken_ones_are_absent(tmp_path: Pa
                 scratch=tmp_path,
             )
         assert isinstance(decoded.pixels, np.memmap) == (most_bytes == 0)
-        assert decoded.present.tolist() == [i % 4 in (0, 3) for i in products.places]
-        for place, i in enumerate(products.places.tolist()):
+        assert decoded.present.tolist() == [i % 4 in (0, 3) for i in products.indices]
+        for place, i in enumerate(products.indices.tolist()):
             if decoded.present[place]:
                 np.testing.assert_array_equal(decoded.pixels[place], PREPROCESSOR.decode(jpeg(i)))
     assert [path.name for path in tmp_path.iterdir()] == ["catalog.parquet"]
@@ -139,7 +139,7 @@ def test_pictures_go_with_their_products_and_broken_ones_are_absent(tmp_path: Pa
 def test_a_picture_that_makes_a_library_fail_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, categories=categories(), pictures=[jpeg(i) for i in range(NUM_PRODUCTS)])
     products = read(path)
-    bad = int(products.places[3])
+    bad = int(products.indices[3])
     decode = ImagePreprocessor.decode
 
     def fails_on_one(self: ImagePreprocessor, data: bytes) -> np.ndarray:
@@ -169,7 +169,7 @@ def test_a_host_that_does_not_answer_holds_up_no_other(tmp_path: Path) -> None:
         frame = pl.DataFrame({"product_id": IDS, "title": TITLES, "image": addresses})
         frame.with_columns(google_category_id=pl.Series(categories())).write_csv(path)
         products = read(path)
-        quick = [f"/jpeg/{200 + i}" for i in products.places if i >= 40]
+        quick = [f"/jpeg/{200 + i}" for i in products.indices if i >= 40]
         assert len(products.index) - len(quick) > 16
         told: list[bool] = []
 
@@ -198,7 +198,7 @@ def test_a_host_that_does_not_answer_holds_up_no_other(tmp_path: Path) -> None:
             opener.join()
     assert told == [True]
     assert decoded.present.all()
-    for place, i in enumerate(products.places.tolist()):
+    for place, i in enumerate(products.indices.tolist()):
         np.testing.assert_array_equal(decoded.pixels[place], PREPROCESSOR.decode(jpeg(200 + i)))
 
 

@@ -9,13 +9,13 @@ from PIL import Image
 
 from prodemb.core.errors import ConfigError
 from prodemb.finetune.log import TrainingLog, draw_curves, log_lines
-from prodemb.finetune.state import Curve, Epoch
+from prodemb.finetune.report import Curve, EpochResult
 from prodemb.finetune.validate import Validation
 
 
-def epoch(number: int, *, score: float = 0.5) -> Epoch:
+def epoch(number: int, *, score: float = 0.5) -> EpochResult:
     validation = Validation(nearest_path={"title": score}, nearest_centroid={"title": score}, num_products=3)
-    return Epoch(epoch=number, last_step=2 * number + 2, loss=1.0, validation=validation, seconds=0.5)
+    return EpochResult(epoch=number, last_step=2 * number + 2, loss=1.0, validation=validation, seconds=0.5)
 
 
 CURVE = Curve(step_losses=(3.0, 2.0, 1.5), epochs=(epoch(0),))

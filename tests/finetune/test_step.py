@@ -1,4 +1,4 @@
-"""A step's gradients on a tiny CLIP: the same for any chunks, and drawn from seed and step alone."""
+"""A step's gradients on a tiny CLIP: the same for any mini-batches, and drawn from seed and step alone."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ import torch
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.finetune.config import FinetuneConfig
-from prodemb.finetune.data import Pictures, Products, read_pictures, read_products
+from prodemb.finetune.data import LabelledProducts, Pictures, read_labelled_products, read_pictures
 from prodemb.finetune.processes import Processes
 from prodemb.finetune.step import Step
-from prodemb.finetune.train import scale_parameter
+from prodemb.finetune.trainer import scale_parameter
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers
 from tests.finetune.shop import TAXONOMY, write_catalog
@@ -28,18 +28,18 @@ def towers(tiny_clip: Path) -> Towers:
 
 
 @pytest.fixture(scope="module")
-def data(towers: Towers, tmp_path_factory: pytest.TempPathFactory) -> tuple[Products, Pictures]:
+def data(towers: Towers, tmp_path_factory: pytest.TempPathFactory) -> tuple[LabelledProducts, Pictures]:
     folder = tmp_path_factory.mktemp("shop")
     catalog = open_catalog(CatalogConfig(path=str(write_catalog(folder))))
     with ImageLoader(ImagesConfig(), root=folder) as loader:
-        products = read_products(catalog, taxonomy=TAXONOMY, loader=loader)
+        products = read_labelled_products(catalog, taxonomy=TAXONOMY, loader=loader)
         pictures = read_pictures(
             catalog, products=products, loader=loader, preprocessor=towers.image, most_bytes=10**9, scratch=folder
         )
     return products, pictures
 
 
-def step_of(towers: Towers, data: tuple[Products, Pictures], **settings: object) -> Step:
+def step_of(towers: Towers, data: tuple[LabelledProducts, Pictures], **settings: object) -> Step:
     products, pictures = data
     return Step(
         FinetuneConfig.parse({"dtype": "float32", **settings}, source="test"),
@@ -52,7 +52,7 @@ def step_of(towers: Towers, data: tuple[Products, Pictures], **settings: object)
 
 
 def gradients(
-    towers: Towers, data: tuple[Products, Pictures], *, step: int = 5, **settings: object
+    towers: Towers, data: tuple[LabelledProducts, Pictures], *, step: int = 5, **settings: object
 ) -> tuple[float, dict[str, torch.Tensor]]:
     towers.model.zero_grad(set_to_none=True)
     rows = np.random.default_rng(0).permutation(data[0].train)[:BATCH]
@@ -61,21 +61,23 @@ def gradients(
 
 
 @pytest.mark.parametrize("loss", [{"loss": "soft", "tree_credit": 0.2}, {"loss": "masked"}, {"loss": "plain"}])
-@pytest.mark.parametrize("chunk_size", [1, 7, 39])
-def test_gradients_in_chunks_are_those_of_the_big_batch(
-    towers: Towers, data: tuple[Products, Pictures], loss: dict[str, object], chunk_size: int
+@pytest.mark.parametrize("mini_batch_size", [1, 7, 39])
+def test_gradients_with_mini_batches_are_those_of_the_big_batch(
+    towers: Towers, data: tuple[LabelledProducts, Pictures], loss: dict[str, object], mini_batch_size: int
 ) -> None:
     whole_loss, whole = gradients(towers, data, **loss)
-    chunked_loss, chunked = gradients(towers, data, chunk_size=chunk_size, **loss)
-    assert chunked_loss == pytest.approx(whole_loss, rel=1e-6)
-    assert chunked.keys() == whole.keys() >= {"logit_scale", "text_projection.weight", "visual_projection.weight"}
-    torch.testing.assert_close(chunked, whole, rtol=1e-4, atol=1e-6)
+    cached_loss, cached = gradients(towers, data, mini_batch_size=mini_batch_size, **loss)
+    assert cached_loss == pytest.approx(whole_loss, rel=1e-6)
+    assert cached.keys() == whole.keys() >= {"logit_scale", "text_projection.weight", "visual_projection.weight"}
+    torch.testing.assert_close(cached, whole, rtol=1e-4, atol=1e-6)
 
 
-def test_a_models_own_dropout_is_the_same_in_both_passes(tiny_clip: Path, data: tuple[Products, Pictures]) -> None:
-    def found(chunk_size: int) -> tuple[float, torch.Tensor]:
-        torch.manual_seed(chunk_size)
-        loss, its = gradients(dropping, data, chunk_size=chunk_size)
+def test_a_models_own_dropout_is_the_same_in_both_passes(
+    tiny_clip: Path, data: tuple[LabelledProducts, Pictures]
+) -> None:
+    def found(mini_batch_size: int) -> tuple[float, torch.Tensor]:
+        torch.manual_seed(mini_batch_size)
+        loss, its = gradients(dropping, data, mini_batch_size=mini_batch_size)
         return loss, its["text_projection.weight"]
 
     dropping = load_towers(find_checkpoint(str(tiny_clip)), device="cpu", for_training=True)
@@ -89,7 +91,9 @@ def test_a_models_own_dropout_is_the_same_in_both_passes(tiny_clip: Path, data: 
     torch.testing.assert_close(one[1], other[1], rtol=0, atol=0)
 
 
-def test_what_a_step_draws_depends_on_seed_and_number_alone(towers: Towers, data: tuple[Products, Pictures]) -> None:
+def test_what_a_step_draws_depends_on_seed_and_number_alone(
+    towers: Towers, data: tuple[LabelledProducts, Pictures]
+) -> None:
     rows = data[0].train[:BATCH]
 
     def drawn(step: int, seed: int) -> list[list[int]]:
@@ -102,7 +106,7 @@ def test_what_a_step_draws_depends_on_seed_and_number_alone(towers: Towers, data
     assert drawn(1, 0) != drawn(1, 1)
 
 
-def test_kinds_that_no_pair_wants_are_not_encoded(towers: Towers, data: tuple[Products, Pictures]) -> None:
+def test_kinds_that_no_pair_wants_are_not_encoded(towers: Towers, data: tuple[LabelledProducts, Pictures]) -> None:
     rows = data[0].train[:BATCH]
     without_pictures = step_of(towers, data, image_path=0, text_image=0).draw(rows, step=0)
     assert set(without_pictures.items) == {"paths", "texts", "fields"}

@@ -29,8 +29,9 @@ from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.core.errors import ProdembError
 from prodemb.core.features import CATALOG_COLUMNS
 from prodemb.heads.aggregate import AggregateConfig
-from prodemb.heads.head import HeadCard, HeadConfig, TrainedHead, load_head, save_head
+from prodemb.heads.head import HeadCard, TrainedHead, load_head, save_head
 from prodemb.heads.labels import BrandLabel
+from prodemb.heads.network import HeadConfig
 from prodemb.job.init import guess, write_pipelines
 from prodemb.job.pipeline import read_pipeline
 from prodemb.shards.format import MANIFEST_NAME, Manifest, ShardSchema, read_manifest, shard_name
@@ -232,7 +233,14 @@ def pipeline_files(data: DataObject, folder: Path) -> None:
         "shard_size = 9",
         "features = ['title']",
     ]
-    tables += ["[catalog.columns]", "title = 'name'", "[head]", "hidden = [9, 9]", "[train.baselines]", "run = true"]
+    tables += [
+        "[catalog.columns]",
+        "title = 'name'",
+        "[head]",
+        "hidden_layer_sizes = [9, 9]",
+        "[train.baselines]",
+        "run = true",
+    ]
     values = st.sampled_from(["0", "-1", "nan", "1e400", "''", "[]", "{}", "true", "99999999999999999999", "'\\u0000'"])
     place = data.draw(st.integers(0, len(tables) - 1))
     if "=" in tables[place]:
@@ -305,11 +313,11 @@ def _sound_folder() -> Path:
         features=("title",),
         dims=(8,),
         aggregate=AggregateConfig(),
-        head=HeadConfig(hidden=(4,)),
+        head=HeadConfig(hidden_layer_sizes=(4,)),
         num_train=1,
         num_validation=1,
         coverage=1.0,
-        labels=tuple(BrandLabel(name=name) for name in ("Acme", "Lumo")),
+        classes=tuple(BrandLabel(name=name) for name in ("Acme", "Lumo")),
     )
     save_head(folder / "head", TrainedHead.untrained(card))
     make_clip(folder / "clip")

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from prodemb.core.errors import ConfigError
 from prodemb.core.features import FEATURES, Feature
-from prodemb.heads.aggregate import Aggregate, AggregateConfig, AggregateKind
+from prodemb.heads.aggregate import Aggregate, AggregateConfig, AggregateMode
 
 THREE: tuple[Feature, ...] = ("title", "brand", "image")
-KINDS: tuple[AggregateKind, ...] = ("mean", "weighted", "concat", "gated")
+MODES: tuple[AggregateMode, ...] = ("mean", "weighted", "concat", "gated")
 
 
-def make(kind: AggregateKind, *, dim: int = 4, standardise: bool = False, **weights: float) -> Aggregate:
-    config = AggregateConfig(kind=kind, standardise=standardise, weights=weights)
+def make(mode: AggregateMode, *, dim: int = 4, standardise: bool = False, **weights: float) -> Aggregate:
+    config = AggregateConfig(mode=mode, standardise=standardise, weights=weights)
     return Aggregate(THREE, dims=[dim] * 3, config=config)
 
 
@@ -66,14 +66,14 @@ def test_numbers_that_do_not_vary_stay_finite() -> None:
     assert aggregate(vectors * 2, torch.ones(5, 3, dtype=torch.bool)).abs().max() <= 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), share=st.sampled_from([0.0, 0.3, 1.0]), standardise=st.booleans())
 def test_nothing_is_ever_nan_and_nothing_present_gives_zeros(
-    kind: AggregateKind, seed: int, share: float, standardise: bool
+    mode: AggregateMode, seed: int, share: float, standardise: bool
 ) -> None:
     vectors, present = products(12, seed=seed, share=share)
-    aggregate = make(kind, standardise=standardise)
+    aggregate = make(mode, standardise=standardise)
     aggregate.fit(vectors, present=present)
     out = aggregate(vectors, present)
     assert out.shape == (12, aggregate.out_dim)
@@ -81,10 +81,10 @@ def test_nothing_is_ever_nan_and_nothing_present_gives_zeros(
     assert not out[~present.any(1)].any()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_stands_in_an_absent_place_does_not_matter(kind: AggregateKind) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_what_stands_in_an_absent_place_does_not_matter(mode: AggregateMode) -> None:
     vectors, present = products(30)
-    aggregate = make(kind, standardise=True)
+    aggregate = make(mode, standardise=True)
     aggregate.fit(vectors, present=present)
     garbage = torch.where(present.repeat_interleave(4, dim=1), vectors, torch.tensor(7.0).half())
     assert torch.equal(aggregate(vectors, present), aggregate(garbage, present))
@@ -100,9 +100,9 @@ def test_gates_start_as_the_mean_and_learn() -> None:
     assert gated.gate.weight.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_all_seven_features_fit(kind: AggregateKind) -> None:
-    aggregate = Aggregate(FEATURES, dims=[8] * 7, config=AggregateConfig(kind=kind))
+@pytest.mark.parametrize("mode", MODES)
+def test_all_seven_features_fit(mode: AggregateMode) -> None:
+    aggregate = Aggregate(FEATURES, dims=[8] * 7, config=AggregateConfig(mode=mode))
     assert aggregate(torch.randn(3, 56), torch.ones(3, 7, dtype=torch.bool)).shape == (3, aggregate.out_dim)
 
 
@@ -121,16 +121,16 @@ def test_vectors_of_several_lengths_stand_side_by_side() -> None:
     assert not out[~present[:, 2], 4:9].any()
 
 
-@pytest.mark.parametrize("kind", ["mean", "weighted", "gated"])
-def test_vectors_of_several_lengths_cannot_be_averaged(kind: AggregateKind) -> None:
-    with pytest.raises(ConfigError, match=rf"found '{kind}', .* title 2, lexical 5 numbers; wanted \"concat\""):
-        Aggregate(("title", "lexical"), dims=[2, 5], config=AggregateConfig(kind=kind))
+@pytest.mark.parametrize("mode", ["mean", "weighted", "gated"])
+def test_vectors_of_several_lengths_cannot_be_averaged(mode: AggregateMode) -> None:
+    with pytest.raises(ConfigError, match=rf"found '{mode}', .* title 2, lexical 5 numbers; wanted \"concat\""):
+        Aggregate(("title", "lexical"), dims=[2, 5], config=AggregateConfig(mode=mode))
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"kind": "sum"}, "kind: found 'sum', wanted 'mean', 'weighted', 'concat' or 'gated'"),
+        ({"mode": "sum"}, "mode: found 'sum', wanted 'mean', 'weighted', 'concat' or 'gated'"),
         ({"weights": {"titel": 2.0}}, "titel"),
         ({"weights": {"title": 0.0}}, "found title = 0.0, wanted a weight above 0"),
         ({"weights": {"title": float("nan")}}, "wanted a weight above 0"),

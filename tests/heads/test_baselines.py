@@ -2,32 +2,27 @@
 
 import numpy as np
 import polars as pl
-import pytest
 
+from prodemb.category.lookups import category_lookups
 from prodemb.core.arrays import NO_ANSWER
 from prodemb.heads.baselines import (
     BaselineConfig,
-    Products,
-    brand_lookups,
-    category_lookups,
-    copy_supplied,
-    fit_baselines,
+    BaselineInputs,
+    fit_learned,
     join_texts,
-    look_up,
     most_frequent,
     nearest_neighbours,
-    read_title_start,
 )
-from prodemb.heads.head import Baseline
+from prodemb.heads.evaluation import BaselineResult
 
 COLUMNS = ("raw_cat1", "raw_cat2", "raw_cat3")
 
 
-def make_products(num: int, *, seed: int, num_classes: int = 6) -> Products:
+def make_products(num: int, *, seed: int, num_classes: int = 6) -> BaselineInputs:
     random = np.random.default_rng(seed)
     labels = random.integers(0, num_classes, num)
     centres = np.random.default_rng(99).standard_normal((num_classes, 12))
-    return Products(
+    return BaselineInputs(
         labels=labels,
         vectors=(centres[labels] + random.standard_normal((num, 12)) * 0.3).astype(np.float32),
         texts=[f"thing number{label} made by someone" for label in labels],
@@ -42,8 +37,8 @@ def make_products(num: int, *, seed: int, num_classes: int = 6) -> Products:
     )
 
 
-def by_supplied(rows: list[tuple[str | None, str | None, str | None]], labels: list[int]) -> Products:
-    return Products(
+def by_supplied(rows: list[tuple[str | None, str | None, str | None]], labels: list[int]) -> BaselineInputs:
+    return BaselineInputs(
         labels=np.array(labels),
         vectors=np.zeros((len(rows), 1), np.float32),
         texts=[""] * len(rows),
@@ -51,9 +46,9 @@ def by_supplied(rows: list[tuple[str | None, str | None, str | None]], labels: l
     )
 
 
-def run(train: Products, test: Products, *, max_cost: float = 5e9) -> list[Baseline]:
+def run(train: BaselineInputs, test: BaselineInputs, *, max_cost: float = 5e9) -> list[BaselineResult]:
     config = BaselineConfig(max_cost=max_cost)
-    return [fitted.measured(test) for fitted in (*category_lookups(train), *fit_baselines(train, config=config))]
+    return [fitted.evaluate(test) for fitted in (*category_lookups(train), *fit_learned(train, config=config))]
 
 
 def test_all_baselines_run_on_separable_products() -> None:
@@ -86,57 +81,23 @@ def test_two_classes_are_enough() -> None:
 
 def test_the_most_frequent_classes_come_first() -> None:
     train = by_supplied([(None, None, None)] * 6, [2, 2, 2, 0, 0, 1])
-    assert most_frequent(train)(train).top.tolist() == [[2, 0, 1]] * 6
+    assert most_frequent(train)(train).topk.tolist() == [[2, 0, 1]] * 6
 
 
-def test_lookup_backs_off_from_three_values_to_none() -> None:
-    train = by_supplied(
-        [("a", "b", "c"), ("a", "b", "c"), ("a", "b", "d"), ("a", "x", None), ("a", "x", None), ("a", "b", None)],
-        [1, 1, 2, 3, 3, 2],
-    )
-    test = by_supplied(
-        [
-            ("a", "b", "c"),
-            ("a", "b", "new"),
-            ("a", "x", None),
-            ("a", "new", "c"),
-            ("new", "b", "c"),
-            (None, None, None),
-        ],
-        [0] * 6,
-    )
-    assert look_up(train)(test).top[:, 0].tolist() == [1, 1, 3, 1, 1, 1]
-
-
-def test_brands_have_baselines_of_their_own() -> None:
-    brands = ["Nike", "US Polo", "Lee"]
-    supplied = ["Nike", "nike", None, "Polo"]
-    titles = ["Shoe by Nike", "U.S. POLO shirt", "Lees", None]
-    texts = pl.DataFrame({"raw_brand": supplied, "raw_title": titles})
-    products = Products(
-        labels=np.array([0, 1, 0, 1]), vectors=np.eye(4, dtype=np.float32), texts=[""] * 4, supplied=texts
-    )
-    assert copy_supplied(brands)(products).top[:, 0].tolist() == [0, NO_ANSWER, NO_ANSWER, NO_ANSWER]
-    assert read_title_start(brands)(products).top[:, 0].tolist() == [NO_ANSWER, 1, NO_ANSWER, NO_ANSWER]
-    canonical = np.array([0, 0, NO_ANSWER, 1])
-    fitted = brand_lookups(brands, canonical=lambda _: canonical)
-    found = {baseline.name: baseline.measured(products) for baseline in fitted}
-    assert list(found) == ["supplied as is", "supplied canonical", "first words of title"]
-    metrics = found["supplied canonical"].metrics
-    assert metrics is not None
-    assert metrics.top1 == pytest.approx(2 / 4)
-    (_, words, *_) = fit_baselines(products, config=BaselineConfig())
+def test_products_without_words_are_left_out_of_tf_idf() -> None:
+    products = by_supplied([(None, None, None)] * 4, [0, 1, 0, 1])
+    (_, words, *_) = fit_learned(products, config=BaselineConfig())
     assert (words.name, words.note) == ("TF-IDF + linear SVM", "left out: the products have no words")
 
 
 def test_neighbours_vote_by_class_not_one_by_one() -> None:
     vectors = np.array([[1, 0], [0.8, 0.6], [0.8, 0.6], [0.78, 0.62], [0, 1]], np.float32)
-    train = Products(labels=np.array([0, 1, 1, 1, 2]), vectors=vectors, texts=[""] * 5, supplied=pl.DataFrame())
-    test = Products(
+    train = BaselineInputs(labels=np.array([0, 1, 1, 1, 2]), vectors=vectors, texts=[""] * 5, supplied=pl.DataFrame())
+    test = BaselineInputs(
         labels=np.array([1]), vectors=np.array([[0.95, 0.31]], np.float32), texts=[""], supplied=pl.DataFrame()
     )
     answers = nearest_neighbours(train, num_neighbours=10)(test)
-    assert answers.top.tolist() == [[1, 0, 2, NO_ANSWER, NO_ANSWER]]
+    assert answers.topk.tolist() == [[1, 0, 2, NO_ANSWER, NO_ANSWER]]
     assert answers.confidences is not None
     assert 0.5 < answers.confidences[0] < 1
 

@@ -13,7 +13,7 @@ from prodemb.core.errors import ShardError
 from prodemb.heads.examples import Chosen, Examples, WindowedExamples, load_examples
 from prodemb.shards.product_set import load_presence, load_vectors
 from prodemb.shards.reader import ShardSet
-from tests.heads.test_train import make_set
+from tests.shard_sets import write_clustered_set
 
 FEATURES = ("title", "image")
 BYTES_EACH = 2 * 16 * len(FEATURES)
@@ -23,7 +23,7 @@ PLACES: npt.NDArray[np.int32] = np.arange(len(ROWS), dtype=np.int32)
 
 @pytest.fixture(scope="module")
 def shard_set(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
-    return make_set(tmp_path_factory.mktemp("shards"), num=2000, features=FEATURES, shard_size=300)
+    return write_clustered_set(tmp_path_factory.mktemp("shards"), num=2000, features=FEATURES, shard_size=300)
 
 
 def load(shard_set: ShardSet, *, room: int) -> Examples | WindowedExamples:
@@ -106,7 +106,7 @@ def test_a_window_has_several_batches_however_little_memory_there_is(shard_set: 
 
 def test_a_shard_that_cannot_be_read_ends_the_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prodemb.heads.examples._LEAST_WINDOW", 256)
-    examples = load(make_set(tmp_path, num=2000, features=FEATURES, shard_size=300), room=600)
+    examples = load(write_clustered_set(tmp_path, num=2000, features=FEATURES, shard_size=300), room=600)
     batches = examples.batches(PLACES, batch_size=256)
     next(batches)
 

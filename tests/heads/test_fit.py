@@ -6,29 +6,23 @@ from torch import nn
 
 from prodemb.core.features import BRAND_FEATURES
 from prodemb.heads.aggregate import AggregateConfig
-from prodemb.heads.fit import FitConfig, Network
-from prodemb.heads.head import HeadCard, HeadConfig, TrainedHead
-from prodemb.heads.labels import BrandLabel
+from prodemb.heads.fit import FitConfig
+from prodemb.heads.network import HeadConfig, Network
 
 
-@pytest.mark.parametrize("kind", ["mean", "weighted", "concat", "gated"])
-@pytest.mark.parametrize("head", [HeadConfig(hidden=(12, 7)), HeadConfig(hidden=(), normalise_logits=True)])
-def test_the_loss_of_a_network_is_that_of_its_logits(kind: str, head: HeadConfig) -> None:
+@pytest.mark.parametrize("mode", ["mean", "weighted", "concat", "gated"])
+@pytest.mark.parametrize(
+    "head", [HeadConfig(hidden_layer_sizes=(12, 7)), HeadConfig(hidden_layer_sizes=(), normalise_logits=True)]
+)
+def test_the_loss_of_a_network_is_that_of_its_logits(mode: str, head: HeadConfig) -> None:
     torch.manual_seed(0)
-    card = HeadCard(
-        target="brand",
-        fingerprint="f",
-        model="tiny",
-        features=BRAND_FEATURES,
+    network = Network(
+        BRAND_FEATURES,
         dims=(6,) * 4,
-        aggregate=AggregateConfig.parse({"kind": kind}, source="test"),
+        num_classes=11,
+        aggregate=AggregateConfig.parse({"mode": mode}, source="test"),
         head=head,
-        num_train=0,
-        num_validation=0,
-        coverage=None,
-        labels=tuple(BrandLabel(name=f"{place}") for place in range(11)),
-    )
-    network = Network(TrainedHead.untrained(card)).eval()
+    ).eval()
     present = torch.rand(40, len(BRAND_FEATURES)) < 0.7
     vectors = torch.randn(40, len(BRAND_FEATURES), 6).half() * present[..., None]
     vectors = vectors.flatten(1)

@@ -6,18 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
+from prodemb.brand.labels import brand_labels
+from prodemb.category.labels import CategoryLabels, category_labels
 from prodemb.core.errors import HeadError
-from prodemb.core.features import CATALOG_COLUMNS, FEATURES, Feature
+from prodemb.core.features import BRAND_FEATURES, FEATURES
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.baselines import BaselineConfig
 from prodemb.heads.examples import WindowedExamples
-from prodemb.heads.fit import Epoch, FeatureDropout, hide_features
-from prodemb.heads.head import HeadConfig, TrainedHead
-from prodemb.heads.labels import CategoryLabel, Labels, brand_labels, category_labels
+from prodemb.heads.fit import FeatureDropout, hide_features
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.labels import CategoryLabel, Labels
+from prodemb.heads.network import HeadConfig
 from prodemb.heads.split import TEST, TRAIN, split_of
 from prodemb.heads.train import (
     Labelled,
@@ -27,75 +29,31 @@ from prodemb.heads.train import (
     split_of_shards,
     train_head,
 )
-from prodemb.shards.format import Manifest, ShardSchema
 from prodemb.shards.reader import ShardSet, open_shard_set
-from prodemb.shards.writer import EncodedFeature, write_shard
 from prodemb.taxonomy.taxonomy import Taxonomy
-from tests.shards.test_reader import updated_set
+from tests.shard_sets import update_shards, write_clustered_set
 
 CPU = torch.device("cpu")
 TAXONOMY = Taxonomy(paths={1: "Things"} | {i: f"Things > Kind {i}" for i in range(2, 12)})
 QUICK = TrainConfig(epochs=4, baselines=BaselineConfig(run=False))
 
 
-def make_set(
-    folder: Path,
-    *,
-    num: int = 600,
-    num_classes: int = 6,
-    features: tuple[Feature, ...] = FEATURES,
-    noise: float = 0.8,
-    shard_size: int = 250,
-) -> ShardSet:
-    """Products in clusters, one a class, with a third of the vectors absent."""
-    random = np.random.default_rng(7)
-    labels = random.integers(0, num_classes, num)
-    columns = {name: pa.array([None] * num, pa.string()) for name in CATALOG_COLUMNS}
-    columns["product_id"] = pa.array([f"p{i}" for i in range(num)])
-    columns["title"] = pa.array([f"kind{label} item {i}" for i, label in enumerate(labels)])
-    columns["brand"] = pa.array([f"Brand {label}" if i % 3 else "Wrong" for i, label in enumerate(labels)])
-    columns["cat1"] = pa.array([f"group {label // 2}" for label in labels])
-    columns["google_category_id"] = pa.array([str(2 + label) for label in labels])
-    columns["brand_label"] = pa.array([f"Brand {label}" for label in labels])
-    rows = pa.table(columns)
-    schema = ShardSchema(fingerprint="f1", model="tiny", dim=16, features=features)
-    centres = random.standard_normal((len(features), num_classes, 16))
-    records = []
-    for index, start in enumerate(range(0, num, shard_size)):
-        some = rows.slice(start, shard_size)
-        encoded = {}
-        for place, feature in enumerate(features):
-            vectors = centres[place, labels[start : start + shard_size]]
-            vectors = (vectors + noise * random.standard_normal(vectors.shape)).astype("<f2")
-            absent = random.random(some.num_rows) < 0.3
-            vectors[absent] = 0
-            encoded[feature] = EncodedFeature(
-                vectors=vectors,
-                absent=pa.array(["none" if a else None for a in absent], pa.string()),
-                hashes=pa.nulls(some.num_rows, pa.binary(16)),
-            )
-        records.append(write_shard(folder, index=index, schema=schema, rows=some, encoded=encoded, rows_hash="x"))
-    manifest = Manifest(shard_schema=schema, catalog="c", shard_size=250, complete=True, shards=tuple(records))
-    manifest.write(folder)
-    return open_shard_set(folder)
-
-
 @pytest.fixture(scope="module")
 def shard_set(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
-    return make_set(tmp_path_factory.mktemp("shards"))
+    return write_clustered_set(tmp_path_factory.mktemp("shards"))
 
 
-def labels_of(shard_set: ShardSet) -> Labels:
+def labels_of(shard_set: ShardSet) -> CategoryLabels:
     return category_labels(shard_set, taxonomy=TAXONOMY, taxonomy_name="the test taxonomy")
 
 
-def load(shard_set: ShardSet, config: TrainConfig = QUICK, *, labels: Labels | None = None) -> Labelled:
+def load(shard_set: ShardSet, config: TrainConfig = QUICK, *, labels: Labels | None = None) -> Labelled[Labels]:
     return load_labelled(shard_set, labels=labels or labels_of(shard_set), config=config, device=CPU)
 
 
 def train(shard_set: ShardSet, config: TrainConfig = QUICK, *, labels: Labels | None = None) -> TrainedHead:
     data = load(shard_set, config, labels=labels)
-    return train_head(data, config=config, aggregate=AggregateConfig(), head=HeadConfig(hidden=(32,)))
+    return train_head(data, config=config, aggregate=AggregateConfig(), head=HeadConfig(hidden_layer_sizes=(32,)))
 
 
 def test_a_head_learns(shard_set: ShardSet) -> None:
@@ -106,7 +64,7 @@ def test_a_head_learns(shard_set: ShardSet) -> None:
     assert card.metrics.ece is not None
     assert (card.target, card.fingerprint, card.dims, card.features) == ("category", "f1", (16,) * 7, FEATURES)
     assert (card.num_train + card.num_validation + card.metrics.num_products, card.coverage) == (600, 1.0)
-    assert len(card.labels) == 6
+    assert len(card.classes) == 6
 
 
 def test_a_head_learns_from_windows_of_the_shards(shard_set: ShardSet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,22 +76,24 @@ def test_a_head_learns_from_windows_of_the_shards(shard_set: ShardSet, monkeypat
     assert card.metrics.top1 > 0.95
     assert whole.metrics is not None
     assert card.metrics.num_products == whole.metrics.num_products
-    assert card.examples == whole.examples
+    assert card.class_counts == whole.class_counts
 
 
 def test_training_in_windows_ends_with_the_set_that_it_began_with(tmp_path: Path) -> None:
     config = QUICK.model_copy(update={"memory_gb": 1e-6})
-    shard_set = make_set(tmp_path / "shards")
+    shard_set = write_clustered_set(tmp_path / "shards")
     wanted = train(shard_set, config)
     data = load(shard_set, config)
 
-    def update(_epoch: Epoch) -> None:
-        updated_set(tmp_path / "shards", sizes=[20, 20])
+    def update(_done: int, _total: int | None) -> None:
+        update_shards(tmp_path / "shards", sizes=[20, 20])
 
-    found = train_head(data, config=config, aggregate=AggregateConfig(), head=HeadConfig(hidden=(32,)), progress=update)
+    found = train_head(
+        data, config=config, aggregate=AggregateConfig(), head=HeadConfig(hidden_layer_sizes=(32,)), on_progress=update
+    )
     assert open_shard_set(tmp_path / "shards").num_products == 40
-    for name, value in wanted.head.state_dict().items():
-        assert torch.equal(value, found.head.state_dict()[name])
+    for name, value in wanted.network.head.state_dict().items():
+        assert torch.equal(value, found.network.head.state_dict()[name])
 
 
 def test_brands_are_learned_from_the_brand_features(shard_set: ShardSet) -> None:
@@ -149,43 +109,44 @@ def test_the_same_seed_gives_the_same_head(shard_set: ShardSet) -> None:
     first, second = train(shard_set), train(shard_set)
     other = train(shard_set, QUICK.model_copy(update={"seed": 1}))
     assert torch.equal(torch.get_rng_state(), state)
-    for name, value in first.head.state_dict().items():
-        assert torch.equal(value, second.head.state_dict()[name])
-    assert not torch.equal(first.head.state_dict()["layers.0.weight"], other.head.state_dict()["layers.0.weight"])
+    for name, value in first.network.head.state_dict().items():
+        assert torch.equal(value, second.network.head.state_dict()[name])
+    assert not torch.equal(
+        first.network.head.state_dict()["layers.0.weight"], other.network.head.state_dict()["layers.0.weight"]
+    )
 
 
 def test_training_reports_epochs_and_stops_early(tmp_path: Path) -> None:
-    shard_set = make_set(tmp_path, noise=0.01)
-    seen: list[Epoch] = []
+    shard_set = write_clustered_set(tmp_path, noise=0.01)
+    seen: list[tuple[int, int | None]] = []
     config = TrainConfig(epochs=40, patience=1, learning_rate=1e-9, baselines=BaselineConfig(run=False))
     card = train_head(
         load(shard_set, config),
         config=config,
         aggregate=AggregateConfig(),
-        head=HeadConfig(hidden=(4,), dropout=0),
-        progress=seen.append,
+        head=HeadConfig(hidden_layer_sizes=(4,), dropout=0),
+        on_progress=lambda done, total: seen.append((done, total)),
     ).card
     assert card.epochs == len(seen) < 40
-    assert [epoch.index for epoch in seen] == list(range(1, len(seen) + 1))
-    assert all(epoch.num_epochs == 40 and epoch.validation_top1 is not None for epoch in seen)
+    assert seen == [(epoch, 40) for epoch in range(1, len(seen) + 1)]
 
 
 def test_rare_classes_lower_the_coverage(shard_set: ShardSet) -> None:
-    parts, index = split_of_shards(shard_set), labels_of(shard_set).index
-    examples = np.bincount(index[parts == TRAIN])
-    at_least = int(np.sort(examples)[2]) + 1
-    card = train(shard_set, QUICK.model_copy(update={"min_examples": at_least, "roll_up": False})).card
-    kept = np.flatnonzero(examples >= at_least)
-    assert 2 <= len(kept) == len(card.labels) < 6
-    assert card.coverage == pytest.approx(np.isin(index[parts == TEST], kept).mean())
+    split, index = split_of_shards(shard_set), labels_of(shard_set).index
+    counts = np.bincount(index[split == TRAIN])
+    min_count = int(np.sort(counts)[2]) + 1
+    card = train(shard_set, QUICK.model_copy(update={"min_examples": min_count, "roll_up": False})).card
+    kept = np.flatnonzero(counts >= min_count)
+    assert 2 <= len(kept) == len(card.classes) < 6
+    assert card.coverage == pytest.approx(np.isin(index[split == TEST], kept).mean())
     assert card.metrics is not None
-    assert card.metrics.num_products == np.isin(index[parts == TEST], kept).sum()
-    rolled_up = train(shard_set, QUICK.model_copy(update={"min_examples": at_least})).card
-    assert [label.path for label in rolled_up.labels if isinstance(label, CategoryLabel)][len(kept) :] == ["Things"]
+    assert card.metrics.num_products == np.isin(index[split == TEST], kept).sum()
+    rolled_up = train(shard_set, QUICK.model_copy(update={"min_examples": min_count})).card
+    assert [label.path for label in rolled_up.classes if isinstance(label, CategoryLabel)][len(kept) :] == ["Things"]
     assert rolled_up.coverage == 1.0
 
 
-def test_only_gold_labels_judge_where_there_are_any(shard_set: ShardSet) -> None:
+def test_only_gold_labels_are_tested_on_where_there_are_any(shard_set: ShardSet) -> None:
     labels = labels_of(shard_set)
     test = split_of_shards(shard_set) == TEST
     half = replace(labels, gold=np.arange(600) % 2 == 0)
@@ -201,33 +162,34 @@ def test_only_gold_labels_judge_where_there_are_any(shard_set: ShardSet) -> None
 
 def test_few_products_still_train(tmp_path: Path) -> None:
     """No test or validation part is left where there are a handful of products."""
-    shard_set = make_set(tmp_path, num=8, num_classes=2)
+    shard_set = write_clustered_set(tmp_path, num=8, num_classes=2)
     card = train(shard_set, TrainConfig(epochs=2, min_examples=1)).card
     assert card.epochs == 2
     assert card.num_train + card.num_validation <= 8
 
 
-@pytest.mark.parametrize("kind", ["mean", "weighted", "gated"])
-def test_every_aggregate_trains(shard_set: ShardSet, kind: str) -> None:
+@pytest.mark.parametrize("mode", ["mean", "weighted", "gated"])
+def test_every_aggregate_trains(shard_set: ShardSet, mode: str) -> None:
     head = train_head(
         load(shard_set),
         config=QUICK.model_copy(update={"epochs": 15}),
-        aggregate=AggregateConfig.parse({"kind": kind}, source="test"),
-        head=HeadConfig(hidden=(16,), normalise_logits=True),
+        aggregate=AggregateConfig.parse({"mode": mode}, source="test"),
+        head=HeadConfig(hidden_layer_sizes=(16,), normalise_logits=True),
     )
     assert head.card.metrics is not None
     assert head.card.metrics.top1 > 0.5
 
 
 def test_features_are_those_of_the_target_that_are_there(tmp_path: Path) -> None:
-    shard_set = make_set(tmp_path, num=20, features=("title", "cat1", "image"))
-    assert choose_features(shard_set, target="brand", wanted=None) == ("title", "image")
-    assert choose_features(shard_set, target="category", wanted=None) == ("title", "cat1", "image")
-    assert choose_features(shard_set, target="brand", wanted=("image", "cat1")) == ("cat1", "image")
+    shard_set = write_clustered_set(tmp_path, num=20, features=("title", "cat1", "image"))
+    brand, category = (*BRAND_FEATURES, "lexical"), (*FEATURES, "lexical")
+    assert choose_features(shard_set, usual=brand, wanted=None) == ("title", "image")
+    assert choose_features(shard_set, usual=category, wanted=None) == ("title", "cat1", "image")
+    assert choose_features(shard_set, usual=brand, wanted=("image", "cat1")) == ("cat1", "image")
     with pytest.raises(
         HeadError, match=r"found description, which .* no vectors of; wanted some of title, cat1, image"
     ):
-        choose_features(shard_set, target="category", wanted=("title", "description"))
+        choose_features(shard_set, usual=category, wanted=("title", "description"))
 
 
 def test_the_split_is_that_of_titles_and_ids(shard_set: ShardSet) -> None:
@@ -273,11 +235,13 @@ from pathlib import Path
 import torch
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.aliases.table import AliasTable
+from prodemb.brand.evaluate import evaluate_brands
 from prodemb.brand.fit import FuseConfig, fit_fuser
-from prodemb.brand.judge import compare_brands
-from prodemb.brand.store import load_fuser, save_fuser
-from prodemb.heads.head import HeadConfig, load_head, save_head
-from prodemb.heads.labels import brand_labels
+from prodemb.brand.labels import brand_labels
+from prodemb.brand.store import save_fuser
+from prodemb.heads.head import save_head
+from prodemb.heads.network import HeadConfig
+from prodemb.score.predictor import load_predictor
 from prodemb.score.score import ScoreConfig, score
 from prodemb.shards.reader import find_shard_sets, open_shard_set
 from prodemb.heads.split import TEST, TRAIN, split_of
@@ -288,14 +252,13 @@ labels, config, brand = brand_labels(shard_set, canonical_of=lambda column: colu
 data = load_labelled(shard_set, labels=labels, config=config, device=torch.device("cpu"))
 head = train_head(data, config=config, aggregate=AggregateConfig(), head=HeadConfig())
 fuser = fit_fuser(data, head=head, aliases=AliasTable([]), config=FuseConfig())
-found = compare_brands(
+found = evaluate_brands(
     data, head=head, fuser=fuser, train=config, config=FuseConfig(), min_confidence=0.5
 )
-save_head(brand, head.with_card(**found, fuser_sha256=save_fuser(brand, fuser)))
-head = load_head(brand)
+save_head(brand, head.with_evaluation(found), fuser_sha256=save_fuser(brand, fuser))
 report = score(
-    find_shard_sets(shards), folder / "out.parquet", heads=[head], fuser=load_fuser(brand, card=head.card),
-    config=ScoreConfig(), device=torch.device("cpu"),
+    find_shard_sets(shards), folder / "out.parquet", predictors=[load_predictor(brand)], config=ScoreConfig(),
+    device=torch.device("cpu"),
 )
 assert "transformers" not in sys.modules
 print(report.num_products)

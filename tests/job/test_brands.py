@@ -1,6 +1,6 @@
 """Bringing the alias file up to date."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,32 +9,33 @@ import pyarrow as pa
 import pytest
 
 from prodemb.aliases.config import BrandsConfig
+from prodemb.core.progress import ProgressCallback
 from prodemb.job.brands import update_aliases
 
-Told = dict[str, list[tuple[int, int | None]]]
+Reported = dict[str, list[tuple[int, int | None]]]
 
 
 def catalog(*brands: str) -> pa.Table:
     return pa.Table.from_pylist([{"brand": brand, "title": f"{brand} mug {n}"} for brand in brands for n in range(4)])
 
 
-def update(path: Path, *batches: pa.Table, num_products: int | None = None) -> Told:
-    """Update the alias file; what each step told of its progress."""
-    told: Told = {}
+def update(path: Path, *batches: pa.Table, num_products: int | None = None) -> Reported:
+    """Update the alias file; what each step reported."""
+    reported: Reported = {}
 
     @contextmanager
-    def watch(title: str) -> Iterator[Callable[[int, int | None], None]]:
-        steps = told.setdefault(title, [])
+    def record(title: str) -> Iterator[ProgressCallback]:
+        steps = reported.setdefault(title, [])
         yield lambda done, total: steps.append((done, total))
 
-    update_aliases(BrandsConfig(aliases=str(path)), batches=iter(batches), watch=watch, num_products=num_products)
-    return told
+    update_aliases(BrandsConfig(aliases=str(path)), batches=iter(batches), progress=record, num_products=num_products)
+    return reported
 
 
 def test_counting_and_deciding_brands_show_their_progress(tmp_path: Path) -> None:
     path = tmp_path / "aliases.csv"
-    told = update(path, catalog("Nokira"), catalog("Philco", "NOKIRA"), num_products=12)
-    assert told == {"Counting brands": [(4, 12), (12, 12)], "Deciding brands": [(2, 2)]}
+    reported = update(path, catalog("Nokira"), catalog("Philco", "NOKIRA"), num_products=12)
+    assert reported == {"Counting brands": [(4, 12), (12, 12)], "Deciding brands": [(2, 2)]}
     assert update(path, catalog("Nokira"))["Counting brands"] == [(4, None)]
 
 

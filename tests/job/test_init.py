@@ -1,6 +1,8 @@
 """From somebody's own file to pipelines that are ready to run, and nothing lost that stood there before."""
 
 import dataclasses
+import errno
+import os
 import re
 import shutil
 import subprocess
@@ -12,28 +14,11 @@ import polars as pl
 import pytest
 
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.core.errors import CatalogError
+from prodemb.cli.report.init import guess_lines, written_lines
+from prodemb.core.errors import CatalogError, OutputError
 from prodemb.job.init import guess, write_pipelines
 from prodemb.job.pipeline import read_pipeline
-
-PRODUCTS = pl.DataFrame(
-    {
-        "Artikelnummer": [f"A{n}" for n in range(40)],
-        "Bezeichnung": [f"Acme Tasse Nr. {n} blau" if n % 2 else f"Zenit Pfanne Nr. {n}" for n in range(40)],
-        "Marke": ["Zenit", "Acme"] * 20,
-        "Kategorie": ["Küche > Pfannen", "Küche > Tassen"] * 20,
-        "Bild": [f"{n}.jpg" for n in range(40)],
-        "google_product_category": ["2169", "6070"] * 20,
-        "Preis": [f"{n},99" for n in range(40)],
-    }
-)
-
-
-def write(folder: Path, frame: pl.DataFrame = PRODUCTS) -> Path:
-    (folder / "fotos").mkdir(exist_ok=True)
-    (folder / "fotos" / "7.jpg").touch()
-    frame.write_csv(folder / "Mein Katalog.csv")
-    return folder / "Mein Katalog.csv"
+from tests.job.own_catalog import PRODUCTS, write
 
 
 def tables(path: Path) -> dict[str, Any]:
@@ -42,7 +27,10 @@ def tables(path: Path) -> dict[str, Any]:
 
 def test_the_pipelines_are_ready_to_run(tmp_path: Path) -> None:
     catalog = write(tmp_path)
-    written = write_pipelines(guess(catalog), tmp_path / "pipelines")
+    found = guess(catalog)
+    runs = found.runs
+    assert re.fullmatch(r"runs/Mein-Katalog-[0-9a-f]{6}", runs)
+    written = write_pipelines(found, tmp_path / "pipelines")
     brand, category = written.files
     assert [brand.name, category.name] == ["brand.toml", "category.toml"]
     assert brand.read_text().splitlines()[0] == f"# prodemb run {brand}"
@@ -61,14 +49,14 @@ def test_the_pipelines_are_ready_to_run(tmp_path: Path) -> None:
                 "google_category_id": "google_product_category",
             },
         },
-        "embed": {"model": "bundled", "out": "runs/Mein-Katalog/shards/clip"},
-        "brands": {"aliases": "runs/Mein-Katalog/aliases.csv"},
-        "train": {"out": "runs/Mein-Katalog/heads/brand"},
-        "score": {"out": "runs/Mein-Katalog/out.parquet"},
+        "embed": {"model": "bundled", "out": f"{runs}/shards/clip"},
+        "brands": {"aliases": f"{runs}/aliases.csv"},
+        "train": {"out": f"{runs}/heads/brand"},
+        "score": {"out": f"{runs}/out.parquet"},
     }
     assert tables(category)["finetune"] == {
-        "out": "runs/Mein-Katalog/checkpoints/category",
-        "shards": "runs/Mein-Katalog/shards/category",
+        "out": f"{runs}/checkpoints/category",
+        "shards": f"{runs}/shards/category",
     }
     for path in written.files:
         pipeline = read_pipeline(path)
@@ -76,14 +64,6 @@ def test_the_pipelines_are_ready_to_run(tmp_path: Path) -> None:
         assert batch.slice(1, 1).select(["product_id", "brand", "cat1", "cat2", "google_category_id"]).to_pylist() == [
             {"product_id": "A1", "brand": "Acme", "cat1": "Küche", "cat2": "Tassen", "google_category_id": "6070"}
         ]
-
-
-def test_what_was_guessed_is_said(tmp_path: Path) -> None:
-    lines = list(guess(write(tmp_path)).lines())
-    assert lines[0].split() == "Artikelnummer is product_id by its name, each row has its own".split()
-    assert "not found: description, cat2, cat3, brand_label" in lines
-    assert "not used: Preis" in lines
-    assert f"pictures were found under {tmp_path}/fotos" in lines
 
 
 def test_files_that_stand_there_are_kept(tmp_path: Path) -> None:
@@ -96,7 +76,7 @@ def test_files_that_stand_there_are_kept(tmp_path: Path) -> None:
     assert (tmp_path / "brand.2.toml").read_text() == "mine"
     assert (tmp_path / "brand.1.toml").read_text() == "older"
     kept = tmp_path / "brand.2.toml"
-    assert next(written.lines()) == f"kept {mine} as {kept}; to go back: mv {kept} {mine}"
+    assert next(written_lines(written)) == f"kept the earlier {mine} as {kept}; to undo: mv {kept} {mine}"
 
 
 def test_what_stands_there_just_so_is_left(tmp_path: Path) -> None:
@@ -106,12 +86,16 @@ def test_what_stands_there_just_so_is_left(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "pipelines").iterdir()) == ["brand.toml", "category.toml"]
 
 
-def test_a_file_stands_where_the_new_one_cannot_be_written(tmp_path: Path) -> None:
+def test_a_file_stands_where_the_new_one_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = guess(write(tmp_path))
     mine = tmp_path / "brand.toml"
     mine.write_text("mine")
-    (tmp_path / "brand.toml.tmp").mkdir()
-    with pytest.raises(OSError, match=r"brand\.toml"):
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"brand\.toml"):
         write_pipelines(found, tmp_path)
     assert mine.read_text() == "mine"
 
@@ -121,7 +105,7 @@ def test_the_sample_pipelines_of_the_repository_come_back(tmp_path: Path) -> Non
     shutil.copytree(Path(__file__).parents[2] / "pipelines", pipelines)
     before = {path.name: path.read_bytes() for path in pipelines.iterdir()}
     written = write_pipelines(guess(write(tmp_path)), pipelines)
-    back = next(written.lines()).partition("to go back: ")[2]
+    back = next(written_lines(written)).partition("to undo: ")[2]
     subprocess.run(back, shell=True, check=True, timeout=60)
     assert {path.name: path.read_bytes() for path in pipelines.iterdir()} == before
 
@@ -129,7 +113,7 @@ def test_the_sample_pipelines_of_the_repository_come_back(tmp_path: Path) -> Non
 def test_repeated_ids_are_said_and_left_out(tmp_path: Path) -> None:
     repeated = pl.concat([PRODUCTS, PRODUCTS.head(3)])
     found = guess(write(tmp_path, repeated))
-    assert any("3 rows repeat a product_id" in line and "'Artikelnummer'" in line for line in found.lines())
+    assert any("3 rows repeat a product_id" in line and "'Artikelnummer'" in line for line in guess_lines(found))
     (brand, _) = write_pipelines(found, tmp_path).files
     assert open_catalog(CatalogConfig.parse(tables(brand)["catalog"], source="test")).check_ids() == 40
 
@@ -139,22 +123,6 @@ def test_a_standard_name_on_something_else_is_left_out(tmp_path: Path) -> None:
     (brand, _) = write_pipelines(found, tmp_path).files
     assert tables(brand)["catalog"]["columns"]["description"] == ""
     assert "description" not in open_catalog(read_pipeline(brand).catalog).columns
-
-
-def test_without_gold_labels_the_user_is_told(tmp_path: Path) -> None:
-    lines = list(guess(write(tmp_path, PRODUCTS.drop("google_product_category", "Marke"))).lines())
-    assert any("categories are answered zero-shot" in line for line in lines)
-    assert any("nothing to train brands on" in line for line in lines)
-
-
-def test_categories_that_only_the_whole_taxonomy_has_are_told(tmp_path: Path) -> None:
-    lacking = PRODUCTS.with_columns(google_product_category=pl.Series(["187", "1985"] * 20))
-    lines = list(guess(write(tmp_path, lacking)).lines())
-    assert any(
-        re.match(r"20 of the first 40 values .* `prodemb taxonomy FILE` fetches the whole", line) for line in lines
-    )
-    known = PRODUCTS.with_columns(google_product_category=pl.lit("187"))
-    assert not any("cannot be learned" in line for line in guess(write(tmp_path, known)).lines())
 
 
 @pytest.mark.parametrize(
@@ -176,8 +144,44 @@ def test_names_that_are_hard_on_toml_survive(tmp_path: Path) -> None:
     assert tables(brand)["catalog"]["columns"]["title"] == odd
 
 
-@pytest.mark.parametrize(
-    ("path", "name"), [("feeds/part-*.parquet", "feeds"), ("a/My Feed.v2.csv.gz", "My-Feed"), ("feeds/", "feeds")]
-)
-def test_the_results_folder_is_called_after_the_catalog(tmp_path: Path, path: str, name: str) -> None:
-    assert dataclasses.replace(guess(write(tmp_path)), path=path).name == name
+def test_the_results_folder_is_called_after_the_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = guess(write(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "feeds").mkdir()
+    for path, name in (
+        ("2025.11.01_feed.csv", "2025.11.01_feed"),
+        ("./my_feed.csv.gz", "my_feed"),
+        ("feeds/", "feeds"),
+    ):
+        assert dataclasses.replace(found, path=path).runs == f"runs/{name}"
+    for path, name in (
+        ("feeds/part-*.parquet", "feeds"),
+        ("a/My Feed.v2.csv", "My-Feed.v2"),
+        ("shops/acme/products.csv", "acme"),
+        ("größe.csv", "gr-e"),
+        ("製品.csv", "catalog"),
+    ):
+        assert re.fullmatch(rf"runs/{name}-[0-9a-f]{{6}}", dataclasses.replace(found, path=path).runs)
+
+
+def test_other_catalogs_get_other_results_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = guess(write(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    here = [
+        "2025.11.01_feed.csv",
+        "2025.11.02_feed.csv",
+        "shoes.csv",
+        "shoes.parquet",
+        "製品.csv",
+        "商品.csv",
+        "a-b.csv",
+    ]
+    elsewhere = ["a b.csv", "x/shoes.csv", "y/shoes.csv", "x/catalog.csv", "x/products.csv", "x", "y", "x/part-*.csv"]
+    for path in ("x", "y"):
+        (tmp_path / path).mkdir()
+    for path in here:
+        (tmp_path / path).touch()
+    runs = {path: dataclasses.replace(found, path=path).runs for path in (*here, *elsewhere, ".", "..")}
+    assert len(set(runs.values())) == len(runs)
+    for path in runs:
+        assert dataclasses.replace(found, path=str(tmp_path / path)).runs == runs[path]

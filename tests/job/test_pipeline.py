@@ -39,7 +39,7 @@ def test_shipped_pipelines_say_what_the_defaults_are(path: Path) -> None:
         ('target = "brand"\n[finetune]\nshards = "shards/clip"', r"are both 'shards/clip'; wanted two folders"),
         (
             'target = "brand"\n[score]\nout = "s3://key:secret@bucket/out.parquet"',
-            r"p\.toml: \[score\] out: found an address, wanted a path on this machine$",
+            r"p\.toml: \[score\] out: found a URL, wanted a local path$",
         ),
         ('target = "brand"\n[catalog]\ncolumns = {titel = "x"}', r"found the column 'titel'; did you mean 'title'"),
     ],

@@ -5,20 +5,23 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from rich.table import Table
 
-from prodemb.core.errors import ProdembError
+from prodemb.cli.report.run import run_items
+from prodemb.core.errors import HeadError, ProdembError
+from prodemb.core.progress import no_progress
 from prodemb.job.pipeline import Pipeline, read_pipeline
-from prodemb.job.run import run
+from prodemb.job.run import StepFinished, StepSkipped, StepStarted, run
 from prodemb.job.score import own_heads
-from tests.job.test_zero_shot import make_pipeline
+from prodemb.job.train import TrainReport
+from prodemb.taxonomy.taxonomy import sample_taxonomy
+from tests.job.shop_pipeline import make_pipeline
 
 BLOCKED = """
 import sys
@@ -46,7 +49,7 @@ def prodemb(*arguments: str, cwd: Path, program: str = "from prodemb.cli import 
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".prodemb"]
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in paths}
 
 
@@ -86,8 +89,8 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
 
     before = files(tmp_path)
     again = prodemb("run", cwd=tmp_path)
-    assert "all done before" in again
-    assert "trained before" in again
+    assert "already up to date" in again
+    assert "already trained" in again
     assert files(tmp_path) == before, os.linesep.join(sorted(set(files(tmp_path).items()) ^ set(before.items())))
 
     shards, head = str(next(tmp_path.rglob("shards"))), str(next(tmp_path.rglob("heads/brand")))
@@ -114,7 +117,7 @@ def test_what_is_not_there_is_told_before_anything_is_done(
     )
     pipelines = [read_pipeline(tmp_path / f"{target}.toml") for target in ("brand", "category")]
     with pytest.raises(ProdembError, match=message):
-        next(run(pipelines, finetuned=False, watch=lambda title: nullcontext(lambda done, total: None)))
+        next(run(pipelines, finetune=False, progress=no_progress))
 
 
 def test_a_head_with_too_few_labels_keeps_its_seconds_to_itself(tiny_clip: Path, tmp_path: Path) -> None:
@@ -126,26 +129,53 @@ def test_a_head_with_too_few_labels_keeps_its_seconds_to_itself(tiny_clip: Path,
         "score": {"out": str(tmp_path / "out.parquet")},
     }
     pipelines = [Pipeline.parse(values | {"target": target}, source="test") for target in ("brand", "category")]
-    items = list(run(pipelines, finetuned=False, watch=lambda title: nullcontext(lambda done, total: None)))
-    assert any(str(item).startswith("no brand head: found 0 classes") for item in items)
-    (summary,) = (item for item in items if isinstance(item, Table) and item.title == "What was made")
-    assert list(summary.columns[0].cells) == ["embed", "train the brand head", "score"]
-    assert list(summary.columns[2].cells)[1] == "no head: too few labels"
+    started = time.perf_counter()
+    events = list(run(pipelines, finetune=False, progress=no_progress))
+    ended = [event for event in events if not isinstance(event, StepStarted)]
+    assert [event.step.name for event in ended] == ["embed", "train-brand", "train-category", "score"]
+    _, brand, category, score = ended
+    assert isinstance(brand, StepSkipped)
+    assert str(brand.error).startswith("brand head: found 0 classes")
+    assert brand.taxonomy is None
+    assert isinstance(category, StepSkipped)
+    assert category.error is None
+    assert (category.taxonomy, category.num_nodes) == (sample_taxonomy().source, len(sample_taxonomy().paths))
+    assert isinstance(score, StepFinished)
+    assert sum(event.seconds for event in ended) < time.perf_counter() - started
+    shown = [item for item in run_items(events) if isinstance(item, str)]
+    assert "the brand columns are null: no head was trained, see above" in shown
+    assert not any("prodemb train-brand" in line for line in shown)
+
+
+def test_a_job_without_any_head_ends_with_what_was_missing(tiny_clip: Path, tmp_path: Path) -> None:
+    pl.DataFrame({"product_id": range(8), "title": "mug"}).write_csv(tmp_path / "catalog.csv")
+    values: dict[str, Any] = {
+        "target": "brand",
+        "catalog": {"path": str(tmp_path / "catalog.csv")},
+        "brands": {"aliases": str(tmp_path / "aliases.csv")},
+        "embed": {"model": str(tiny_clip), "out": str(tmp_path / "shards"), "features": ["title"], "device": "cpu"},
+        "score": {"out": str(tmp_path / "out.parquet")},
+    }
+    with pytest.raises(HeadError, match=r"out\.parquet: not written, .*: brand head: found 0 classes .*, wanted 2"):
+        list(run([Pipeline.parse(values, source="test")], finetune=False, progress=no_progress))
+    assert not (tmp_path / "out.parquet").exists()
 
 
 def test_without_fine_tuning_a_fine_tuned_head_stays(tiny_clip: Path, tmp_path: Path) -> None:
     pipeline = make_pipeline(tmp_path, tiny_clip, score={"out": str(tmp_path / "out.parquet")})
 
-    def run_frozen() -> list[str]:
-        watched = run([pipeline], finetuned=False, watch=lambda title: nullcontext(lambda done, total: None))
-        return [item for item in watched if isinstance(item, str)]
+    def trained() -> TrainReport:
+        events = run([pipeline], finetune=False, progress=no_progress)
+        reports = [event.report for event in events if isinstance(event, StepFinished)]
+        (report,) = (report for report in reports if isinstance(report, TrainReport))
+        return report
 
-    run_frozen()
+    trained()
     assert own_heads([pipeline]) == [tmp_path / "head-frozen"]
     shutil.copytree(tmp_path / "head-frozen", tmp_path / "head")
     before = files(tmp_path / "head")
     pipeline = make_pipeline(tmp_path, tiny_clip, train={"epochs": 3}, score={"out": str(tmp_path / "out.parquet")})
-    assert not any("trained before" in line for line in run_frozen())
+    assert not trained().was_done
     assert files(tmp_path / "head") == before
     assert own_heads([pipeline]) == [tmp_path / "head"]
 

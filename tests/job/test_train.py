@@ -1,26 +1,27 @@
-"""Training a pipeline's head: once for the same inputs, and each long step says that it runs."""
+"""Training a pipeline's head: once for the same inputs, and each long step is shown."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from prodemb.core.progress import ProgressCallback
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.train import train
 from prodemb.job.zero_shot import has_category_labels
-from tests.heads.test_train import make_set
+from tests.shard_sets import write_clustered_set
 
 
 class Steps(list[str]):
-    """The titles of the steps that were shown, and what each of them told."""
+    """The titles of the steps that were shown, and what each of them reported."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, int | None]] = []
+        self.reported: list[tuple[int, int | None]] = []
 
     @contextmanager
-    def watch(self, title: str) -> Iterator[Callable[[int, int | None], None]]:
+    def show(self, title: str) -> Iterator[ProgressCallback]:
         self.append(title)
-        yield lambda done, total: self.told.append((done, total))
+        yield lambda done, total: self.reported.append((done, total))
 
 
 def brand_pipeline(folder: Path, **score: Any) -> Pipeline:
@@ -34,13 +35,13 @@ def brand_pipeline(folder: Path, **score: Any) -> Pipeline:
     return Pipeline.parse(values, source="test")
 
 
-def test_a_brand_head_is_made_again_where_another_confidence_judges_it(tmp_path: Path) -> None:
-    make_set(tmp_path / "shards")
+def test_a_brand_head_is_made_again_where_another_confidence_is_evaluated(tmp_path: Path) -> None:
+    write_clustered_set(tmp_path / "shards")
     steps = Steps()
 
     def was_done(**score: Any) -> bool:
         pipeline = brand_pipeline(tmp_path, **score)
-        return train(pipeline, shards=tmp_path / "shards", folder=pipeline.head_folder, watch=steps.watch).was_done
+        return train(pipeline, shards=tmp_path / "shards", folder=pipeline.head_folder, progress=steps.show).was_done
 
     assert not was_done()
     assert steps[-4:] == [
@@ -55,7 +56,7 @@ def test_a_brand_head_is_made_again_where_another_confidence_judges_it(tmp_path:
 
 
 def test_looking_for_gold_categories_is_shown(tmp_path: Path) -> None:
-    make_set(tmp_path / "shards", num=60, shard_size=20)
+    write_clustered_set(tmp_path / "shards", num=60, shard_size=20)
     steps = Steps()
-    assert has_category_labels(tmp_path / "shards", watch=steps.watch)
-    assert (steps, steps.told) == (["Looking for gold categories"], [])
+    assert has_category_labels(tmp_path / "shards", progress=steps.show)
+    assert (steps, steps.reported) == (["Looking for gold categories"], [])

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from prodemb.core.errors import ConfigError
+from prodemb.core.errors import ConfigError, OutputError
 from prodemb.core.features import CATALOG_COLUMNS
+from prodemb.core.folders import MARKER
 from prodemb.sample.brands import BRAND_OF, BRANDS, MAKERS
 from prodemb.sample.catalog import Product, product, write_sample
 from prodemb.sample.drawings import DRAWINGS
@@ -79,7 +80,16 @@ def test_the_same_sample_is_not_written_again_and_another_is(tmp_path: Path) -> 
 def test_the_catalog_has_the_standard_columns(tmp_path: Path) -> None:
     catalog = write_sample(tmp_path, num_products=5, seed=5)
     assert tuple(pq.read_schema(catalog).names) == CATALOG_COLUMNS
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["catalog.parquet", "images"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [MARKER, "catalog.parquet", "images"]
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "catalog.parquet").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="holds what prodemb did not make"):
+        write_sample(tmp_path, num_products=5, seed=5)
+    assert (tmp_path / "catalog.parquet").read_bytes() == b"mine"
+    assert [*(tmp_path / "images").iterdir()] == []
 
 
 def test_no_products_are_refused(tmp_path: Path) -> None:

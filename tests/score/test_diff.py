@@ -6,18 +6,19 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from prodemb.cli.report import score_lines
+from prodemb.cli.report.score import score_lines
 from prodemb.core.errors import ConfigError
 from prodemb.heads.head import save_head
+from prodemb.score.columns import predictions_schema
 from prodemb.score.diff import CHANGE
-from prodemb.score.predictions import predictions_schema
-from tests.score.test_score import make_head, make_set, run
+from tests.shard_sets import write_random_set
+from tests.small_heads import make_head, score_with
 
 
 def test_new_changed_and_removed_products(tmp_path: Path) -> None:
     heads = make_head("category"), make_head("brand")
-    shards = make_set(tmp_path / "shards")
-    run([shards], tmp_path / "today.parquet", *heads)
+    shards = write_random_set(tmp_path / "shards")
+    score_with([shards], tmp_path / "today.parquet", *heads)
     today = pl.read_parquet(tmp_path / "today.parquet")
     earlier = today.filter(pl.col("product_id") != "p7").with_columns(
         brand=pl.when(product_id="p9").then(pl.lit("Another")).otherwise("brand"),
@@ -26,7 +27,7 @@ def test_new_changed_and_removed_products(tmp_path: Path) -> None:
     )
     earlier.sample(fraction=1, shuffle=True, seed=1).write_parquet(tmp_path / "earlier.parquet")
     out = tmp_path / "changes.parquet"
-    report = run([shards], out, *heads, since=tmp_path / "earlier.parquet")
+    report = score_with([shards], out, *heads, since=tmp_path / "earlier.parquet")
     assert report.counts.changes == {"added": 2, "changed": 1, "removed": 1, "unchanged": 97}
     found = pl.read_parquet(out)
     assert found.select("product_id", CHANGE).rows() == [
@@ -41,9 +42,9 @@ def test_new_changed_and_removed_products(tmp_path: Path) -> None:
 
 
 def test_nothing_new_writes_an_empty_file(tmp_path: Path) -> None:
-    shards, head = make_set(tmp_path / "shards"), make_head("brand")
-    run([shards], tmp_path / "today.parquet", head)
-    report = run([shards], tmp_path / "changes.parquet", head, since=tmp_path / "today.parquet")
+    shards, head = write_random_set(tmp_path / "shards"), make_head("brand")
+    score_with([shards], tmp_path / "today.parquet", head)
+    report = score_with([shards], tmp_path / "changes.parquet", head, since=tmp_path / "today.parquet")
     assert report.counts.changes == {"added": 0, "changed": 0, "removed": 0, "unchanged": 100}
     assert pl.read_parquet(tmp_path / "changes.parquet").is_empty()
 
@@ -51,12 +52,12 @@ def test_nothing_new_writes_an_empty_file(tmp_path: Path) -> None:
 def test_what_is_done_already_is_told_again_without_reading_the_earlier_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shards, head = make_set(tmp_path / "shards"), save_head(tmp_path / "head", make_head("brand"))
+    shards, head = write_random_set(tmp_path / "shards"), save_head(tmp_path / "head", make_head("brand"))
     today, out = tmp_path / "today.parquet", tmp_path / "changes.parquet"
-    run([shards], today, head)
-    first = run([shards], out, head, since=today)
+    score_with([shards], today, head)
+    first = score_with([shards], out, head, since=today)
     monkeypatch.setattr(pq, "ParquetFile", None)
-    again = run([shards], out, head, since=today)
+    again = score_with([shards], out, head, since=today)
     assert (first.was_done, again.was_done) == (False, True)
     assert again.counts == first.counts
     assert again.counts.changes == {"added": 0, "changed": 0, "removed": 0, "unchanged": 100}
@@ -64,18 +65,18 @@ def test_what_is_done_already_is_told_again_without_reading_the_earlier_rows(
 
 
 def test_a_column_that_earlier_predictions_lack_makes_a_change(tmp_path: Path) -> None:
-    shards, head = make_set(tmp_path / "shards"), make_head("brand")
-    run([shards], tmp_path / "today.parquet", head)
+    shards, head = write_random_set(tmp_path / "shards"), make_head("brand")
+    score_with([shards], tmp_path / "today.parquet", head)
     pl.read_parquet(tmp_path / "today.parquet").drop("brand").write_parquet(tmp_path / "earlier.parquet")
-    report = run([shards], tmp_path / "changes.parquet", head, since=tmp_path / "earlier.parquet")
+    report = score_with([shards], tmp_path / "changes.parquet", head, since=tmp_path / "earlier.parquet")
     assert report.counts.changes == {"added": 0, "changed": 100, "removed": 0, "unchanged": 0}
 
 
 def test_what_is_no_earlier_predictions_is_refused(tmp_path: Path) -> None:
-    shards, head = make_set(tmp_path / "shards"), make_head("brand")
+    shards, head = write_random_set(tmp_path / "shards"), make_head("brand")
     today, changes, third = (tmp_path / f"{name}.parquet" for name in ("today", "changes", "third"))
-    run([shards], today, head)
-    run([shards], changes, head, since=today)
+    score_with([shards], today, head)
+    score_with([shards], changes, head, since=today)
     for since, message in [
         (changes, "only what had changed"),
         (tmp_path / "nothing.parquet", "nothing.parquet"),
@@ -83,5 +84,5 @@ def test_what_is_no_earlier_predictions_is_refused(tmp_path: Path) -> None:
         (third, "this very file"),
     ]:
         with pytest.raises(ConfigError, match=message):
-            run([shards], third, head, since=since)
+            score_with([shards], third, head, since=since)
     assert not third.exists()

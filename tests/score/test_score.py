@@ -1,35 +1,29 @@
 """Scoring: every product once and in order, each head on its own shards, one whole file or none."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 
-from prodemb.aliases.table import AliasTable
-from prodemb.brand.fuse import Fuser
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.errors import ConfigError, FingerprintError, HeadError, ProdembError, ShardError
-from prodemb.core.features import BRAND_FEATURES, CATALOG_COLUMNS, FEATURES, Feature
-from prodemb.heads.aggregate import AggregateConfig
-from prodemb.heads.head import HeadCard, HeadConfig, TrainedHead, save_head
+from prodemb.core.features import FEATURES
+from prodemb.heads.evaluation import BackOff, CategoryEvaluation
+from prodemb.heads.head import TrainedHead, save_head
 from prodemb.heads.labels import BrandLabel, CategoryLabel, Target
-from prodemb.heads.metrics import BackOff
-from prodemb.score.score import ScoreConfig, ScoreReport, score
-from prodemb.shards.format import Manifest, ShardSchema
+from prodemb.score.predictor import load_predictor
+from prodemb.score.score import ScoreConfig, score
 from prodemb.shards.paths import PathVectors
-from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
-from prodemb.shards.writer import EncodedFeature, write_shard
-from tests.shards.test_reader import updated_set
+from tests.shard_sets import update_shards, write_random_set
+from tests.small_heads import CPU, make_head, predictor_of, score_with
 
-CPU = torch.device("cpu")
 COLUMNS = [
     "product_id",
     "category_id",
@@ -44,86 +38,17 @@ COLUMNS = [
 ]
 
 
-def make_set(
-    folder: Path,
-    *,
-    sizes: Sequence[int] = (40, 40, 20),
-    dim: int = 8,
-    fingerprint: str = "clip",
-    ids: list[str] | None = None,
-    features: tuple[Feature, ...] = FEATURES,
-) -> ShardSet:
-    """Random vectors, some of them absent; the fourth product has none at all."""
-    schema = ShardSchema(fingerprint=fingerprint, model=f"model {fingerprint}", dim=dim, features=features)
-    ids = ids or [f"p{i}" for i in range(sum(sizes))]
-    records = []
-    for index, size in enumerate(sizes):
-        start = sum(sizes[:index])
-        columns = {name: pa.array([None] * size, pa.string()) for name in CATALOG_COLUMNS}
-        columns["product_id"] = pa.array(ids[start : start + size])
-        encoded = {}
-        for place, feature in enumerate(features):
-            random = np.random.default_rng([place, dim])
-            vectors = random.standard_normal((sum(sizes), dim)).astype("<f2")[start : start + size]
-            absent = (random.random(sum(sizes)) < 0.2)[start : start + size] | (np.arange(start, start + size) == 3)
-            vectors[absent] = 0
-            encoded[feature] = EncodedFeature(
-                vectors=vectors,
-                absent=pa.array(["none" if a else None for a in absent], pa.string()),
-                hashes=pa.nulls(size, pa.binary(16)),
-            )
-        rows = pa.table(columns)
-        records.append(write_shard(folder, index=index, schema=schema, rows=rows, encoded=encoded, rows_hash="x"))
-    manifest = Manifest(shard_schema=schema, catalog="c", shard_size=max(sizes), complete=True, shards=tuple(records))
-    manifest.write(folder)
-    return open_shard_set(folder)
-
-
-def make_head(target: Target, *, dim: int = 8, fingerprint: str = "clip", num_classes: int = 9) -> TrainedHead:
-    torch.manual_seed(len(target))
-    categories = tuple(CategoryLabel(id=100 + i, path=f"Things > Kind {i}") for i in range(num_classes))
-    brands = tuple(BrandLabel(name=f"Brand {i}") for i in range(num_classes))
-    features = FEATURES if target == "category" else BRAND_FEATURES
-    card = HeadCard(
-        target=target,
-        fingerprint=fingerprint,
-        model=f"model {fingerprint}",
-        features=features,
-        dims=(dim,) * len(features),
-        aggregate=AggregateConfig(),
-        head=HeadConfig(hidden=(6,)),
-        num_train=1,
-        num_validation=1,
-        coverage=None,
-        labels=categories if target == "category" else brands,
-    )
-    return TrainedHead.untrained(card).to(CPU)
-
-
-def fuser_of(heads: Sequence[TrainedHead]) -> Fuser | None:
-    names = [label.name for head in heads for label in head.card.labels if isinstance(label, BrandLabel)]
-    return Fuser.untrained(names, aliases=AliasTable([])) if names else None
-
-
-def run(
-    sets: Sequence[ShardSet], out: Path, *heads: TrainedHead, top: int = 5, since: Path | None = None
-) -> ScoreReport:
-    config = ScoreConfig(top=top, min_brand_confidence=0.0)
-    return score(sets, out, heads=heads, fuser=fuser_of(heads), config=config, device=CPU, since=since)
-
-
 def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
-    shards, out = make_set(tmp_path / "shards"), tmp_path / "deep" / "out.parquet"
+    shards, out = write_random_set(tmp_path / "shards"), tmp_path / "deep" / "out.parquet"
     heads = make_head("category"), make_head("brand")
-    steps: list[tuple[int, int]] = []
+    steps: list[tuple[int, int | None]] = []
     report = score(
         [shards],
         out,
-        heads=heads,
-        fuser=fuser_of(heads),
+        predictors=[*map(predictor_of, heads)],
         config=ScoreConfig(min_brand_confidence=0.0),
         device=CPU,
-        progress=lambda done, total: steps.append((done, total)),
+        on_progress=lambda done, total: steps.append((done, total)),
     )
     frame = pl.read_parquet(out)
     assert frame.columns == COLUMNS
@@ -133,7 +58,7 @@ def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
 
     vectors = torch.from_numpy(np.concatenate([shards.vectors(f) for f in FEATURES], axis=1))
     present = torch.from_numpy(np.stack([shards.present(f) for f in FEATURES], axis=1))
-    probabilities, classes = (part.numpy() for part in heads[0].top(vectors, present=present, k=5))
+    probabilities, classes = (part.numpy() for part in heads[0].network.topk(vectors, present=present, k=5))
     for row in (0, 39, 40, 99):
         answers = frame["category_top"][row].to_list()
         assert [a["id"] for a in answers] == (100 + classes[row]).tolist()
@@ -149,7 +74,7 @@ def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
 
 def test_the_file_has_a_row_group_a_shard_and_says_where_it_came_from(tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
-    run([make_set(tmp_path / "shards")], out, make_head("category"), make_head("brand"))
+    score_with([write_random_set(tmp_path / "shards")], out, make_head("category"), make_head("brand"))
     file = pq.ParquetFile(out)
     assert [file.metadata.row_group(i).num_rows for i in range(3)] == [40, 40, 20]
     group = file.metadata.row_group(0)
@@ -164,7 +89,7 @@ def test_the_file_has_a_row_group_a_shard_and_says_where_it_came_from(tmp_path: 
 
 @pytest.mark.parametrize("target", ["category", "brand"])
 def test_the_columns_of_a_missing_head_are_null(tmp_path: Path, target: Target) -> None:
-    report = run([make_set(tmp_path / "shards")], tmp_path / "out.parquet", make_head(target))
+    report = score_with([write_random_set(tmp_path / "shards")], tmp_path / "out.parquet", make_head(target))
     frame = pl.read_parquet(tmp_path / "out.parquet")
     assert frame.columns == COLUMNS
     (absent,) = report.absent
@@ -175,30 +100,29 @@ def test_the_columns_of_a_missing_head_are_null(tmp_path: Path, target: Target) 
 
 
 def test_a_set_that_is_updated_meanwhile_is_scored_to_its_end(tmp_path: Path) -> None:
-    shards, heads = make_set(tmp_path / "shards"), (make_head("category"), make_head("brand"))
-    run([shards], tmp_path / "wanted.parquet", *heads)
+    shards, heads = write_random_set(tmp_path / "shards"), (make_head("category"), make_head("brand"))
+    score_with([shards], tmp_path / "wanted.parquet", *heads)
     score(
         [shards],
         tmp_path / "out.parquet",
-        heads=heads,
-        fuser=fuser_of(heads),
+        predictors=[*map(predictor_of, heads)],
         config=ScoreConfig(min_brand_confidence=0.0),
         device=CPU,
-        progress=lambda _done, _total: updated_set(tmp_path / "shards", sizes=[20, 20]),
+        on_progress=lambda _done, _total: update_shards(tmp_path / "shards", sizes=[20, 20]),
     )
     assert open_shard_set(tmp_path / "shards").num_products == 40
     assert pl.read_parquet(tmp_path / "out.parquet").equals(pl.read_parquet(tmp_path / "wanted.parquet"))
 
 
 def test_each_head_reads_its_own_shard_set_whatever_its_boundaries(tmp_path: Path) -> None:
-    clip = make_set(tmp_path / "clip")
-    tuned = make_set(tmp_path / "tuned", sizes=[7, 60, 1, 32], dim=4, fingerprint="tuned")
+    clip = write_random_set(tmp_path / "clip")
+    tuned = write_random_set(tmp_path / "tuned", sizes=[7, 60, 1, 32], dim=4, fingerprint="tuned")
     brand, category = make_head("brand"), make_head("category", dim=4, fingerprint="tuned")
-    report = run([clip, tuned], tmp_path / "both.parquet", category, brand)
+    report = score_with([clip, tuned], tmp_path / "both.parquet", category, brand)
     assert report.shards == {"category": tmp_path / "tuned", "brand": tmp_path / "clip"}
     both = pl.read_parquet(tmp_path / "both.parquet")
     for head in (category, brand):
-        run([clip, tuned], tmp_path / "one.parquet", head)
+        score_with([clip, tuned], tmp_path / "one.parquet", head)
         columns = [column for column in COLUMNS if column.startswith(head.card.target)]
         one = pl.read_parquet(tmp_path / "one.parquet")
         for column in columns:
@@ -207,19 +131,20 @@ def test_each_head_reads_its_own_shard_set_whatever_its_boundaries(tmp_path: Pat
 
 
 def test_fewer_classes_than_asked_for_give_shorter_lists(tmp_path: Path) -> None:
-    run([make_set(tmp_path / "shards")], tmp_path / "out.parquet", make_head("brand", num_classes=2), top=7)
+    score_with(
+        [write_random_set(tmp_path / "shards")], tmp_path / "out.parquet", make_head("brand", num_classes=2), top=7
+    )
     assert pl.read_parquet(tmp_path / "out.parquet")["brand_top"].list.len().unique().sort().to_list() == [0, 2]
 
 
 def test_a_brand_that_is_not_likely_enough_is_unknown(tmp_path: Path) -> None:
-    shards, head = make_set(tmp_path / "shards"), make_head("brand")
-    run([shards], tmp_path / "all.parquet", head)
+    shards, head = write_random_set(tmp_path / "shards"), make_head("brand")
+    score_with([shards], tmp_path / "all.parquet", head)
     middle = float(pl.read_parquet(tmp_path / "all.parquet")["brand_confidence"].quantile(0.5) or 0.0)
     parts = {}
     for least in (0.0, middle, 1.0):
         out = tmp_path / f"{least}.parquet"
-        config = ScoreConfig(min_brand_confidence=least)
-        report = score([shards], out, heads=[head], fuser=fuser_of([head]), config=config, device=CPU)
+        report = score_with([shards], out, head, min_brand_confidence=least)
         parts[least] = frame = pl.read_parquet(out)
         assert report.counts.unanswered == {"brand": frame["brand"].eq("UNKNOWN").sum()}
         sure = (frame["brand_confidence"] >= least) & (frame["brand_top"].list.len() > 0)
@@ -232,15 +157,9 @@ def test_a_brand_that_is_not_likely_enough_is_unknown(tmp_path: Path) -> None:
 
 
 def test_a_brand_head_needs_its_fuser(tmp_path: Path) -> None:
-    with pytest.raises(HeadError, match="found a brand head without its fuser"):
-        score(
-            [make_set(tmp_path / "shards")],
-            tmp_path / "out.parquet",
-            heads=[make_head("brand")],
-            fuser=None,
-            config=ScoreConfig(),
-            device=CPU,
-        )
+    save_head(tmp_path / "head", make_head("brand"))
+    with pytest.raises(HeadError, match=r"fuser\.json: missing, though the head beside it needs it"):
+        load_predictor(tmp_path / "head")
 
 
 @pytest.mark.parametrize(
@@ -257,21 +176,21 @@ def test_a_brand_head_needs_its_fuser(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_scored_is_named(tmp_path: Path, case: str, error: type[ProdembError], message: str) -> None:
-    clip, out = make_set(tmp_path / "clip"), tmp_path / "out.parquet"
+    clip, out = write_random_set(tmp_path / "clip"), tmp_path / "out.parquet"
     brand, category = make_head("brand"), make_head("category", fingerprint="tuned")
     sets, heads = [clip], [brand]
     match case:
         case "other model":
             heads = [make_head("brand", fingerprint="new")]
         case "two sets":
-            sets = [clip, make_set(tmp_path / "copy")]
+            sets = [clip, write_random_set(tmp_path / "copy")]
         case "other ids":
             ids = [f"{'x' if i > 40 else 'p'}{i}" for i in range(100)]
-            sets, heads = [clip, make_set(tmp_path / "b", fingerprint="tuned", ids=ids)], [brand, category]
+            sets, heads = [clip, write_random_set(tmp_path / "b", fingerprint="tuned", ids=ids)], [brand, category]
         case "other number":
-            sets, heads = [clip, make_set(tmp_path / "b", sizes=[90], fingerprint="tuned")], [brand, category]
+            sets, heads = [clip, write_random_set(tmp_path / "b", sizes=[90], fingerprint="tuned")], [brand, category]
         case "no feature":
-            sets = [make_set(tmp_path / "b", features=("title", "image"))]
+            sets = [write_random_set(tmp_path / "b", features=("title", "image"))]
         case "two heads":
             heads = [brand, brand]
         case "no heads":
@@ -279,76 +198,73 @@ def test_what_cannot_be_scored_is_named(tmp_path: Path, case: str, error: type[P
         case "csv":
             out = tmp_path / "out.csv"
     with pytest.raises(error, match=message):
-        run(sets, out, *heads)
+        score_with(sets, out, *heads)
     assert not list(tmp_path.glob("out.*"))
 
 
 def test_a_failed_run_leaves_the_old_predictions(tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
-    shards = make_set(tmp_path / "shards")
-    run([shards], out, make_head("brand"))
+    shards = write_random_set(tmp_path / "shards")
+    score_with([shards], out, make_head("brand"))
     before = out.read_bytes()
     (tmp_path / "shards" / "part-00002.parquet").write_bytes(b"cut short")
     with pytest.raises(ShardError, match="part-00002"):
-        run([shards], out, make_head("brand"))
+        score_with([shards], out, make_head("brand"))
     assert out.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "shards"]
 
 
 def test_a_shard_is_not_overwritten(tmp_path: Path) -> None:
-    shards = make_set(tmp_path / "shards")
+    shards = write_random_set(tmp_path / "shards")
     with pytest.raises(ConfigError, match="its folder is a shard set"):
-        run([shards], tmp_path / "shards" / "part-00000.parquet", make_head("brand"))
+        score_with([shards], tmp_path / "shards" / "part-00000.parquet", make_head("brand"))
     assert not verify(shards.folder)
 
 
-def test_a_head_whose_labels_changed_is_not_the_same(tmp_path: Path) -> None:
+def test_a_head_whose_classes_changed_is_not_the_same(tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
-    shards = make_set(tmp_path / "shards")
+    shards = write_random_set(tmp_path / "shards")
     head = save_head(tmp_path / "head", make_head("brand"))
-    run([shards], out, head)
-    labels = tuple(BrandLabel(name=f"New {i}") for i in range(len(head.card.labels)))
-    renamed = replace(head, card=head.card.model_copy(update={"labels": labels}))
-    assert not run([shards], out, renamed).was_done
+    score_with([shards], out, head)
+    classes = tuple(BrandLabel(name=f"New {i}") for i in range(len(head.card.classes)))
+    renamed = replace(head, card=head.card.model_copy(update={"classes": classes}))
+    assert not score_with([shards], out, renamed).was_done
     brands = pl.read_parquet(out)["brand"]
     assert brands.filter(brands != "UNKNOWN").str.starts_with("New").all()
 
 
 def test_predictions_of_the_same_heads_and_shards_are_left_as_they_are(tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
-    shards = make_set(tmp_path / "shards")
+    shards = write_random_set(tmp_path / "shards")
     head = save_head(tmp_path / "head", make_head("brand"))
     other = save_head(tmp_path / "other", make_head("brand", num_classes=8))
-    assert not run([shards], out, head).was_done
+    assert not score_with([shards], out, head).was_done
     before = out.stat().st_mtime_ns
-    assert run([shards], out, head).was_done
+    assert score_with([shards], out, head).was_done
     assert out.stat().st_mtime_ns == before
-    assert not run([shards], out, other).was_done
+    assert not score_with([shards], out, other).was_done
     out.write_bytes(out.read_bytes()[:-9])
-    assert not run([shards], out, other).was_done
+    assert not score_with([shards], out, other).was_done
 
 
 def backed_off_head(tau: float = 0.0) -> TrainedHead:
     """A head of two groups of kinds, which backs off at 0.6 for a precision of 0.9."""
-    head = make_head("category")
-    labels = tuple(CategoryLabel(id=100 + i, path=f"Group {i % 2} > Kind {i}") for i in range(9))
     points = [
-        BackOff(threshold=threshold, precision=precision, answered=0.9, level=1.5)
+        BackOff(threshold=threshold, precision=precision, coverage=0.9, level=1.5)
         for threshold, precision in ((0.0, 0.7), (0.6, 0.92), (0.99, 0.95))
     ]
-    return head.with_card(
-        labels=labels,
+    return make_head(
+        "category",
+        classes=tuple(CategoryLabel(id=100 + i, path=f"Group {i % 2} > Kind {i}") for i in range(9)),
         ancestors=(CategoryLabel(id=7, path="Group 0"), CategoryLabel(id=8, path="Group 1")),
-        examples=(1000, 1, 1, 1, 1, 1, 1, 1, 1),
-        back_off=tuple(points),
-        tau=tau,
+        class_counts=(1000, 1, 1, 1, 1, 1, 1, 1, 1),
+        evaluation=CategoryEvaluation(back_off=tuple(points), tau=tau),
     )
 
 
 def test_a_doubtful_product_is_answered_with_a_node_above(tmp_path: Path) -> None:
-    shards = make_set(tmp_path / "shards")
-    config = ScoreConfig(category_precision=0.9, top=9)
-    report = score([shards], tmp_path / "out.parquet", heads=[backed_off_head()], fuser=None, config=config, device=CPU)
+    shards = write_random_set(tmp_path / "shards")
+    report = score_with([shards], tmp_path / "out.parquet", backed_off_head(), category_precision=0.9, top=9)
     frame = pl.read_parquet(tmp_path / "out.parquet")
     assert report.counts.backed_off == frame["category_level"].eq(1).sum() > 10
     for level, node, path, confidence, top in frame.select(COLUMNS[3:4] + COLUMNS[1:3] + COLUMNS[4:6]).iter_rows():
@@ -368,32 +284,32 @@ def test_a_doubtful_product_is_answered_with_a_node_above(tmp_path: Path) -> Non
 
 
 def test_backing_off_takes_thresholds_that_were_measured(tmp_path: Path) -> None:
-    shards = make_set(tmp_path / "shards")
-    for head, config in (
-        (make_head("category"), ScoreConfig(category_precision=0.9)),
-        (backed_off_head(), ScoreConfig(category_precision=0.9, tau=0.5)),
+    shards = write_random_set(tmp_path / "shards")
+    for head, tau, found in (
+        (make_head("category"), 0.0, "none: too few validation products"),
+        (backed_off_head(), 0.5, "one measured with tau = 0"),
     ):
-        with pytest.raises(HeadError, match=r"\[score\] category_precision: .* found .*; train again"):
-            score([shards], tmp_path / "out.parquet", heads=[head], fuser=None, config=config, device=CPU)
+        with pytest.raises(HeadError, match=rf"\[score\] category_precision: .* found {found}; train again"):
+            score_with([shards], tmp_path / "out.parquet", head, category_precision=0.9, tau=tau)
 
 
 def test_logit_adjustment_takes_from_the_frequent_categories(tmp_path: Path) -> None:
-    shards, head = make_set(tmp_path / "shards"), backed_off_head()
+    shards, head = write_random_set(tmp_path / "shards"), backed_off_head()
     counts = {}
     for tau in (0.0, 1.0):
         out = tmp_path / f"{tau}.parquet"
-        score([shards], out, heads=[head], fuser=None, config=ScoreConfig(tau=tau), device=CPU)
+        score_with([shards], out, head, tau=tau)
         counts[tau] = pl.read_parquet(out)["category_id"].eq(100).sum()
     assert counts[1.0] < counts[0.0]
 
 
 def test_zero_shot_answers_and_says_so(tmp_path: Path) -> None:
-    shards, out = make_set(tmp_path / "shards"), tmp_path / "out.parquet"
+    shards, out = write_random_set(tmp_path / "shards"), tmp_path / "out.parquet"
     vectors = np.random.default_rng(5).standard_normal((4, 8))
     paths = PathVectors(fingerprint="clip", ids=(1, 2, 3, 4), paths=("A", "A > B", "C", "C > D"), vectors=vectors)
     zero_shot = ZeroShot.of(paths, schema=shards.schema, taxonomy="t.txt")
-    brand = make_head("brand")
-    report = score([shards], out, heads=[brand, zero_shot], fuser=fuser_of([brand]), config=ScoreConfig(), device=CPU)
+    predictors = [predictor_of(make_head("brand")), zero_shot]
+    report = score([shards], out, predictors=predictors, config=ScoreConfig(), device=CPU)
     assert report.zero_shot == "t.txt (4 nodes)"
     assert report.counts.unanswered["category"] == 1
     frame = pl.read_parquet(out)
@@ -402,4 +318,4 @@ def test_zero_shot_answers_and_says_so(tmp_path: Path) -> None:
     told = json.loads(pq.read_metadata(out).metadata[b"prodemb"])["heads"]
     assert [head.get("zero_shot", False) for head in told] == [False, True]
     with pytest.raises(ConfigError, match="zero-shot has no validation part"):
-        score([shards], out, heads=[zero_shot], fuser=None, config=ScoreConfig(category_precision=0.9), device=CPU)
+        score([shards], out, predictors=[zero_shot], config=ScoreConfig(category_precision=0.9), device=CPU)

@@ -11,12 +11,12 @@ from prodemb.core.features import TEXT_FEATURES, raw_column
 from prodemb.shards.lexical import lexical_vectors
 from prodemb.shards.product_set import ProductSet, load_presence, load_vectors, read_products, supplied_values
 from prodemb.shards.reader import ShardSet
-from tests.brand.conftest import make_set
+from tests.shard_sets import write_branded_set
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
-    return make_set(tmp_path_factory.mktemp("shards"))
+    return write_branded_set(tmp_path_factory.mktemp("shards"))
 
 
 ROWS = np.array([0, 3, 249, 250, 420, 599])

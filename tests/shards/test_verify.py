@@ -10,29 +10,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prodemb.core.errors import ProdembError, ShardError
-from prodemb.core.files import replacing, writing_to
+from prodemb.core.files import replacing
+from prodemb.core.folders import holding
 from prodemb.shards.checked import CHECKED_NAME
 from prodemb.shards.file import ShardFile
+from prodemb.shards.files import holds_shards
 from prodemb.shards.format import Manifest, read_manifest
 from prodemb.shards.paths import PATHS_NAME, PathVectors
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.rebuild import rebuilt_manifest
 from prodemb.shards.verify import verify
-from tests.shards.test_reader import make_set, updated_set
+from tests.shards.conftest import flip, make_set, updated_set
 
 Damage = Callable[[Path], object]
-
-
-def flip(path: Path, place: int, *, bit: int = 1) -> None:
-    content = bytearray(path.read_bytes())
-    content[place % len(content)] ^= bit
-    path.write_bytes(content)
 
 
 def test_a_whole_set_is_right(tmp_path: Path) -> None:
     make_set(tmp_path / "clip", sizes=[30, 30])
     told: list[tuple[int, int]] = []
-    assert verify(tmp_path / "clip") == verify(tmp_path, progress=lambda *done: told.append(done)) == []
+    assert verify(tmp_path / "clip") == verify(tmp_path, on_progress=lambda *done: told.append(done)) == []
     assert told == [(1, 2), (2, 2)]
 
 
@@ -153,12 +149,12 @@ def test_what_cannot_be_remembered_as_another_run_writes_is_no_trouble(
     (tmp_path / CHECKED_NAME).unlink()
 
     def begin_another_run(_descriptor: int) -> None:
-        with writing_to(tmp_path):
+        with holding(tmp_path, kind="shard set", is_own=holds_shards):
             return
 
     monkeypatch.setattr("os.fsync", begin_another_run)
     assert verify(tmp_path) == []
-    assert not (tmp_path / CHECKED_NAME).exists()
+    assert (tmp_path / CHECKED_NAME).exists()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"part-00000.parquet": 3}'])

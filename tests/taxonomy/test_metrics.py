@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from prodemb.core.arrays import NO_ANSWER
 from prodemb.taxonomy.metrics import evaluate_nodes
-from prodemb.taxonomy.nodes import Tree
+from prodemb.taxonomy.nodes import TaxonomyTree
 
 PATHS = ["A", "A > B", "A > B > C", "A > B > D", "A > E", "F", "F > G"]
-TREE = Tree.of(PATHS)
+TREE = TaxonomyTree.of(PATHS)
 ANSWERS = st.integers(NO_ANSWER, len(PATHS) - 1)
 NODES = st.integers(0, len(PATHS) - 1)
 
@@ -23,7 +23,7 @@ def line(node: int) -> list[str]:
 @given(st.lists(st.tuples(NODES, ANSWERS), min_size=1, max_size=30))
 def test_metrics_are_those_of_sets_of_ancestors(pairs: list[tuple[int, int]]) -> None:
     truth, answers = np.array(pairs).T
-    found = evaluate_nodes(truth, answers=answers, tree=TREE)
+    found = evaluate_nodes(truth, predicted=answers, tree=TREE)
     common = [len(set(line(t)) & set(line(a))) for t, a in pairs]
     num_true, num_told = sum(len(line(t)) for t, _ in pairs), sum(len(line(a)) for _, a in pairs)
     assert found.precision == pytest.approx(sum(common) / num_told if num_told else 0)
@@ -39,15 +39,15 @@ def test_metrics_are_those_of_sets_of_ancestors(pairs: list[tuple[int, int]]) ->
 
 
 def test_an_answer_above_the_truth_costs_recall_alone() -> None:
-    above = evaluate_nodes(np.array([2]), answers=np.array([1]), tree=TREE)
-    below = evaluate_nodes(np.array([1]), answers=np.array([2]), tree=TREE)
+    above = evaluate_nodes(np.array([2]), predicted=np.array([1]), tree=TREE)
+    below = evaluate_nodes(np.array([1]), predicted=np.array([2]), tree=TREE)
     assert (above.precision, above.recall, above.lca_distance) == (1.0, pytest.approx(2 / 3), 1.0)
     assert (below.precision, below.recall, below.lca_distance) == (pytest.approx(2 / 3), 1.0, 0.0)
 
 
 def test_the_right_answers_are_perfect_and_none_are_worth_nothing() -> None:
     nodes = np.arange(len(PATHS))
-    right = evaluate_nodes(nodes, answers=nodes, tree=TREE)
+    right = evaluate_nodes(nodes, predicted=nodes, tree=TREE)
     assert (right.f1, right.lca_distance, set(right.top1_by_level)) == (1.0, 0.0, {1.0})
-    none = evaluate_nodes(nodes, answers=np.full(len(nodes), NO_ANSWER), tree=TREE)
+    none = evaluate_nodes(nodes, predicted=np.full(len(nodes), NO_ANSWER), tree=TREE)
     assert (none.f1, none.precision, set(none.top1_by_level)) == (0.0, 0.0, {0.0})

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prodemb.core.arrays import NO_ANSWER
-from prodemb.taxonomy.nodes import Tree
+from prodemb.taxonomy.nodes import TaxonomyTree
 
 PATHS = ["A", "A > B", "A > B > C", "A > B > D", "A > E", "F", "F > G"]
 
@@ -24,7 +24,7 @@ def slow_line(paths: list[str], node: int) -> list[int]:
 
 @given(path_lists())
 def test_lines_parents_and_spans_are_the_walked_ones(paths: list[str]) -> None:
-    tree = Tree.of(paths)
+    tree = TaxonomyTree.of(paths)
     order, begin, end = tree.spans
     assert len(tree) == len(paths)
     for node in range(len(paths)):
@@ -39,7 +39,7 @@ def test_lines_parents_and_spans_are_the_walked_ones(paths: list[str]) -> None:
 
 @given(path_lists(), st.data())
 def test_common_depth_is_the_walked_one(paths: list[str], data: st.DataObject) -> None:
-    tree = Tree.of(paths)
+    tree = TaxonomyTree.of(paths)
     nodes = st.integers(NO_ANSWER, len(paths) - 1)
     pairs = data.draw(st.lists(st.tuples(nodes, nodes), min_size=1, max_size=20))
     some, others = np.array(pairs).T
@@ -49,6 +49,6 @@ def test_common_depth_is_the_walked_one(paths: list[str], data: st.DataObject) -
 
 
 def test_a_node_stands_below_the_nearest_one_that_is_there() -> None:
-    tree = Tree.of(["A > B > C", "A"])
+    tree = TaxonomyTree.of(["A > B > C", "A"])
     assert tree.parents.tolist() == [1, NO_ANSWER]
     assert tree.depth.tolist() == [2, 1, 0]

@@ -229,6 +229,14 @@ def test_a_failed_fetch_leaves_no_file(server: str, tmp_path: Path, locale: str,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_of_another_kind_is_not_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "thesis.txt"
+    out.write_text("years of work")
+    with pytest.raises(TaxonomyError, match=r"thesis\.txt: is no taxonomy and is not replaced"):
+        fetch_taxonomy("en-US", out=out, url="http://127.0.0.1:9/{locale}")
+    assert out.read_text() == "years of work"
+
+
 def test_an_unreachable_server_is_named(tmp_path: Path) -> None:
     with HTTPServer(("127.0.0.1", 0), _Answers) as http:
         port = http.server_port

@@ -1,0 +1,89 @@
+"""What is shown of a category head: its figures by condition and in the taxonomy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from prodemb.category.threshold import choose_threshold
+from prodemb.core.text import counted
+
+if TYPE_CHECKING:
+    from prodemb.heads.head import HeadCard
+
+_SHORT = {
+    "most frequent class": "freq.",
+    "supplied value": "supp.",
+    "zero-shot": "0-shot",
+    "TF-IDF + linear SVM": "TF-IDF",
+    "logistic regression": "LR",
+    "prodemb head": "head",
+}
+"""Names of methods that fit above a column of figures."""
+
+_CAPTION = (
+    "All test products count, whether the head has a class for their category or not. h-F1: hierarchical F1; supp.: "
+    "looked up by cat1-3; freq.: the most frequent class; 0-shot: the taxonomy's nearest name; LR: logistic regression "
+    "on the same vectors; head: prodemb's. Every method is trained once, on all features, and tested on those that the "
+    "condition leaves"
+)
+
+_PRECISIONS = (0.9, 0.95, 0.99)
+"""Target precisions that are shown as examples."""
+
+
+def category_tables(card: HeadCard) -> list[Table]:
+    """The category head beside the other methods, by condition; nothing where no truth is known."""
+    evaluation = card.evaluation
+    if evaluation is None or evaluation.target != "category" or not evaluation.conditions:
+        return []
+    asked = counted(evaluation.conditions[0].num_products, "test product")
+    table = Table(
+        title=f"Category: figures in percent on all {asked}",
+        title_justify="left",
+        caption=_CAPTION,
+        caption_justify="left",
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("products", overflow="fold")
+    table.add_column("count", justify="right")
+    table.add_column("")
+    methods = list(evaluation.conditions[0].top1)
+    for method in methods:
+        table.add_column(_SHORT.get(method, method), justify="right", style="bold" if method == methods[-1] else None)
+    for condition in evaluation.conditions:
+        name = condition.name if condition.group is None else f"  {condition.group}: {condition.name}"
+        figures = (condition.top1, condition.macro_f1, condition.tree_f1)
+        cells = ["\n".join(f"{100 * figure[method]:.1f}" for figure in figures) for method in methods]
+        table.add_row(name, f"{condition.num_products:,}", "top-1\nmacro-F1\nh-F1", *cells)
+    return [table]
+
+
+def category_lines(card: HeadCard) -> list[str]:
+    """How close a category head comes in the taxonomy, and what logit adjustment and backing off would give."""
+    evaluation = card.evaluation
+    if evaluation is None or evaluation.target != "category":
+        return []
+    lines = []
+    if evaluation.nodes is not None and evaluation.nodes.tree is not None:
+        tree = evaluation.nodes.tree
+        levels = ", ".join(f"{share:.3f}" for share in tree.top1_by_level)
+        lines.append(
+            f"in the taxonomy: top-1 by level {levels}; hierarchical precision {tree.precision:.3f}, recall "
+            f"{tree.recall:.3f}, F1 {tree.f1:.3f}; {tree.lca_distance:.2f} steps from the truth up to the common "
+            "ancestor on average"
+        )
+    if evaluation.by_tau:
+        figures = ", ".join(f"{point.tau:g}: {point.top1:.3f} / {point.macro_f1:.3f}" for point in evaluation.by_tau)
+        lines.append(f"top-1 / macro-F1 with logit adjustment, [score] tau {figures}")
+    test = {point.threshold: point for point in evaluation.back_off_test}
+    for precision in _PRECISIONS if evaluation.back_off and test else ():
+        point = test[choose_threshold(evaluation.back_off, precision=precision).threshold]
+        if point.precision is not None:
+            lines.append(
+                f"backing off with [score] category_precision = {precision:g} (threshold {point.threshold:g}): "
+                f"{point.coverage:.1%} of test products get a category, {point.level:.1f} levels deep on average, "
+                f"{point.precision:.1%} of them right"
+            )
+    return lines

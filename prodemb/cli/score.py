@@ -1,0 +1,61 @@
+"""`prodemb score`: shards and heads to predictions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prodemb.cli.display import show
+from prodemb.cli.options import DeviceOption, ShardsArgument, TaxonomyOption
+from prodemb.cli.progress import show_progress
+from prodemb.core.errors import ConfigError
+
+
+def score(
+    shards: ShardsArgument,
+    out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    heads: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--head",
+            help="The folder of a head; repeat it for a second head. Default: the pipelines' own heads.",
+            show_default=False,
+        ),
+    ] = None,
+    zero_shot: Annotated[
+        bool, typer.Option("--zero-shot", help="Predict categories without a head, from the taxonomy's names.")
+    ] = False,
+    taxonomy: TaxonomyOption = None,
+    changed_since: Annotated[
+        Path | None,
+        typer.Option(
+            help="Earlier predictions of all products: write only what was added, changed or removed since.",
+            show_default=False,
+        ),
+    ] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Predict a category and a brand, with confidences, for every product of the shards."""
+    from prodemb.cli.report.score import missing_head_lines, score_lines
+    from prodemb.job.pipeline import own_pipeline
+    from prodemb.job.score import joint_scoring, own_heads, score_shards, trained_heads
+    from prodemb.job.zero_shot import open_zero_shot
+    from prodemb.shards.reader import find_shard_sets
+
+    if taxonomy is not None and not zero_shot:
+        raise ConfigError(
+            f"--taxonomy: found {taxonomy!r} without --zero-shot; wanted both, because a head uses the taxonomy that "
+            "it was trained with"
+        )
+    found = find_shard_sets(shards)
+    own = [own_pipeline("brand"), own_pipeline("category")]
+    brand, category = (pipeline.replaced({"embed": {"device": device}}, source="--device") for pipeline in own)
+    category = category.replaced({"train": {"taxonomy": taxonomy}}, source="--taxonomy")
+    brand = joint_scoring(brand, category=category)
+    answerer = open_zero_shot(found, pipeline=category, progress=show_progress) if zero_shot else None
+    folders = heads or (trained_heads(own[:1]) if zero_shot else own_heads(own))
+    report = score_shards(
+        found, out=out, heads=folders, pipeline=brand, progress=show_progress, zero_shot=answerer, since=changed_since
+    )
+    show(score_lines(report))
+    show(missing_head_lines(report))

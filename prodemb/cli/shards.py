@@ -1,0 +1,32 @@
+"""`prodemb inspect` and `prodemb verify`: looking into shard sets, and checking them."""
+
+import typer
+
+from prodemb.cli.display import say, show
+from prodemb.cli.options import ShardsArgument
+from prodemb.cli.progress import show_progress
+
+
+def inspect(shards: ShardsArgument) -> None:
+    """Show what shards hold: counts, model, features, size, and why vectors are missing."""
+    from prodemb.cli.report.shards import shard_set_table, vector_table
+    from prodemb.shards.format import read_manifest
+    from prodemb.shards.reader import find_shard_folders
+
+    for folder in find_shard_folders(shards):
+        manifest = read_manifest(folder)
+        show([shard_set_table(manifest, folder=folder), vector_table(manifest)])
+
+
+def verify(shards: ShardsArgument) -> None:
+    """Check every byte of shards and manifests. `prodemb embed` then replaces only what is damaged."""
+    from prodemb.shards.reader import find_shard_folders
+    from prodemb.shards.verify import verify as trouble_in
+
+    with show_progress("Verifying") as on_progress:
+        trouble = trouble_in(shards, on_progress=on_progress)
+    show(trouble)
+    if trouble:
+        raise typer.Exit(1)
+    for folder in find_shard_folders(shards):
+        say(f"{folder}: no errors")

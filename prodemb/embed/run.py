@@ -1,0 +1,132 @@
+"""One run over a shard set: it records finished shards, and puts the set in place once all are there."""
+
+from prodemb.catalog.budget import PictureCounts, check_budget
+from prodemb.core.errors import CatalogError
+from prodemb.core.folders import HeldFolder
+from prodemb.core.progress import ProgressCallback
+from prodemb.core.text import counted
+from prodemb.embed.plan import Plan
+from prodemb.shards.checked import Checked
+from prodemb.shards.files import check_listed, remove_unlisted
+from prodemb.shards.format import UPDATE_NAME, Changes, Manifest, ShardRecord, ShardSchema
+
+_PICTURES_ADVICE = "finished shards are kept: fix that and embed again with --retry-failed"
+
+
+class Run:
+    """The shards of one run: those that were done before, and those that its workers make."""
+
+    def __init__(self, plan: Plan, *, held: HeldFolder, checked: Checked, on_progress: ProgressCallback | None) -> None:
+        self.num_new = 0
+        """Products that went to the towers so far."""
+        self._plan, self._held, self._checked, self._on_progress = plan, held, checked, on_progress
+        self._skipped_rows = plan.catalog.num_skipped()
+        self._records = dict(plan.done)
+        self._num_old = sum(record.num_products for record in plan.done.values())
+        self._pictures = PictureCounts()
+
+    def on_start(self, schema: ShardSchema) -> None:
+        """From here on the set is one of this schema."""
+        self._schema = schema
+        if self._plan.todo:
+            self._write_journal()
+
+    def on_window(self, num_products: int, pictures: PictureCounts) -> None:
+        """Report progress, and end the run once too many pictures failed.
+
+        Raises:
+            ImagesError: more than `[images] max_failure_rate` allows.
+        """
+        self.num_new += num_products
+        self._pictures += pictures
+        check_budget(self._pictures, images=self._plan.images, advice=_PICTURES_ADVICE)
+        if self._on_progress is not None:
+            self._on_progress(self._num_old + self.num_new, self._plan.num_products)
+
+    def on_shard(self, index: int, record: ShardRecord) -> None:
+        """Record a shard: from now on it exists.
+
+        Raises:
+            OutputError: the folder was moved or replaced.
+        """
+        self._held.check()
+        self._checked.note(record)
+        self._records[index] = record
+        self._write_journal()
+
+    def finish(self) -> Manifest:
+        """Put the set in place, and remove shards that it does not hold.
+
+        Raises:
+            CatalogError: the shards do not hold as many products as the catalog had.
+            OutputError: the folder was moved or replaced, or a recorded shard is not in it.
+        """
+        plan = self._plan
+        num_made = sum(record.num_products for record in self._records.values())
+        if num_made != plan.num_products:
+            raise CatalogError(
+                f"{plan.catalog.name}: changed while it was read: found {counted(num_made, 'product')}, "
+                f"{plan.num_products:,} when the run began; run again"
+            )
+        manifest = self._manifest(complete=True)
+        self._held.check()
+        check_listed(plan.folder, manifest=manifest)
+        if plan.old != manifest:
+            manifest.write(plan.folder)
+        (plan.folder / UPDATE_NAME).unlink(missing_ok=True)
+        remove_unlisted(plan.folder, manifest=manifest, old=plan.old)
+        self._checked.remember(manifest.shards)
+        return manifest
+
+    def _write_journal(self) -> None:
+        self._manifest(complete=False).write(self._plan.folder, name=self._plan.journal)
+
+    def _manifest(self, *, complete: bool) -> Manifest:
+        plan = self._plan
+        records = [self._records[index] for index in sorted(self._records)]
+        if complete:
+            records = [record.model_copy(update={"changes": None}) for record in records]
+        is_journal = plan.journal == UPDATE_NAME and not complete
+        return Manifest(
+            shard_schema=self._schema,
+            catalog=plan.catalog.name,
+            num_rows=plan.num_products + sum(self._skipped_rows.values()),
+            skipped_rows=self._skipped_rows,
+            shard_size=plan.config.shard_size,
+            complete=complete,
+            shards=tuple(records),
+            changes=self._changes() if complete else None,
+            base_checksum=plan.old.checksum() if plan.old is not None and is_journal else None,
+        )
+
+    def _changes(self) -> Changes | None:
+        """How the set differs from the one before; where it does not, what the manifest of that one says."""
+        plan = self._plan
+        old = plan.old
+        if old is not None and old.complete and list(old.shards) == [self._records[i] for i in sorted(self._records)]:
+            return old.changes
+        if old is None or plan.reuse is None:
+            return None
+        total = Changes()
+        for index, record in self._records.items():
+            if record.changes is not None:
+                total += record.changes
+                continue
+            num_vectors = _num_vectors(record)
+            is_kept = record in old.shards and index in plan.done
+            made = {"vectors_reused": num_vectors} if is_kept else {"vectors_encoded": num_vectors}
+            total += Changes(unchanged=record.num_products, **made)
+        unknown = min(plan.num_lost, total.added)
+        num_known = old.num_products - plan.num_lost
+        return total.model_copy(
+            update={
+                "added": total.added - unknown,
+                "unknown": unknown,
+                "removed": max(0, num_known - total.changed - total.unchanged),
+            }
+        )
+
+
+def _num_vectors(record: ShardRecord) -> int:
+    """Vectors of a shard that are present."""
+    return sum(record.num_products - sum(reasons.values()) for reasons in record.null_counts.values())

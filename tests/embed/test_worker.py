@@ -1,0 +1,63 @@
+"""A shard is the same file whoever makes it, alone or after any other."""
+
+from pathlib import Path
+
+from prodemb.catalog.budget import PictureCounts
+from prodemb.catalog.images import ImagesConfig
+from prodemb.catalog.reader import CatalogConfig, open_catalog
+from prodemb.embed.config import EmbedConfig
+from prodemb.embed.plan import make_plan
+from prodemb.embed.worker import embed_shards
+from prodemb.shards.checked import Checked
+from prodemb.shards.format import ShardRecord, ShardSchema
+from prodemb.towers.checkpoint import find_checkpoint
+from tests.embed.conftest import MakeCatalog, contents, run
+
+
+class Recorder:
+    """Notes what a worker reports."""
+
+    def __init__(self) -> None:
+        self.records: dict[int, ShardRecord] = {}
+        self.schema: ShardSchema | None = None
+        self.num_products = 0
+        self.pictures = PictureCounts()
+
+    def on_start(self, schema: ShardSchema) -> None:
+        self.schema = schema
+
+    def on_window(self, num_products: int, pictures: PictureCounts) -> None:
+        self.num_products += num_products
+        self.pictures += pictures
+
+    def on_shard(self, index: int, record: ShardRecord) -> None:
+        self.records[index] = record
+
+
+def test_shards_made_alone_and_in_any_order_are_those_of_a_whole_run(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    path, out = make_catalog(60), tmp_path / "alone"
+    report = run(path, tmp_path / "whole", tiny_clip)
+    catalog = open_catalog(CatalogConfig(path=str(path)))
+    plan = make_plan(
+        EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=16, window=8, dtype="float32", workers=1),
+        catalog=catalog,
+        images=ImagesConfig(),
+        checkpoint=find_checkpoint(str(tiny_clip)),
+        num_products=catalog.check_ids(),
+        checked=Checked(out),
+        replace_set=False,
+        retry="none",
+    )
+    first, second, third, last = plan.todo
+    recorder = Recorder()
+    embed_shards(plan, tasks=[third], rank=0, callback=recorder)
+    assert recorder.records == {2: report.manifest.shards[2]}
+    embed_shards(plan, tasks=[last, first, second], rank=0, callback=recorder)
+    assert tuple(recorder.records[index] for index in range(4)) == report.manifest.shards
+    assert recorder.schema == report.manifest.shard_schema
+    assert recorder.num_products == recorder.pictures.num_tried == 60
+    assert recorder.pictures.failed == {("folder images", "file not found"): 9}
+    whole = contents(tmp_path / "whole")
+    assert contents(out) == {name: content for name, content in whole.items() if name != "manifest.json"}
