@@ -15,6 +15,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from prodemb.catalog.circuit_breaker import Hosts, retry_after_s
 from prodemb.catalog.lookups import LookupTimeout, UnknownHost
 from prodemb.catalog.network import Connections, Deadline, GuardedBackend, PrivateHost
+from prodemb.catalog.pictures import data_of, is_base64
 from prodemb.catalog.urls import ADDRESS, is_address, is_showable
 from prodemb.core.config import Config
 
@@ -116,7 +117,8 @@ class ImageLoader:
     def load(self, value: str | bytes) -> bytes:
         """The bytes of the picture that a catalog's image value stands for.
 
-        A text is a path, or an http(s) address (`//host/path` is taken as https). Bytes are checked and handed back.
+        A text is a path, an http(s) address (`//host/path` is taken as https) or a `data:` address. Bytes are checked
+        and handed back.
 
         Raises:
             AbsentImage: there is none to be had; says why.
@@ -126,6 +128,8 @@ class ImageLoader:
         value = value.strip()
         if value.startswith("//"):
             return self._download(f"https:{value}")
+        if value[:5].lower() == "data:":
+            return self._of_data_address(value)
         address = ADDRESS.match(value)
         if address is None:
             return self._read(value)
@@ -162,7 +166,15 @@ class ImageLoader:
             raise AbsentImage("too large", detail=detail)
         return data
 
+    def _of_data_address(self, value: str) -> bytes:
+        data = data_of(value)
+        if data is None:
+            raise AbsentImage("damaged data address")
+        return self._of_allowed_size(data, detail="")
+
     def _read(self, value: str) -> bytes:
+        if is_base64(value):
+            raise AbsentImage("base64 that is no picture")
         detail = value if is_showable(value) else ""
         try:
             path = self._locate(value)
@@ -181,8 +193,11 @@ class ImageLoader:
             raise AbsentImage("file not found", detail=repr(detail)) from error
 
     def _locate(self, value: str) -> Path:
-        """The path without links, checked to lie under the root."""
+        """The path without links, checked to lie under the root, for which a leading slash may stand, as Magento's."""
         path = (self._root / value).resolve()
+        if value.startswith("/") and not path.is_relative_to(self._root):
+            below = (self._root / value.lstrip("/")).resolve()
+            path = below if below.is_relative_to(self._root) and below.exists() else path
         if not (self._config.allow_outside_root or path.is_relative_to(self._root)):
             raise AbsentImage("outside the image root", detail=value if is_showable(value) else "")
         if "\\" in value and not path.exists():

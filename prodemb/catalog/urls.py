@@ -12,8 +12,8 @@ def is_address(value: str) -> bool:
 
 
 def host_of(value: str | bytes) -> str | None:
-    """The host that a picture is to come from; empty where an address names none, None for a path or bytes."""
-    if isinstance(value, bytes) or not is_address(value := value.strip()):
+    """The host that a picture is to come from; empty where an address names none, None for a path, bytes or `data:`."""
+    if isinstance(value, bytes) or not is_address(value := value.strip()) or value[:5].lower() == "data:":
         return None
     try:
         parts = urlsplit(value)

@@ -1,93 +1,91 @@
-"""Turning what catalog files hold into texts, and into pictures as paths or bytes."""
+"""The values of a catalog's columns, whatever type a file has for them, as plain texts."""
 
-import json
-import math
-import re
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-PATH_SEPARATOR = " > "
-"""Stands between the parts of a list, as between the levels of a category path."""
-EXACT_FLOAT = 2.0**53
-"""Below this a float without a fraction is a whole number for certain."""
-SEVERAL_ADDRESSES = re.compile(r"(https?://\S+?)[\s,;|]{1,3}https?://", re.IGNORECASE)
-"""More than one address in a value; a comma alone may be part of an address."""
+from prodemb.catalog.nested import parsed, texts_in
+from prodemb.catalog.plain_text import plain_text, plain_texts, without_null_words
 
-ImageKind = Literal["path", "bytes"]
+_WRITTEN_OUT = r"^\s*(?:\[|\{|\(\s*['\x22\[({])"
+"""How the text of a list or an object starts."""
 
 
-def text_of(value: Any) -> str | None:
-    """One value as text: whole floats without `.0`, lists joined with ` > `, objects as JSON, blank as None."""
-    match value:
-        case None:
-            return None
-        case str():
-            text = value
-        case bool():
-            text = str(value).lower()
-        case float():
-            if math.isnan(value):
-                return None
-            text = str(int(value)) if value.is_integer() and abs(value) < EXACT_FLOAT else str(value)
-        case bytes():
-            text = _decoded(value)
-        case list() | tuple():
-            text = PATH_SEPARATOR.join(part for part in map(text_of, value) if part is not None)
-        case dict():
-            text = json.dumps(value, ensure_ascii=False, default=str)
-        case _:
-            text = str(value)
-    return None if not text or text.isspace() else text
+def as_texts(column: pa.Array, *, language: str | None = None) -> pa.LargeStringArray:
+    """An Arrow column of any type as plain texts, (n,) large_string; null where a value is absent, empty or blank.
+
+    Lists of texts are joined by a space, objects give their value, name or text, and where texts are in several
+    languages one counts: `language`, or that of the first. Whole floats go without `.0`.
+    """
+    return plain_texts(raw_texts(column, of=lambda value: text_of(value, language=language)))
 
 
-def image_path_of(value: Any) -> str | None:
-    """The path or address of the first picture that a value names: a list, a JSON list in text, or a text."""
-    if isinstance(value, dict):
-        value = value.get("path") or value.get("url") or value.get("src")
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            return image_path_of(json.loads(value))
-        except (ValueError, RecursionError):
-            return text_of(value)
-    if isinstance(value, list):
-        return next((path for path in map(image_path_of, value) if path is not None), None)
-    text = text_of(value)
-    if text is None:
-        return None
-    text = text.strip()
-    several = SEVERAL_ADDRESSES.match(text)
-    return several[1] if several else text
+def text_of(value: Any, *, language: str | None = None) -> str | None:
+    """One value as plain text."""
+    texts = (plain_text(text) for text in texts_in(value, language=language))
+    return " ".join(text for text in texts if text is not None) or None
 
 
-def texts(values: Iterable[Any], *, of: Callable[[Any], str | None] = text_of) -> pa.LargeStringArray:
+def is_present(column: pa.Array) -> pa.BooleanArray:
+    """(n,) whether each value is there, cheaply: markup around nothing is not seen through."""
+    if not is_text(column.type):
+        if pa.types.is_floating(column.type):
+            return pc.and_(column.is_valid(), pc.invert(pc.fill_null(pc.is_nan(column), fill_value=True)))
+        if pa.types.is_nested(column.type):
+            return pa.array([bool(texts_in(value, language=None)) for value in python_values(column)], pa.bool_())
+        return column.is_valid()
+    series = pl.Series(values=decoded(column)).str.strip_chars()
+    absent = without_null_words(series).is_null() | series.is_in(["[]", "{}"]).fill_null(value=True)
+    return (~absent).to_arrow()
+
+
+def raw_texts(column: pa.Array, *, of: Callable[[Any], str | None]) -> pa.LargeStringArray:
+    """A column as texts that are not cleaned yet; lists and objects, also those written out in a text, through `of`."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return raw_texts(column.dictionary_decode(), of=of)
+    if pa.types.is_null(kind):
+        return pa.nulls(len(column), pa.large_string())
+    if pa.types.is_integer(kind):
+        return column.cast(pa.large_string())
+    if not is_text(kind):
+        return texts(python_values(column), of=of)
+    text = decoded(column)
+    is_written_out = pl.Series(values=text).str.contains(_WRITTEN_OUT).fill_null(value=False)
+    if not is_written_out.any():
+        return text
+    cells = text.to_pylist()
+    for place in is_written_out.arg_true():
+        value = parsed(cells[place])
+        cells[place] = cells[place] if isinstance(value, str) else of(value)
+    return texts(cells, of=None)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is a text's."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def decoded(column: pa.Array) -> pa.LargeStringArray:
+    """A text column as large_string; values that are not UTF-8, which Parquet does not see to, are read as cp1252."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if is_valid_text(column):
+        return column.cast(pa.large_string())
+    return texts([value and _decoded(value) for value in as_bytes(column).to_pylist()], of=None)
+
+
+def texts(values: Iterable[Any], *, of: Callable[[Any], str | None] | None) -> pa.LargeStringArray:
     """A column of texts from Python values; lone surrogates, which no file can hold, become U+FFFD."""
-    converted = [of(value) for value in values]
+    converted = [*values] if of is None else [of(_readable(value)) for value in values]
     try:
         return pa.array(converted, pa.large_string())
     except UnicodeEncodeError:
         whole = [text and text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in converted]
         return pa.array(whole, pa.large_string())
-
-
-def as_text(column: pa.Array) -> pa.LargeStringArray:
-    """An Arrow column of any type as texts; see `text_of`."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return as_text(column.dictionary_decode())
-    if pa.types.is_null(kind):
-        return pa.nulls(len(column), pa.large_string())
-    if pa.types.is_integer(kind):
-        return column.cast(pa.large_string())
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
-        return texts(python_values(column))
-    if not is_valid_text(column):
-        return texts(as_bytes(column).to_pylist())
-    text = column.cast(pa.large_string())
-    is_blank = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(text)), 0)
-    return pc.if_else(is_blank, pa.scalar(None, pa.large_string()), text)
 
 
 def python_values(column: pa.Array) -> list[Any]:
@@ -96,69 +94,6 @@ def python_values(column: pa.Array) -> list[Any]:
         return list(column.to_pylist())
     except (ValueError, OverflowError):
         return [_python_value(scalar) for scalar in column]
-
-
-def _python_value(scalar: pa.Scalar) -> Any:
-    try:
-        return scalar.as_py()
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return scalar.cast(pa.string()).as_py()
-    except pa.ArrowException:  # a time zone that nobody knows, or a moment inside a list or struct
-        return getattr(scalar, "value", None)
-
-
-def image_kind(kind: pa.DataType) -> ImageKind:
-    """Whether an Arrow type of an image column holds bytes; a struct of Hugging Face (bytes, path) does."""
-    if pa.types.is_dictionary(kind):
-        return image_kind(kind.value_type)
-    if _is_list(kind):
-        return image_kind(kind.value_type)
-    if pa.types.is_struct(kind):
-        return "bytes" if kind.get_field_index("bytes") >= 0 else "path"
-    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
-    return "bytes" if binary or pa.types.is_fixed_size_binary(kind) else "path"
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
-def as_images(column: pa.Array, *, kind: ImageKind) -> pa.Array:
-    """An Arrow image column as large_string (paths, addresses) or large_binary; empty values become null."""
-    if pa.types.is_dictionary(column.type):
-        return as_images(column.dictionary_decode(), kind=kind)
-    if kind == "path":
-        if pa.types.is_struct(column.type) or _is_list(column.type):
-            return texts(python_values(column), of=image_path_of)
-        text = as_text(column)
-        several = pc.match_substring_regex(text, r"^\s*\[|^\s|\s$|http.*[,;| ]\s*http")
-        return texts(text.to_pylist(), of=image_path_of) if pc.any(several).as_py() else text
-    if _is_list(column.type):
-        column = pa.array([(each or [None])[0] for each in column.to_pylist()], column.type.value_type)
-    if pa.types.is_struct(column.type):
-        column = pc.struct_field(column, "bytes")
-    if pa.types.is_null(column.type):
-        return pa.nulls(len(column), pa.large_binary())
-    data = column.cast(pa.large_binary())
-    return pc.if_else(pc.equal(pc.binary_length(data), 0), pa.scalar(None, pa.large_binary()), data)
-
-
-def split_path(paths: pa.Array, *, separator: str, num_levels: int) -> list[pa.Array]:
-    """Category paths as one column a level; what lies deeper stays in the last one.
-
-    Brackets and quotes around a path, where somebody printed a list, are taken off.
-    """
-    separator = separator.strip() or separator
-    levels: list[list[str | None]] = [[] for _ in range(num_levels)]
-    for path in paths.to_pylist():
-        parts = [part.strip() for part in path.strip("[]\"'").split(separator)] if path else []
-        parts = [part for part in parts if part]
-        deepest = PATH_SEPARATOR.join(parts[num_levels - 1 :])
-        for position, level in enumerate(levels):
-            level.append(((deepest or None) if position == num_levels - 1 else None) or _at(parts, position))
-    return [texts(level) for level in levels]
 
 
 def is_valid_text(column: pa.Array) -> bool:
@@ -175,8 +110,28 @@ def as_bytes(column: pa.Array) -> pa.LargeBinaryArray:
     return column.cast(pa.large_binary())
 
 
-def _at(parts: list[str], position: int) -> str | None:
-    return parts[position] if position < len(parts) else None
+def _python_value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return scalar.cast(pa.string()).as_py()
+    except pa.ArrowException:  # a time zone that nobody knows, or a moment inside a list or struct
+        return getattr(scalar, "value", None)
+
+
+def _readable(value: Any) -> Any:
+    """A value with bytes in it made texts."""
+    match value:
+        case bytes():
+            return _decoded(value)
+        case list() | tuple():
+            return [_readable(part) for part in value]
+        case dict():
+            return {str(key): _readable(part) for key, part in value.items()}
+        case _:
+            return value
 
 
 def _decoded(data: bytes) -> str:

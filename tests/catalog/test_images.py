@@ -1,5 +1,6 @@
 """Pictures are found, or absent for a stated reason, against real files and a real server."""
 
+import base64
 import os
 import socket
 import threading
@@ -70,7 +71,9 @@ def test_a_path_is_taken_from_the_root(tmp_path: Path) -> None:
         ("file:///etc/passwd", "unsupported address"),
         ("file:large.jpg", "unsupported address"),
         ("ftp://example.com/a.jpg", "unsupported address"),
-        ("data:image/png;base64,AAAA", "unsupported address"),
+        ("data:image/png;base64,AAA!", "damaged data address"),
+        ("data:image/png", "damaged data address"),
+        (base64.b64encode(bytes(range(256)) * 9).decode(), "base64 that is no picture"),
         ("http://", "unsupported address"),
         ("http://a:b:c/", "invalid address"),
         ("http://example.com:99999999/", "invalid address"),
@@ -91,6 +94,20 @@ def test_why_a_local_picture_is_absent(tmp_path: Path, value: str | bytes, expec
     (root / "link.jpg").symlink_to("../outside.jpg")
     (root / "circle.jpg").symlink_to("circle.jpg")
     assert reason(root, value, max_bytes=1000) == expected
+
+
+def test_a_picture_may_stand_in_a_data_address(tmp_path: Path) -> None:
+    with loader(tmp_path) as opened:
+        assert opened.load(f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}") == PICTURE
+        assert opened.load("data:,%89PNG") == b"\x89PNG"
+
+
+def test_a_leading_slash_may_stand_for_the_root(tmp_path: Path) -> None:
+    (tmp_path / "root" / "p" / "e").mkdir(parents=True)
+    (tmp_path / "root" / "p" / "e" / "pear.jpg").write_bytes(PICTURE)
+    with loader(tmp_path / "root") as opened:
+        assert opened.load("/p/e/pear.jpg") == PICTURE
+    assert reason(tmp_path / "root", "/../root/p/none.jpg") == "outside the image root"
 
 
 def test_a_person_may_allow_paths_outside_the_root(tmp_path: Path) -> None:

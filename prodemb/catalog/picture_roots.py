@@ -1,0 +1,109 @@
+"""Where the local pictures of a feed lie: beside it, or in another folder near by."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from prodemb.catalog.urls import is_address
+
+MAX_VALUES = 50
+"""Pictures that are looked for."""
+MAX_FILES = 20_000
+"""Files and folders of a feed's folder that are looked at."""
+MAX_DEPTH = 6
+
+
+def local_paths(values: Iterable[str]) -> list[str]:
+    """The first picture values that are paths, with forward slashes."""
+    paths = (value.replace("\\", "/") for value in values if not is_address(value.strip()))
+    return [path for path, _ in zip(paths, range(MAX_VALUES), strict=False)]
+
+
+def picture_root(values: Sequence[str], *, folder: Path) -> Path | None:
+    """The folder under which local pictures are found: the feed's own, one inside it, or one beside it.
+
+    A leading slash, as Magento writes it, counts for nothing where no such file is found otherwise. None where no
+    picture is found, or where they lie outside: see `root_of_absolute`.
+    """
+    paths = local_paths(values)
+    if not paths:
+        return None
+    if _num_found(folder, paths):
+        return folder
+    if (inside := _inside(folder, paths)) is not None:
+        return inside
+    beside = sorted(each for each in _folders(folder.parent) if each != folder)
+    best = max([folder.parent, *beside], key=lambda root: _num_found(root, paths))
+    # A folder beside the feed's may be anybody's, with a picture of that name in it: most of them must be there.
+    return best if 2 * _num_found(best, paths) >= len(paths) else None
+
+
+def located(value: str, *, root: Path) -> Path | None:
+    """The file that a local picture's value names; None where there is no such file, or the value is an address."""
+    if is_address(value.strip()):
+        return None
+    path = value.strip().replace("\\", "/")
+    return next((place for place in (root / path, root / path.lstrip("/")) if _is_file(place)), None)
+
+
+def root_of_absolute(values: Sequence[str]) -> Path | None:
+    """The folder that all pictures lie in where they are absolute paths of files that are there."""
+    paths = [Path(path) for path in local_paths(values)]
+    if not paths or not all(path.is_absolute() for path in paths) or not any(_is_file(path) for path in paths):
+        return None
+    return max(set.intersection(*({*path.parents} for path in paths)), key=lambda parent: len(parent.parts))
+
+
+def _num_found(root: Path, paths: Sequence[str]) -> int:
+    return sum(_is_file(root / path.lstrip("/")) for path in paths)
+
+
+def _inside(folder: Path, paths: Sequence[str]) -> Path | None:
+    """The folder below from which most pictures are found, by the ends of their paths."""
+    wanted = {PurePosixPath(path.lstrip("/")) for path in paths if path.strip("/")}
+    names = {path.name for path in wanted}
+    roots: Counter[Path] = Counter()
+    for found in _files(folder):
+        if found.name not in names:
+            continue
+        relative = PurePosixPath(found.relative_to(folder).as_posix())
+        for path in wanted:
+            parts = path.parts
+            if ".." not in parts and relative.parts[-len(parts) :] == parts:
+                roots[folder.joinpath(*relative.parts[: -len(parts)])] += 1
+    return min(roots, key=lambda root: (-roots[root], len(root.parts))) if roots else None
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    """Files below a folder, breadth first and not too many; links are not followed."""
+    num_seen = 0
+    waiting = [(folder, 0)]
+    for place, depth in waiting:
+        try:
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            num_seen += 1
+            if num_seen > MAX_FILES:
+                return
+            if entry.is_dir(follow_symlinks=False):
+                if depth < MAX_DEPTH and not entry.name.startswith("."):
+                    waiting.append((Path(entry.path), depth + 1))
+            else:
+                yield Path(entry.path)
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return [each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")][:200]
+    except OSError:
+        return []
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
