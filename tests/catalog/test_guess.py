@@ -1,14 +1,17 @@
 """Columns of feeds from many countries and programs are told by their names, their content, or both."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from prodemb.catalog.guess import ColumnGuess, guess_columns
-from prodemb.catalog.profile import Profile, picture_root, profiles_of
-from prodemb.catalog.sources import open_file
-from prodemb.core.errors import CatalogError
+from prodemb.catalog.choose_id import choose_id
+from prodemb.catalog.formats import open_source
+from prodemb.catalog.guess import TableGuess, guess_table
+from prodemb.catalog.profile import Profile, profiles_of
+from prodemb.taxonomy.taxonomy import sample_taxonomy
 
 BRANDS = ["Acme", "Zenit", "Nord & Sund", "Kiko Lab"]
 KINDS = [("Kitchen", "Mugs"), ("Kitchen", "Pans"), ("Toys", "Puzzles")]
@@ -36,14 +39,21 @@ def products(num_rows: int = 60) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def guessed(frame: pl.DataFrame, path: Path) -> dict[str, str]:
+def found_in(frame: pl.DataFrame, path: Path) -> TableGuess:
     frame.write_parquet(path)
-    return {each.standard: each.own for each in guess_columns(profiles_of(open_file(path)))}
+    return guess_table(profiles_of([open_source(path)]), taxonomies=[sample_taxonomy()])
+
+
+def guessed(frame: pl.DataFrame, path: Path) -> dict[str, str]:
+    found = found_in(frame, path)
+    chosen, _ = choose_id([open_source(path)], found, max_lost_rate=0.02)
+    columns = {each.standard: each.own for each in found.columns}
+    return ({"product_id": chosen.own} if chosen else {}) | columns
 
 
 HABITS = [
     "product_id title description brand cat1 cat2 image google_category_id",
-    "id title description brand product_type custom_label_0 image_link google_product_category",
+    "id title description brand product_type product_type_2 image_link google_product_category",
     "Artikelnummer Bezeichnung Beschreibung Marke Kategorie Unterkategorie Bild-URL google_product_category",
     "Référence Libellé Descriptif Marque Catégorie Sous-catégorie photo g:google_product_category",
     "uniq_id product_name about_product manufacturer main_category sub_category images googleProductCategory",
@@ -93,32 +103,49 @@ def test_pictures_are_told_by_their_bytes(tmp_path: Path) -> None:
 
 def test_category_paths_are_seen(tmp_path: Path) -> None:
     frame = products().with_columns(product_category_tree=pl.col("cat1") + " >> " + pl.col("cat2")).drop("cat1", "cat2")
-    frame.write_parquet(tmp_path / "c.parquet")
-    profiles = profiles_of(open_file(tmp_path / "c.parquet"))
-    assert next(each for each in profiles if each.name == "product_category_tree").separator == ">>"
-    assert ColumnGuess("cat1", "product_category_tree", "by its name, paths with '>>' between their levels") in (
-        guess_columns(profiles)
-    )
+    found = found_in(frame, tmp_path / "c.parquet")
+    assert found.category_separator == ">>"
+    assert found.own("cat1") == "product_category_tree"
+
+
+@pytest.mark.parametrize(
+    ("columns", "chosen"),
+    [
+        ({"id": [1, 1, 2, 2], "sku": ["a", "b", "c", "d"]}, "sku"),
+        ({"id": [None, 2, 3, 4], "sku": ["a", "b", "c", "d"]}, "sku"),
+        ({"id": [None, 2, 3, 4], "sku": ["a", "a", "c", "d"]}, "id"),
+        ({"id": [1, 1, 2, 2], "price": [1.5, 2.5, 3.5, 4.5]}, None),
+        ({"year": [2001, 2002, 2003, 2004]}, None),
+        ({"column_1": [0, 1, 2, 3], "ref": ["a", "b", "c", "d"]}, "ref"),
+        ({"column_1": [0, 1, 2, 3]}, None),
+    ],
+)
+def test_the_id_is_chosen_by_what_it_keeps(tmp_path: Path, columns: dict[str, list[Any]], chosen: str | None) -> None:
+    frame = pl.DataFrame({"title": [f"A blue mug {n}" for n in ("I", "II", "III", "IV")], **columns})
+    assert guessed(frame, tmp_path / "c.parquet").get("product_id") == chosen
+
+
+def test_gold_is_what_the_taxonomy_knows(tmp_path: Path) -> None:
+    frame = products().drop("google_category_id").with_columns(main_category=pl.lit("Furniture"))
+    mixed = ["187", "Apparel &amp; Accessories &gt; Shoes", "Furniture"]
+    for name in ("google_product_category", "Google Shopping / Google Product Category", "category_of_google"):
+        named = frame.with_columns(pl.Series(mixed * 20).alias(name))
+        assert guessed(named, tmp_path / "c.parquet")["google_category_id"] == name
+    known = frame.drop("cat2").with_columns(category=pl.Series(["187", "5598", "2271"] * 20))
+    assert guessed(known, tmp_path / "c.parquet")["google_category_id"] == "category"
+    own = frame.drop("cat1", "cat2").with_columns(category=pl.Series(["Shoes > Low", "Shoes > High", "Coats"] * 20))
+    found = guessed(own, tmp_path / "c.parquet")
+    assert "google_category_id" not in found
+    assert found["cat1"] == "category"
 
 
 def test_an_empty_column_is_nothing() -> None:
-    profile = Profile(name="brand", values=(), num_rows=9, holds_pictures=False)
-    assert guess_columns([profile]) == []
+    profile = Profile(name="brand", cells=(), values=(), present=np.zeros(9, np.bool_))
+    assert guess_table([profile], taxonomies=[sample_taxonomy()]).columns == ()
 
 
-def test_an_empty_file_is_named(tmp_path: Path) -> None:
-    products(0 + 1).clear().write_parquet(tmp_path / "c.parquet")
-    with pytest.raises(CatalogError, match=r"c\.parquet: found no product"):
-        profiles_of(open_file(tmp_path / "c.parquet"))
-
-
-def test_where_pictures_lie(tmp_path: Path) -> None:
-    (tmp_path / "photos" / "deep").mkdir(parents=True)
-    (tmp_path / "photos" / "deep" / "a.jpg").touch()
-    assert picture_root(["x.jpg", "photos/deep/a.jpg"], folder=tmp_path) == tmp_path
-    assert picture_root(["deep\\a.jpg"], folder=tmp_path) == tmp_path / "photos"
-    assert picture_root(["photos/deep/a.jpg"], folder=tmp_path / "photos") == tmp_path
-    absolute = str(tmp_path / "photos" / "deep" / "a.jpg")
-    assert picture_root([absolute, str(tmp_path / "photos" / "b.jpg")], folder=Path("/")) == tmp_path / "photos"
-    assert picture_root(["absent.jpg", "nul\0"], folder=tmp_path) is None
-    assert picture_root(["https://x.y/a.jpg"], folder=tmp_path) is None
+def test_columns_that_are_filled_late_are_seen(tmp_path: Path) -> None:
+    rows = "".join(f"{n},Blue mug {n},{'Acme' if n > 9_000 else ''}\n" for n in range(12_000))
+    (tmp_path / "c.csv").write_text(f"id,title,brand\n{rows}")
+    (_, _, brand) = profiles_of([open_source(tmp_path / "c.csv")])
+    assert set(brand.values) == {"Acme"}
