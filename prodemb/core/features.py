@@ -22,6 +22,9 @@ BRAND_FEATURES: tuple[Feature, ...] = ("title", "description", "brand", "image")
 GOLD_LABELS = ("google_category_id", "brand_label")
 """Columns that hold the truth, where a catalog has them."""
 
+PARTNER = "partner"
+"""A further column of a catalog: the label of the file that a product comes from."""
+
 CATALOG_COLUMNS = ("product_id", *FEATURES, *GOLD_LABELS)
 """The standard column names of a catalog."""
 

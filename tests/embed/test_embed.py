@@ -210,7 +210,8 @@ def test_duplicate_ids_end_the_run_before_anything_is_written(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:
     catalog = make_catalog(10)
-    pl.concat([pl.read_parquet(catalog)] * 2).write_parquet(catalog)
+    products = pl.read_parquet(catalog)
+    pl.concat([products, products.with_columns(title=pl.col("title") + " II")]).write_parquet(catalog)
     with pytest.raises(CatalogError, match="p0"):
         run(catalog, tmp_path / "shards", tiny_clip)
     assert not list(tmp_path.glob("shards/*.parquet"))

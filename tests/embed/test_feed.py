@@ -140,7 +140,7 @@ def test_a_reader_that_was_kept_waiting_is_not_taken_for_stuck(
     monkeypatch.setattr("prodemb.embed.feed.time", clock)
     monkeypatch.setattr("prodemb.embed.feed.POLL_SECONDS", 0.02)
     plain = open_catalog(CatalogConfig(path=str(make_catalog(70))))
-    with feed(SlowCatalog(plain.config, files=plain.files, columns=plain.columns)) as opened:
+    with feed(SlowCatalog(plain.config, plan=plain.plan)) as opened:
         windows = iter(opened)
         next(windows)
         now = 10_000.0  # the reader has read all that may wait, and the towers took their time

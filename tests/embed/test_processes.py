@@ -65,7 +65,7 @@ def test_what_a_worker_logs_is_logged_here_and_not_printed(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     plain = open_catalog(CatalogConfig(path=str(make_catalog(40))))
-    loud = LoudCatalog(plain.config, files=plain.files, columns=plain.columns)
+    loud = LoudCatalog(plain.config, plan=plain.plan)
     values = {"model": str(tiny_clip), "out": str(tmp_path / "shards"), "shard_size": 16, "workers": 2}
     report = embed(EmbedConfig.parse(values, source="test"), catalog=loud, images=ImagesConfig())
     assert report.num_workers == 2

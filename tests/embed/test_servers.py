@@ -10,7 +10,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from prodemb.job.init import guess
 from tests.conftest import make_clip
 from tests.picture_server import running_server
 
@@ -80,7 +79,7 @@ def test_a_run_survives_all_servers_and_writes_no_secret(server: str, tmp_path: 
     )
     printed = prodemb("embed", "--pipeline", "own.toml", folder=tmp_path)
     printed += prodemb("inspect", "shards", folder=tmp_path)
-    printed += "\n".join(guess(tmp_path / "catalog.csv").lines())
+    printed += prodemb("read", "catalog.csv", folder=tmp_path)
 
     shard = pl.read_parquet(tmp_path / "shards" / "clip" / "part-00000.parquet")
     found = dict(zip(images, shard["image_error"].to_list(), strict=True))
