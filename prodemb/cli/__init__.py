@@ -8,6 +8,7 @@ import typer
 
 from prodemb.cli.catalogs import brands, sample, taxonomy
 from prodemb.cli.display import LogFormatter, fail
+from prodemb.cli.reading import read
 from prodemb.cli.scoring import score
 from prodemb.cli.shard_sets import embed, inspect, verify
 from prodemb.cli.training import finetune_category, train_brand, train_category
@@ -26,6 +27,7 @@ app = typer.Typer(
 for command in (
     run,
     init,
+    read,
     embed,
     brands,
     train_brand,

@@ -8,6 +8,7 @@ import typer
 from prodemb.cli.display import say, show
 from prodemb.cli.options import DeviceOption
 from prodemb.cli.progress import watch
+from prodemb.cli.reading import TaxonomyOption
 
 
 def run(
@@ -33,14 +34,18 @@ def run(
 
 
 def init(
-    catalog: Annotated[str, typer.Argument(help="Your own catalog: Parquet, CSV, TSV or JSON lines.")],
+    catalog: Annotated[
+        str, typer.Argument(help="Your own catalog: a file, folder or glob, of any format that `prodemb read` takes.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder for the pipeline files.")] = Path("pipelines"),
+    taxonomy: TaxonomyOption = None,
 ) -> None:
     """Look at your own catalog, guess which column is what, and write pipelines that are ready to run."""
+    from prodemb.cli.reading import overview_lines, taxonomies_of
     from prodemb.job.init import guess, write_pipelines
 
-    found = guess(catalog)
-    for line in found.lines():
+    found = guess(catalog, taxonomies=taxonomies_of(taxonomy))
+    for line in (*overview_lines(found.overview), *found.notes):
         say(line)
     written = write_pipelines(found, out)
     for line in written.lines():

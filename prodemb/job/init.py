@@ -5,23 +5,24 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prodemb.catalog.guess import ColumnGuess, guess_columns, unused
-from prodemb.catalog.ids import BadIds
-from prodemb.catalog.profile import ADDRESS, Profile, picture_root, profiles_of
-from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.catalog.sources import find_files, open_file
-from prodemb.catalog.urls import is_showable
-from prodemb.core.errors import CatalogError
-from prodemb.core.features import CATALOG_COLUMNS, TEXT_FEATURES
+from prodemb.catalog.config import CatalogConfig, TableConfig
+from prodemb.catalog.files import stem_of
+from prodemb.catalog.gold import known_in
+from prodemb.catalog.overview import Overview, read_through
+from prodemb.catalog.plan import ReadingPlan
+from prodemb.catalog.reader import Catalog, open_catalog
+from prodemb.core.features import CATALOG_COLUMNS
 from prodemb.core.files import write_text
 from prodemb.core.text import counted
-from prodemb.taxonomy.taxonomy import sample_taxonomy
+from prodemb.taxonomy.taxonomy import Taxonomy, sample_taxonomy
 
 TARGETS = ("brand", "category")
+_LABELS_LOOKED_AT = 3_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +31,11 @@ class Guess:
 
     path: str
     """As the user gave it; the pipelines name it so."""
-    columns: tuple[ColumnGuess, ...]
-    unused: tuple[str, ...]
-    """Columns that are not taken for anything."""
-    shadowed: tuple[str, ...]
-    """Standard names that a column has which does not hold what the name says."""
-    category_separator: str | None
-    image_root: str | None
-    """Where pictures lie, if not beside the catalog."""
+    overview: Overview
+    """What came out of the whole of it, read so."""
+    plan: ReadingPlan
     notes: tuple[str, ...]
     """What the user should know before the first run."""
-    bad_ids: BadIds
 
     @property
     def name(self) -> str:
@@ -48,22 +43,10 @@ class Guess:
         place = Path(self.path)
         while place.name and set("*?[") & set(place.name):
             place = place.parent
-        stem = place.name.partition(".")[0] or place.resolve().name
+        stem = stem_of(place) or place.resolve().name
         if stem.lower() in GENERIC_NAMES:
             stem = place.resolve().parent.name or stem
-        return re.sub(r"[^\w-]+", "-", stem, flags=re.ASCII).strip("-") or "catalog"
-
-    def lines(self) -> Iterator[str]:
-        """The guess in words."""
-        width = max(len(guess.own) for guess in self.columns)
-        for guess in self.columns:
-            yield f"{guess.own:<{width}}  is  {guess.standard:<18}  {guess.reason}"
-        missing = [name for name in CATALOG_COLUMNS if name not in {guess.standard for guess in self.columns}]
-        if missing:
-            yield f"not found: {', '.join(missing)}"
-        if self.unused:
-            yield f"not used: {', '.join(self.unused)}"
-        yield from self.notes
+        return re.sub(r"[^\w.-]+", "-", stem, flags=re.ASCII).strip("-.") or "catalog"
 
 
 GENERIC_NAMES = ("catalog", "catalogue", "products", "feed", "data", "export")
@@ -88,40 +71,20 @@ class Written:
         yield shlex.join(["prodemb", "run", *map(str, self.files)])
 
 
-def guess(path: str | Path) -> Guess:
-    """Look at the first rows of a catalog, and at all its ids.
+def guess(path: str | Path, *, taxonomies: Sequence[Taxonomy] | None = None) -> Guess:
+    """Look at a catalog, all of it, and decide how to read it.
+
+    Args:
+        path: a file, folder or glob.
+        taxonomies: where gold categories are looked up; default: the part that is bundled.
 
     Raises:
-        CatalogError: it cannot be read, no column can be the product id, or there is no text at all.
+        CatalogError: it cannot be read, or there is neither text nor a picture.
     """
-    files = find_files(str(path))
-    file = open_file(files[0])
-    profiles = profiles_of(file)
-    columns = guess_columns(profiles)
-    by_standard = {each.standard: each for each in columns}
-    _refuse_useless(by_standard, profiles, path=files[0])
-    of = {each.standard: next(p for p in profiles if p.name == each.own) for each in columns}
-    shadowed = tuple(name for name in file.names if name in CATALOG_COLUMNS and name not in by_standard)
-    separator = of["cat1"].separator if "cat1" in of and not {"cat2", "cat3"} & of.keys() else None
-    image_root, image_note = _image_root(of.get("image"), folder=files[0].parent)
-    config = CatalogConfig(
-        path=str(path),
-        columns={name: each.own for name, each in by_standard.items()} | dict.fromkeys(shadowed, ""),
-        bad_ids="drop",
-    )
-    catalog = open_catalog(config)
-    catalog.check_ids()
-    assert catalog.bad_ids is not None
-    return Guess(
-        path=str(path),
-        columns=tuple(columns),
-        unused=tuple(unused(profiles, columns)),
-        shadowed=shadowed,
-        category_separator=separator,
-        image_root=image_root,
-        notes=(*_id_notes(catalog.bad_ids, by_standard["product_id"]), *image_note, *_label_notes(of)),
-        bad_ids=catalog.bad_ids,
-    )
+    catalog = open_catalog(CatalogConfig(path=str(path), bad_ids="drop"), taxonomies=taxonomies)
+    overview = read_through(catalog)
+    notes = (*_label_notes(catalog, taxonomies or [sample_taxonomy()]),)
+    return Guess(path=str(path), overview=overview, plan=catalog.plan, notes=notes)
 
 
 def write_pipelines(guess: Guess, folder: Path) -> Written:
@@ -137,58 +100,25 @@ def write_pipelines(guess: Guess, folder: Path) -> Written:
     return Written(tuple(texts), tuple(kept))
 
 
-def _refuse_useless(found: Mapping[str, ColumnGuess], profiles: list[Profile], *, path: Path) -> None:
-    there = ", ".join(profile.name for profile in profiles)
-    if "product_id" not in found:
-        raise CatalogError(
-            f"{path}: no column can be the product_id: none is called like one, and in none does each row have a "
-            f"short value of its own; columns there: {there}"
-        )
-    if not found.keys() & set(TEXT_FEATURES):
-        raise CatalogError(f"{path}: no column holds text, wanted at least a title; columns there: {there}")
-
-
-def _image_root(images: Profile | None, *, folder: Path) -> tuple[str | None, list[str]]:
-    """The root of local pictures if it is not `folder`, and what to say about them."""
-    if images is None or images.holds_pictures or not images.values or images.addresses > 0.5:
-        return None, []
-    root = picture_root(images.values, folder=folder)
-    if root is None:
-        # Not an address, which may hold a password.
-        first = next((value for value in images.values if not ADDRESS.match(value) and is_showable(value)), "")
-        return None, [
-            f"none of the pictures that {images.name!r} names first ({first!r}) was found under {folder}; "
-            "say where they lie: image_root in [catalog]"
-        ]
-    return (None, []) if root == folder else (str(root), [f"pictures were found under {root}"])
-
-
-def _id_notes(bad_ids: BadIds, column: ColumnGuess) -> list[str]:
-    if not bad_ids:
-        return []
-    return [f"{column.own!r} is not an id of each row: {bad_ids}; such rows are left out (bad_ids in [catalog])"]
-
-
-def _label_notes(found: Mapping[str, Profile]) -> list[str]:
-    notes = []
+def _label_notes(catalog: Catalog, taxonomies: Sequence[Taxonomy]) -> Iterator[str]:
     fetch = "`prodemb taxonomy FILE` fetches the whole, and [train] taxonomy in category.toml takes FILE"
-    if "google_category_id" not in found:
-        notes.append(
+    if "google_category_id" not in catalog.columns:
+        yield (
             "no column holds ids or paths of the Google product taxonomy, so categories are answered zero-shot, by the "
             f"names of the part of it that prodemb carries: {fetch}; or add a column google_category_id for some "
             "products to train a head"
         )
     else:
-        labels, carried = found["google_category_id"].values, sample_taxonomy()
-        unknown = sum(carried.resolve(label) is None for label in labels)
+        first = next(catalog.batches(_LABELS_LOOKED_AT, columns=["google_category_id"]), None)
+        labels = [] if first is None else first.column(0).drop_null().to_pylist()
+        unknown = sum(known_in([label], taxonomies).part == 0 for label in labels)
         if unknown:
-            notes.append(
+            yield (
                 f"{unknown:,} of the first {counted(len(labels), 'value')} of google_category_id cannot be learned: "
                 f"they are not in the part of the taxonomy that prodemb carries; {fetch}"
             )
-    if not found.keys() & {"brand", "brand_label"}:
-        notes.append("no column holds brands, so there is nothing to train brands on")
-    return notes
+    if not catalog.columns.keys() & {"brand", "brand_label"}:
+        yield "no column holds brands, so there is nothing to train brands on"
 
 
 def _pipeline(guess: Guess, *, target: str, folder: Path) -> str:
@@ -232,16 +162,74 @@ def _pipeline(guess: Guess, *, target: str, folder: Path) -> str:
 
 
 def _catalog_table(guess: Guess) -> list[str]:
+    """`[catalog]`: the settings by which the catalog was read, so that it is read the same from now on."""
+    plan, overview = guess.plan, guess.overview
+    tables = {file.label: file.table for file in plan.files}
+    common = _most_common([*tables.values()])
     lines = ["[catalog]", f"path = {_toml(guess.path)}"]
-    if guess.image_root:
-        lines.append(f"image_root = {_toml(guess.image_root)}")
-    if guess.category_separator:
-        lines.append(f"category_separator = {_toml(guess.category_separator)}    # splits cat1 into cat1, cat2, cat3")
-    if guess.bad_ids:
-        lines.append('bad_ids = "drop"           # "error" ends the run at rows without an id of their own')
-    lines += ["", "[catalog.columns]"]
-    lines += [f"{each.standard} = {_toml(each.own)}    # {each.reason}" for each in guess.columns]
-    lines += [f'{name} = ""    # left out: it does not hold what its name says' for name in guess.shadowed]
+    if not any(file.pictures_folder or file.pictures_inside for file in plan.files) and plan.image_kind == "path":
+        folders = {file.path.absolute().parent for file in plan.files}
+        if {plan.image_root.absolute()} != folders:
+            lines.append(f"image_root = {_toml(str(plan.image_root))}")
+    lines += _settings(common)
+    if plan.language:
+        lines.append(f"language = {_toml(plan.language)}")
+    if plan.id_per_file:
+        lines.append("id_per_file = true         # the same ids mean other products in other files")
+    if any(each.is_lost and "id of an earlier" in each.reason for each in overview.left_out):
+        lines.append('bad_ids = "drop"           # "error" ends the run where an id stands for several products')
+    if overview.lost_rate > overview.max_lost_rate:
+        lines.append(
+            f"# max_lost_rate = {overview.lost_rate:.2f}       # reads it all the same: {overview.warnings[0]}"
+        )
+    reasons = {use.standard: use.reason for use in overview.columns}
+    lines += ["", "[catalog.columns]", *_columns(common, reasons)]
+    for label, other in tables.items():
+        if other != common:
+            lines += ["", f"[catalog.files.{_toml(label)}]", *_settings(other)]
+            lines += ["", f"[catalog.files.{_toml(label)}.columns]", *_columns(other, {})]
+    return lines
+
+
+def _most_common(tables: Sequence[TableConfig]) -> TableConfig:
+    counts = Counter(table.model_dump_json() for table in tables)
+    best = counts.most_common(1)[0][0]
+    return next(table for table in tables if table.model_dump_json() == best)
+
+
+def _settings(table: TableConfig) -> list[str]:
+    """The settings of a table but its columns."""
+    lines = []
+    for key, remark in _SETTING_REMARKS.items():
+        if value := getattr(table, key):
+            text = f"[{', '.join(map(_toml, value))}]" if isinstance(value, tuple) else _toml(value)
+            lines.append(f"{key} = {text}    # {remark}")
+    return lines
+
+
+_SETTING_REMARKS = {
+    "category_separator": "splits cat1 into cat1, cat2, cat3",
+    "category_path_separator": "of several category paths the first counts",
+    "row_type": "says what a row is",
+    "other_rows": "such rows are no products",
+    "language_column": "a product has a row in each language",
+    "parent": "names the product that a row is a variant of",
+    "parent_key": "by this column",
+    "children": "lists the variants of a product",
+}
+
+
+def _columns(table: TableConfig, reasons: dict[str, str]) -> list[str]:
+    lines = []
+    for name in CATALOG_COLUMNS:
+        own = table.columns.get(name)
+        if own:
+            lines.append(f"{name} = {_toml(own)}" + (f"    # {_one_line(reasons[name])}" if name in reasons else ""))
+        elif own == "":
+            why = (
+                "made of the file's name and the row" if name == "product_id" else "it does not hold what its name says"
+            )
+            lines.append(f'{name} = ""    # {"" if name == "product_id" else "left out: "}{why}')
     return lines
 
 
