@@ -26,7 +26,7 @@ _CUT_TAG = re.compile(r"<[A-Za-z][A-Za-z0-9]*\s+[\w:-]+\s*=[^<>]*\Z|</[A-Za-z0-9
 _WRITTEN_BREAK = re.compile(r"(?<![\w\\])(?<![A-Za-z]:)(?:\\r\\n|\\n|\\r)+(?!\w*\\)")
 """Line breaks written out as a backslash and a letter, but not the folders of a Windows path."""
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\ufeff\ufffe\uffff]+")
-_INVISIBLE = re.compile(r"[\xad\u2060]")
+_INVISIBLE = re.compile(r"[\x00\xad\u2060]")
 
 _MARKED = r"[<&]|\\[nr]"
 """Cells that only Python can clean, as Rust's regular expressions put it."""
@@ -87,7 +87,7 @@ def plain_texts(column: pa.LargeStringArray) -> pa.LargeStringArray:
         series = pl.Series(values=cells, dtype=pl.String)
     if series.str.contains(_UNEVEN).any():
         series = (
-            series.str.replace_all(r"[\u{ad}\u{2060}]+", "")
+            series.str.replace_all(r"[\x00\u{ad}\u{2060}]+", "")
             .str.replace_all(r"[\s\p{Cc}\u{200b}\u{2028}\u{2029}\u{feff}\u{fffe}\u{ffff}]+", " ")
             .str.strip_chars(" ")
         )

@@ -266,17 +266,16 @@ class _Planner:
 
     def _kind_in(self, source: Source, own: str, *, label: str) -> PictureKind | None:
         """What an image column holds; None where that cannot be seen, for it is empty."""
-        profile = next((each for each in self._profiles.get(label, ()) if each.name == own), None)
-        if profile is not None and not profile.is_binary:
-            return None if not profile.values else "bytes" if profile.inline_pictures == 1.0 else "path"
         batch = next(source.batches(columns=[own], stop=_ROWS_LOOKED_AT), None)
         if batch is None:
             return None
         column = batch.table.column(own)
         if kind_of(column.type) == "bytes":
             is_bytes = as_pictures(column, kind="bytes").null_count < len(column)
-            has_path = not is_bytes and _has_paths(column)
-            return "path" if has_path else "bytes"
+            return "path" if not is_bytes and _has_paths(column) else "bytes"
+        profile = next((each for each in self._profiles.get(label, ()) if each.name == own), None)
+        if profile is not None and profile.cells and all(isinstance(cell, str) for cell in profile.cells):
+            return "bytes" if profile.inline_pictures == 1.0 else "path"
         values = as_pictures(column, kind="path").drop_null().to_pylist()
         if not values:
             return None

@@ -25,6 +25,7 @@ HEAD_ROWS = 1_024
 ROWS_OF_A_BATCH = 64
 """So many come from each batch after them, evenly spaced."""
 MAX_CELL_CHARS = 100_000
+MAX_SAMPLE_BYTES = 64 << 20
 _NUM_PICTURES = 20
 NUMBER = re.compile(r"^[-+]?[\d\s.,']*\d%?$")
 DATE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ,].*)?$")
@@ -166,24 +167,50 @@ def profiles_of(sources: Sequence[Source], *, whole: bool = True) -> list[Profil
     Args:
         whole: whether to go through the whole of text files, which takes as long as reading them; else their beginning.
     """
-    kept, late = _rows_of(sources, whole=whole, late=())
+    binary = _binary_columns(sources[0])
+    names = [name for name in _readable(sources[0].columns) if name not in binary]
+    kept, late = _rows_of(sources, names, whole=whole)
     if late:
         # Keys of JSON and elements of XML that come only in later rows.
-        kept, _ = _rows_of(sources, whole=whole, late=late)
-    names = _readable((*sources[0].columns, *late))
-    if not kept:
-        return [Profile(name=name, cells=(), values=(), present=np.zeros(0, np.bool_)) for name in names]
-    table = pa.concat_tables(kept, promote_options="permissive").combine_chunks()
-    return [_profile(name, table.column(name)) for name in names]
+        names += [name for name in late if name not in names]
+        kept, _ = _rows_of(sources, names, whole=whole)
+    num_rows = sum(each.num_rows for each in kept)
+    profiles = {
+        name: Profile(
+            name=name, cells=(), values=(), present=np.ones(num_rows, np.bool_), is_binary=True, holds_pictures=pictures
+        )
+        for name, pictures in binary.items()
+    }
+    if kept:
+        table = pa.concat_tables(kept, promote_options="permissive").combine_chunks()
+        profiles |= {name: _profile(name, table.column(name)) for name in names}
+    else:
+        nothing = np.zeros(0, np.bool_)
+        profiles |= {name: Profile(name=name, cells=(), values=(), present=nothing) for name in names}
+    return [profiles[name] for name in dict.fromkeys((*sources[0].columns, *names)) if name in profiles]
 
 
-def _rows_of(sources: Sequence[Source], *, whole: bool, late: Sequence[str]) -> tuple[list[pa.Table], tuple[str, ...]]:
+def _binary_columns(source: Source) -> dict[str, bool]:
+    """The columns that hold bytes, and whether these are pictures; by a few rows, for pictures are large."""
+    batch = next(source.batches(columns=_readable(source.columns), max_rows=_NUM_PICTURES, stop=_NUM_PICTURES), None)
+    if batch is None:
+        return {}
+    columns = {name: _whole(batch.table.column(name)) for name in batch.table.column_names}
+    binary = {
+        name: column for name, column in columns.items() if kind_of(column.type) == "bytes" and _has_bytes(column)
+    }
+    return {name: _holds_pictures(column) for name, column in binary.items()}
+
+
+def _rows_of(
+    sources: Sequence[Source], columns: Sequence[str], *, whole: bool
+) -> tuple[list[pa.Table], tuple[str, ...]]:
     """Some rows of files, and columns that the files turned out to have in later rows."""
     kept: list[pa.Table] = []
     num_rows = 0
     found: dict[str, None] = {}
     for source in sources:
-        for table in _sampled(source, whole=whole, head=max(ROWS_OF_A_BATCH, HEAD_ROWS // len(sources)), late=late):
+        for table in _sampled(source, columns, whole=whole, head=max(ROWS_OF_A_BATCH, HEAD_ROWS // len(sources))):
             kept.append(table)
             num_rows += table.num_rows
         if num_rows > NUM_ROWS:
@@ -193,7 +220,7 @@ def _rows_of(sources: Sequence[Source], *, whole: bool, late: Sequence[str]) -> 
             )
             kept, num_rows = [taken], taken.num_rows
         found |= dict.fromkeys(late_columns(source))
-    return kept, tuple(found)
+    return kept, _readable(tuple(found))
 
 
 def late_columns(source: Source) -> dict[str, int]:
@@ -206,9 +233,8 @@ def _readable(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if not re.search("[\ud800-\udfff]", name))
 
 
-def _sampled(source: Source, *, whole: bool, head: int, late: Sequence[str]) -> list[pa.Table]:
-    """Some rows of a file, from all of it."""
-    columns = _readable((*source.columns, *late))
+def _sampled(source: Source, columns: Sequence[str], *, whole: bool, head: int) -> list[pa.Table]:
+    """Some rows of a file, from all of it; none after so many that they take much memory."""
     if source.num_rows is not None and source.num_rows > head:
         starts = np.linspace(head, max(head, source.num_rows - ROWS_OF_A_BATCH), num=16).astype(np.int64)
         spans = [(0, head), *((int(start), int(start) + ROWS_OF_A_BATCH) for start in dict.fromkeys(starts.tolist()))]
@@ -218,7 +244,7 @@ def _sampled(source: Source, *, whole: bool, head: int, late: Sequence[str]) -> 
             for batch in source.batches(columns=columns, start=start, stop=stop, max_rows=ROWS_OF_A_BATCH * 4)
         ]
     tables: list[pa.Table] = []
-    num_seen = 0
+    num_seen = num_bytes = 0
     for batch in source.batches(columns=columns, stop=None if whole else head):
         table = batch.table
         if num_seen >= head:
@@ -228,24 +254,23 @@ def _sampled(source: Source, *, whole: bool, head: int, late: Sequence[str]) -> 
             table = table.slice(0, head - num_seen)
         num_seen += batch.table.num_rows
         tables.append(table)
+        num_bytes += table.nbytes
+        if num_bytes > MAX_SAMPLE_BYTES:
+            break
         if len(tables) > 2 * NUM_ROWS // ROWS_OF_A_BATCH:
             tables = tables[: len(tables) // 2] + tables[len(tables) // 2 :: 2]
     return tables
 
 
-def _profile(name: str, column: pa.ChunkedArray) -> Profile:
+def _whole(column: pa.ChunkedArray) -> pa.Array:
     whole = column.combine_chunks()
     if isinstance(whole, pa.ChunkedArray):
         whole = whole.chunk(0) if whole.num_chunks else pa.array([], column.type)
-    if kind_of(whole.type) == "bytes" and _has_bytes(whole):
-        return Profile(
-            name=name,
-            cells=(),
-            values=(),
-            present=np.asarray(whole.is_valid()),
-            is_binary=True,
-            holds_pictures=_holds_pictures(whole),
-        )
+    return whole
+
+
+def _profile(name: str, column: pa.ChunkedArray) -> Profile:
+    whole = _whole(column)
     plain = as_texts(_clipped(whole)).to_pylist()
     present = np.asarray(is_present(whole).to_numpy(zero_copy_only=False), np.bool_)
     present &= np.array([value is not None for value in plain], np.bool_)

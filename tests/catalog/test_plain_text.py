@@ -26,7 +26,7 @@ from prodemb.catalog.plain_text import plain_text, plain_texts
         ("off.\\n\\nNext", "off. Next"),
         ("C:\\new\\readme", "C:\\new\\readme"),
         ("  two\t\nlines\u00a0 ", "two lines"),
-        ("a\x00b\u200bc\u00ad", "a b c"),
+        ("a\x00b\u200bc\u00ad", "ab c"),
         ("nan", None),
         (" NULL ", None),
         ("\\N", None),

@@ -29,7 +29,7 @@ from prodemb.catalog.values import as_texts, is_present, text_of, texts
         (pa.nulls(2), [None, None]),
         (pa.array([Decimal("1.50")]), ["1.50"]),
         (pa.array([datetime.date(2024, 2, 1)]), ["2024-02-01"]),
-        (pa.array(["nul\0byte"]), ["nul byte"]),
+        (pa.array(["nul\0byte"]), ["nulbyte"]),
         (pa.array(["view"], pa.string_view()), ["view"]),
     ],
 )
