@@ -14,7 +14,7 @@ from prodemb.sample.catalog import write_sample
 from tests.bench.conftest import BENCH, RunBench
 from tests.shard_sets import write_branded_set
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = pytest.mark.slow
 TINY = "vit-b-32-tiny"
 """The files, preprocessing and code path of --model vit-b-32, in a small tower."""
 HAS_PEER = importlib.util.find_spec("sentence_transformers") is not None

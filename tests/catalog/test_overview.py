@@ -93,7 +93,7 @@ def test_batches_may_begin_and_end_anywhere(tmp_path: Path) -> None:
         assert found == whole[start:stop]
 
 
-@pytest.mark.end_to_end
+@pytest.mark.slow
 @pytest.mark.skipif(not CHECK.exists(), reason="the shared feeds are not here")
 def test_the_shared_feeds_are_read_right(tmp_path: Path) -> None:
     command = tmp_path / "prodemb"

@@ -32,7 +32,7 @@ def test_no_input_crashes_or_costs_another_row(kind: str) -> None:
     check()
 
 
-@pytest.mark.end_to_end
+@pytest.mark.slow
 def test_the_long_run_counts_its_inputs() -> None:
     script = Path(__file__).parent / "long_run.py"
     command = [sys.executable, str(script), "--examples", "3", "--kinds", "texts"]

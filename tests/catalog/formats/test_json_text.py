@@ -61,7 +61,7 @@ def test_a_products_own_lists_are_no_products(tmp_path: Path, indent: int | None
 
 
 def test_lines_as_python_prints_dictionaries(tmp_path: Path) -> None:
-    records = [
+    records: list[dict[str, object]] = [
         {"id": "a", "title": 'The "Big" Baker\'s Mug', "tags": ["x"], "price": None, "new": True},
         {**B, "price": 2.5},
     ]

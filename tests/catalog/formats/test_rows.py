@@ -69,11 +69,11 @@ def test_titles_are_joined_and_hardly_ever_wrongly() -> None:
             rows.append([row[name] for name in names])
         lines = [",".join(row).split(",") for row in rows]
         mender = Rows(names, names, lines, delimiter=",")
-        for row, line in zip(rows, lines, strict=True):
+        for written, line in zip(rows, lines, strict=True):
             if len(line) > len(names):
                 found = mender.finished(line)
-                right += found == row
+                right += found == written
                 skipped += isinstance(found, Fault)
-                wrong += isinstance(found, list) and found != row
+                wrong += isinstance(found, list) and found != written
     assert right > 0.9 * (right + wrong + skipped)
     assert wrong < 0.01 * (right + wrong + skipped)
