@@ -28,6 +28,8 @@ MAX_MISSING_PICTURES = 0.1
 MIN_TITLED = 0.5
 """Likewise a smaller share of products with a title."""
 _BATCH_ROWS = 8_192
+_MARK = b"prodemb.catalog"
+"""In the Parquet metadata of what is written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +131,12 @@ def read_through(catalog: Catalog, *, out: Path | None = None) -> Overview:
 
     Raises:
         CatalogError: no product is found, ids repeat though they may not, or `out` is a file of the catalog itself.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or is there with something else in it.
     """
     if out is not None and any(out.resolve() == file.path.resolve() for file in catalog.files):
         raise CatalogError(f"{out}: is a file of the catalog that is read, wanted another name")
+    if out is not None and out.exists() and not _is_written_here(out):
+        raise OutputError(f"{out}: holds something that `prodemb read` did not write, and is not replaced")
     reading = _Reading(catalog)
     names = [*CATALOG_COLUMNS, PARTNER]
     if not catalog.index.num_products:
@@ -144,7 +148,8 @@ def read_through(catalog: Catalog, *, out: Path | None = None) -> Overview:
                 reading.take(table)
                 if temporary is not None:
                     whole = reading.with_paths(table)
-                    writer = writer or pq.ParquetWriter(temporary, whole.schema, compression="zstd")
+                    schema = whole.schema.with_metadata({_MARK: b"1"})
+                    writer = writer or pq.ParquetWriter(temporary, schema, compression="zstd")
                     writer.write_table(whole)
         except OSError as error:
             raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
@@ -152,6 +157,14 @@ def read_through(catalog: Catalog, *, out: Path | None = None) -> Overview:
             if writer is not None:
                 writer.close()
     return reading.overview()
+
+
+def _is_written_here(path: Path) -> bool:
+    """Whether a file is a standard catalog that an earlier reading wrote."""
+    try:
+        return _MARK in (pq.read_metadata(path).metadata or {})
+    except (OSError, pa.ArrowException):
+        return False
 
 
 class _Reading:

@@ -102,15 +102,18 @@ def replacing_folder(
             _check_replaceable(folder, kind=kind, is_own=is_own)
         new = folder.with_name(temporary_name(folder.name))
         new.mkdir()
-        lock = _make_marker(new, kind=kind)
     try:
         with naming(folder):
-            _refuse_other_folders(folder, own=new)
-            yield new
-            _flush(new)
-            _swap(new, folder, own_files=own_files)
+            lock = _make_marker(new, kind=kind)
+        try:
+            with naming(folder):
+                _refuse_other_folders(folder, own=new)
+                yield new
+                _flush(new)
+                _swap(new, folder, own_files=own_files)
+        finally:
+            os.close(lock)
     finally:
-        os.close(lock)
         shutil.rmtree(new, ignore_errors=True)
 
 
@@ -199,8 +202,12 @@ def _clear(descriptor: int, *, folder: Path) -> None:
 def _make_marker(folder: Path, *, kind: Kind) -> int:
     """The descriptor of the marker of a new folder, locked."""
     lock = os.open(folder / MARKER, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    os.write(lock, _text(kind))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.write(lock, _text(kind))
+    except BaseException:
+        os.close(lock)
+        raise
     return lock
 
 

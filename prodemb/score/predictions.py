@@ -50,15 +50,26 @@ def predictions_metadata(
     return inputs | {"inputs_hash": inputs_hash(**inputs)}
 
 
+def is_predictions(path: Path) -> bool:
+    """Whether a file holds predictions of prodemb's, of whatever inputs."""
+    return "inputs_hash" in _metadata_of(path)[1]
+
+
 def read_counts(path: Path, *, inputs_hash: str) -> ScoreCounts | None:
     """The counts of a complete predictions file made from these inputs; None where `path` is no such file."""
+    found, metadata = _metadata_of(path)
+    is_same = metadata.get("inputs_hash") == inputs_hash
+    return ScoreCounts.model_validate_json(found[_COUNTS_KEY]) if is_same and _COUNTS_KEY in found else None
+
+
+def _metadata_of(path: Path) -> tuple[dict[bytes, bytes], dict[str, Any]]:
+    """A Parquet file's metadata and what predictions keep in it; empty where the file is none."""
     try:
         found: dict[bytes, bytes] = pq.read_metadata(path).metadata or {}
         metadata = json.loads(found.get(METADATA_KEY, b"{}"))
     except (OSError, ValueError):  # pa.ArrowInvalid is a ValueError
-        return None
-    is_same = isinstance(metadata, dict) and metadata.get("inputs_hash") == inputs_hash
-    return ScoreCounts.model_validate_json(found[_COUNTS_KEY]) if is_same and _COUNTS_KEY in found else None
+        return {}, {}
+    return found, metadata if isinstance(metadata, dict) else {}
 
 
 def write_counts(writer: pq.ParquetWriter, counts: ScoreCounts) -> None:

@@ -27,6 +27,7 @@ from prodemb.score.columns import BrandColumns, CategoryColumns, TargetColumns, 
 from prodemb.score.diff import Earlier, changes_schema
 from prodemb.score.predictions import (
     ScoreCounts,
+    is_predictions,
     open_predictions,
     predictions_metadata,
     read_counts,
@@ -101,7 +102,7 @@ def score(
         on_progress: called with the products scored so far and all there are.
 
     Raises:
-        ConfigError: `out` is no `.parquet` file, or `since` no earlier predictions.
+        ConfigError: `out` is no `.parquet` file, or one of another kind, or `since` is no earlier predictions.
         BusyError: another run writes to `out`.
         HeadError: there is no predictor, or two for one target.
         FingerprintError: no shard set has the vectors of a head's model.
@@ -112,6 +113,8 @@ def score(
         raise ConfigError(f"{out}: predictions are one Parquet file; wanted a name that ends in .parquet")
     if has_manifest(out.parent):
         raise ConfigError(f"{out}: its folder is a shard set; wanted another folder for the predictions")
+    if out.exists() and not is_predictions(out):
+        raise ConfigError(f"{out}: holds something else than predictions, and is not replaced; wanted another name")
     sources = _match(predictors, shard_sets=shard_sets)
     _check_numbers(sources)
     report = ScoreReport(

@@ -64,7 +64,7 @@ def test_commented_settings_fit_and_show_the_defaults(path: Path) -> None:
         for part in (*table.split("."), key):
             default = default[part]
         # Where the default is to have none, the comment is an example.
-        assert default in (None, {}) or value == default, f"{path.name}: [{table}] {key}: default {default!r}"
+        assert default in (None, {}, []) or value == default, f"{path.name}: [{table}] {key}: default {default!r}"
 
 
 def test_together_they_list_every_setting() -> None:

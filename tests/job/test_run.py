@@ -106,8 +106,7 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ('[catalog]\npath = "nowhere.csv"', r"nowhere\.csv"),
-        ('[embed]\nmodel = "./no-model"', r"'\./no-model', but there is no such folder"),
+        ('[embed]\nout = "shards/own"\nmodel = "./no-model"', r"'\./no-model', but there is no such folder"),
         ('[train]\ntaxonomy = "no.txt"', r"no\.txt: no such taxonomy file"),
     ],
 )
@@ -116,9 +115,7 @@ def test_what_is_not_there_is_told_before_anything_is_done(
 ) -> None:
     good = f"[catalog]\npath = {str(make_catalog(4))!r}\n"
     (tmp_path / "brand.toml").write_text(f'target = "brand"\n{good}')
-    (tmp_path / "category.toml").write_text(
-        f'target = "category"\n{tables if "[catalog]" in tables else good + tables}'
-    )
+    (tmp_path / "category.toml").write_text(f'target = "category"\n{good}{tables}')
     pipelines = [read_pipeline(tmp_path / f"{target}.toml") for target in ("brand", "category")]
     with pytest.raises(ProdembError, match=message):
         next(run(pipelines, finetune=False, progress=no_progress))
