@@ -21,11 +21,11 @@ install: .venv/installed  ## a virtual environment in .venv with prodemb in it
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e '.[fast]'
+	$(PIP) install --quiet -c constraints.txt -e '.[fast,excel]'
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(PIP) install --quiet -c constraints.txt -e '.[fast,dev]'
+	$(PIP) install --quiet -c constraints.txt -e '.[fast,excel,dev]'
 	touch $@
 
 demo: install  ## the whole job on a generated catalog

@@ -1,1 +1,1 @@
-"""Catalogs of products: files and their columns, pictures, the Google taxonomy, brands, and a generated sample."""
+"""Catalogs: feeds of any format, the products that their rows make, and the pictures of these."""

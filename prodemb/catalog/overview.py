@@ -72,6 +72,8 @@ class LeftOut:
     """Where the first of them stands."""
     is_lost: bool
     """Whether something a user would want is gone with them."""
+    is_repeated_id: bool = False
+    """Whether they are products whose id an earlier one has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,6 +300,7 @@ class _Reading:
                 count=bad.num_repeated,
                 example=bad.examples[0],
                 is_lost=True,
+                is_repeated_id=True,
             )
         for reason, count in catalog.index.merged.most_common():
             example = catalog.where(catalog.index.merged_examples[reason])

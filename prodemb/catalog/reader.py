@@ -7,6 +7,7 @@ that stand for products (`products`), the values cleaned (`values`, `categories`
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -449,8 +450,7 @@ def _keep_ids_apart(catalog: Catalog) -> None:
             f"ids repeat between files: {repeats} with the id of another product, "
             "so an id counts within its file and has the file's label before it (id_per_file in [catalog])"
         )
-        plan = catalog.plan
-        catalog.plan = type(plan)(**{**plan.__dict__, "id_per_file": True, "notes": (*plan.notes, note)})
+        catalog.plan = replace(catalog.plan, id_per_file=True, notes=(*catalog.plan.notes, note))
         catalog._index = None
 
 

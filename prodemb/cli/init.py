@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import show
-from prodemb.cli.read import TaxonomyOption, taxonomies_of
+from prodemb.cli.options import TaxonomyOption
+from prodemb.cli.read import taxonomies_of
 
 
 def init(

@@ -16,7 +16,7 @@ Device = Literal["auto", "cpu", "cuda"]
 CatalogArgument = Annotated[
     str | None,
     typer.Argument(
-        help="Parquet, CSV, TSV or JSON lines with the standard column names: a file, a folder or a glob. "
+        help="A feed of any format that `prodemb read` shows: a file, a folder or a quoted glob. "
         "Default: the project's own pipeline, or the generated sample.",
         show_default=False,
     ),

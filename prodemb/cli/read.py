@@ -6,20 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prodemb.cli.display import show
-from prodemb.cli.options import PipelineOption
+from prodemb.cli.options import PipelineOption, TaxonomyOption
 from prodemb.core.text import counted
 
 if TYPE_CHECKING:
     from prodemb.taxonomy.taxonomy import Taxonomy
-
-TaxonomyOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--taxonomy",
-        help="Google's taxonomy of the feed's language or version, by which gold categories are told.",
-        show_default=False,
-    ),
-]
 
 
 def read(
@@ -51,8 +42,8 @@ def read(
         show([f"wrote {counted(overview.num_products, 'product')}: {out}"])
 
 
-def taxonomies_of(path: Path | None) -> "list[Taxonomy]":
+def taxonomies_of(path: str | None) -> "list[Taxonomy]":
     """The bundled part of the taxonomy, and the one in a file."""
     from prodemb.taxonomy.taxonomy import read_taxonomy, sample_taxonomy
 
-    return [sample_taxonomy(), *([read_taxonomy(path)] if path is not None else [])]
+    return [sample_taxonomy(), *([read_taxonomy(Path(path))] if path is not None else [])]

@@ -202,7 +202,7 @@ def _catalog_table(guess: Guess) -> list[str]:
         lines.append(f"language = {_toml(plan.language)}")
     if plan.id_per_file:
         lines.append("id_per_file = true         # the same ids mean other products in other files")
-    if any(each.is_lost and "id of an earlier" in each.reason for each in overview.left_out):
+    if any(each.is_repeated_id for each in overview.left_out):
         lines.append('bad_ids = "drop"           # "error" ends the run where an id stands for several products')
     if overview.lost_rate > overview.max_lost_rate:
         lines.append(

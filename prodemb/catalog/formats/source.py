@@ -22,8 +22,6 @@ MAX_COLUMNS = 16_384
 """As many as a spreadsheet has."""
 NUM_REMEMBERED = 1_000
 """Skipped rows kept one by one; the rest are only counted."""
-FIRST_BATCH_ROWS = 64
-"""Rows of a first batch in formats whose rows have unknown sizes."""
 
 
 @dataclass(frozen=True)
