@@ -61,6 +61,11 @@ def read_counts(path: Path, *, inputs_hash: str) -> ScoreCounts | None:
     return ScoreCounts.model_validate_json(found[_COUNTS_KEY]) if is_same and _COUNTS_KEY in found else None
 
 
+def has_counts(metadata: pq.FileMetaData) -> bool:
+    """Whether the metadata of a Parquet file are those of complete predictions."""
+    return _COUNTS_KEY in (metadata.metadata or {})
+
+
 def write_counts(writer: pq.ParquetWriter, counts: ScoreCounts) -> None:
     """Put the counts into the metadata of predictions that are complete."""
     writer.add_key_value_metadata({_COUNTS_KEY: counts.model_dump_json()})
