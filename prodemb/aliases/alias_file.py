@@ -13,9 +13,10 @@ from prodemb.aliases.junk import UNKNOWN
 from prodemb.aliases.table import COLUMNS, AliasRow, AliasTable, Layout, Status
 from prodemb.core.errors import CatalogError
 from prodemb.core.files import replacing
+from prodemb.core.text import FORMULA
 
-_RISKY = r"(?:[\s\x{FEFF}]*[=+\-@＝＋－＠]|[\t\r\n'])"
-"""How a cell begins that a spreadsheet may run as a formula: also after spaces, in full width or after apostrophes."""
+_RISKY = rf"(?:{FORMULA}|[\t\r\n'])"
+"""How a cell begins that gets an apostrophe: as a formula, or with what would be read back as something else."""
 _ESCAPE = "'"
 _NEEDED = ("supplied", "canonical")
 _TEXTS = ("supplied", "canonical", "rule", "status", "proposed", "decided")

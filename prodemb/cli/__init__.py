@@ -9,6 +9,7 @@ import typer
 from prodemb.cli.brands import brands
 from prodemb.cli.display import LogFormatter, fail
 from prodemb.cli.embed import embed
+from prodemb.cli.feed import feed
 from prodemb.cli.init import init
 from prodemb.cli.read import read
 from prodemb.cli.run import run
@@ -22,7 +23,7 @@ from prodemb.core.text import silence_pillow
 
 PANELS = {
     "Whole job": (read, init, run),
-    "Single steps, in order": (embed, brands, train_brand, train_category, finetune_category, score),
+    "Single steps, in order": (embed, brands, train_brand, train_category, finetune_category, score, feed),
     "Shards": (inspect, verify),
     "Sample data and taxonomy": (sample, taxonomy),
 }

@@ -6,6 +6,10 @@ import warnings
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters except tab and newline, characters that change the direction of text, and lone surrogates."""
 
+FORMULA = r"[\s\uFEFF]*[=+\-@＝＋－＠]"
+"""How a cell begins that a spreadsheet may run as a formula: also after spaces or in full width; a regular expression
+for polars and for Python."""
+
 _SECRET = re.compile(r"\b([a-z][a-z0-9+.-]+):/\S*[?@]\S*?(?=[^\w\s]*(?:\s|$))", re.IGNORECASE)
 """A URL with an `@` or a query, up to the punctuation behind it; `Path` turns its two slashes into one."""
 

@@ -77,6 +77,7 @@ def test_help_groups_the_commands_and_names_the_exit_statuses() -> None:
             r"--fine-tuned: found it together with --out, --model",
         ),
         (["score", ".", "out.parquet", "--taxonomy", "t.txt"], r"--taxonomy: found 't\.txt' without --zero-shot"),
+        (["feed", "out.parquet", "supplement.tsv"], r"out\.parquet: cannot be read as predictions: no such file"),
         (["run", "missing.toml"], r"missing\.toml: no such pipeline file"),
     ],
 )

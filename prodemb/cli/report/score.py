@@ -1,4 +1,4 @@
-"""What is shown of scoring: what was written, from what, and for how many products there is no prediction."""
+"""What is shown of scoring and of feeds: what was written, from what, and how many products got no prediction."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from prodemb.core.text import counted
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from prodemb.score.feed import FeedReport
     from prodemb.score.score import ScoreReport
 
 NUM_SHOWN = 5
@@ -56,6 +57,23 @@ def missing_head_lines(report: ScoreReport) -> list[str]:
         f"`prodemb train-{target}`"
         for target in report.absent
     ]
+
+
+def feed_lines(report: FeedReport) -> list[str]:
+    """What a supplemental feed holds, and what was left out of it."""
+    lines = [
+        f"{counted(report.num_written, 'product')} written: {report.out}; {report.num_categories:,} with a category, "
+        f"{report.num_brands:,} with a brand"
+    ]
+    if count := report.num_left_out:
+        limit = f"{report.min_confidence:g}"
+        lines.append(f"left out {counted(count, 'product')}: no category or brand with a confidence of {limit} or more")
+    if count := report.num_changed_ids:
+        lines.append(
+            f"{counted(count, 'id')} changed: a spreadsheet would run such an id as a formula, or it holds control "
+            "characters; Google will not find these products"
+        )
+    return lines
 
 
 def first_predictions(path: Path) -> Table:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from prodemb.cli.report.score import missing_head_lines, score_lines
+from prodemb.cli.report.score import feed_lines, missing_head_lines, score_lines
+from prodemb.score.feed import FeedReport
 from prodemb.score.predictions import ScoreCounts
 from prodemb.score.score import ScoreReport
 
@@ -41,3 +42,19 @@ def test_a_missing_head_names_the_command_that_trains_it() -> None:
     (line,) = missing_head_lines(make_report())
     assert line.startswith("no category head found")
     assert "`prodemb train-category`" in line
+
+
+def test_a_feed_says_what_it_holds_and_what_was_left_out() -> None:
+    report = FeedReport(
+        out=Path("supplement.tsv"),
+        min_confidence=0.9,
+        num_written=1000,
+        num_categories=900,
+        num_brands=800,
+        num_left_out=1,
+        num_changed_ids=2,
+    )
+    written, left_out, changed = feed_lines(report)
+    assert written == "1,000 products written: supplement.tsv; 900 with a category, 800 with a brand"
+    assert left_out == "left out 1 product: no category or brand with a confidence of 0.9 or more"
+    assert changed.startswith("2 ids changed: ")

@@ -1,0 +1,26 @@
+"""`prodemb feed`: predictions to a Google Merchant supplemental feed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prodemb.cli.display import show
+
+
+def feed(
+    predictions: Annotated[Path, typer.Argument(help="A predictions file, as `prodemb score` writes it.")],
+    out: Annotated[Path, typer.Argument(help="The tab-separated file to write.")],
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            help="Write only categories and brands with at least this confidence. Default: 0.9.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Write confident categories and brands as a Google Merchant supplemental feed."""
+    from prodemb.cli.report.score import feed_lines
+    from prodemb.score.feed import MIN_CONFIDENCE, write_feed
+
+    least = MIN_CONFIDENCE if min_confidence is None else min_confidence
+    show(feed_lines(write_feed(predictions, out, min_confidence=least)))
