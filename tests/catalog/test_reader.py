@@ -58,6 +58,24 @@ def products_of(catalog: Catalog, num_rows: int = 3) -> list[dict[str, Any]]:
     return [row for table in catalog.batches(num_rows) for row in table.to_pylist()]
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl.gz"])
+@pytest.mark.parametrize("has_bad_ids", [False, True])
+def test_a_range_of_rows_is_that_part_of_the_whole(tmp_path: Path, suffix: str, has_bad_ids: bool) -> None:
+    rows = [{"product_id": str(i), "title": f"mug {i}", "cat1": "Home > Mugs"} for i in range(11)]
+    if has_bad_ids:
+        rows[0] = rows[4] = rows[5] = rows[10] | {"product_id": "1"}
+    for number in range(2):
+        write(tmp_path / f"part-{number}{suffix}", rows[6 * number : 6 * number + 6])
+    catalog = opened(tmp_path, bad_ids="drop", category_separator=">")
+    whole = products_of(catalog)
+    assert len(whole) == (8 if has_bad_ids else 11)
+    for start in range(13):
+        for stop in (*range(start, 13), None):
+            tables = list(catalog.batches(3, start=start, stop=stop))
+            assert [row for table in tables for row in table.to_pylist()] == whole[start:stop]
+            assert all(table.num_rows == 3 for table in tables[:-1])
+
+
 def message(make: Callable[[], Any]) -> str:
     with pytest.raises(CatalogError) as caught:
         make()
