@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from prodemb.core.features import BRAND_FEATURES, CATALOG_COLUMNS, FEATURES, Feature
+from prodemb.core.features import BRAND_FEATURES, FEATURES, PRODUCT_COLUMNS, Feature
 from prodemb.shards.format import Manifest, ShardSchema, read_manifest
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.writer import EncodedFeature, write_shard
@@ -33,7 +33,7 @@ def write_shards(
     """
     num, dim = sum(sizes), next(iter(vectors.values())).shape[1]
     given = {"product_id": [f"p{i}" for i in range(num)], **(columns or {})}
-    rows = pa.table({name: pa.array(given.get(name, [None] * num), pa.string()) for name in CATALOG_COLUMNS})
+    rows = pa.table({name: pa.array(given.get(name, [None] * num), pa.string()) for name in PRODUCT_COLUMNS})
     schema = ShardSchema(fingerprint=fingerprint, model=model, dim=dim, features=tuple(vectors))
     records = []
     for index, size in enumerate(sizes):

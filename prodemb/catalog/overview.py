@@ -15,7 +15,7 @@ from prodemb.catalog.plan import FilePlan
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.urls import is_address
 from prodemb.core.errors import CatalogError, OutputError
-from prodemb.core.features import CATALOG_COLUMNS, GOLD_LABELS, PARTNER
+from prodemb.core.features import CATALOG_COLUMNS, GOLD_LABELS, PARTNER, PRODUCT_COLUMNS
 from prodemb.core.files import replacing
 from prodemb.core.text import counted
 
@@ -140,13 +140,13 @@ def read_through(catalog: Catalog, *, out: Path | None = None) -> Overview:
     if out is not None and out.exists() and not _is_written_here(out):
         raise OutputError(f"{out}: holds something that `prodemb read` did not write, and is not replaced")
     reading = _Reading(catalog)
-    names = [*CATALOG_COLUMNS, PARTNER]
     if not catalog.index.num_products:
         catalog.check_ids()
     with nullcontext() if out is None else replacing(out) as temporary:
         writer: pq.ParquetWriter | None = None
         try:
-            for table in catalog.batches(_BATCH_ROWS if catalog.image_kind != "bytes" else 256, columns=names):
+            num_rows = _BATCH_ROWS if catalog.image_kind != "bytes" else 256
+            for table in catalog.batches(num_rows, columns=PRODUCT_COLUMNS):
                 reading.take(table)
                 if temporary is not None:
                     whole = reading.with_paths(table)
@@ -185,7 +185,8 @@ class _Reading:
             self._counts[name] += table.num_rows - table.column(name).null_count
         labelled = [pc.is_valid(table.column(name)) for name in GOLD_LABELS]
         self._counts["label"] += pc.sum(pc.or_(*labelled)).as_py() or 0
-        labels = table.column(PARTNER).to_pylist()
+        files = self._catalog.files
+        labels = table.column(PARTNER).to_pylist() if len(files) > 1 else [files[0].label] * table.num_rows
         for name in CATALOG_COLUMNS:
             self._take_samples(name, table.column(name), labels)
         if self._catalog.image_kind == "path":

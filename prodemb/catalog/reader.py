@@ -29,7 +29,7 @@ from prodemb.catalog.urls import is_address
 from prodemb.catalog.values import as_texts
 from prodemb.core.arrays import Indices
 from prodemb.core.errors import CatalogError
-from prodemb.core.features import CATALOG_COLUMNS, FEATURES, PARTNER
+from prodemb.core.features import CATALOG_COLUMNS, FEATURES, PARTNER, PRODUCT_COLUMNS
 from prodemb.core.text import counted
 from prodemb.taxonomy.taxonomy import Taxonomy
 
@@ -148,9 +148,9 @@ class Catalog:
         """Stream the catalog: `num_rows` products in each table, fewer only in the last.
 
         A table has the standard columns in their order (`prodemb.core.features.CATALOG_COLUMNS`), or those of `columns`
-        alone, which then are all that is read; `partner`, the label of a product's file, only where it is named there.
-        All are large_string; `image` is large_binary where pictures stand in the catalog. Values are null where the
-        catalog has none.
+        alone, which then are all that is read; `partner` (`prodemb.core.features.PARTNER`) only where it is among
+        those. All are large_string; `image` is large_binary where pictures stand in the catalog. Values are null where
+        the catalog has none.
 
         Args:
             num_rows: products of a table.
@@ -161,12 +161,11 @@ class Catalog:
         Raises:
             CatalogError: a file is damaged, or vanished.
         """
-        known = (*CATALOG_COLUMNS, PARTNER)
         wanted = {*(CATALOG_COLUMNS if columns is None else columns)}
-        assert wanted <= {*known}, f"no standard columns: {wanted - {*known}}"
+        assert wanted <= {*PRODUCT_COLUMNS}, f"no standard columns: {wanted - {*PRODUCT_COLUMNS}}"
         pending: list[pa.Table] = []
         num_pending = 0
-        for table in self._tables([name for name in known if name in wanted], start=start, stop=stop):
+        for table in self._tables([name for name in PRODUCT_COLUMNS if name in wanted], start=start, stop=stop):
             pending.append(table)
             num_pending += table.num_rows
             while num_pending >= num_rows:
@@ -286,12 +285,7 @@ class Catalog:
         if name == "product_id":
             return self._ids(file, table, rows)
         if name == PARTNER:
-            label = pa.scalar(file.label, pa.large_string())
-            return (
-                pc.fill_null(as_texts(array_of(table, file.partner)), label)
-                if file.partner
-                else pa.repeat(label, len(rows))
-            )
+            return self._partners(file, table)
         if name == "image":
             return self._pictures(file, table, places)
         if name in levels:
@@ -299,6 +293,13 @@ class Catalog:
         if name not in file.columns:
             return pa.nulls(len(rows), pa.large_string())
         return as_texts(array_of(table, file.columns[name]), language=self.plan.language)
+
+    def _partners(self, file: FilePlan, table: pa.Table) -> pa.Array:
+        """Who sent the products. The label of an only file would tell nothing apart, so it is not used."""
+        label = pa.scalar(file.label if len(self.files) > 1 else None, pa.large_string())
+        if file.partner is None:
+            return pa.repeat(label, table.num_rows)
+        return pc.fill_null(as_texts(array_of(table, file.partner)), label)
 
     def _ids(self, file: FilePlan, table: pa.Table, rows: Indices) -> pa.Array:
         """The products' ids; those without one get the file's name and the row's number."""

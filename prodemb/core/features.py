@@ -22,11 +22,15 @@ BRAND_FEATURES: tuple[Feature, ...] = ("title", "description", "brand", "image")
 GOLD_LABELS = ("google_category_id", "brand_label")
 """Columns that hold the truth, where a catalog has them."""
 
-PARTNER = "partner"
-"""A further column of a catalog: the label of the file that a product comes from."""
-
 CATALOG_COLUMNS = ("product_id", *FEATURES, *GOLD_LABELS)
 """The standard column names of a catalog."""
+
+PARTNER = "partner"
+"""Who sent a product: the value of the file's own column of this name, else the label of its file; null where the
+catalog is one file without such a column."""
+
+PRODUCT_COLUMNS = (*CATALOG_COLUMNS, PARTNER)
+"""Everything that a catalog holds about a product."""
 
 
 def raw_column(feature: Feature) -> str:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from prodemb.catalog.reader import Catalog
 from prodemb.core.errors import CatalogError
+from prodemb.core.features import PRODUCT_COLUMNS
 from prodemb.core.text import counted
 from prodemb.embed.pictures import PictureBatch, PictureFetcher
 from prodemb.embed.plan import ShardTask
@@ -98,7 +99,7 @@ class WindowReader:
 
     def _shard_rows(self, task: ShardTask) -> Iterator[pa.Table]:
         if task.start != self._next_row:
-            self._rows = self._catalog.batches(self._window, start=task.start)
+            self._rows = self._catalog.batches(self._window, columns=PRODUCT_COLUMNS, start=task.start)
         self._next_row = task.stop
         num_left = task.stop - task.start
         while num_left > 0 and (rows := self._next_rows()) is not None:

@@ -17,7 +17,7 @@ from prodemb.catalog.budget import PictureCounts, check_budget
 from prodemb.catalog.images import ImageLoader
 from prodemb.catalog.reader import Catalog
 from prodemb.core.errors import CatalogError, HeadError
-from prodemb.core.features import TEXT_FEATURES
+from prodemb.core.features import CATALOG_COLUMNS, TEXT_FEATURES
 from prodemb.core.files import allocate
 from prodemb.core.text import counted
 from prodemb.embed.pictures import PictureFetcher
@@ -98,7 +98,7 @@ def read_labelled_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: Imag
         TaxonomyError: none of them is in the taxonomy.
         HeadError: the training part holds fewer than two categories.
     """
-    catalog_hash = RowsHash()
+    catalog_hash = RowsHash(columns=CATALOG_COLUMNS)
     nodes: dict[str | None, int | None] = {None: None}
     counts: Counter[str] = Counter()
     batches: list[_Batch] = []

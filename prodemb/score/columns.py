@@ -13,7 +13,7 @@ from prodemb.category.nodes import NodePrediction, Nodes
 from prodemb.category.predict import CategoryPredictor
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.arrays import NO_ANSWER
-from prodemb.core.features import Feature
+from prodemb.core.features import PARTNER, Feature
 from prodemb.heads.labels import Target
 from prodemb.shards.product_set import ProductSet
 from prodemb.taxonomy.taxonomy import SEPARATOR
@@ -36,6 +36,7 @@ BRAND_FIELDS = (
     pa.field("brand_top", pa.list_(pa.struct(_BRAND_TOP))),
 )
 REPEATING = (
+    PARTNER,
     "category_id",
     "category_path",
     "category_top.list.element.id",
@@ -49,7 +50,8 @@ REPEATING = (
 
 def predictions_schema() -> pa.Schema:
     """The columns of the predictions."""
-    return pa.schema([pa.field("product_id", pa.string(), nullable=False), *CATEGORY_FIELDS, *BRAND_FIELDS])
+    product = [pa.field("product_id", pa.string(), nullable=False), pa.field(PARTNER, pa.string())]
+    return pa.schema([*product, *CATEGORY_FIELDS, *BRAND_FIELDS])
 
 
 class TargetColumns(Protocol):

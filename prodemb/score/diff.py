@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prodemb.core.errors import ConfigError
+from prodemb.core.features import PARTNER
 from prodemb.shards.keys import NOT_FOUND, SortedKeys, keys_of
 
 CHANGE = "change"
@@ -21,7 +22,8 @@ class Earlier:
     """An earlier predictions file, in memory as about 50 bytes per product.
 
     A product has changed when it has another category or brand, or a brand from another source. Confidences and the
-    lists of further predictions do not count, since a head that is trained again moves them all a little.
+    lists of further predictions do not count, since a head that is trained again moves them all a little; nor does the
+    partner, which is no answer.
     """
 
     def __init__(self, path: Path, *, schema: pa.Schema) -> None:
@@ -36,11 +38,11 @@ class Earlier:
         self._path, self._schema = path, schema
         self._compared = [field.name for field in schema if _is_compared(field)]
         try:
-            names = pq.read_schema(path).names
+            names = self._names = pq.read_schema(path).names
             if "product_id" not in names or CHANGE in names:
                 what = "only what had changed" if CHANGE in names else "no column 'product_id'"
                 raise ConfigError(f"{path}: found {what}, wanted predictions of all products as `prodemb score` writes")
-            read = [(keys_of(rows["product_id"]), self._row_hashes_of(rows)) for rows in self._rows(names)]
+            read = [(keys_of(rows["product_id"]), self._row_hashes_of(rows)) for rows in self._rows(*self._compared)]
         except (OSError, pa.ArrowException) as error:
             raise ConfigError(f"{path}: cannot be read as predictions ({error}); wanted a Parquet file") from None
         self._row_hashes = np.concatenate([np.zeros(0, np.uint64), *(hashes for _, hashes in read)])
@@ -64,18 +66,19 @@ class Earlier:
         return new.append_column(CHANGE, change).filter(pa.array(~same))
 
     def removed(self) -> Iterator[pa.Table]:
-        """The products that the new predictions lack, with nulls; call it after `changed` has seen all of those."""
+        """The products that the new predictions lack, without answers; call it once `changed` has seen all of those."""
         start = 0
-        for rows in self._rows(["product_id"]):
-            gone = rows["product_id"].filter(pl.Series(~self._seen[start : start + len(rows)]))
+        for rows in self._rows(PARTNER):
+            gone = rows.filter(pl.Series(~self._seen[start : start + len(rows)]))
             start += len(rows)
             self.counts["removed"] += len(gone)
             columns = {field.name: pa.nulls(len(gone), field.type) for field in self._schema}
-            columns |= {"product_id": gone.to_arrow().cast(pa.string())}
+            columns |= {name: gone[name].to_arrow().cast(pa.string()) for name in gone.columns}
             yield pa.table(columns).append_column(CHANGE, pa.array(["removed"] * len(gone), pa.string()))
 
-    def _rows(self, names: list[str]) -> Iterator[pl.DataFrame]:
-        wanted = [name for name in ("product_id", *self._compared) if name in names]
+    def _rows(self, *columns: str) -> Iterator[pl.DataFrame]:
+        """The ids and some columns, as far as the file has them."""
+        wanted = ["product_id", *(name for name in columns if name in self._names)]
         with pq.ParquetFile(self._path) as file:
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
                 yield pl.DataFrame(pl.from_arrow(batch)).with_columns(pl.col("product_id").cast(pl.String))
@@ -94,4 +97,4 @@ def changes_schema(schema: pa.Schema) -> pa.Schema:
 
 def _is_compared(field: pa.Field) -> bool:
     is_list = pa.types.is_list(field.type)
-    return not is_list and field.name != "product_id" and not field.name.endswith("_confidence")
+    return not is_list and field.name not in ("product_id", PARTNER) and not field.name.endswith("_confidence")

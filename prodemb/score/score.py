@@ -18,6 +18,7 @@ from prodemb.category.threshold import choose_threshold
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.config import Config
 from prodemb.core.errors import ConfigError, FingerprintError, HeadError, ShardError
+from prodemb.core.features import PARTNER
 from prodemb.core.files import replacing, sha256_of
 from prodemb.core.progress import ProgressCallback
 from prodemb.heads.evaluation import CategoryEvaluation
@@ -167,13 +168,17 @@ def _predictions(sources: Sequence[ShardSet], *, targets: Sequence[TargetColumns
     for record in sources[0].manifest.shards:
         chunks = [stream.take(record.num_products) for stream in streams]
         product_ids = same_ids(chunks, sources=sources, start=start)
-        columns: dict[str, pa.Array] = {"product_id": product_ids.cast(pl.String).to_arrow().cast(pa.string())}
+        columns = {"product_id": _strings(product_ids), PARTNER: _strings(chunks[0].partners)}
         for target, chunk in zip(targets, chunks, strict=True):
             columns |= target.columns(chunk.products)
         missing = [field for field in schema if field.name not in columns]
         columns |= {field.name: pa.nulls(record.num_products, field.type) for field in missing}
         yield pa.table(columns).select(schema.names)
         start += record.num_products
+
+
+def _strings(texts: pl.Series) -> pa.Array:
+    return texts.cast(pl.String).to_arrow().cast(pa.string())
 
 
 def _checksum_of_earlier(since: Path, *, out: Path) -> str:

@@ -5,6 +5,7 @@ float16, L2-normalised, not null, PLAIN, uncompressed, in one page, so its value
 bytes of the column chunk and `prodemb.shards.shard` maps them without a copy. An absent vector is zeros. Columns:
 
     product_id                     string, not null
+    partner                        string, who sent the product, null where the catalog is one file that does not say
     <feature>                      the vector, one column per feature
     <feature>_error                string, null where the vector is present, else the reason why it is not
     <feature>_hash                 16 bytes, BLAKE2b of what was encoded, null where absent
@@ -29,6 +30,7 @@ from prodemb.core.errors import ConfigError, ShardError, VersionError
 from prodemb.core.features import (
     ALL_FEATURES,
     GOLD_LABELS,
+    PARTNER,
     TEXT_FEATURES,
     Feature,
     error_column,
@@ -39,7 +41,7 @@ from prodemb.core.files import read_json, write_json
 from prodemb.core.inputs import inputs_hash
 from prodemb.shards.lexical import LexicalKind
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MANIFEST_NAME = "manifest.json"
 UPDATE_NAME = "update.json"
 """The manifest of the set that an update is making, while the one in place is still valid."""
@@ -94,7 +96,7 @@ class ShardSchema(Config):
 
     def arrow(self, *, rows_hash: str) -> pa.Schema:
         """The columns of a shard, with this schema and the hash of its catalog rows as metadata."""
-        fields = [pa.field("product_id", pa.string(), nullable=False)]
+        fields = [pa.field("product_id", pa.string(), nullable=False), pa.field(PARTNER, pa.string())]
         for feature in self.features:
             fields.append(pa.field(feature, pa.binary(2 * self.dim_of(feature)), nullable=False))
             fields.append(pa.field(error_column(feature), pa.string()))

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from prodemb.catalog.images import ImageLoader
 from prodemb.catalog.reader import Catalog
-from prodemb.core.features import CATALOG_COLUMNS
+from prodemb.core.features import PRODUCT_COLUMNS
 from prodemb.shards.format import HASH_BYTES
 
 _ANY_TEXT = ("utf-8", "surrogatepass")
@@ -40,13 +40,18 @@ def image_sources(cells: Sequence[str | bytes | None], *, loader: ImageLoader) -
 
 
 class RowsHash:
-    """A running hash of catalog rows: every column's values, pictures by their sources.
+    """A running hash of catalog rows: the columns' values, pictures by their sources.
 
     Rows are too many to be hashed at once by `prodemb.core.inputs.inputs_hash`: their hash goes into that one.
     """
 
-    def __init__(self) -> None:
-        parts = [(name, part) for name in CATALOG_COLUMNS for part in ("lengths", "values")]
+    def __init__(self, *, columns: Sequence[str] = PRODUCT_COLUMNS) -> None:
+        """
+        Args:
+            columns: those that count; a shard is made from all of them.
+        """
+        self._columns = columns
+        parts = [(name, part) for name in columns for part in ("lengths", "values")]
         self._digests = {part: hashlib.blake2b(digest_size=HASH_BYTES) for part in parts}
 
     def update(self, rows: pa.Table, *, sources: npt.NDArray[np.uint8] | None) -> None:
@@ -55,7 +60,7 @@ class RowsHash:
         Args:
             sources: `image_sources` of the rows; None where pictures do not matter.
         """
-        for name in CATALOG_COLUMNS:
+        for name in self._columns:
             if name == "image":
                 self._digests[name, "values"].update(b"" if sources is None else sources.tobytes())
                 continue
@@ -82,7 +87,7 @@ def rows_hashes(catalog: Catalog, *, loader: ImageLoader | None, shard_size: int
     """The rows hash of every shard, from one streaming pass over the catalog."""
     hashes: list[RowsHash] = []
     row = 0
-    for rows in catalog.batches(window):
+    for rows in catalog.batches(window, columns=PRODUCT_COLUMNS):
         if row % shard_size == 0:
             hashes.append(RowsHash())
         hashes[-1].update(

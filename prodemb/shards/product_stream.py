@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prodemb.core.errors import ShardError
-from prodemb.core.features import Feature, raw_column
+from prodemb.core.features import PARTNER, Feature, raw_column
 from prodemb.shards.product_set import ProductSet
 from prodemb.shards.reader import ShardSet
 
@@ -18,6 +18,8 @@ class Chunk:
     """Some products, one after another in catalog order."""
 
     product_ids: pl.Series
+    partners: pl.Series
+    """Who sent each product; null where the catalog does not say."""
     products: ProductSet
 
 
@@ -54,9 +56,9 @@ class ProductStream:
             dims=self._dims,
             vectors=vectors,
             present=present,
-            supplied=supplied.drop("product_id"),
+            supplied=supplied.drop("product_id", PARTNER),
         )
-        return Chunk(product_ids=supplied["product_id"], products=products)
+        return Chunk(product_ids=supplied["product_id"], partners=supplied[PARTNER], products=products)
 
 
 @dataclass(kw_only=True)
@@ -72,7 +74,7 @@ class _Piece:
 def _pieces(shard_set: ShardSet, *, features: tuple[Feature, ...]) -> Iterator[_Piece]:
     for shard in shard_set.shards():
         yield _Piece(
-            texts=shard.frame(["product_id", raw_column("title"), raw_column("brand")]),
+            texts=shard.frame(["product_id", PARTNER, raw_column("title"), raw_column("brand")]),
             vectors=[shard.vectors(feature) for feature in features],
             present=np.stack([shard.present(feature) for feature in features], axis=1),
         )

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prodemb.core.errors import FingerprintError, ShardError
-from prodemb.core.features import GOLD_LABELS, TEXT_FEATURES, Feature, error_column, raw_column
+from prodemb.core.features import GOLD_LABELS, PARTNER, TEXT_FEATURES, Feature, error_column, raw_column
 from prodemb.core.text import counted
 from prodemb.shards.checked import Checked
 from prodemb.shards.file import ShardFile, held_files
@@ -22,7 +22,7 @@ from prodemb.shards.format import (
 )
 from prodemb.shards.shard import Shard, Vectors
 
-VALUE_COLUMNS = ("product_id", *(raw_column(feature) for feature in TEXT_FEATURES), *GOLD_LABELS)
+VALUE_COLUMNS = ("product_id", PARTNER, *(raw_column(feature) for feature in TEXT_FEATURES), *GOLD_LABELS)
 """The columns of a shard that a catalog's own values are in."""
 _TRIES = 3
 """How often a set is opened that is updated just then."""
@@ -148,7 +148,8 @@ class ShardSet:
         """Some columns of all products, n rows in catalog order, as those of `vectors`.
 
         Args:
-            columns: by default `product_id`, the supplied values (`raw_*`) and the gold labels; all of them strings.
+            columns: by default `product_id`, `partner`, the supplied values (`raw_*`) and the gold labels; all of them
+                strings.
         """
         return pl.concat([shard.frame(columns) for shard in self.shards()])
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.core.features import GOLD_LABELS, TEXT_FEATURES, Feature, error_column, hash_column, raw_column
+from prodemb.core.features import GOLD_LABELS, PARTNER, TEXT_FEATURES, Feature, error_column, hash_column, raw_column
 from prodemb.core.files import replacing, sha256_of
 from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, MAX_PRODUCTS, Changes, ShardRecord, ShardSchema, shard_name
 
@@ -41,14 +41,17 @@ def write_shard(
     """Write `folder/part-<index>.parquet` under a temporary name, flush and rename it; return its manifest record.
 
     Args:
-        rows: the products' catalog rows under the standard column names, at most `MAX_PRODUCTS` of them.
+        rows: the products' catalog rows (`prodemb.core.features.PRODUCT_COLUMNS`; `image` may be missing), at most
+            `MAX_PRODUCTS` of them.
         encoded: one entry for each of `schema.features`, rows as in `rows`.
         image_sources: 16 bytes per row, null where the catalog names no picture; None where they are not known.
         reserved: file names that must not be used.
         changes: for the record.
     """
     assert 0 < rows.num_rows <= MAX_PRODUCTS, rows.num_rows
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {"product_id": rows["product_id"].cast(pa.string())}
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {
+        name: rows[name].cast(pa.string()) for name in ("product_id", PARTNER, *GOLD_LABELS)
+    }
     for feature in schema.features:
         part = encoded[feature]
         columns[feature] = _vector_column(part.vectors, num_rows=rows.num_rows, dim=schema.dim_of(feature))
@@ -59,8 +62,6 @@ def write_shard(
         columns[IMAGE_SOURCE] = unknown if image_sources is None else image_sources
     for text_feature in TEXT_FEATURES:
         columns[raw_column(text_feature)] = rows[text_feature].cast(pa.string())
-    for label in GOLD_LABELS:
-        columns[label] = rows[label].cast(pa.string())
 
     path = folder / shard_name(index, reserved=reserved)
     with replacing(path) as temporary:
@@ -93,7 +94,7 @@ def _vector_column(vectors: npt.NDArray[np.float16], *, num_rows: int, dim: int)
 
 def _write_parquet(path: Path, table: pa.Table, *, features: tuple[Feature, ...]) -> None:
     """Vectors and hashes plain; strings that repeat as a dictionary; all but the vectors compressed with zstd."""
-    repeating = [name for name in table.column_names if name.endswith("_error") or name in GOLD_LABELS]
+    repeating = [PARTNER, *GOLD_LABELS, *(error_column(feature) for feature in features)]
     repeating += [raw_column(feature) for feature in TEXT_FEATURES if feature not in ("title", "description")]
     pq.write_table(
         table,

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from measure import RowError
 from report import Failure, Report, figure, options_parser, reporting, table
 
-from prodemb.core.features import CATALOG_COLUMNS, Feature
+from prodemb.core.features import PRODUCT_COLUMNS, Feature
 from prodemb.shards.format import MAX_PRODUCTS, Manifest, ShardSchema
 from prodemb.shards.writer import EncodedFeature, write_shard
 from prodemb.taxonomy.taxonomy import sample_taxonomy
@@ -87,7 +87,7 @@ def products(num_products: int) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64
         numbers = range(start, min(num_products, start + MAX_PRODUCTS))
         category = _zipf(rng, len(nodes), count=len(numbers))
         brand = _zipf(rng, NUM_BRANDS, count=len(numbers))
-        columns = {name: pa.nulls(len(numbers), pa.string()) for name in CATALOG_COLUMNS}
+        columns = {name: pa.nulls(len(numbers), pa.string()) for name in PRODUCT_COLUMNS}
         columns["product_id"] = pa.array([f"p{number:09d}" for number in numbers])
         columns["title"] = pa.array(
             [

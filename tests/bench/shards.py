@@ -30,7 +30,7 @@ import torch
 from measure import in_turn, median_ratio
 from report import Failure, figure, options_parser, reporting, table
 
-from prodemb.core.features import CATALOG_COLUMNS, Feature
+from prodemb.core.features import PRODUCT_COLUMNS, Feature
 from prodemb.heads.aggregate import Aggregate, AggregateConfig
 from prodemb.shards.format import HASH_BYTES, MAX_PRODUCTS, Manifest, ShardSchema
 from prodemb.shards.product_set import load_vectors
@@ -117,7 +117,7 @@ def write_shards(folder: Path, vectors: Vectors) -> None:
         part = vectors[start : start + MAX_PRODUCTS]
         empty = pa.nulls(len(part), pa.large_string())
         ids = pa.array([str(row) for row in range(start, start + len(part))], pa.large_string())
-        rows = pa.table({name: ids if name == "product_id" else empty for name in CATALOG_COLUMNS})
+        rows = pa.table({name: ids if name == "product_id" else empty for name in PRODUCT_COLUMNS})
         absent, hashes = pa.nulls(len(part), pa.string()), pa.nulls(len(part), pa.binary(HASH_BYTES))
         encoded: dict[Feature, EncodedFeature] = {"title": EncodedFeature(vectors=part, absent=absent, hashes=hashes)}
         records.append(write_shard(folder, index=index, schema=schema, rows=rows, encoded=encoded, rows_hash=""))

@@ -56,11 +56,11 @@ def test_what_is_written_is_a_catalog(tmp_path: Path) -> None:
     written = pl.read_parquet(out)
     assert written["product_id"].to_list() == ["1", "2"]
     assert written["image"][0] == str(tmp_path / "shop" / "pics" / "1.jpg")
-    assert written["partner"].to_list() == ["feed", "feed"]
+    assert written["partner"].to_list() == [None, None]
     again = open_catalog(CatalogConfig(path=str(out)))
     assert not again.plan.guesses
     (table,) = again.batches(10, columns=["title", "partner"])
-    assert table.to_pylist()[0] == {"title": "Blue & green mug", "partner": "feed"}
+    assert table.to_pylist()[0] == {"title": "Blue & green mug", "partner": None}
 
 
 def test_losses_are_told_first(tmp_path: Path) -> None:

@@ -129,6 +129,17 @@ def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
     assert table.column("brand").null_count == 4
 
 
+def test_the_partner_is_a_column_or_the_file_s_label_where_there_are_several(tmp_path: Path) -> None:
+    def partners(path: Path) -> list[str | None]:
+        return [row["partner"] for table in opened(path).batches(10, columns=["partner"]) for row in table.to_pylist()]
+
+    (tmp_path / "alder.csv").write_text("product_id,title\n1,Mug\n2,Pan\n")
+    assert partners(tmp_path / "alder.csv") == [None, None]
+    (tmp_path / "borea.csv").write_text("product_id,title,partner\n3,Mug,Cedar\n4,Pan,\n")
+    assert partners(tmp_path / "borea.csv") == ["Cedar", None]
+    assert partners(tmp_path) == ["alder", "alder", "Cedar", "borea"]
+
+
 def test_columns_are_mapped_and_left_out(tmp_path: Path) -> None:
     renamed = [{"sku": p["product_id"], "name": p["title"], "description": "x", "category": 5} for p in PRODUCTS]
     columns = {"product_id": "sku", "title": "name", "google_category_id": "category", "description": ""}

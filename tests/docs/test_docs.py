@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 import prodemb
 from prodemb.aliases.table import COLUMNS
 from prodemb.cli import app
-from prodemb.core.features import ALL_FEATURES
+from prodemb.core.features import ALL_FEATURES, PRODUCT_COLUMNS
 from prodemb.heads.labels import Target
 from prodemb.job.pipeline import Pipeline
 from prodemb.score.columns import predictions_schema
@@ -234,6 +234,7 @@ def test_every_setting_that_is_named_exists(page: Page) -> None:
 
 def test_tables_of_columns_are_complete() -> None:
     docs = {page.path.stem: page for page in DOCS}
+    assert docs["catalogs"].first_column("column") == list(PRODUCT_COLUMNS)
     predictions = docs["predictions"].first_column("column")
     assert predictions == predictions_schema().names
     schema = ShardSchema(fingerprint="", model="", dim=8, lexical=LexicalKind(), features=ALL_FEATURES)

@@ -29,6 +29,7 @@ def test_every_row_is_in_one_shard_with_its_own_vectors(
     assert report.num_new == shards.num_products == shards.manifest.num_rows == 50
     assert shards.frame(["product_id"])["product_id"].to_list() == frame["product_id"].to_list()
     assert shards.frame(["raw_title"])["raw_title"].to_list() == frame["title"].to_list()
+    assert shards.frame(["partner"])["partner"].null_count() == 50
 
     titles = shards.vectors("title").astype(np.float32)
     assert np.allclose(np.linalg.norm(titles, axis=1), 1, atol=2e-3)

@@ -54,7 +54,7 @@ def check_like_a_full_run(out: Path, *, catalog: Path, model: Path, fresh: Path,
     """Rows, presence, reasons and hashes are those of a full run, and so are all vectors to a cosine of 0.9999."""
     run(catalog, fresh, model, **settings)
     updated, full = open_shard_set(out), open_shard_set(fresh)
-    columns = ["product_id", "raw_title", "google_category_id", "image_source"]
+    columns = ["product_id", "partner", "raw_title", "google_category_id", "image_source"]
     columns += [column(feature) for feature in ALL_FEATURES for column in (error_column, hash_column)]
     columns += [raw_column("brand")]
     assert updated.frame(columns).equals(full.frame(columns))
@@ -134,6 +134,21 @@ def test_pictures_in_the_catalog_are_known_by_their_bytes(
     report = run(catalog, out, tiny_clip)
     assert (report.timings.num_images, report.timings.num_texts) == (1, 0)
     check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
+
+
+def test_another_partner_costs_no_tower(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
+    frame, feeds, out = pl.read_parquet(make_catalog(48)).drop("image"), tmp_path / "feeds", tmp_path / "shards"
+    feeds.mkdir()
+    frame.head(20).write_parquet(feeds / "alder.parquet")
+    frame.tail(28).write_parquet(feeds / "borea.parquet")
+    run(feeds, out, tiny_clip)
+    assert open_shard_set(out).frame()["partner"].to_list() == ["alder"] * 20 + ["borea"] * 28
+    (feeds / "borea.parquet").rename(feeds / "cedar.parquet")
+    report = run(feeds, out, tiny_clip)
+    assert report.num_new == 32
+    assert (report.timings.num_texts, report.timings.num_images, changes(report).unchanged) == (0, 0, 48)
+    assert open_shard_set(out).frame()["partner"].to_list() == ["alder"] * 20 + ["cedar"] * 28
+    check_like_a_full_run(out, catalog=feeds, model=tiny_clip, fresh=tmp_path / "fresh")
 
 
 def test_a_column_that_is_not_encoded_costs_no_tower(

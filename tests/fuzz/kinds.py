@@ -27,7 +27,7 @@ from prodemb.aliases.table import AliasRow, AliasTable
 from prodemb.catalog.images import AbsentImage, ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.core.errors import ProdembError
-from prodemb.core.features import CATALOG_COLUMNS
+from prodemb.core.features import CATALOG_COLUMNS, PRODUCT_COLUMNS
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.head import HeadCard, TrainedHead, load_head, save_head
 from prodemb.heads.labels import BrandLabel
@@ -298,7 +298,7 @@ def _sound_folder() -> Path:
 
     folder = Path(tempfile.mkdtemp(prefix="prodemb-fuzz-"))
     schema = ShardSchema(fingerprint="f", model="m", dim=8, features=("title",))
-    columns = {name: pa.nulls(5, pa.string()) for name in CATALOG_COLUMNS}
+    columns = {name: pa.nulls(5, pa.string()) for name in PRODUCT_COLUMNS}
     columns |= {"product_id": pa.array(list("abcde")), "title": pa.array(["x"] * 5)}
     encoded = EncodedFeature(
         vectors=np.full((5, 8), 0.35, "<f2"), absent=pa.nulls(5, pa.string()), hashes=pa.nulls(5, pa.binary(16))

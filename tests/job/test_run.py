@@ -79,6 +79,7 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
     assert frame["product_id"].to_list() == own["product_id"].to_list()
     assert frame.columns == [
         "product_id",
+        "partner",
         "category_id",
         "category_path",
         "category_level",

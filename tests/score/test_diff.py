@@ -8,10 +8,12 @@ import pytest
 
 from prodemb.cli.report.score import score_lines
 from prodemb.core.errors import ConfigError
+from prodemb.core.features import BRAND_FEATURES
 from prodemb.heads.head import save_head
 from prodemb.score.columns import predictions_schema
 from prodemb.score.diff import CHANGE
-from tests.shard_sets import write_random_set
+from prodemb.shards.reader import open_shard_set
+from tests.shard_sets import random_vectors, write_random_set, write_shards
 from tests.small_heads import make_head, score_with
 
 
@@ -39,6 +41,24 @@ def test_new_changed_and_removed_products(tmp_path: Path) -> None:
     assert found.columns == [*predictions_schema().names, CHANGE]
     assert found.head(3).drop(CHANGE).equals(today.filter(pl.col("product_id").is_in(["p7", "p9", "p20"])))
     assert found.tail(1)["brand"].to_list() == [None]
+
+
+def test_a_removed_product_keeps_its_partner_and_another_partner_is_no_change(tmp_path: Path) -> None:
+    vectors = random_vectors(3, features=BRAND_FEATURES)
+    write_shards(tmp_path / "shards", vectors=vectors, columns={"partner": ["alder", "alder", "borea"]}, sizes=[2, 1])
+    shards, head = open_shard_set(tmp_path / "shards"), make_head("brand", fingerprint="f1")
+    score_with([shards], tmp_path / "today.parquet", head)
+    today = pl.read_parquet(tmp_path / "today.parquet")
+    assert today["partner"].to_list() == ["alder", "alder", "borea"]
+    gone = today.head(1).with_columns(product_id=pl.lit("gone"), partner=pl.lit("cedar"))
+    pl.concat([today.tail(2).with_columns(partner=pl.lit("other")), gone]).write_parquet(tmp_path / "earlier.parquet")
+    report = score_with([shards], tmp_path / "changes.parquet", head, since=tmp_path / "earlier.parquet")
+    assert report.counts.changes == {"added": 1, "changed": 0, "removed": 1, "unchanged": 2}
+    found = pl.read_parquet(tmp_path / "changes.parquet")
+    assert found.select("product_id", "partner", "brand", CHANGE).rows() == [
+        ("p0", "alder", today["brand"][0], "added"),
+        ("gone", "cedar", None, "removed"),
+    ]
 
 
 def test_nothing_new_writes_an_empty_file(tmp_path: Path) -> None:

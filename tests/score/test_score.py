@@ -10,9 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from prodemb.catalog.images import ImagesConfig
+from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.errors import ConfigError, FingerprintError, HeadError, ProdembError, ShardError
-from prodemb.core.features import FEATURES
+from prodemb.core.features import BRAND_FEATURES, FEATURES
+from prodemb.embed.config import EmbedConfig
+from prodemb.embed.embed import embed
 from prodemb.heads.evaluation import BackOff, CategoryEvaluation
 from prodemb.heads.head import TrainedHead, save_head
 from prodemb.heads.labels import BrandLabel, CategoryLabel, Target
@@ -26,6 +30,7 @@ from tests.small_heads import CPU, make_head, predictor_of, score_with
 
 COLUMNS = [
     "product_id",
+    "partner",
     "category_id",
     "category_path",
     "category_level",
@@ -68,8 +73,8 @@ def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
         assert frame["category_path"][row] == answers[0]["path"]
         assert frame["category_confidence"][row] == answers[0]["probability"]
         assert frame["brand"][row] == frame["brand_top"][row][0]["name"]
-    assert frame.row(3)[1:] == (*(None,) * 5, "UNKNOWN", 0.0, None, [])
-    assert frame.drop("product_id").null_count().row(0) == (1, 1, 1, 1, 1, 0, 0, 1, 0)
+    assert frame.row(3)[1:] == (*(None,) * 6, "UNKNOWN", 0.0, None, [])
+    assert frame.drop("product_id", "partner").null_count().row(0) == (1, 1, 1, 1, 1, 0, 0, 1, 0)
 
 
 def test_the_file_has_a_row_group_a_shard_and_says_where_it_came_from(tmp_path: Path) -> None:
@@ -79,7 +84,7 @@ def test_the_file_has_a_row_group_a_shard_and_says_where_it_came_from(tmp_path: 
     assert [file.metadata.row_group(i).num_rows for i in range(3)] == [40, 40, 20]
     group = file.metadata.row_group(0)
     columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
-    for path in ("category_path", "category_top.list.element.path", "brand_top.list.element.name", "brand"):
+    for path in ("category_path", "category_top.list.element.path", "brand_top.list.element.name", "brand", "partner"):
         assert columns[path].has_dictionary_page, path
     assert not columns["product_id"].has_dictionary_page
     made_by = json.loads(file.metadata.metadata[b"prodemb"])
@@ -94,9 +99,30 @@ def test_the_columns_of_a_missing_head_are_null(tmp_path: Path, target: Target) 
     assert frame.columns == COLUMNS
     (absent,) = report.absent
     assert absent != target
-    for column in COLUMNS[1:]:
+    for column in COLUMNS[2:]:
         found = column.startswith("category") or column == "brand_source"
         assert frame[column].null_count() == (100 if column.startswith(absent) else int(found))
+
+
+def test_each_product_has_the_partner_whose_feed_it_is_from(tiny_clip: Path, tmp_path: Path) -> None:
+    feeds = {"alder": "id,title\nA1,Steel kettle\nA2,Oak stool\n", "borea": "sku;name\nB1;Brass lamp\nB2;Olive soap\n"}
+    for partner, feed in feeds.items():
+        (tmp_path / "feeds" / partner).mkdir(parents=True)
+        (tmp_path / "feeds" / partner / "feed.csv").write_text(feed)
+    catalog = open_catalog(CatalogConfig(path=str(tmp_path / "feeds" / "*" / "feed.csv")))
+    embedding = EmbedConfig(
+        model=str(tiny_clip), out=str(tmp_path / "shards"), features=BRAND_FEATURES, shard_size=3, window=3
+    )
+    embed(embedding, catalog=catalog, images=ImagesConfig())
+    shards = open_shard_set(tmp_path / "shards")
+    head = make_head("brand", dim=shards.schema.dim, fingerprint=shards.schema.fingerprint)
+    score_with([shards], tmp_path / "out.parquet", head)
+    assert pl.read_parquet(tmp_path / "out.parquet").select("product_id", "partner").rows() == [
+        ("A1", "alder"),
+        ("A2", "alder"),
+        ("B1", "borea"),
+        ("B2", "borea"),
+    ]
 
 
 def test_a_set_that_is_updated_meanwhile_is_scored_to_its_end(tmp_path: Path) -> None:
@@ -267,7 +293,7 @@ def test_a_doubtful_product_is_answered_with_a_node_above(tmp_path: Path) -> Non
     report = score_with([shards], tmp_path / "out.parquet", backed_off_head(), category_precision=0.9, top=9)
     frame = pl.read_parquet(tmp_path / "out.parquet")
     assert report.counts.backed_off == frame["category_level"].eq(1).sum() > 10
-    for level, node, path, confidence, top in frame.select(COLUMNS[3:4] + COLUMNS[1:3] + COLUMNS[4:6]).iter_rows():
+    for level, node, path, confidence, top in frame.select(COLUMNS[4:5] + COLUMNS[2:4] + COLUMNS[5:7]).iter_rows():
         if top is None:
             assert (level, node, path, confidence) == (None,) * 4
             continue

@@ -47,3 +47,15 @@ def test_the_window_makes_no_difference_and_another_row_does(
         (tmp_path / "images" / "20.jpg").write_bytes(b"another")
         later = rows_hashes(catalog, loader=loader, shard_size=16, window=window)
     assert [one == two for one, two in zip(found, later, strict=True)] == [True, False, True]
+
+
+def test_another_partner_makes_other_rows(tmp_path: Path) -> None:
+    for file, product in (("alder.csv", "1"), ("borea.csv", "2")):
+        (tmp_path / file).write_text(f"product_id,title\n{product},Mug\n")
+
+    def found() -> list[str]:
+        return rows_hashes(open_catalog(CatalogConfig(path=str(tmp_path))), loader=None, shard_size=1, window=1)
+
+    before = found()
+    (tmp_path / "borea.csv").rename(tmp_path / "cedar.csv")
+    assert [one == two for one, two in zip(before, found(), strict=True)] == [True, False]

@@ -20,7 +20,7 @@ from prodemb.core.files import sha256_of
 from prodemb.shards.format import Manifest, ShardRecord, read_manifest
 from prodemb.shards.reader import ShardSet, find_shard_sets, open_shard_set
 from prodemb.shards.shard import first_page_bytes
-from tests.shard_sets import random_vectors, update_shards, write_random_set, write_shards
+from tests.shard_sets import random_vectors, update_shards, write_columns, write_random_set, write_shards
 
 
 def write_known_set(folder: Path, *, sizes: Sequence[int], dim: int = 8) -> dict[Feature, npt.NDArray[np.float16]]:
@@ -71,6 +71,15 @@ def test_polars_reads_the_vectors_as_documented(tmp_path: Path) -> None:
         pl.col("image").bin.reinterpret(dtype=pl.Array(pl.Float16, 8), endianness="little")
     )
     assert np.array_equal(vectors.to_series().to_numpy(), truth["image"])
+
+
+def test_partners_come_back_from_a_dictionary(tmp_path: Path) -> None:
+    partners = ["alder", "borea", None, "alder"]
+    shards = write_columns(tmp_path, partner=partners)
+    assert shards.frame()["partner"].to_list() == partners
+    group = pq.read_metadata(tmp_path / "part-00000.parquet").row_group(0)
+    (column,) = (group.column(i) for i in range(group.num_columns) if group.column(i).path_in_schema == "partner")
+    assert column.has_dictionary_page
 
 
 def test_another_layout_falls_back_to_an_ordinary_read(tmp_path: Path) -> None:
@@ -279,7 +288,7 @@ def test_a_set_gives_a_feature_s_vectors_and_the_table_of_values_in_one_order(
     assert np.array_equal(vectors, truth["image"])
     assert vectors.flags.writeable != is_view
     assert frame["product_id"].to_list() == [f"p{i}" for i in range(60)]
-    assert frame.columns[:2] == ["product_id", "raw_title"]
+    assert frame.columns[:3] == ["product_id", "partner", "raw_title"]
     assert set(frame.dtypes) == {pl.String}
     with pytest.raises(ShardError, match="has no feature 'lexical'; found title"):
         next(shards.shards()).vectors("lexical")
