@@ -40,6 +40,9 @@ class TrainConfig(FitConfig):
     label_taxonomy: str | None = None
     """The `taxonomy-with-ids` file of the version or locale that the gold labels are written in, where that is another
     one: paths are then looked up there, and ids that were removed count as the nearest node above that is left."""
+    mapping: str | None = None
+    """Shopify's published mapping to Google's taxonomy, JSON or text, where `google_category_id` holds ids or paths of
+    Shopify's own categories."""
     features: tuple[Feature, ...] | None = None
     """The features to read; where none are given, those of the target that the shard set has."""
     min_examples: int = Field(default=2, ge=1)

@@ -110,6 +110,7 @@ class CategoryTarget:
         self.inputs: dict[str, Any] = {
             "tau": pipeline.score.tau,
             "taxonomy": [sha256_of(existing_taxonomy(file)) for file in files if file is not None],
+            "mapping": None if pipeline.train.mapping is None else sha256_of(Path(pipeline.train.mapping)),
             "zero_shot": None if self._zero_shot is None else self._zero_shot.card.weights_sha256,
         }
 

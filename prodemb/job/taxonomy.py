@@ -5,15 +5,17 @@ from pathlib import Path
 
 from prodemb.core.errors import TaxonomyError
 from prodemb.job.pipeline import Pipeline
+from prodemb.taxonomy.mapping import read_mapping
 from prodemb.taxonomy.taxonomy import Taxonomy, read_taxonomy, sample_taxonomy
 
 
 def pipeline_taxonomy(pipeline: Pipeline) -> tuple[Taxonomy, str]:
-    """The pipeline's taxonomy, which knows the one that labels are written in, and how to call it."""
+    """The pipeline's taxonomy, which knows those that labels are written in, and how to call it."""
     own, other = pipeline.train.taxonomy, pipeline.train.label_taxonomy
     taxonomy = sample_taxonomy() if own is None else read_taxonomy(existing_taxonomy(own))
     of_labels = None if other is None else read_taxonomy(existing_taxonomy(other))
-    return replace(taxonomy, of_labels=of_labels), own or taxonomy.source
+    mapping = None if pipeline.train.mapping is None else read_mapping(Path(pipeline.train.mapping))
+    return replace(taxonomy, of_labels=of_labels, mapping=mapping), own or taxonomy.source
 
 
 def existing_taxonomy(taxonomy: str) -> Path:

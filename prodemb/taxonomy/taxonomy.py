@@ -11,6 +11,8 @@ from typing import Literal
 
 from prodemb.core.errors import TaxonomyError
 from prodemb.core.files import replacing
+from prodemb.taxonomy.mapping import CategoryMapping
+from prodemb.taxonomy.paths import plain_path
 from prodemb.taxonomy.sample_nodes import NODES, VERSION
 
 logger = logging.getLogger(__name__)
@@ -53,6 +55,8 @@ class Taxonomy:
     """The name of the taxonomy in messages."""
     of_labels: "Taxonomy | None" = None
     """The version or locale that labels are written in, where it is another one; ids are the same in all locales."""
+    mapping: CategoryMapping | None = None
+    """Which categories Shopify's own are, where labels may be such."""
     _parents: dict[int, int | None] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -137,23 +141,31 @@ class Taxonomy:
         Feeds have the id ("187"), the full path in any case and spacing ("apparel & accessories>Shoes", also with
         "&amp;" and "&gt;"), or both as in Google's files ("187 - Apparel & Accessories > Shoes"), of this version and
         locale or of another. The id decides, since Google renames nodes and keeps their ids. A removed node
-        is replaced by the nearest one above it, on the path in the label or in `of_labels`.
+        is replaced by the nearest one above it, on the path in the label or in `of_labels`. Ids and paths of Shopify
+        are resolved by `mapping`; a path that Google has too is Google's.
         """
         text = html.unescape(label).strip()
+        if self.mapping is not None and not self._has_path(text):
+            text = self.mapping.google(text) or text
         node, path = None, text
         if found := _ID.fullmatch(text):
             node, path = int(found[1]), ""
         elif found := _NODE_LINE.fullmatch(text):
             node, path = int(found[1]), found[2]
-        elif (known := self._by_plain_path.get(_plain(text))) is not None:
+        elif (known := self._by_plain_path.get(plain_path(text))) is not None:
             return Trace(node=known, found="as it is")
         elif self.of_labels is not None:
-            node = self.of_labels._by_plain_path.get(_plain(text))
+            node = self.of_labels._by_plain_path.get(plain_path(text))
         if node in self.paths:
-            same = not path or _plain(self.paths[node]) == _plain(path)
+            same = not path or plain_path(self.paths[node]) == plain_path(path)
             return Trace(node=node, found="as it is" if same else "renamed")
         above = self._above(node, path=path)
         return Trace(node=above, found="unknown" if above is None else "removed")
+
+    def _has_path(self, text: str) -> bool:
+        """Whether this is a path of the taxonomy, or of the one that labels are written in."""
+        known = (self._by_plain_path, {} if self.of_labels is None else self.of_labels._by_plain_path)
+        return any(plain_path(text) in paths for paths in known)
 
     def _above(self, removed: int | None, *, path: str) -> int | None:
         """The nearest node above a removed one, by the ids above it in `of_labels`, or else by its path."""
@@ -164,7 +176,7 @@ class Taxonomy:
             if node in self.paths:
                 return node
         names = path.split(">")
-        above = (_plain(">".join(names[:level])) for level in range(len(names), 0, -1))
+        above = (plain_path(">".join(names[:level])) for level in range(len(names), 0, -1))
         return next((self._by_plain_path[names] for names in above if names in self._by_plain_path), None)
 
     @cached_property
@@ -177,7 +189,7 @@ class Taxonomy:
 
     @cached_property
     def _by_plain_path(self) -> dict[str, int]:
-        return {_plain(path): node for node, path in self.paths.items()}
+        return {plain_path(path): node for node, path in self.paths.items()}
 
     def _lacks(self, node: int) -> TaxonomyError:
         return TaxonomyError(f"{self.source}: no category id {node}; wanted one of its {len(self.paths)} nodes")
@@ -279,8 +291,3 @@ def _parse_line(line: str, *, where: str) -> tuple[int, str]:
         shown = line.strip() if len(line) <= 80 else f"{line.strip()[:80]}…"
         raise TaxonomyError(f"{where}: found {shown!r}, wanted `id - A > B`")
     return int(found[1]), SEPARATOR.join(names)
-
-
-def _plain(path: str) -> str:
-    """A path without case and spacing, for comparison."""
-    return ">".join(" ".join(name.split()).casefold() for name in path.split(">"))

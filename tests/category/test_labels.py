@@ -11,6 +11,7 @@ from prodemb.category.labels import CategoryLabels, category_labels
 from prodemb.core.errors import HeadError, TaxonomyError
 from prodemb.heads.labels import CategoryLabel
 from prodemb.heads.split import TEST, TRAIN
+from prodemb.taxonomy.mapping import CategoryMapping
 from prodemb.taxonomy.taxonomy import Taxonomy
 from tests.shard_sets import write_columns
 
@@ -55,6 +56,20 @@ def test_labels_of_an_older_version_are_traced_and_told(tmp_path: Path, caplog: 
     assert (labels.removed, labels.unknown) == ({"9": 2}, {"77": 1})
     assert "2 products with a google_category_id that the test taxonomy has under another name" in caplog.text
     assert "2 products with a google_category_id that the test taxonomy has no more (it counts as" in caplog.text
+
+
+def test_categories_of_shopify_are_labels_by_a_mapping(tmp_path: Path) -> None:
+    mapping = CategoryMapping(by_id={"aa-1": "187 - Clothes > Shoes"}, by_path={"wear>tops": "212 - Clothes > Shirts"})
+    labels = category_labels(
+        write_columns(
+            tmp_path, google_category_id=["gid://shopify/TaxonomyCategory/aa-1", "Wear > Tops", "187", "Wear"]
+        ),
+        taxonomy=replace(TAXONOMY, mapping=mapping),
+        taxonomy_name="the test taxonomy",
+    )
+    assert [label.id for label in labels.classes] == [187, 212]
+    assert labels.index.tolist() == [0, 1, 0, -1]
+    assert labels.unknown == {"Wear": 1}
 
 
 def test_rare_classes_are_rolled_up_to_a_node_that_has_enough(tmp_path: Path) -> None:
