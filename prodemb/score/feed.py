@@ -13,7 +13,7 @@ from prodemb.core.errors import ConfigError
 from prodemb.core.files import replacing
 from prodemb.core.text import FORMULA
 from prodemb.score.diff import CHANGE
-from prodemb.score.predictions import has_counts
+from prodemb.score.predictions import is_predictions
 
 HEADER = ("id", "google_product_category", "brand")
 """Columns of the feed, as Google's product data specification names them."""
@@ -118,7 +118,7 @@ def _open_predictions(path: Path) -> pq.ParquetFile:
             f"{path}: cannot be read as predictions: {reason}; wanted what `prodemb score` writes"
         ) from None
     names = file.schema_arrow.names
-    if not has_counts(file.metadata) or not {*_READ} <= {*names}:
+    if not is_predictions(path) or not {*_READ} <= {*names}:
         found = f"a Parquet file of other columns or origin ({', '.join(names[:5])} ...)"
     elif CHANGE in names:
         found = "only what had changed, and a feed replaces the one before"

@@ -72,11 +72,6 @@ def _metadata_of(path: Path) -> tuple[dict[bytes, bytes], dict[str, Any]]:
     return found, metadata if isinstance(metadata, dict) else {}
 
 
-def has_counts(metadata: pq.FileMetaData) -> bool:
-    """Whether the metadata of a Parquet file are those of complete predictions."""
-    return _COUNTS_KEY in (metadata.metadata or {})
-
-
 def write_counts(writer: pq.ParquetWriter, counts: ScoreCounts) -> None:
     """Put the counts into the metadata of predictions that are complete."""
     writer.add_key_value_metadata({_COUNTS_KEY: counts.model_dump_json()})

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from prodemb.core.errors import ConfigError, OutputError
 from prodemb.score.columns import predictions_schema
 from prodemb.score.feed import HEADER, MIN_CONFIDENCE, FeedReport, write_feed
-from prodemb.score.predictions import ScoreCounts, open_predictions, write_counts
+from prodemb.score.predictions import open_predictions
 from tests.shard_sets import write_random_set
 from tests.small_heads import make_head, score_with
 
@@ -25,12 +25,11 @@ Row = tuple[str, int | None, float | None, str | None, float | None]
 
 def write_predictions(path: Path, *row_groups: list[Row]) -> Path:
     schema = predictions_schema()
-    with open_predictions(path, schema=schema, metadata={}) as writer:
+    with open_predictions(path, schema=schema, metadata={"inputs_hash": "1"}) as writer:
         for rows in row_groups:
             names = ("product_id", "category_id", "category_confidence", "brand", "brand_confidence")
             records = [dict(zip(names, row, strict=True)) for row in rows]
             writer.write_table(pa.Table.from_pylist(records, schema=schema))
-        write_counts(writer, ScoreCounts(unanswered={}))
     return path
 
 
