@@ -115,7 +115,7 @@ def score(
     if has_manifest(out.parent):
         raise ConfigError(f"{out}: its folder is a shard set; wanted another folder for the predictions")
     if out.exists() and not is_predictions(out):
-        raise ConfigError(f"{out}: holds something else than predictions, and is not replaced; wanted another name")
+        raise ConfigError(f"{out}: holds no whole predictions, so it is not replaced; remove it, or give another name")
     sources = _match(predictors, shard_sets=shard_sets)
     _check_numbers(sources)
     report = ScoreReport(

@@ -270,6 +270,9 @@ def test_predictions_of_the_same_heads_and_shards_are_left_as_they_are(tmp_path:
     assert out.stat().st_mtime_ns == before
     assert not score_with([shards], out, other).was_done
     out.write_bytes(out.read_bytes()[:-9])
+    with pytest.raises(ConfigError, match=r"out\.parquet: holds no whole predictions"):
+        score_with([shards], out, other)
+    out.unlink()
     assert not score_with([shards], out, other).was_done
 
 
