@@ -6,7 +6,7 @@ from pathlib import Path
 from prodemb.catalog.formats.columnar import ArrowSource, ParquetSource
 from prodemb.catalog.formats.delimited import DelimitedSource
 from prodemb.catalog.formats.encoding import encoding_of, utf8_chunks
-from prodemb.catalog.formats.json_text import JsonSource
+from prodemb.catalog.formats.json_text import JsonSource, are_json_lines
 from prodemb.catalog.formats.packing import Packed, names_in_zip, read_up_to, unpack
 from prodemb.catalog.formats.source import Source
 from prodemb.catalog.formats.text import SAMPLE_BYTES
@@ -106,7 +106,7 @@ def _open_text(packed: Packed) -> Source:
     if start.startswith("<"):
         if re.match(r"<\?xml|<!--|<!DOCTYPE|<[A-Za-z_][\w.:-]*[\s/>]", start):
             return XmlSource(packed, encoding=encoding, sample=text)
-    elif re.match(r'\[\s*[\[{\]]|\{\s*["\'}]', start):
+    elif re.match(r'\[\s*[\[{\]]|\{\s*["\'}]', start) or ("\n{" in text and are_json_lines(text, is_whole=is_whole)):
         return JsonSource(packed, encoding=encoding, sample=text, is_whole=is_whole)
     return DelimitedSource(packed, encoding=encoding, sample=text, is_whole=is_whole)
 

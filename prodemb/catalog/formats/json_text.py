@@ -34,7 +34,7 @@ class JsonSource(RecordsSource):
         Args:
             sample: the file's beginning as text.
         """
-        self._layout: Layout = "lines" if _is_lines(sample, is_whole=is_whole) else "values"
+        self._layout: Layout = "lines" if are_json_lines(sample, is_whole=is_whole) else "values"
         self._path: JsonPath = ()
         self._is_map = False
         self._wrapper: str | None = None
@@ -166,7 +166,7 @@ def _without_frame(line: str) -> str:
     return line[:-1].rstrip() if line.endswith("}]") and not line.startswith("[") else line
 
 
-def _is_lines(sample: str, *, is_whole: bool) -> bool:
+def are_json_lines(sample: str, *, is_whole: bool) -> bool:
     """Whether most lines are objects by themselves."""
     lines = sample.split("\n")
     lines = [content for line in (lines if is_whole else lines[:-1])[:200] if (content := _without_frame(line))]

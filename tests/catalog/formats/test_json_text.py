@@ -191,3 +191,11 @@ def test_what_json_writes_comes_back_wherever_it_is_cut(
         for key, value in record.items():
             if isinstance(value, str) and value.isprintable():
                 assert row[key] == value
+
+
+@pytest.mark.parametrize("first", ["0", "# exported today", "id,title", "null"])
+def test_a_first_line_of_something_else_makes_no_other_format_of_json_lines(tmp_path: Path, first: str) -> None:
+    lines = [first, *(json.dumps({"id": str(number), "title": f"mug {number}"}) for number in range(4))]
+    source, rows, _ = opened(tmp_path / "a.jsonl", "\n".join(lines))
+    assert source.format == "json lines"
+    assert [row["id"] for row in rows] == ["0", "1", "2", "3"]
