@@ -23,7 +23,13 @@ from prodemb.core.errors import CatalogError, ConfigError
 from prodemb.core.features import CATALOG_COLUMNS
 
 PRODUCTS: list[dict[str, Any]] = [
-    {"product_id": "7", "title": "Mug, blue", "description": 'Says "hi"\nand more', "image": "blue-mug-7.jpg", "cat1": "Home"},
+    {
+        "product_id": "7",
+        "title": "Mug, blue",
+        "description": 'Says "hi"\nand more',
+        "image": "blue-mug-7.jpg",
+        "cat1": "Home",
+    },
     {"product_id": "8", "title": "Café crème ☕", "description": None, "image": "b.jpg", "cat1": None},
     {"product_id": "9", "title": "Pan", "description": "  ", "image": None, "cat1": "Home"},
     {"product_id": "10", "title": "Pot", "description": "x" * 70_000, "image": "d.jpg", "cat1": "Home"},
