@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prodemb.core.errors import OutputError, ShardError, VersionError
-from prodemb.shards.format import METADATA_KEY, UPDATE_NAME, Manifest, read_manifest, shard_index
+from prodemb.shards.format import MANIFEST_NAME, METADATA_KEY, UPDATE_NAME, Manifest, read_manifest, shard_index
 
 
 def holds_shards(folder: Path) -> bool:
@@ -67,7 +67,7 @@ def _parts(folder: Path) -> Iterator[Path]:
 def _listed(folder: Path) -> set[str]:
     """The names that the manifest and the journal of an update list."""
     names: set[str] = set()
-    for name in ("manifest.json", UPDATE_NAME):
+    for name in (MANIFEST_NAME, UPDATE_NAME):
         try:
             names |= {record.name for record in read_manifest(folder, name=name).shards}
         except ShardError:

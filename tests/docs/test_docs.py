@@ -19,7 +19,6 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-import prodemb
 from prodemb.aliases.table import COLUMNS
 from prodemb.cli import app
 from prodemb.core.features import ALL_FEATURES, PARTNER, PRODUCT_COLUMNS
@@ -146,8 +145,6 @@ def run_block(block: Block, *, variables: dict[str, Any]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN_PAGES, ids=names)
 def test_every_command_and_snippet_runs(page: Page, workplace: Path) -> None:
-    if page.path.name == "python.md" and not hasattr(prodemb, "open_shards"):
-        pytest.skip("the names of `import prodemb` are not there yet")
     variables: dict[str, Any] = {"__name__": page.name}
     for block in page.blocks:
         run_block(block, variables=variables)
