@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prodemb.brand.head_output import HeadOutput
-from prodemb.brand.model import Floats
+from prodemb.confidence.conditional_logit import Floats
 from prodemb.brand.names import NO_NAME, Mentions, NameIds
 
 PRIOR_WEIGHTS: dict[str, float] = {

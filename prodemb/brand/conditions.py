@@ -41,22 +41,8 @@ def brand_conditions(
     ).supplied
     senders = np.flatnonzero(supplied != NO_NAME)
     if len(set(supplied[senders].tolist())) > 1:
-        donors = _donors(supplied, truth=truth, senders=senders, seed=seed)
+        donors = senders[draw_other(supplied[senders], than=truth, seed=seed)]
         yield WRONG, products.with_those_of(donors, feature="brand")
-
-
-def _donors(supplied: NameIds, *, truth: NameIds, senders: Indices, seed: int) -> Indices:
-    """For each product another one whose supplied brand is not the product's true one, (n,).
-
-    Args:
-        supplied: (n,) the supplied brands, with at least two different ones among the senders.
-        truth: (n,) the products' own brands.
-        senders: indices of products with a supplied brand.
-    """
-    ordered = senders[np.argsort(supplied[senders], kind="stable")]
-    low, high = (np.searchsorted(supplied[ordered], truth, side=side) for side in ("left", "right"))
-    drawn = np.random.default_rng(seed).integers(0, len(ordered) - (high - low))
-    return np.asarray(ordered[np.where(drawn < low, drawn, drawn + high - low)])
 
 
 def true_names(data: Labelled[BrandLabels], *, rows: Indices) -> pl.Series:

@@ -18,7 +18,7 @@ from prodemb.brand.conditions import (
     without_strings_of,
 )
 from prodemb.brand.labels import BrandLabels
-from prodemb.brand.model import Floats
+from prodemb.confidence.conditional_logit import Floats
 from prodemb.brand.names import NameIds
 from prodemb.brand.predict import Fuser
 from prodemb.core.arrays import Indices, sample_rows

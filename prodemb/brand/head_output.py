@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prodemb.brand.model import Floats
+from prodemb.confidence.conditional_logit import Floats
 from prodemb.brand.names import NO_NAME, NameIds
 from prodemb.heads.head import TrainedHead
 from prodemb.shards.product_set import ProductSet

@@ -12,8 +12,7 @@ from prodemb.aliases.junk import UNBRANDED, find_junk
 from prodemb.aliases.normalise import normalise_brand
 from prodemb.core.arrays import NO_ANSWER
 from prodemb.core.features import BRAND_FEATURES, Feature, raw_column
-from prodemb.heads.labels import BrandLabel, Labels, Target
-from prodemb.heads.split import Split
+from prodemb.heads.labels import BrandLabel, Labels, Learned, Target
 from prodemb.shards.reader import ShardSet
 
 CanonicalOf = Callable[[pl.Series], pl.Series]
@@ -36,9 +35,9 @@ class BrandLabels(Labels):
         """The names of the classes, in their order."""
         return [label.name for label in self.classes]
 
-    def frequent(self, split: Split, *, min_count: int, roll_up: bool) -> Self:
-        """Only the classes with at least `min_count` training products; no brand is above another, to roll up to."""
-        return self._only(self._kept(split, min_count=min_count))
+    def frequent(self, learned: Learned, *, min_count: int, roll_up: bool) -> Self:
+        """Only the classes with at least `min_count` products to learn from; no brand is above another to roll up to."""
+        return self._only(self._kept(learned, min_count=min_count))
 
 
 def brand_labels(

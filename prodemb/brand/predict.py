@@ -12,7 +12,7 @@ import torch
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.candidates import PRIOR_WEIGHTS, Candidates, list_candidates, mentioned_classes
 from prodemb.brand.head_output import predict_log_proba
-from prodemb.brand.model import ConditionalLogit, Floats
+from prodemb.confidence.conditional_logit import ConditionalLogit, Floats
 from prodemb.brand.names import NO_NAME, BrandNames, Mentions, NameIds
 from prodemb.brand.trust import NameCounts, find_redirects
 from prodemb.core.features import raw_column

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from prodemb.aliases.table import AliasRow, AliasTable
 from prodemb.brand.candidates import PRIOR_WEIGHTS
-from prodemb.brand.model import ConditionalLogit
+from prodemb.confidence.conditional_logit import ConditionalLogit
 from prodemb.brand.names import BrandNames
 from prodemb.brand.predict import Fuser
 from prodemb.brand.trust import NameCounts

@@ -8,8 +8,7 @@ import numpy as np
 
 from prodemb.core.arrays import NO_ANSWER
 from prodemb.core.features import FEATURES, Feature
-from prodemb.heads.labels import CategoryLabel, Labels, Target
-from prodemb.heads.split import Split
+from prodemb.heads.labels import CategoryLabel, Labels, Learned, Target
 from prodemb.shards.reader import ShardSet
 from prodemb.taxonomy.gold import tell_gold, trace_gold
 from prodemb.taxonomy.nodes import TaxonomyTree
@@ -34,7 +33,7 @@ class CategoryLabels(Labels):
     removed: dict[str, int] = field(default_factory=dict)
     """Likewise gold labels whose node the taxonomy no longer has: they count as the nearest node above it."""
     num_rolled_up: int = 0
-    """Products, of all parts, whose class is a node above the one that they are labelled with."""
+    """Products, learned from or not, whose class is a node above the one that they are labelled with."""
 
     @cached_property
     def nodes(self) -> tuple[CategoryLabel, ...]:
@@ -46,22 +45,22 @@ class CategoryLabels(Labels):
         """The tree of `nodes`, in their order."""
         return TaxonomyTree.of([node.path for node in self.nodes])
 
-    def frequent(self, split: Split, *, min_count: int, roll_up: bool) -> Self:
-        """Only the classes with at least `min_count` training products.
+    def frequent(self, learned: Learned, *, min_count: int, roll_up: bool) -> Self:
+        """Only the classes with at least `min_count` products to learn from.
 
         With `roll_up`, products of the others count as the nearest node above that then has enough; only products
         without such a node are left out.
         """
-        labels = self._rolled_up(split, min_count=min_count) if roll_up else self
-        kept = labels._kept(split, min_count=min_count)
+        labels = self._rolled_up(learned, min_count=min_count) if roll_up else self
+        kept = labels._kept(learned, min_count=min_count)
         lines = labels.tree.lineage[kept]
         above = np.setdiff1d(lines[lines != NO_ANSWER], kept)
         ancestors = sorted((labels.nodes[node] for node in above), key=lambda label: label.id)
         return labels._only(kept, ancestors=tuple(ancestors))
 
-    def _rolled_up(self, split: Split, *, min_count: int) -> Self:
+    def _rolled_up(self, learned: Learned, *, min_count: int) -> Self:
         """The same products with the nodes that they count as, each of which is a class."""
-        counts = self.class_counts(split, num_classes=len(self.nodes))
+        counts = self.class_counts(learned, num_classes=len(self.nodes))
         counts_as = roll_up_nodes(self.tree, counts=counts, min_count=min_count)
         own = np.where(counts_as == NO_ANSWER, np.arange(len(counts_as)), counts_as)
         index = np.append(own, NO_ANSWER).astype(np.int32)[self.index]

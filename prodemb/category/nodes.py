@@ -1,4 +1,4 @@
-"""From probabilities of classes to those of taxonomy nodes, and back-off to the deepest node that is likely enough."""
+"""Predicted taxonomy nodes, the probabilities of those above them, and back-off to the deepest that is likely enough."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,39 +8,45 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from prodemb.core.arrays import NO_ANSWER, Indices
-from prodemb.heads.evaluation import BackOff
+from prodemb.core.arrays import NO_ANSWER
 from prodemb.heads.labels import CategoryLabel
 from prodemb.taxonomy.nodes import TaxonomyTree
-
-THRESHOLDS = (*(step / 50 for step in range(50)), 0.99, 0.995, 0.999)
-"""The thresholds of `back_off_curve`."""
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodePrediction:
-    """The most probable classes of n products, and the probabilities of the nodes above the first one."""
+    """The most probable nodes of n products, and the probabilities of those above the first one."""
 
-    classes: npt.NDArray[np.int64]
-    """(n, k) classes, best first."""
+    nodes: npt.NDArray[np.int64]
+    """(n, k), best first; `NO_ANSWER` where there are fewer."""
     probabilities: Floats
-    """(n, k) of these."""
+    """(n, k) of these; 0 where there is none."""
     lineage: npt.NDArray[np.int64]
-    """(n, L) the nodes from the top down to the first class, -1 below it."""
+    """(n, L) the nodes from the top down to the first one, -1 below it."""
     lineage_probabilities: Floats
-    """(n, L) of these nodes, 0 where there is none; they fall from left to right."""
+    """(n, L) that the truth is each of these or below it; they fall from left to right, 0 where there is none."""
+    sources: npt.NDArray[np.int64] | None = None
+    """(n,) the index in `SOURCES` of the voice that decided for the first one; `NO_ANSWER` where there is none."""
+    known: npt.NDArray[np.bool_] | None = None
+    """(n,) whether the product is like those that labels were given for."""
 
     @classmethod
     def concat(cls, parts: "Sequence[NodePrediction]") -> "NodePrediction":
         """Predictions of several lists of products as one; at least one part."""
-        return cls(
-            classes=np.concatenate([part.classes for part in parts]),
-            probabilities=np.concatenate([part.probabilities for part in parts]),
-            lineage=np.concatenate([part.lineage for part in parts]),
-            lineage_probabilities=np.concatenate([part.lineage_probabilities for part in parts]),
-        )
+        filled = {name for name, values in vars(parts[0]).items() if values is not None}
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in filled})
+
+    @property
+    def first(self) -> npt.NDArray[np.int64]:
+        """(n,) the most probable node; `NO_ANSWER` where there is none."""
+        return self.nodes[:, 0]
+
+    @property
+    def confidences(self) -> Floats:
+        """(n,) the probability that the truth is the first node or below it."""
+        return self.lineage_probabilities.min(axis=1, initial=1, where=self.lineage != NO_ANSWER)
 
     def backed_off(self, threshold: float) -> tuple[npt.NDArray[np.int64], Floats]:
         """The deepest node of each lineage with at least this probability, (n,), -1 where none has; its probability."""
@@ -83,31 +89,8 @@ class Nodes:
         high, low = (sums.gather(1, at[lineage].to(device)) for at in (self._end, self._begin))
         found = (high - low).clamp_(0, 1).cpu().masked_fill_(lineage == NO_ANSWER, 0)
         return NodePrediction(
-            classes=classes.cpu().numpy(),
+            nodes=classes.cpu().numpy(),
             probabilities=best.exp().cpu().numpy(),
             lineage=lineage.numpy(),
             lineage_probabilities=found.numpy(),
         )
-
-
-def back_off_curve(prediction: NodePrediction, *, truth: Indices, tree: TaxonomyTree) -> tuple[BackOff, ...]:
-    """The effect of back-off at each of `THRESHOLDS`, on products whose truth is known.
-
-    Args:
-        truth: (n,) the nodes that the products are labelled with, n > 0. An answer is correct if it is that node or
-            above it.
-        tree: the tree of the nodes of the prediction, and of `truth`.
-    """
-    curve = []
-    for threshold in THRESHOLDS:
-        nodes, _ = prediction.backed_off(threshold)
-        correct, answered = tree.is_above(nodes, truth), nodes != NO_ANSWER
-        curve.append(
-            BackOff(
-                threshold=threshold,
-                precision=float(correct[answered].mean()) if answered.any() else None,
-                coverage=float(answered.mean()),
-                level=float(tree.depth[nodes[answered]].mean()) if answered.any() else None,
-            )
-        )
-    return tuple(curve)

@@ -115,17 +115,19 @@ class ZeroShot:
         """
         parts = []
         for start in range(0, len(products), _ROWS_AT_A_TIME):
-            some = slice(start, start + _ROWS_AT_A_TIME)
-            blocks = np.split(products.vectors[some], np.cumsum(products.dims)[:-1], axis=1)
-            weights = [WEIGHTS.get(feature, 0.0) for feature in products.features]
-            total = products.present[some] @ np.array(weights, dtype=np.float32)
-            wanted = [
-                block.astype(np.float32) * weight for block, weight in zip(blocks, weights, strict=True) if weight
-            ]
-            mean = sum(wanted) / np.maximum(total, 1e-9)[:, None]
-            cosines = torch.from_numpy(mean).to(self.vectors.device) @ self.vectors.T
-            parts.append(self.nodes.predict((SCALE * cosines).log_softmax(1), k=k))
+            some = products.take(np.arange(start, min(start + _ROWS_AT_A_TIME, len(products))))
+            parts.append(self.nodes.predict((SCALE * self.cosines(some)).log_softmax(1), k=k))
         return NodePrediction.concat(parts)
+
+    @torch.inference_mode()
+    def cosines(self, products: ProductSet) -> torch.Tensor:
+        """The weighted mean cosine of the present features of a few products with each node, (n, num_nodes)."""
+        blocks = np.split(products.vectors, np.cumsum(products.dims)[:-1], axis=1)
+        weights = [WEIGHTS.get(feature, 0.0) for feature in products.features]
+        total = products.present @ np.array(weights, dtype=np.float32)
+        wanted = [block.astype(np.float32) * weight for block, weight in zip(blocks, weights, strict=True) if weight]
+        mean = sum(wanted) / np.maximum(total, 1e-9)[:, None]
+        return torch.from_numpy(mean).to(self.vectors.device) @ self.vectors.T
 
     def known(self, products: ProductSet) -> npt.NDArray[np.bool_]:
         """Which of n products have any of the features with a weight, (n,)."""

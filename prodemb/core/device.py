@@ -1,9 +1,12 @@
 """Choosing the device and the number format of a run."""
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from prodemb.core.errors import ConfigError
 
@@ -45,3 +48,29 @@ def fastest_dtype(device: torch.device) -> torch.dtype:
     else:
         supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if supported else torch.float32
+
+
+_WORTH_A_THREAD = 100_000_000
+"""Multiplications of one step that one thread does in less time than several need to wait for one another."""
+
+
+@contextmanager
+def few_threads(num_multiplications: int) -> Iterator[None]:
+    """Use one CPU thread for small steps, all for large ones, in torch and in numpy.
+
+    Threads of a small step wait for each other most of the time, and where another process keeps a core busy each of
+    the many waits lasts until that core is free.
+
+    Args:
+        num_multiplications: of one step.
+    """
+    if num_multiplications >= _WORTH_A_THREAD:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)

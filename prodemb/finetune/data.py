@@ -23,7 +23,7 @@ from prodemb.core.text import counted
 from prodemb.embed.pictures import PictureFetcher
 from prodemb.embed.prefetch import Prefetcher
 from prodemb.heads.labels import CategoryLabel
-from prodemb.heads.split import TEST, TRAIN, VALIDATION, Split, split_of
+from prodemb.heads.split import TEST, TRAIN, VALIDATION, Split, groups_of, split_of
 from prodemb.shards.hashes import RowsHash, content_hash, image_sources
 from prodemb.taxonomy.gold import GoldCategories, trace_gold
 from prodemb.taxonomy.taxonomy import Taxonomy
@@ -157,7 +157,7 @@ def _labelled(rows: pa.Table, *, nodes: list[int | None], start: int, taxonomy: 
         nodes: the taxonomy node of each row; None where it has none.
         start: the index of the first row.
     """
-    parts = split_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
+    parts = split_of(groups_of(pl.Series(rows["title"]), pl.Series(rows["product_id"])))
     kept = np.flatnonzero(np.array([node is not None for node in nodes], dtype=bool) & (parts != TEST))
     kept_nodes = np.array([nodes[row] for row in kept], dtype=np.int64)
     table = rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(kept))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,10 @@ class Examples:
     @property
     def device(self) -> torch.device:
         return self.vectors.device
+
+    def with_labels(self, labels: Indices) -> "Examples":
+        """The same products with other labels, (n,)."""
+        return replace(self, labels=torch.from_numpy(labels).to(self.device, torch.int64))
 
     def sample(self, indices: Indices) -> Chosen:
         """Enough of these products to estimate statistics from."""
@@ -81,6 +85,10 @@ class WindowedExamples:
     device: torch.device
     window: int
     """Products per window, rounded down to whole blocks."""
+
+    def with_labels(self, labels: Indices) -> "WindowedExamples":
+        """The same products with other labels, (n,)."""
+        return replace(self, labels=labels)
 
     def sample(self, indices: Indices) -> Chosen:
         """One window of these products."""

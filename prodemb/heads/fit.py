@@ -5,16 +5,15 @@ import math
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from prodemb.core.arrays import Indices
 from prodemb.core.config import Config
-from prodemb.core.device import fastest_dtype
+from prodemb.core.device import fastest_dtype, few_threads
 from prodemb.core.features import Feature
 from prodemb.core.optim import adamw, warmup_cosine
 from prodemb.core.progress import ProgressCallback
 from prodemb.heads.examples import Examples, WindowedExamples
-from prodemb.heads.loss import ROWS_AT_A_TIME
 from prodemb.heads.network import Network
 
 logger = logging.getLogger(__name__)
@@ -24,7 +23,7 @@ _SHOWN, _SHOWN_PER_CLASS = 240_000, 1_000
 """Products to train on, counting repeats, in all and per class, where that takes at most 30 epochs."""
 
 _MIN_STEPS = 32
-"""Steps per epoch at least; a small training part is divided into smaller batches."""
+"""Steps per epoch at least; few products are divided into smaller batches."""
 
 
 class FeatureDropout(Config):
@@ -54,8 +53,8 @@ class FitConfig(Config):
     """How a network is fitted; part of `[train]`."""
 
     epochs: int | None = Field(default=None, ge=1)
-    """Passes over the training part at most; by default enough for 240,000 products and 1,000 per class, from 3 to 30:
-    many products need few passes."""
+    """Passes over the labelled products; by default enough for 240,000 products and 1,000 per class, from 3 to 30: many
+    products need few passes."""
     batch_size: int = Field(default=1024, ge=1)
     """Products per step at most; fewer where an epoch would have less than 32 steps."""
     learning_rate: float = Field(default=6e-3, gt=0)
@@ -66,8 +65,6 @@ class FitConfig(Config):
     """Of the matrices; biases and norms have none."""
     warmup_steps: float = Field(default=0.1, ge=0, lt=1)
     """The share of all steps in which the learning rate rises."""
-    patience: int = Field(default=10, ge=1)
-    """Stop after this many epochs without an improvement of validation top-1 or validation loss."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """The share of the target that is spread over all classes."""
     feature_dropout: FeatureDropout = FeatureDropout()
@@ -79,7 +76,7 @@ class FitConfig(Config):
     """Seed of all random numbers; on a CPU the same seed gives the same head, with the same windows or none."""
 
     def num_epochs(self, num_train: int, *, num_classes: int) -> int:
-        """Passes over `num_train` products at most."""
+        """Passes over `num_train` products."""
         if self.epochs is not None:
             return self.epochs
         wanted = max(_SHOWN, _SHOWN_PER_CLASS * num_classes)
@@ -90,72 +87,61 @@ def fit(
     network: Network,
     examples: Examples | WindowedExamples,
     *,
-    train: Indices,
-    validation: Indices,
+    learned: Indices,
     alone: float,
     config: FitConfig,
     on_progress: ProgressCallback | None = None,
 ) -> int:
-    """Fit a network in place and leave it with its best weights, ready for inference.
+    """Fit a network in place and leave it ready for inference, with the weights after the last epoch.
 
-    Best is by validation top-1, then by validation loss; without validation products, the last weights are kept.
+    Nothing is held out to stop early by: the learning rate falls to 0, and what more epochs would change is within
+    what another seed changes.
 
     Args:
         network: on the device of `examples`, with random weights.
-        train: (m,) indices into `examples` to learn from.
-        validation: (v,) indices into `examples` that decide when to stop.
+        learned: (m,) indices into `examples` to learn from.
         alone: how often a product is shown with one feature alone.
-        on_progress: called with the epochs done and their largest number, after each.
+        on_progress: called with the epochs done and their number, after each.
 
     Returns:
         How many epochs that took.
     """
     device = examples.device
-    _fit_aggregate(network, examples, indices=train)
-    batch_size = max(1, min(config.batch_size, len(train) // _MIN_STEPS))
+    _fit_aggregate(network, examples, indices=learned)
+    batch_size = max(1, min(config.batch_size, len(learned) // _MIN_STEPS))
     optimizer = adamw(
         network.parameters(),
         learning_rate=config.learning_rate * math.sqrt(batch_size / 1024),
         weight_decay=config.weight_decay,
         fused=True,
     )
-    num_epochs = config.num_epochs(len(train), num_classes=network.num_classes)
-    num_steps = num_epochs * examples.num_batches(len(train), batch_size=batch_size)
+    num_epochs = config.num_epochs(len(learned), num_classes=network.num_classes)
+    num_steps = num_epochs * examples.num_batches(len(learned), batch_size=batch_size)
     num_warmup = int(config.warmup_steps * num_steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: warmup_cosine(step, num_steps=num_steps, num_warmup=num_warmup)
     )
     rates = config.feature_dropout.rates(network.features).to(device)
-    best, best_weights = (-1.0, -math.inf), {name: value.clone() for name, value in network.state_dict().items()}
-    best_loss, epoch, improved = math.inf, 0, 0
-    while epoch < num_epochs and epoch - improved < config.patience:
-        epoch += 1
-        network.train()
-        loss = torch.zeros((), device=device)
-        for some, batch in examples.batches(train, batch_size=batch_size):
-            loss += len(batch) * train_step(
-                network,
-                some,
-                batch=batch,
-                rates=rates,
-                alone=alone,
-                optimizer=optimizer,
-                label_smoothing=config.label_smoothing,
-            )
-            schedule.step()
-        del some  # frees the window before validation reads another
-        network.eval()
-        top1, validation_loss = _validate(network, examples, indices=validation)
-        if not len(validation) or (top1, -validation_loss) > best:
-            best, improved = (top1, -validation_loss), epoch
-            _copy_weights(network, into=best_weights)
-        if validation_loss < best_loss:
-            best_loss, improved = validation_loss, epoch
-        logger.debug("epoch %d: loss %.4f, validation top-1 %.4f", epoch, float(loss) / len(train), top1)
-        if on_progress:
-            on_progress(epoch, num_epochs)
-    network.load_state_dict(best_weights)
-    return epoch
+    network.train()
+    with few_threads(batch_size * sum(weight.numel() for weight in network.parameters())):
+        for epoch in range(1, num_epochs + 1):
+            loss = torch.zeros((), device=device)
+            for some, batch in examples.batches(learned, batch_size=batch_size):
+                loss += len(batch) * train_step(
+                    network,
+                    some,
+                    batch=batch,
+                    rates=rates,
+                    alone=alone,
+                    optimizer=optimizer,
+                    label_smoothing=config.label_smoothing,
+                )
+                schedule.step()
+            logger.debug("epoch %d: loss %.4f", epoch, float(loss) / len(learned))
+            if on_progress:
+                on_progress(epoch, num_epochs)
+    network.eval()
+    return num_epochs
 
 
 def _fit_aggregate(network: Network, examples: Examples | WindowedExamples, *, indices: Indices) -> None:
@@ -212,20 +198,3 @@ def train_step(
     torch.autograd.backward(loss)
     optimizer.step()
     return loss.detach()
-
-
-@torch.inference_mode()
-def _validate(network: Network, examples: Examples | WindowedExamples, *, indices: Indices) -> tuple[float, float]:
-    """Top-1 and mean loss on some products; zeros where there are none."""
-    num_correct, loss = 0.0, 0.0
-    for some, batch in examples.in_order(indices, batch_size=ROWS_AT_A_TIME):
-        logits, labels = network(some.vectors[batch], some.present[batch]), some.labels[batch]
-        num_correct += float((logits.argmax(1) == labels).sum())
-        loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
-    return num_correct / max(1, len(indices)), loss / max(1, len(indices))
-
-
-def _copy_weights(network: nn.Module, *, into: dict[str, Tensor]) -> None:
-    """In place, since heads of many classes are large."""
-    for name, value in network.state_dict().items():
-        into[name].copy_(value)

@@ -23,11 +23,10 @@ from prodemb.core.files import read_json, replacing, write_json
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.evaluation import BrandEvaluation, CategoryEvaluation
 from prodemb.heads.labels import BrandLabel, CategoryLabel, Target
-from prodemb.heads.metrics import Metrics
 from prodemb.heads.network import HeadConfig, Network
 from prodemb.shards.lexical import LexicalKind
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 WEIGHTS_NAME = "head.safetensors"
 CARD_NAME = "head.json"
 
@@ -51,33 +50,30 @@ class HeadCard(Config):
     aggregate: AggregateConfig
     head: HeadConfig
     num_train: int
-    """Products of the training part."""
-    num_validation: int
-    """Products of the validation part, which decided when to stop."""
+    """Labelled products that it learned from: all with a class."""
     epochs: int = 0
-    """Passes over the training part until it stopped."""
+    """Passes over these."""
     seconds: float = 0
-    """How long training took, without the evaluation."""
-    coverage: float | None
-    """Share of labelled test products whose class is one of `classes`; `metrics` is over these."""
+    """How long training it took, without the heads of the folds and the evaluation."""
     gold: bool = True
     """Whether all figures are against gold labels; else against supplied brands, which the brand feature gives away."""
-    metrics: Metrics | None = None
-    """Of the head alone on the test part; None where that holds no product with a known class."""
     evaluation: CategoryEvaluation | BrandEvaluation | None = Field(default=None, discriminator="target")
-    """The figures beside the baselines; None before the head is evaluated."""
+    """Figures beside the baselines, of the same head trained without the test part; None before it is evaluated."""
     inputs_hash: str = ""
     """Of everything it was trained on (`prodemb.core.inputs`); empty where it is not known."""
     weights_sha256: str = ""
     """Of `head.safetensors`; empty before the head is saved."""
     fuser_sha256: str = ""
-    """For brands: of `fuser.json`, which names the checksums of the files beside it."""
+    """Of `fuser.json`, which names the checksums of the files beside it."""
+    answers_sha256: str = ""
+    """Of `answers.parquet`, the out-of-fold answers that precision is promised by; empty where there are none."""
     classes: tuple[CategoryLabel, ...] | tuple[BrandLabel, ...]
     """In the order of the logits."""
     ancestors: tuple[CategoryLabel, ...] = ()
     """For categories: the nodes above the classes that are no class themselves, which back-off may answer with."""
     class_counts: tuple[int, ...] = ()
-    """Training products of each class; logit adjustment takes the priors from these. Empty where not known."""
+    """Products of each class that it learned from; logit adjustment takes the priors from these. Empty where not
+    known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,14 +115,17 @@ class TrainedHead:
         return np.where(present.any(axis=1), classes[:, 0].numpy(), NO_ANSWER)
 
 
-def save_head(folder: Path, head: TrainedHead, *, inputs_hash: str = "", fuser_sha256: str = "") -> TrainedHead:
+def save_head(
+    folder: Path, head: TrainedHead, *, inputs_hash: str = "", fuser_sha256: str = "", answers_sha256: str = ""
+) -> TrainedHead:
     """Write the head's folder, weights first; return the head as `load_head` would.
 
     A run killed in between leaves a card that names other weights, which `load_head` refuses.
 
     Args:
         inputs_hash: of everything that the head was trained on.
-        fuser_sha256: for brands, of the fuser that was saved beside it.
+        fuser_sha256: of the fuser that was saved beside it.
+        answers_sha256: of the out-of-fold answers that were saved beside it.
     """
     content: bytes = save_tensors({name: value.contiguous().cpu() for name, value in head.network.state_dict().items()})
     with replacing(folder / WEIGHTS_NAME) as temporary:
@@ -135,6 +134,7 @@ def save_head(folder: Path, head: TrainedHead, *, inputs_hash: str = "", fuser_s
         "inputs_hash": inputs_hash,
         "weights_sha256": hashlib.sha256(content).hexdigest(),
         "fuser_sha256": fuser_sha256,
+        "answers_sha256": answers_sha256,
     }
     card = head.card.model_copy(update=hashes)
     write_json(folder / CARD_NAME, card.model_dump(mode="json"))

@@ -11,10 +11,12 @@ from prodemb.core.arrays import NO_ANSWER, Indices
 from prodemb.core.config import Config
 from prodemb.core.errors import FewLabelsError
 from prodemb.core.features import Feature
-from prodemb.heads.split import TRAIN, Split
 
 Target = Literal["category", "brand"]
 """What a head predicts."""
+
+Learned = npt.NDArray[np.bool_]
+"""(n,) whether a head learns from each product of a shard set."""
 
 
 class CategoryLabel(Config):
@@ -52,9 +54,9 @@ class Labels(ABC):
     gold: npt.NDArray[np.bool_]
     """(n,) whether its class comes from a gold label; otherwise it comes from the supplied brand."""
     num_rare_classes: int = 0
-    """Classes left out because too few products of the training part have them."""
+    """Classes left out because the head learns from too few of their products."""
     num_rare_products: int = 0
-    """Products, of all parts, in those classes."""
+    """Products in those classes, whether the head learns from them or not."""
 
     @property
     def num_labelled(self) -> int:
@@ -62,29 +64,29 @@ class Labels(ABC):
         return int((self.index != NO_ANSWER).sum())
 
     @abstractmethod
-    def frequent(self, split: Split, *, min_count: int, roll_up: bool) -> Self:
+    def frequent(self, learned: Learned, *, min_count: int, roll_up: bool) -> Self:
         """Only the classes that a head can learn.
 
         Args:
-            split: (n,).
-            min_count: how many products of the training part a class needs.
+            learned: (n,) which products it learns from.
+            min_count: how many of these a class needs.
             roll_up: whether products of a class with fewer count as a class above it, where classes have any.
 
         Raises:
             FewLabelsError: fewer than two classes remain.
         """
 
-    def _kept(self, split: Split, *, min_count: int) -> Indices:
-        """The classes with at least `min_count` products in the training part.
+    def _kept(self, learned: Learned, *, min_count: int) -> Indices:
+        """The classes with at least `min_count` products to learn from.
 
         Raises:
             FewLabelsError: there are fewer than two.
         """
-        kept = np.flatnonzero(self.class_counts(split) >= min_count)
+        kept = np.flatnonzero(self.class_counts(learned) >= min_count)
         if len(kept) < 2:
             labelled = np.unique(self.index[self.index != NO_ANSWER])
             raise FewLabelsError(
-                f"{self.target} head: found {len(kept)} classes with {min_count} or more training products, wanted 2 "
+                f"{self.target} head: found {len(kept)} classes with {min_count} or more products to learn from, wanted 2 "
                 f"or more ({self.num_labelled:,} of {len(self.index):,} products have a label, in {len(labelled):,} "
                 f"classes); it takes more products with a {self.columns}, or a smaller [train] min_examples"
             )
@@ -105,7 +107,7 @@ class Labels(ABC):
             num_rare_products=int(counts.sum() - counts[kept].sum()),
         )
 
-    def class_counts(self, split: Split, *, num_classes: int | None = None) -> npt.NDArray[np.int64]:
-        """Products of the training part in each class, (num_classes,)."""
-        index = self.index[(self.index >= 0) & (split == TRAIN)]
+    def class_counts(self, learned: Learned, *, num_classes: int | None = None) -> npt.NDArray[np.int64]:
+        """Products of each class to learn from, (num_classes,)."""
+        index = self.index[(self.index >= 0) & learned]
         return np.bincount(index, minlength=len(self.classes) if num_classes is None else num_classes)

@@ -1,4 +1,4 @@
-"""The split of products into training, validation and test part: by a hash of the product, never by row order."""
+"""The split of products into parts and folds: by a hash of the product's group, never by row order."""
 
 import hashlib
 
@@ -18,6 +18,9 @@ TEST_PERCENT = 10
 Split = npt.NDArray[np.uint8]
 """(n,) the part of each product: `TRAIN`, `VALIDATION` or `TEST`."""
 
+Groups = npt.NDArray[np.uint64]
+"""(n,) the hash of each product's group: variants of one product have the same."""
+
 _BETWEEN_WORDS = r"[^\p{L}\p{M}\p{N}]+"
 _ACCENTS = r"[\u0300-\u036f]"
 """Of decomposed Latin, Greek and Cyrillic letters; the vowel signs of other scripts stay."""
@@ -25,13 +28,12 @@ _OF_VARIANTS = rf"\b(?:{'|'.join(sorted(COLOURS | COLOURS_OR_NAMES | SIZES, key=
 """Words that tell variants of one product apart."""
 
 
-def split_of(titles: pl.Series, product_ids: pl.Series) -> Split:
-    """The part of each product, (n,) uint8: `TRAIN` (80 %), `VALIDATION` (10 %) or `TEST` (10 %).
+def groups_of(titles: pl.Series, product_ids: pl.Series) -> Groups:
+    """The group of each product, (n,) uint64: a hash that stays the same when rows are added, removed or reordered.
 
-    It is a hash of the product's group, so it stays the same when rows are added, removed or reordered, and products
-    of one group (offers of several partners, repeated rows, the same shirt in another colour or size) fall into the
-    same part. A group is the set of the title's words, in whatever order, case and accents, without colours and sizes;
-    the colours too where there is nothing else, and the product's id where there is no word.
+    Offers of several partners, repeated rows, and the same shirt in another colour or size are one group. A group is
+    the set of the title's words, in whatever order, case and accents, without colours and sizes; the colours too where
+    there is nothing else, and the product's id where there is no word.
 
     Args:
         titles: (n,) string, null where there is none.
@@ -45,7 +47,15 @@ def split_of(titles: pl.Series, product_ids: pl.Series) -> Split:
     key = words.list.join(" ")
     # No key begins with a space, so an id behind one is always a group of its own.
     groups = frame.select(pl.when(key == "").then(" " + pl.col("id")).otherwise(key)).to_series()
-    percents = _hashes(groups.to_list()) % 100
+    return _hashes(groups.to_list())
+
+
+def split_of(groups: Groups) -> Split:
+    """The part of each product, (n,) uint8: `TRAIN` (80 % of the groups), `VALIDATION` (10 %) or `TEST` (10 %).
+
+    Heads learn from the first two, with cross-fitting; fine-tuning stops by the second.
+    """
+    percents = groups % 100
     return np.select(
         [percents < TEST_PERCENT, percents < TEST_PERCENT + VALIDATION_PERCENT],
         [np.uint8(TEST), np.uint8(VALIDATION)],
@@ -53,7 +63,21 @@ def split_of(titles: pl.Series, product_ids: pl.Series) -> Split:
     )
 
 
-def _hashes(groups: list[str]) -> npt.NDArray[np.uint64]:
+def folds_of(groups: Groups, *, num_folds: int) -> npt.NDArray[np.int8]:
+    """The fold of each product, (n,) from 0 to `num_folds` - 1, whatever part it belongs to; groups stay together."""
+    return (groups // 100 % num_folds).astype(np.int8)
+
+
+def num_folds(num_products: int) -> int:
+    """How many folds to learn in: more for few products, of which a fold's head should see most.
+
+    Training one head a fold, one without the test part and one with all labels takes 5.9, 3.9 and 2.9 times as long as
+    the last.
+    """
+    return 5 if num_products <= 5_000 else 3 if num_products <= 50_000 else 2
+
+
+def _hashes(groups: list[str]) -> Groups:
     """A number that depends on the group alone, on every machine and in every version, (n,) uint64."""
     start = hashlib.blake2b(digest_size=8, person=b"prodemb split")
     digests = []

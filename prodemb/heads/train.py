@@ -1,4 +1,4 @@
-"""Training a head: from a shard set and labels to a head and its metrics."""
+"""Training a head: from a shard set and labels to the products of each fold, and from some of these to a head."""
 
 import time
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from pydantic import Field
 
-from prodemb.core.arrays import Indices
+from prodemb.core.arrays import NO_ANSWER, Indices
 from prodemb.core.errors import HeadError
 from prodemb.core.features import ALL_FEATURES, Feature, raw_column
 from prodemb.core.progress import ProgressCallback
@@ -18,11 +18,9 @@ from prodemb.heads.baselines import BaselineConfig
 from prodemb.heads.examples import Examples, WindowedExamples, load_examples
 from prodemb.heads.fit import FitConfig, fit
 from prodemb.heads.head import HeadCard, TrainedHead
-from prodemb.heads.labels import Labels
-from prodemb.heads.loss import ROWS_AT_A_TIME
-from prodemb.heads.metrics import Metrics, evaluate
+from prodemb.heads.labels import Labels, Learned
 from prodemb.heads.network import HeadConfig, Network
-from prodemb.heads.split import TEST, TRAIN, VALIDATION, Split, split_of
+from prodemb.heads.split import TEST, Groups, folds_of, groups_of, num_folds, split_of
 from prodemb.shards.reader import ShardSet
 
 LabelsT = TypeVar("LabelsT", bound=Labels)
@@ -46,48 +44,72 @@ class TrainConfig(FitConfig):
     features: tuple[Feature, ...] | None = None
     """The features to read; where none are given, those of the target that the shard set has."""
     min_examples: int = Field(default=2, ge=1)
-    """Classes with fewer training products are left out, or rolled up."""
+    """Classes with fewer labelled products are left out of the head, or rolled up."""
     roll_up: bool = True
     """Whether products of a category with too few of them count as the nearest node above that has enough with them."""
     baselines: BaselineConfig = BaselineConfig()
     """What is evaluated beside the head."""
 
 
+TEST_FOLD = -1
+"""The fold of the test part, which no fold's head learns from."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Labelled(Generic[LabelsT]):
-    """The labelled products of a shard set: their vectors, and which part of the split each belongs to."""
+    """The labelled products of a shard set: their vectors, and the part and fold that each belongs to."""
 
     shard_set: ShardSet
     features: tuple[Feature, ...]
-    all_labels: LabelsT
-    """Of all products of the shard set."""
     labels: LabelsT
-    """The same without the classes that have too few training products."""
-    split: Split
-    """The part of each product of the shard set."""
+    """Of all products of the shard set, rare classes included."""
+    groups: Groups
+    """(n,) the group of each product of the shard set."""
     rows: Indices
-    """(m,) rows of the shard set whose products have a class, ascending."""
-    train: Indices
-    """Indices into `rows`, as the next two."""
-    validation: Indices
+    """(m,) rows of the shard set whose products have a label, ascending."""
+    folds: npt.NDArray[np.int8]
+    """(m,) the fold of each; `TEST_FOLD` for the test part."""
+    num_folds: int
     test: Indices
-    test_rows: Indices
-    """(t,) rows of the shard set: all test products whose truth is known, whether the head has their class or not."""
+    """Indices into `rows`: the test products that figures are measured on."""
     gold: bool
-    """Whether `test` and `test_rows` hold gold labels alone."""
+    """Whether `test` holds gold labels alone."""
     examples: Examples | WindowedExamples
-    """(m,) their vectors."""
+    """(m,) their vectors, each with the index of its class in `labels`."""
 
     @property
-    def coverage(self) -> float | None:
-        """Share of the test products whose class the head has; None where there are no test products."""
-        return len(self.test) / len(self.test_rows) if len(self.test_rows) else None
+    def everything(self) -> Indices:
+        """Indices of all labelled products."""
+        return np.arange(len(self.rows), dtype=np.int32)
+
+    @property
+    def outside_test(self) -> Indices:
+        """Indices of those that are not in the test part."""
+        return _indices(self.folds != TEST_FOLD)
+
+    def inside(self, fold: int) -> Indices:
+        """Indices of a fold's products."""
+        return _indices(self.folds == fold)
+
+    def outside(self, fold: int) -> Indices:
+        """Indices of those in no part that is held out: neither the fold nor the test part."""
+        return _indices((self.folds != fold) & (self.folds != TEST_FOLD))
+
+    def learned(self, indices: Indices) -> Learned:
+        """(n,) which products of the shard set these indices are."""
+        learned = np.zeros(len(self.labels.index), dtype=np.bool_)
+        learned[self.rows[indices]] = True
+        return learned
+
+    def index_of(self, indices: Indices) -> Indices:
+        """The class of each of these in `labels`."""
+        return self.labels.index[self.rows[indices]]
 
 
 def load_labelled(
     shard_set: ShardSet, *, labels: LabelsT, config: TrainConfig, device: torch.device
 ) -> Labelled[LabelsT]:
-    """Split the products, leave out rare classes, and load the vectors of the labelled products.
+    """Split the labelled products into test part and folds, and load their vectors.
 
     Test products are those with a gold label, or where no product of the test part has one, those with any label.
 
@@ -96,36 +118,45 @@ def load_labelled(
 
     Raises:
         HeadError: a feature named in `[train] features` is not in the shard set.
-        FewLabelsError: fewer than two classes have enough products.
+        FewLabelsError: fewer than two classes have enough products outside the test part.
     """
     features = choose_features(shard_set, usual=labels.features, wanted=config.features)
-    split = split_of_shards(shard_set)
-    in_test = (labels.index >= 0) & (split == TEST)
-    gold = bool((in_test & labels.gold).any())
-    in_test &= labels.gold | (not gold)
-    kept = labels.frequent(split, min_count=config.min_examples, roll_up=config.roll_up)
-    rows = _indices(kept.index >= 0)
-    return Labelled(
+    groups = shard_groups(shard_set)
+    rows = _indices(labels.index != NO_ANSWER)
+    parts = split_of(groups[rows])
+    count = num_folds(int((parts != TEST).sum()))
+    folds = np.where(parts == TEST, np.int8(TEST_FOLD), folds_of(groups[rows], num_folds=count))
+    gold = bool(((folds == TEST_FOLD) & labels.gold[rows]).any())
+    data = Labelled(
         shard_set=shard_set,
         features=features,
-        all_labels=labels,
-        labels=kept,
-        split=split,
+        labels=labels,
+        groups=groups,
         rows=rows,
-        train=_indices(split[rows] == TRAIN),
-        validation=_indices(split[rows] == VALIDATION),
-        test=_indices(in_test[rows]),
-        test_rows=_indices(in_test),
+        folds=folds,
+        num_folds=count,
+        test=_indices((folds == TEST_FOLD) & (labels.gold[rows] | (not gold))),
         gold=gold,
         examples=load_examples(
             shard_set,
             features=features,
             rows=rows,
-            labels=kept.index[rows],
+            labels=labels.index[rows],
             device=device,
             memory_gb=config.memory_gb,
         ),
     )
+    frequent(data, data.outside_test, config=config)
+    return data
+
+
+def frequent(data: Labelled[LabelsT], learned: Indices, *, config: TrainConfig) -> LabelsT:
+    """The labels of a head that learns from these products: without rare classes, or with these rolled up.
+
+    Raises:
+        FewLabelsError: fewer than two classes have enough of them.
+    """
+    return data.labels.frequent(data.learned(learned), min_count=config.min_examples, roll_up=config.roll_up)
 
 
 def _indices(where: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
@@ -135,21 +166,28 @@ def _indices(where: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
 
 def train_head(
     data: Labelled[LabelsT],
+    learned: Indices,
     *,
     config: TrainConfig,
     aggregate: AggregateConfig,
     head: HeadConfig,
     on_progress: ProgressCallback | None = None,
 ) -> TrainedHead:
-    """Train a head on the training part and measure it on the test part.
-
-    Test products whose class has too few training products cannot be predicted and are left out of the metrics; the
-    card's `coverage` says what share remains.
+    """Train a head.
 
     Args:
-        on_progress: called with the epochs done and their largest number, after each.
+        learned: (l,) indices of the labelled products to learn from, ascending; those in rare classes count as a class
+            above, or not at all.
+        on_progress: called with the epochs done and their number, after each.
+
+    Raises:
+        FewLabelsError: fewer than two classes have enough of these products.
     """
-    schema, labels, device = data.shard_set.schema, data.labels, data.examples.device
+    labels = frequent(data, learned, config=config)
+    index = labels.index[data.rows]
+    examples = data.examples.with_labels(index)
+    learned = learned[index[learned] != NO_ANSWER]
+    schema, device = data.shard_set.schema, examples.device
     dims = tuple(schema.dim_of(feature) for feature in data.features)
     start = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -158,14 +196,12 @@ def train_head(
         network = Network(data.features, dims=dims, num_classes=num_classes, aggregate=aggregate, head=head)
         epochs = fit(
             network.to(device),
-            data.examples,
-            train=data.train,
-            validation=data.validation,
+            examples,
+            learned=learned,
             alone=config.feature_dropout.alone if labels.learns_single_features else 0.0,
             config=config,
             on_progress=on_progress,
         )
-    seconds = round(time.perf_counter() - start, 2)
     card = HeadCard(
         target=labels.target,
         fingerprint=schema.fingerprint,
@@ -175,35 +211,21 @@ def train_head(
         lexical=schema.lexical if "lexical" in data.features else None,
         aggregate=aggregate,
         head=head,
-        num_train=len(data.train),
-        num_validation=len(data.validation),
+        num_train=len(learned),
         epochs=epochs,
-        seconds=seconds,
-        coverage=data.coverage,
+        seconds=round(time.perf_counter() - start, 2),
         gold=data.gold,
-        metrics=_measure(network, data) if len(data.test) else None,
         classes=labels.classes,
         ancestors=labels.ancestors,
-        class_counts=tuple(labels.class_counts(data.split).tolist()),
+        class_counts=tuple(labels.class_counts(data.learned(learned)).tolist()),
     )
     return TrainedHead(card=card, network=network)
 
 
-def _measure(network: Network, data: Labelled[LabelsT]) -> Metrics:
-    """The network's metrics on the test part."""
-    predictions = [
-        network.topk(some.vectors[rows], present=some.present[rows], k=5)
-        for some, rows in data.examples.in_order(data.test, batch_size=ROWS_AT_A_TIME)
-    ]
-    classes = torch.cat([classes for _, classes in predictions]).numpy()
-    confidences = torch.cat([probabilities[:, 0] for probabilities, _ in predictions]).double().numpy()
-    return evaluate(data.labels.index[data.rows[data.test]], topk=classes, confidences=confidences)
-
-
-def split_of_shards(shard_set: ShardSet) -> Split:
-    """The part of each product of a shard set, (n,) uint8, in its order."""
+def shard_groups(shard_set: ShardSet) -> Groups:
+    """The group of each product of a shard set, (n,) uint64, in its order."""
     frames = (shard.frame([raw_column("title"), "product_id"]) for shard in shard_set.shards())
-    return np.concatenate([split_of(*frame.get_columns()) for frame in frames])
+    return np.concatenate([groups_of(*frame.get_columns()) for frame in frames])
 
 
 def choose_features(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prodemb.core.arrays import Indices
-from prodemb.core.features import LEXICAL_TEXTS, TEXT_FEATURES, Feature, raw_column
+from prodemb.core.features import LEXICAL_TEXTS, PARTNER, TEXT_FEATURES, Feature, raw_column
 from prodemb.shards.lexical import lexical_vectors
 from prodemb.shards.reader import ShardSet
 from prodemb.shards.shard import Shard
@@ -32,7 +32,7 @@ class ProductSet:
     present: npt.NDArray[np.bool_]
     """(n, F)."""
     supplied: pl.DataFrame
-    """n rows, one string column per text feature, named by `raw_column`."""
+    """n rows, one string column per text feature, named by `raw_column`, and one for the partner."""
 
     def __len__(self) -> int:
         return len(self.present)
@@ -99,7 +99,7 @@ def read_products(shard_set: ShardSet, *, features: tuple[Feature, ...], rows: I
     Args:
         rows: (m,) indices of products in the shard set, ascending.
     """
-    columns = [raw_column(feature) for feature in TEXT_FEATURES]
+    columns = [*(raw_column(feature) for feature in TEXT_FEATURES), PARTNER]
     return ProductSet(
         features=features,
         dims=tuple(shard_set.schema.dim_of(feature) for feature in features),

@@ -6,7 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from prodemb.brand.model import ConditionalLogit
+from prodemb.confidence.conditional_logit import ConditionalLogit, Contexts
+
+
+def no_contexts(num: int) -> Contexts:
+    return np.zeros((num, 0), dtype=np.bool_)
 
 
 def make_choices(
@@ -24,9 +28,15 @@ def fit(num: int, *, l2: float, prior: npt.NDArray[np.float64] | None = None) ->
     inputs, valid, chosen = make_choices(num)
     prior = np.zeros(3) if prior is None else prior
     model = ConditionalLogit.fit(
-        inputs, valid=valid, chosen=chosen, sample_weight=np.ones(num, np.float32), prior=prior, l2=l2
+        inputs,
+        valid=valid,
+        chosen=chosen,
+        contexts=no_contexts(num),
+        sample_weight=np.ones(num, np.float32),
+        prior=prior,
+        l2=l2,
     )
-    return model.weights
+    return model.weights[0]
 
 
 def test_the_weights_behind_the_choices_are_found() -> None:
@@ -44,8 +54,14 @@ def test_sample_weight_is_like_repetition() -> None:
     twice = np.where(np.arange(400) < 100, 2.0, 1.0).astype(np.float32)
     rows = np.concatenate([np.arange(400), np.arange(100)])
     fit_weighed = partial(ConditionalLogit.fit, prior=np.zeros(3), l2=1.0)
-    weighed = fit_weighed(inputs, valid=valid, chosen=chosen, sample_weight=twice)
-    repeated = fit_weighed(inputs[rows], valid=valid[rows], chosen=chosen[rows], sample_weight=np.ones(500, np.float32))
+    weighed = fit_weighed(inputs, valid=valid, chosen=chosen, contexts=no_contexts(400), sample_weight=twice)
+    repeated = fit_weighed(
+        inputs[rows],
+        valid=valid[rows],
+        chosen=chosen[rows],
+        contexts=no_contexts(500),
+        sample_weight=np.ones(500, np.float32),
+    )
     assert np.allclose(weighed.weights, repeated.weights, atol=1e-5)
 
 
@@ -57,18 +73,39 @@ def test_two_alternatives_are_a_logistic_regression() -> None:
         pair,
         valid=np.ones((500, 2), bool),
         chosen=chosen,
+        contexts=no_contexts(500),
         sample_weight=np.ones(500, np.float32),
         prior=np.zeros(3),
         l2=1.0,
     )
     wanted = LogisticRegression(C=1.0, fit_intercept=False, tol=1e-10).fit(pair[:, 1] - pair[:, 0], chosen)
-    assert np.allclose(model.weights, wanted.coef_[0], atol=1e-4)
+    assert np.allclose(model.weights[0], wanted.coef_[0], atol=1e-4)
 
 
 def test_probabilities_sum_to_one_over_what_is_there() -> None:
     inputs, valid, _ = make_choices(100)
-    model = ConditionalLogit(weights=np.array([1.0, 2.0, 3.0]))
-    likely = model.predict_proba(inputs * 1000, valid=valid)
+    model = ConditionalLogit(weights=np.array([[1.0, 2.0, 3.0]]))
+    likely = model.predict_proba(inputs * 1000, valid=valid, contexts=no_contexts(100))
     assert np.allclose(likely.sum(axis=1), 1)
     assert (likely[~valid] == 0).all()
     assert np.isfinite(likely).all()
+
+
+def test_a_context_has_weights_of_its_own() -> None:
+    """Two circumstances in one model are two models, where regularisation is weak."""
+    (first, valid, chosen), (second, valid_too, _) = make_choices(3000), make_choices(3000, seed=1)
+    other = np.where(valid_too, second @ np.array([-1.0, 3.0, 1.0]), -np.inf)
+    other_chosen = (other + np.random.default_rng(2).gumbel(size=other.shape)).argmax(axis=1)
+    contexts = np.repeat([False, True], 3000)[:, None]
+    model = ConditionalLogit.fit(
+        np.concatenate([first, second]),
+        valid=np.concatenate([valid, valid_too]),
+        chosen=np.concatenate([chosen, other_chosen]),
+        contexts=contexts,
+        sample_weight=np.ones(6000, np.float32),
+        prior=np.zeros(3),
+        l2=1e-3,
+    )
+    assert np.allclose(model.weights[0], [2, -1, 0], atol=0.2)
+    assert np.allclose(model.weights.sum(axis=0), [-1, 3, 1], atol=0.3)
+    assert np.allclose(model.weights_in(contexts[[0, -1]]), [model.weights[0], model.weights.sum(axis=0)])

@@ -1,0 +1,200 @@
+"""All voices together: fitted to labelled products, and asked about others."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+
+from prodemb.category.candidates import Opinions, list_candidates
+from prodemb.category.labels import CategoryLabels
+from prodemb.category.nodes import Nodes
+from prodemb.category.voices.head import HeadVoice
+from prodemb.category.voices.names import Names
+from prodemb.category.voices.neighbours import Nearest, Neighbours
+from prodemb.category.voices.opinion import Opinion
+from prodemb.category.voices.supplied import SuppliedCounts
+from prodemb.category.voices.words import ALL_WORDS, OWN_WORDS, WordModel, words_of
+from prodemb.category.zero_shot import ZeroShot
+from prodemb.confidence.candidates import Candidates
+from prodemb.confidence.conditional_logit import Contexts
+from prodemb.core.arrays import NO_ANSWER, Indices
+from prodemb.core.features import PARTNER, TEXT_FEATURES, raw_column
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.labels import CategoryLabel
+from prodemb.heads.train import Labelled
+from prodemb.shards.product_set import ProductSet, read_products, supplied_values
+
+_AT_ONCE = 512
+"""Products that the voices are asked about at a time, which bounds memory whatever the number of nodes."""
+_CATEGORIES = ("cat1", "cat2", "cat3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voices:
+    """The voices of one set of labelled products."""
+
+    nodes: Nodes
+    """All nodes of the taxonomy."""
+    counts: npt.NDArray[np.int64]
+    """(num_nodes,) labelled products of each."""
+    head: HeadVoice
+    words: WordModel
+    words_without: WordModel
+    """Without cat1-3."""
+    neighbours: Neighbours
+    supplied: SuppliedCounts
+    names: Names
+    tower: ZeroShot | None
+    """The vectors of the names; None where there are none."""
+
+    @classmethod
+    def fit(
+        cls,
+        data: Labelled[CategoryLabels],
+        learned: Indices,
+        *,
+        head: TrainedHead,
+        nodes: Nodes,
+        names: Names,
+        tower: ZeroShot | None,
+        max_products: int,
+        max_cost: float,
+        seed: int,
+    ) -> Self:
+        """Fit all voices but the head, which was trained on the same products.
+
+        Args:
+            learned: (l,) indices of labelled products.
+            nodes: all nodes of the taxonomy; `names` and `tower` hold the same ones.
+            max_products: how many products neighbours and words learn from at most, of each node about as many.
+            max_cost: classes times words in all texts that the words learn from at most.
+            seed: of the choice of these.
+        """
+        own = nodes_of_labels(data.labels, nodes)[data.index_of(learned)]
+        some = even_sample(own, at_most=max_products, seed=seed)
+        rows = data.rows[learned]
+        products = read_products(data.shard_set, features=data.features, rows=rows[some])
+        few = even_sample(
+            own[some], at_most=_num_affordable(products.supplied, nodes=own[some], max_cost=max_cost), seed=seed
+        )
+        texts = products.supplied[few]
+        columns = [*(raw_column(feature) for feature in _CATEGORIES), PARTNER]
+        return cls(
+            nodes=nodes,
+            counts=np.bincount(own, minlength=len(nodes.labels)),
+            head=HeadVoice(head=head, nodes=nodes_of_classes(head.card.classes, nodes)),
+            words=WordModel.fit(words_of(texts, features=ALL_WORDS), nodes=own[some][few]),
+            words_without=WordModel.fit(words_of(texts, features=OWN_WORDS), nodes=own[some][few]),
+            neighbours=Neighbours.fit(products, nodes=own[some], rows=rows[some], seed=seed),
+            supplied=SuppliedCounts.fit(supplied_values(data.shard_set, columns, rows=rows), nodes=own),
+            names=names,
+            tower=tower,
+        )
+
+    def candidates(self, products: ProductSet, *, foreign_to: Indices | None = None) -> Iterator[Candidates]:
+        """The candidates of n products and their features, some hundred products at a time.
+
+        Args:
+            foreign_to: (n,) nodes; each product is judged as if no labelled product were of that node's top-level
+                branch, as one of another department is.
+        """
+        for start in range(0, len(products), _AT_ONCE):
+            rows = np.arange(start, min(start + _AT_ONCE, len(products)))
+            hidden = None if foreign_to is None else self._same_branch(foreign_to[rows])
+            some = products.take(rows)
+            yield list_candidates(
+                self.opinions(some, hidden=hidden), counts=self.counts, hidden=hidden, contexts=contexts_of(some)
+            )
+
+    def opinions(self, products: ProductSet, *, hidden: npt.NDArray[np.bool_] | None = None) -> Opinions:
+        """What all voices say of a few products, n.
+
+        Args:
+            hidden: (n, num_nodes) nodes that count as labelled by none for a product.
+        """
+        num_nodes, texts = len(self.nodes.labels), products.supplied
+        head, head_without = self.head.opinions(products, num_nodes=num_nodes, hidden=hidden)
+        words = self.words.opinion(words_of(texts, features=ALL_WORDS), num_nodes=num_nodes)
+        words_without = self.words_without.opinion(words_of(texts, features=OWN_WORDS), num_nodes=num_nodes)
+        nearest = self._nearest(products, hidden=hidden)
+        if hidden is not None:
+            words = words.without(hidden[:, words.nodes])
+            words_without = words_without.without(hidden[:, words_without.nodes])
+        categories = [texts[raw_column(feature)] for feature in _CATEGORIES]
+        joined = pl.DataFrame(categories).select(pl.concat_str(pl.all(), separator=" ", ignore_nulls=True)).to_series()
+        return Opinions(
+            head=head,
+            head_without=head_without,
+            words=words,
+            words_without=words_without,
+            nearest=nearest,
+            supplied=self.supplied.opinion(texts, num_nodes=num_nodes, hidden=hidden),
+            title=self.names.opinion(texts[raw_column("title")]),
+            categories=self.names.opinion(joined),
+            tower=self._tower(products),
+        )
+
+    def _nearest(self, products: ProductSet, *, hidden: npt.NDArray[np.bool_] | None) -> Nearest:
+        if hidden is None:
+            return self.neighbours.nearest(products)
+        # More of them, since most of the nearest are hidden.
+        nearest = self.neighbours.nearest(products, k=1000)
+        gone = np.take_along_axis(hidden, np.maximum(nearest.nodes, 0), axis=1) & (nearest.nodes != NO_ANSWER)
+        return nearest.without(gone).first(50)
+
+    def _tower(self, products: ProductSet) -> Opinion:
+        if self.tower is None:
+            return Opinion.of(
+                np.zeros((len(products), 0), np.float32), nodes=np.zeros(0, np.int32), num_nodes=len(self.nodes.labels)
+            )
+        cosines = self.tower.cosines(products).cpu().numpy()
+        cosines[~self.tower.known(products)] = -np.inf
+        return Opinion.of(cosines, nodes=np.arange(len(self.nodes.labels)), num_nodes=len(self.nodes.labels))
+
+    def _same_branch(self, nodes: Indices) -> npt.NDArray[np.bool_]:
+        """(n, num_nodes) whether each node is of the top-level branch of the given one."""
+        tops = self.nodes.tree.lineage[:-1, 0]
+        return np.asarray(tops[nodes][:, None] == tops[None, :])
+
+
+def nodes_of_labels(labels: CategoryLabels, nodes: Nodes) -> npt.NDArray[np.int64]:
+    """The node of each class of some labels, (num_classes,)."""
+    return nodes_of_classes(labels.classes, nodes).astype(np.int64)
+
+
+def nodes_of_classes(classes: Sequence[object], nodes: Nodes) -> npt.NDArray[np.int32]:
+    """The node of each class, by the nodes' ids, (num_classes,)."""
+    place = {label.id: number for number, label in enumerate(nodes.labels)}
+    return np.array([place[label.id] for label in classes if isinstance(label, CategoryLabel)], dtype=np.int32)
+
+
+def contexts_of(products: ProductSet) -> Contexts:
+    """(n, C) which of `CONTEXTS` each product is in."""
+    there = {
+        feature: (products.supplied[raw_column(feature)].fill_null("").str.len_bytes() > 0).to_numpy()
+        for feature in TEXT_FEATURES
+    }
+    no_categories = ~(there["cat1"] | there["cat2"] | there["cat3"])
+    return np.stack([no_categories, ~(there["title"] | there["description"])], axis=1)
+
+
+def even_sample(nodes: Indices, *, at_most: int, seed: int) -> Indices:
+    """Indices of at most so many products, ascending, that have about as many of each node as there are; (m,)."""
+    if len(nodes) <= at_most:
+        return np.arange(len(nodes))
+    shuffled = np.random.default_rng(seed).permutation(len(nodes))
+    order = shuffled[np.argsort(nodes[shuffled], kind="stable")]
+    starts = np.r_[True, nodes[order][1:] != nodes[order][:-1]]
+    rank = np.arange(len(order)) - np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))
+    return np.sort(order[np.argsort(rank, kind="stable")[:at_most]])
+
+
+def _num_affordable(supplied: pl.DataFrame, *, nodes: Indices, max_cost: float) -> int:
+    """How many products the words can learn from, where each word costs as much as there are classes."""
+    texts = pl.Series(words_of(supplied, features=ALL_WORDS), dtype=pl.String)
+    words_each = 2 * float((texts.str.count_matches(" ") + 1).mean() or 1)  # type: ignore[arg-type]
+    return max(1, int(max_cost / (words_each * max(1, len(np.unique(nodes))))))

@@ -1,0 +1,77 @@
+"""The names: how near a product's words are to the taxonomy's own, so that a node which no label carries can be meant."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from prodemb.category.voices.opinion import Opinion
+from prodemb.confidence.conditional_logit import Floats
+from prodemb.taxonomy.taxonomy import SEPARATOR
+
+_TOKENS = r"[^\W\d_]+"
+_LONGEST = 500
+"""Characters of a text that are compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """The names of the nodes of a taxonomy, compared by words and by runs of letters."""
+
+    paths: tuple[str, ...]
+    """(num_nodes,)."""
+
+    def opinion(self, texts: pl.Series) -> Opinion:
+        """The similarity of n texts to each node, 0 to 4; nothing for texts that share no letters with any.
+
+        It is the sum of four cosines of TF-IDF vectors: words and pairs of words, and runs of 3 to 5 letters, each
+        against the node's own name and against its whole path.
+
+        Args:
+            texts: (n,) string, null where there is none.
+        """
+        distinct = texts.unique(maintain_order=True)
+        folded = [_folded(text or "") for text in distinct.str.slice(0, _LONGEST)]
+        scores = np.zeros((len(folded), len(self.paths)), dtype=np.float32)
+        for compare in self._comparisons:
+            compare.add_to(scores, folded)
+        scores[scores.max(axis=1, initial=0) <= 0] = -np.inf
+        place = {text: row for row, text in enumerate(distinct)}
+        rows = np.array([place[text] for text in texts], dtype=np.int64)
+        return Opinion.of(scores[rows], nodes=np.arange(len(self.paths)), num_nodes=len(self.paths))
+
+    @cached_property
+    def _comparisons(self) -> "tuple[_Comparison, ...]":
+        own = [_folded(path.rpartition(SEPARATOR)[2]) for path in self.paths]
+        whole = [_folded(path) for path in self.paths]
+        return (
+            _Comparison(own, whole, analyzer="word", lengths=(1, 2)),
+            _Comparison(own, whole, analyzer="char_wb", lengths=(3, 5)),
+        )
+
+
+class _Comparison:
+    """TF-IDF vectors of all names, and the sum of the cosines of texts with both kinds of them."""
+
+    def __init__(self, own: Sequence[str], whole: Sequence[str], *, analyzer: str, lengths: tuple[int, int]) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        self._vectorizer = TfidfVectorizer(
+            analyzer=analyzer, ngram_range=lengths, sublinear_tf=True, token_pattern=_TOKENS, dtype=np.float32
+        )
+        vectors = self._vectorizer.fit([*whole, *own] if analyzer == "word" else whole)
+        self._names = sparse.csr_array((vectors.transform(own) + vectors.transform(whole)).T)
+
+    def add_to(self, scores: Floats, texts: Sequence[str]) -> None:
+        """Add the similarities of n texts, (n, num_nodes)."""
+        scores += (sparse.csr_array(self._vectorizer.transform(texts)) @ self._names).toarray()
+
+
+def _folded(text: str) -> str:
+    """The words in small letters, in the singular."""
+    words = re.findall(_TOKENS, text.lower())
+    return " ".join(word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words)
