@@ -1,14 +1,15 @@
 """The candidates for a product's brand, and a feature matrix of the evidence for each of them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from prodemb.brand.head_output import HeadOutput
-from prodemb.confidence.conditional_logit import Floats
+from prodemb.core.arrays import Floats
+from prodemb.heads.neighbours import Nearest
 from prodemb.brand.names import NO_NAME, Mentions, NameIds
+from prodemb.confidence.candidates import Candidates, first_of_each
 
 PRIOR_WEIGHTS: dict[str, float] = {
     "head_log_proba": 0.5,
@@ -31,15 +32,18 @@ PRIOR_WEIGHTS: dict[str, float] = {
     "title_prefix": -4.0,
     "title_prefix_without_class": 2.0,
     "title_if_no_supplied": 0.0,
+    "neighbours_cosine": 0.5,
+    "neighbours_share": 0.5,
     "none": -1.0,
     "none_if_no_supplied": 0.5,
     "none_if_no_title_brand": 1.0,
     "none_head_proba": -1.0,
+    "none_neighbours": -0.5,
 }
 """The features of a candidate, and their weights before anything is learned.
 
-`head_*` come from the head; `supplied*` are 0 but for the supplied brand, `title*` but for brands in the title, and
-`none*` but for the last candidate, which stands for no brand. A `class` is one of the head; a `prefix` begins a longer
+`head_*` come from the head and `neighbours_*` from the nearest labelled products; `supplied*` are 0 but for the
+supplied brand, `title*` but for brands in the title, and `none*` but for the last candidate, which stands for no brand. A `class` is one of the head; a `prefix` begins a longer
 name in the title ("Lee" in "Lee Cooper"); `other` is the best other brand by the head or the title.
 """
 
@@ -48,33 +52,6 @@ _MIN_LOG_ODDS = -4.0
 
 FeatureColumns = dict[str, npt.NDArray[np.generic]]
 """By feature: (n, K)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidates:
-    """The candidates of n products; the last of the K is always valid and stands for none of them."""
-
-    names: NameIds
-    """(n, K) ids of names, -1 for the last."""
-    valid: npt.NDArray[np.bool_]
-    """(n, K) which there are; a name from two sources is there once."""
-    features: Floats
-    """(n, K, P), in the order of `PRIOR_WEIGHTS`."""
-
-    @classmethod
-    def concat(cls, parts: "Sequence[Candidates]") -> "Candidates":
-        """The candidates of several lists of products as one."""
-        return cls(
-            names=np.concatenate([part.names for part in parts]),
-            valid=np.concatenate([part.valid for part in parts]),
-            features=np.concatenate([part.features for part in parts]),
-        )
-
-    def index_of(self, names: NameIds) -> npt.NDArray[np.int64]:
-        """The index of each name (n,) among its product's candidates, (n,); the last index where it is not there."""
-        same = (self.names == names[:, None]) & self.valid
-        same[:, -1] = True
-        return np.asarray(same.argmax(axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,22 +69,26 @@ class _Listed:
 
 
 def list_candidates(
-    mentions: Mentions, *, head: HeadOutput, num_classes: int, supplied_log_odds: Floats, title_log_odds: Floats
+    mentions: Mentions,
+    *,
+    head: HeadOutput,
+    nearest: Nearest,
+    num_classes: int,
+    supplied_log_odds: Floats,
+    title_log_odds: Floats,
 ) -> Candidates:
     """The candidates of every product and their features.
 
     Args:
         mentions: what supplied brands and titles name.
         head: the head's output, for the classes `mentioned_classes(mentions)`.
+        nearest: the nearest labelled products, by the ids of their brands.
         supplied_log_odds: (m + 1,) log odds that a supplied name is correct; the last is of names never seen.
         title_log_odds: the same for names in titles.
     """
     supplied, titled = mentions.supplied[:, None], mentions.titles.names
     names = np.concatenate([supplied, titled, head.topk, np.full_like(supplied, NO_NAME)], axis=1)
-    earlier = np.tril(np.ones((names.shape[1], names.shape[1]), dtype=np.bool_), k=-1)
-    repeated = ((names[:, :, None] == names[:, None, :]) & earlier).any(axis=2)
-    valid = (names >= 0) & ~repeated
-    valid[:, -1] = True
+    valid = first_of_each(names)
     listed = _Listed(
         names=names,
         has_class=(names >= 0) & (names < num_classes),
@@ -119,13 +100,15 @@ def list_candidates(
         _head_features(listed, mentions=mentions, head=head)
         | _supplied_features(listed, mentions=mentions, head=head, log_odds=supplied_log_odds, title_log_odds=log_odds)
         | _title_features(listed, mentions=mentions, num_classes=num_classes, log_odds=log_odds)
-        | _none_features(listed, mentions=mentions, head=head)
+        | _neighbour_features(listed, nearest=nearest)
+        | _none_features(listed, mentions=mentions, head=head, nearest=nearest)
     )
     assert columns.keys() == PRIOR_WEIGHTS.keys()
     features = np.stack(
         [np.broadcast_to(columns[name], names.shape) for name in PRIOR_WEIGHTS], axis=2, dtype=np.float32
     )
-    return Candidates(names=names, valid=valid, features=features)
+    contexts = np.zeros((len(names), 0), dtype=np.bool_)
+    return Candidates(ids=names, valid=valid, features=features, contexts=contexts)
 
 
 def _head_features(listed: _Listed, *, mentions: Mentions, head: HeadOutput) -> FeatureColumns:
@@ -176,7 +159,15 @@ def _title_features(listed: _Listed, *, mentions: Mentions, num_classes: int, lo
     }
 
 
-def _none_features(listed: _Listed, *, mentions: Mentions, head: HeadOutput) -> FeatureColumns:
+def _neighbour_features(listed: _Listed, *, nearest: Nearest) -> FeatureColumns:
+    is_near = nearest.at(listed.names)
+    return {
+        "neighbours_cosine": np.where(is_near > -1, is_near, 0.0),
+        "neighbours_share": nearest.share(listed.names),
+    }
+
+
+def _none_features(listed: _Listed, *, mentions: Mentions, head: HeadOutput, nearest: Nearest) -> FeatureColumns:
     none = np.zeros(listed.names.shape, dtype=np.bool_)
     none[:, -1] = True
     return {
@@ -184,6 +175,7 @@ def _none_features(listed: _Listed, *, mentions: Mentions, head: HeadOutput) -> 
         "none_if_no_supplied": none & (mentions.supplied < 0)[:, None],
         "none_if_no_title_brand": none & ~_title_names_any(mentions),
         "none_head_proba": none * head.top1_proba[:, None],
+        "none_neighbours": none * nearest.best(),
     }
 
 

@@ -1,6 +1,6 @@
 """Conditions: products as supplied, in unseen spellings, without their supplied brand, and with a wrong one."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -10,8 +10,10 @@ from prodemb.aliases.table import AliasTable
 from prodemb.brand.labels import BrandLabels
 from prodemb.brand.names import NO_NAME, NameIds
 from prodemb.brand.predict import Fuser
-from prodemb.core.arrays import Indices
+from prodemb.core.arrays import Indices, draw_other
 from prodemb.core.features import raw_column
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.labels import BrandLabel
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import ProductSet
 
@@ -51,20 +53,26 @@ def true_names(data: Labelled[BrandLabels], *, rows: Indices) -> pl.Series:
     Args:
         rows: (m,) rows of the shard set.
     """
-    names = data.all_labels.names
-    return pl.Series("brand", [names[index] for index in data.all_labels.index[rows]], dtype=pl.String)
+    names = data.labels.names
+    return pl.Series("brand", [names[index] for index in data.labels.index[rows]], dtype=pl.String)
 
 
-def rare_brands(data: Labelled[BrandLabels], *, parts: Collection[int]) -> list[str]:
-    """Labels of products of these parts of the split that the head has no class for, sorted."""
-    labels = data.all_labels
-    index, names = labels.index[np.isin(data.split, list(parts)) & (labels.index >= 0)], labels.names
-    return sorted({names[brand] for brand in np.unique(index)} - set(data.labels.names))
+def rare_brands(data: Labelled[BrandLabels], learned: Indices, *, head: TrainedHead) -> list[str]:
+    """Labels of these products that the head has no class for, sorted.
+
+    Args:
+        learned: (l,) indices of labelled products.
+    """
+    names, classes = data.labels.names, {label.name for label in head.card.classes if isinstance(label, BrandLabel)}
+    return sorted({names[brand] for brand in np.unique(data.index_of(learned))} - classes)
 
 
-def without_strings_of(data: Labelled[BrandLabels], *, aliases: AliasTable, parts: Collection[int]) -> AliasTable:
-    """The alias table without the supplied strings that only products of these parts of the split have."""
-    supplied = data.shard_set.coded(raw_column("brand"))
-    inside = np.isin(data.split, list(parts))
+def without_strings_of(data: Labelled[BrandLabels], held_out: Indices, *, aliases: AliasTable) -> AliasTable:
+    """The alias table without the supplied strings that only these products have.
+
+    Args:
+        held_out: (h,) indices of labelled products.
+    """
+    supplied, inside = data.shard_set.coded(raw_column("brand")), data.learned(held_out)
     gone = set(supplied.values[np.setdiff1d(supplied.codes[inside], [*np.unique(supplied.codes[~inside]), -1])])
     return AliasTable(row for row in aliases.rows if row.supplied not in gone)

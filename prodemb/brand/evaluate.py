@@ -13,7 +13,7 @@ from prodemb.brand.conditions import AS_SUPPLIED, brand_conditions, true_names, 
 from prodemb.brand.fit import FuseConfig
 from prodemb.brand.labels import BrandLabels
 from prodemb.brand.lookups import brand_lookups
-from prodemb.confidence.conditional_logit import Floats
+from prodemb.core.arrays import Floats
 from prodemb.brand.names import NO_NAME, NameIds
 from prodemb.brand.predict import BrandPrediction, Fuser
 from prodemb.core.arrays import Indices

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prodemb.confidence.conditional_logit import Floats
+from prodemb.core.arrays import Floats
 from prodemb.brand.names import NO_NAME, NameIds
 from prodemb.heads.head import TrainedHead
 from prodemb.shards.product_set import ProductSet
@@ -42,13 +42,17 @@ class HeadOutput:
 
 
 @torch.inference_mode()
-def predict_log_proba(head: TrainedHead, products: ProductSet, *, classes: NameIds) -> HeadOutput:
+def predict_log_proba(
+    head: TrainedHead, products: ProductSet, *, classes: NameIds, hidden: NameIds | None = None
+) -> HeadOutput:
     """The head's best classes for n products, and the log probabilities of these and of given classes.
 
     Args:
         products: with the vectors of the features of the head's card.
         classes: (n, A) classes to return the probabilities of; -1 for none.
+        hidden: (n,) a class that a product's brand cannot be; -1 for none.
     """
+    gone = np.full(len(products), NO_NAME) if hidden is None else hidden
     without = products.present & np.array([feature != "brand" for feature in head.card.features])
     parts = [
         _predict(
@@ -57,6 +61,7 @@ def predict_log_proba(head: TrainedHead, products: ProductSet, *, classes: NameI
             present=torch.from_numpy(products.present[rows]),
             without=torch.from_numpy(without[rows]),
             classes=torch.from_numpy(classes[rows]),
+            hidden=torch.from_numpy(gone[rows]),
         )
         for rows in head.network.batches(len(products))
     ]
@@ -67,11 +72,13 @@ def predict_log_proba(head: TrainedHead, products: ProductSet, *, classes: NameI
     )
 
 
-def _predict(head: TrainedHead, vectors: Tensor, *, present: Tensor, without: Tensor, classes: Tensor) -> HeadOutput:
+def _predict(
+    head: TrainedHead, vectors: Tensor, *, present: Tensor, without: Tensor, classes: Tensor, hidden: Tensor
+) -> HeadOutput:
     """One batch; only products with a supplied brand are predicted twice."""
     twice = (present != without).any(1).nonzero()[:, 0]
-    log_proba = head.network.predict_log_proba(vectors, present=present)
-    log_proba_without = head.network.predict_log_proba(vectors[twice], present=without[twice])
+    log_proba = _hide(head.network.predict_log_proba(vectors, present=present), hidden)
+    log_proba_without = _hide(head.network.predict_log_proba(vectors[twice], present=without[twice]), hidden[twice])
     k = min(_TOPK, log_proba.shape[1])
     topk = log_proba.topk(k, dim=1).indices.cpu()
     topk_without = topk.clone()
@@ -91,6 +98,16 @@ def _predict(head: TrainedHead, vectors: Tensor, *, present: Tensor, without: Te
         topk_log_proba=both[:, num_classes:],
         class_log_proba=both[:, :num_classes],
     )
+
+
+def _hide(log_proba: Tensor, hidden: Tensor) -> Tensor:
+    """Log probabilities (n, num_classes) under which a hidden class (n,), if any, is not one of the classes."""
+    rows = (hidden >= 0).nonzero()[:, 0]
+    if len(rows):
+        log_proba = log_proba.clone()
+        log_proba[rows, hidden[rows]] = -torch.inf
+        log_proba[rows] = log_proba[rows].log_softmax(1)
+    return log_proba
 
 
 def _gather(log_proba: Tensor, classes: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The names that can be the brand of a product, and which of them its supplied brand and its title mention."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,20 @@ class Mentions:
     """The names in the titles."""
     new_names: tuple[str, ...] = field(default=())
     """Names of supplied strings that are not known; their ids follow those of the known names."""
+
+    def without(self, hidden: NameIds) -> "Mentions":
+        """The same where one name a product, (n,), is named nowhere."""
+        titles, gone = self.titles, hidden[:, None]
+        names, longer = (np.where(ids == gone, NO_NAME, ids) for ids in (titles.names, titles.longer))
+        supplied = np.where(self.supplied == hidden, NO_NAME, self.supplied)
+        there = supplied != NO_NAME
+        return replace(
+            self,
+            supplied=supplied,
+            is_known=self.is_known & there,
+            in_title=self.in_title & there,
+            titles=replace(titles, names=names, longer=longer),
+        )
 
     def is_contradicted(self) -> npt.NDArray[np.bool_]:
         """(n,) whether the title names other brands and not the supplied one."""

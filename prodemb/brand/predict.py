@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -10,13 +11,16 @@ import polars as pl
 import torch
 
 from prodemb.aliases.table import AliasTable
-from prodemb.brand.candidates import PRIOR_WEIGHTS, Candidates, list_candidates, mentioned_classes
+from prodemb.brand.candidates import PRIOR_WEIGHTS, list_candidates, mentioned_classes
 from prodemb.brand.head_output import predict_log_proba
-from prodemb.confidence.conditional_logit import ConditionalLogit, Floats
+from prodemb.confidence.candidates import Candidates
+from prodemb.confidence.conditional_logit import ConditionalLogit
+from prodemb.core.arrays import Floats
 from prodemb.brand.names import NO_NAME, BrandNames, Mentions, NameIds
 from prodemb.brand.trust import NameCounts, find_redirects
 from prodemb.core.features import raw_column
 from prodemb.heads.head import HeadCard, TrainedHead
+from prodemb.heads.neighbours import Nearest, Neighbours
 from prodemb.shards.product_set import ProductSet
 
 _BRAND, _TITLE = raw_column("brand"), raw_column("title")
@@ -37,6 +41,8 @@ class BrandPrediction:
     """(n, k) of these; 0 where there is none."""
     sources: npt.NDArray[np.int64]
     """(n,) the index in `SOURCES` of where the first one comes from; -1 where there is none."""
+    known: npt.NDArray[np.bool_]
+    """(n,) whether the first one is a label or in the alias table, and no name that was only just read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +56,16 @@ class Fuser:
     """(m,) of the names in titles."""
     model: ConditionalLogit
     """Over the features of `PRIOR_WEIGHTS`."""
+    neighbours: Neighbours | None = None
+    """Labelled products, by the index of their brand in `label_names`; None before there are any."""
+    label_names: tuple[str, ...] = ()
 
     @classmethod
     def untrained(cls, classes: Sequence[str], *, aliases: AliasTable, rare: Sequence[str] = ()) -> "Fuser":
         """A fuser that has seen no product: all names are trusted alike, with the weights of `PRIOR_WEIGHTS`."""
         names = BrandNames(classes, aliases=aliases, redirects={}, rare=rare)
         nothing = NameCounts.of(np.zeros(0, np.int64), labels=np.zeros(0, np.int64), num_names=len(names.names))
-        model = ConditionalLogit(weights=np.array([*PRIOR_WEIGHTS.values()]))
+        model = ConditionalLogit(weights=np.array([[*PRIOR_WEIGHTS.values()]]))
         return cls(names=names, supplied=nothing, titles=nothing, model=model)
 
     def fit_names(self, supplied: pl.Series, *, titles: pl.Series, labels: pl.Series, gold: bool) -> "Fuser":
@@ -83,25 +92,6 @@ class Fuser:
             titles=NameCounts.of(mentions.titles.standalone(), labels=true, num_names=num_names),
         )
 
-    def fit_model(self, candidates: Candidates, *, chosen: NameIds, sample_weight: Floats, l2: float) -> "Fuser":
-        """Learn the weights of the features from validation products.
-
-        Args:
-            candidates: of n products.
-            chosen: (n,) the indices of the true brands among them, the last where they are not.
-            sample_weight: (n,) how much each product counts.
-            l2: how strongly the weights are drawn to `PRIOR_WEIGHTS`.
-        """
-        model = ConditionalLogit.fit(
-            candidates.features,
-            valid=candidates.valid,
-            chosen=chosen,
-            sample_weight=sample_weight,
-            prior=np.array([*PRIOR_WEIGHTS.values()]),
-            l2=l2,
-        )
-        return replace(self, model=model)
-
     def with_aliases(self, aliases: AliasTable, *, rare: Sequence[str]) -> "Fuser":
         """The same fuser with another alias table and other rare labels; new names are trusted like the average."""
         own = self.names
@@ -113,18 +103,41 @@ class Fuser:
         """The name that each supplied brand stands for in the alias table, (n,); -1 where it is junk or unknown."""
         return self.names.ids_of(self.names.aliases.canonical_of(supplied))
 
-    def candidates(self, products: ProductSet, *, head: TrainedHead) -> tuple[Candidates, Mentions]:
-        """The candidates of n products, and what their texts name."""
+    def candidates(
+        self, products: ProductSet, *, head: TrainedHead, hidden: NameIds | None = None
+    ) -> tuple[Candidates, Mentions]:
+        """The candidates of n products, and what their texts name.
+
+        Args:
+            hidden: (n,) a name for each product that it is judged as if nobody knew; none where it is not given.
+        """
         mentions = self.names.mentions(supplied=products.supplied[_BRAND], titles=products.supplied[_TITLE])
-        classes = mentioned_classes(mentions, num_classes=self.names.num_classes)
+        num_classes, hidden_class = self.names.num_classes, None
+        if hidden is not None:
+            mentions = mentions.without(hidden)
+            hidden_class = np.where(hidden < num_classes, hidden, NO_NAME)
+        classes = mentioned_classes(mentions, num_classes=num_classes)
         candidates = list_candidates(
             mentions,
-            head=predict_log_proba(head, products, classes=classes),
-            num_classes=self.names.num_classes,
+            head=predict_log_proba(head, products, classes=classes, hidden=hidden_class),
+            nearest=self._nearest(products, hidden=hidden),
+            num_classes=num_classes,
             supplied_log_odds=self.supplied.log_odds(),
             title_log_odds=self.titles.log_odds(),
         )
         return candidates, mentions
+
+    def _nearest(self, products: ProductSet, *, hidden: NameIds | None) -> Nearest:
+        """The nearest labelled products, by the ids of their brands."""
+        if self.neighbours is None:
+            return Nearest.nobody(len(products))
+        nearest = self.neighbours.nearest(products.of(self.neighbours.features), k=50 if hidden is None else 1000)
+        nearest = replace(nearest, labels=np.where(nearest.labels >= 0, self._label_ids[nearest.labels], NO_NAME))
+        return nearest if hidden is None else nearest.without(nearest.labels == hidden[:, None]).first(50)
+
+    @cached_property
+    def _label_ids(self) -> NameIds:
+        return self.names.ids_of(pl.Series(self.label_names, dtype=pl.String))
 
     def predict(self, products: ProductSet, *, head: TrainedHead, k: int) -> BrandPrediction:
         """The `k` most probable brands of each product.
@@ -133,15 +146,16 @@ class Fuser:
             head: the head that the fuser was fitted with.
         """
         candidates, mentions = self.candidates(products, head=head)
-        proba = self.model.predict_proba(candidates.features, valid=candidates.valid)[:, :-1]
+        proba = candidates.predict_proba(self.model)[:, :-1]
         order = np.argsort(-proba, axis=1, kind="stable")[:, :k]
         probabilities = np.take_along_axis(proba, order, axis=1).astype(np.float32)
-        brands = np.where(probabilities > 0, np.take_along_axis(candidates.names[:, :-1], order, axis=1), NO_NAME)
+        brands = np.where(probabilities > 0, np.take_along_axis(candidates.ids[:, :-1], order, axis=1), NO_NAME)
         first = brands[:, 0]
         in_title = (mentions.titles.names == first[:, None]).any(axis=1)
         sources = np.select([first == NO_NAME, first == mentions.supplied, in_title], [-1, 0, 1], default=2)
         names = (*self.names.names, *mentions.new_names)
-        return BrandPrediction(names=names, brands=brands, probabilities=probabilities, sources=sources)
+        known = (first != NO_NAME) & (first < len(self.names.names))
+        return BrandPrediction(names=names, brands=brands, probabilities=probabilities, sources=sources, known=known)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.category.voices.neighbours import Nearest
+from prodemb.heads.neighbours import Nearest
 from prodemb.category.voices.opinion import Opinion
 from prodemb.confidence.candidates import Candidates, first_of_each
-from prodemb.confidence.conditional_logit import Contexts, Floats
+from prodemb.confidence.conditional_logit import Contexts
+from prodemb.core.arrays import Floats
 from prodemb.core.arrays import NO_ANSWER, Indices
 
 PRIOR_WEIGHTS: dict[str, float] = {

@@ -16,7 +16,8 @@ from prodemb.category.voices.every import Voices, nodes_of_labels
 from prodemb.category.voices.names import Names
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.confidence.candidates import Candidates
-from prodemb.confidence.conditional_logit import ConditionalLogit, Floats
+from prodemb.confidence.conditional_logit import ConditionalLogit
+from prodemb.core.arrays import Floats
 from prodemb.core.arrays import Indices, sample_rows
 from prodemb.core.progress import Progress
 from prodemb.heads.aggregate import AggregateConfig
@@ -69,58 +70,31 @@ class Recipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Judged:
-    """Out-of-fold products in some conditions, and what is true of them."""
+class CrossFit:
+    """What out-of-fold products teach."""
 
-    candidates: Candidates
-    chosen: npt.NDArray[np.int64]
-    """(n,) the index of the true one."""
-    weights: Floats
-    """(n,) how much each product counts."""
-
-    @classmethod
-    def concat(cls, parts: "Sequence[_Judged]") -> "_Judged":
-        return cls(
-            candidates=Candidates.concat([part.candidates for part in parts]),
-            chosen=np.concatenate([part.chosen for part in parts]),
-            weights=np.concatenate([part.weights for part in parts]),
-        )
-
-    def fit(self, *, l2: float) -> ConditionalLogit:
-        """The weights that these products teach."""
-        return ConditionalLogit.fit(
-            self.candidates.features,
-            valid=self.candidates.valid,
-            chosen=self.chosen,
-            contexts=self.candidates.contexts,
-            sample_weight=self.weights,
-            prior=np.array([*PRIOR_WEIGHTS.values()]),
-            l2=l2,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutOfFold:
-    """The answers for labelled products by voices and weights that have not seen them."""
-
+    model: ConditionalLogit
+    least_known: tuple[float, ...]
+    """The least probability of being in a labelled category, of a product that counts as known, by
+    `context_numbers`."""
     rows: Indices
-    """(n,) their rows in the shard set."""
+    """(n,) the rows of these products in the shard set."""
     truth: npt.NDArray[np.int64]
     """(n,) the nodes they are labelled with."""
     prediction: NodePrediction
-
-
-@dataclass(frozen=True, kw_only=True)
-class CrossFit:
-    """What the out-of-fold answers teach."""
-
-    model: ConditionalLogit
-    least_known: float
-    answers: OutOfFold
+    """For them, as supplied, by voices and weights that have not seen them."""
 
     def predictor(self, voices: Voices) -> CategoryPredictor:
         """Weigh these voices by it."""
         return CategoryPredictor(voices=voices, model=self.model, least_known=self.least_known)
+
+    def answers(self, data: Labelled[CategoryLabels], *, nodes: Nodes) -> Answers:
+        """The out-of-fold answers, to promise a precision by."""
+        lineage = self.prediction.lineage
+        correct = nodes.tree.is_above(lineage.ravel(), np.repeat(self.truth, lineage.shape[1])).reshape(lineage.shape)
+        return Answers(
+            probabilities=self.prediction.lineage_probabilities, correct=correct, groups=data.groups[self.rows]
+        )
 
 
 def cross_fit(data: Labelled[CategoryLabels], *, recipe: Recipe, progress: Progress) -> CrossFit:
@@ -132,71 +106,74 @@ def cross_fit(data: Labelled[CategoryLabels], *, recipe: Recipe, progress: Progr
     Raises:
         FewLabelsError: the products outside a fold are of fewer than two categories.
     """
-    as_supplied: list[_Judged] = []
-    in_conditions: list[_Judged] = []
+    folds: list[list[Choices]] = []
     rows: list[Indices] = []
-    known: list[npt.NDArray[np.bool_]] = []
+    likely: list[npt.NDArray[np.float64]] = []
+    contexts: list[Indices] = []
+    voices_of: list[npt.NDArray[np.int64]] = []
     total = len(data.outside_test)
     for fold in range(data.num_folds):
-        title = f"Training the category head, fold {fold + 1} of {data.num_folds}"
-        voices = recipe.fit_voices(data, data.outside(fold), title=title, progress=progress)
         inside = data.inside(fold)
         at_most = max(1, recipe.voices.max_answers * len(inside) // max(1, total))
         judged = inside[sample_rows(len(inside), at_most=at_most, seed=recipe.voices.seed)]
-        if not len(judged):
-            continue
-        rows.append(data.rows[judged])
-        supplied, others = _judge(data, judged, voices=voices, config=recipe.voices)
-        as_supplied.append(supplied)
-        in_conditions.append(others)
-        truth = nodes_of_labels(data.labels, recipe.nodes)[data.index_of(judged)]
-        known.append(voices.counts[truth] > 0)
-    l2 = recipe.voices.l2
-    model = _Judged.concat([*as_supplied, *in_conditions]).fit(l2=l2)
-    predictions, likely = [], []
-    for fold in range(len(rows)):
-        others = [judged for part in (as_supplied, in_conditions) for judged in (*part[:fold], *part[fold + 1 :])]
-        own = _Judged.concat(others).fit(l2=l2) if others else model
-        predictor = CategoryPredictor(voices=voices, model=own, least_known=0.0)
-        predictions.append(predictor.weigh(as_supplied[fold].candidates, k=5))
-        proba = as_supplied[fold].candidates.predict_proba(own)
-        likely.append(known_proba(as_supplied[fold].candidates, proba=proba)[known[fold]])
+        if len(judged):
+            title = f"Training the category head, fold {fold + 1} of {data.num_folds}"
+            voices = recipe.fit_voices(data, data.outside(fold), title=title, progress=progress)
+            truth = nodes_of_labels(data.labels, recipe.nodes)[data.index_of(judged)]
+            folds.append([*_judge(data, judged, truth=truth, voices=voices, config=recipe.voices)])
+            rows.append(data.rows[judged])
+            voices_of.append(voices.counts)
+    prior, l2 = np.array([*PRIOR_WEIGHTS.values()]), recipe.voices.l2
+    predictions = []
+    for own, counts, model in zip(folds, voices_of, leave_one_out(folds, prior=prior, l2=l2), strict=True):
+        predictions.append(weigh(own[0].candidates, model=model, nodes=recipe.nodes, k=5))
+        for choices in own:
+            candidates = choices.candidates
+            is_known = (counts[candidates.ids_at(choices.chosen)] > 0) & choices.is_familiar
+            likely.append(known_proba(candidates, proba=candidates.predict_proba(model))[is_known])
+            contexts.append(context_numbers(candidates.contexts)[is_known])
     all_rows = np.concatenate(rows)
-    labels = nodes_of_labels(data.labels, recipe.nodes)[data.labels.index[all_rows]]
-    prediction = NodePrediction.concat(predictions)
-    seen = np.concatenate(likely)
-    least_known = float(np.quantile(seen, _UNKNOWN_SHARE)) if len(seen) else 0.0
     return CrossFit(
-        model=model,
-        least_known=least_known,
-        answers=OutOfFold(rows=all_rows, truth=labels, prediction=replace(prediction, known=None)),
+        model=Choices.concat(choices for own in folds for choices in own).fit(prior=prior, l2=l2),
+        least_known=_least_known(np.concatenate(likely), contexts=np.concatenate(contexts)),
+        rows=all_rows,
+        truth=nodes_of_labels(data.labels, recipe.nodes)[data.labels.index[all_rows]],
+        prediction=NodePrediction.concat(predictions),
     )
 
 
+def _least_known(likely: npt.NDArray[np.float64], *, contexts: Indices) -> tuple[float, ...]:
+    """The probability that all but some products of labelled categories reach, by `context_numbers`.
+
+    Args:
+        likely: (n,) the probability of being in a labelled category.
+        contexts: (n,).
+    """
+    own = [likely[contexts == number] for number in range(NUM_CONTEXTS)]
+    return tuple(float(np.quantile(some, _UNKNOWN_SHARE)) if len(some) else 0.0 for some in own)
+
+
 def _judge(
-    data: Labelled[CategoryLabels], judged: Indices, *, voices: Voices, config: VoicesConfig
-) -> tuple[_Judged, _Judged]:
-    """A fold's products as supplied, and some of them in the other conditions.
+    data: Labelled[CategoryLabels], judged: Indices, *, truth: Indices, voices: Voices, config: VoicesConfig
+) -> Iterator[Choices]:
+    """A fold's products as supplied, then some of them in each of the other conditions.
 
     Args:
         judged: (j,) indices of labelled products, ascending, at least one.
+        truth: (j,) their nodes.
     """
     products = read_products(data.shard_set, features=data.features, rows=data.rows[judged])
-    truth = nodes_of_labels(data.labels, voices.nodes)[data.index_of(judged)]
+    yield _choices(voices.candidates(products), truth=truth, weight=1.0)
     at_most = max(_FEWEST_IN_CONDITIONS // data.num_folds, int(_IN_CONDITIONS * len(judged)))
     some = sample_rows(len(judged), at_most=at_most, seed=config.seed)
     few, few_truth = products.take(some), truth[some]
-    weights = _weights(config)
-    parts = []
+    weights, scale = _weights(config), len(judged) / len(some)
     for name, changed in category_conditions(few, truth=few_truth, seed=config.seed):
         if name != ALL and weights[name] > 0:
-            scale = weights[name] * len(judged) / len(some)
-            parts += list(_chunks(voices.candidates(changed), truth=few_truth, weight=scale))
+            yield _choices(voices.candidates(changed), truth=few_truth, weight=scale * weights[name])
     if config.foreign > 0:
-        scale = config.foreign * len(judged) / len(some)
-        parts += list(_chunks(voices.candidates(few, foreign_to=few_truth), truth=few_truth, weight=scale))
-    supplied = _Judged.concat([*_chunks(voices.candidates(products), truth=truth, weight=1.0)])
-    return supplied, _Judged.concat(parts) if parts else supplied
+        foreign = voices.candidates(few, foreign_to=few_truth)
+        yield _choices(foreign, truth=few_truth, weight=scale * config.foreign, is_familiar=False)
 
 
 def _weights(config: VoicesConfig) -> Mapping[CategoryCondition, float]:
@@ -210,9 +187,12 @@ def _weights(config: VoicesConfig) -> Mapping[CategoryCondition, float]:
     }
 
 
-def _chunks(candidates: Iterator[Candidates], *, truth: Indices, weight: float) -> Iterator[_Judged]:
-    start = 0
-    for some in candidates:
-        own = truth[start : start + len(some)]
-        start += len(some)
-        yield _Judged(candidates=some, chosen=some.index_of(own), weights=np.full(len(some), weight, np.float32))
+def _choices(
+    parts: Iterator[Candidates], *, truth: Indices, weight: float, is_familiar: bool = True
+) -> Choices:
+    candidates = Candidates.concat([*parts])
+    return Choices(
+        candidates=candidates,
+        chosen=candidates.index_of(truth),
+        weights=np.full(len(candidates), weight, dtype=np.float32),
+    )

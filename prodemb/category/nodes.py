@@ -8,11 +8,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from prodemb.core.arrays import NO_ANSWER
+from prodemb.core.arrays import NO_ANSWER, Floats
 from prodemb.heads.labels import CategoryLabel
 from prodemb.taxonomy.nodes import TaxonomyTree
 
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.confidence.conditional_logit import ConditionalLogit, Contexts, Floats
+from prodemb.confidence.conditional_logit import ConditionalLogit, Contexts
+from prodemb.core.arrays import Floats
 from prodemb.core.arrays import Indices
 
 

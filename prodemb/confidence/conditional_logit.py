@@ -10,9 +10,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from prodemb.core.arrays import Floats
 from prodemb.core.device import few_threads
 
-Floats = npt.NDArray[np.float32]
 Contexts = npt.NDArray[np.bool_]
 """(n, C) which of C circumstances each choice is made in."""
 

@@ -9,6 +9,8 @@ Indices = npt.NDArray[np.integer]
 Confidences = npt.NDArray[np.floating]
 """Probabilities, 0 to 1."""
 
+Floats = npt.NDArray[np.float32]
+
 NO_ANSWER = -1
 """The index of a product's class or node where there is no answer, or no known truth."""
 

@@ -45,6 +45,20 @@ class ProductSet:
         """
         return replace(self, vectors=self.vectors[rows], present=self.present[rows], supplied=self.supplied[rows])
 
+    def of(self, features: Sequence[Feature]) -> "ProductSet":
+        """The same products with the vectors of some of the features, in the fixed order."""
+        if tuple(features) == self.features:
+            return self
+        blocks = [self._block(feature) for feature in features]
+        columns = [self.features.index(feature) for feature in features]
+        return replace(
+            self,
+            features=tuple(features),
+            dims=tuple(self.dims[column] for column in columns),
+            vectors=np.concatenate([self.vectors[:, block] for block in blocks], axis=1),
+            present=self.present[:, columns],
+        )
+
     def without(self, *hidden: Feature) -> "ProductSet":
         """The same products from a partner who does not send these features.
 

@@ -14,7 +14,7 @@ from prodemb.category.labels import CategoryLabels
 from prodemb.category.nodes import Nodes
 from prodemb.category.voices.head import HeadVoice
 from prodemb.category.voices.names import Names
-from prodemb.category.voices.neighbours import Nearest, Neighbours
+from prodemb.heads.neighbours import Nearest, Neighbours
 from prodemb.category.voices.opinion import Opinion
 from prodemb.category.voices.supplied import SuppliedCounts
 from prodemb.category.voices.words import ALL_WORDS, OWN_WORDS, WordModel, words_of
@@ -89,7 +89,7 @@ class Voices:
             head=HeadVoice(head=head, nodes=nodes_of_classes(head.card.classes, nodes)),
             words=WordModel.fit(words_of(texts, features=ALL_WORDS), nodes=own[some][few]),
             words_without=WordModel.fit(words_of(texts, features=OWN_WORDS), nodes=own[some][few]),
-            neighbours=Neighbours.fit(products, nodes=own[some], rows=rows[some], seed=seed),
+            neighbours=Neighbours.fit(products, labels=own[some], rows=rows[some], seed=seed),
             supplied=SuppliedCounts.fit(supplied_values(data.shard_set, columns, rows=rows), nodes=own),
             names=names,
             tower=tower,
@@ -143,7 +143,7 @@ class Voices:
             return self.neighbours.nearest(products)
         # More of them, since most of the nearest are hidden.
         nearest = self.neighbours.nearest(products, k=1000)
-        gone = np.take_along_axis(hidden, np.maximum(nearest.nodes, 0), axis=1) & (nearest.nodes != NO_ANSWER)
+        gone = np.take_along_axis(hidden, np.maximum(nearest.labels, 0), axis=1) & (nearest.labels != NO_ANSWER)
         return nearest.without(gone).first(50)
 
     def _tower(self, products: ProductSet) -> Opinion:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from prodemb.category.voices.opinion import Opinion
-from prodemb.confidence.conditional_logit import Floats
+from prodemb.core.arrays import Floats
 from prodemb.heads.head import TrainedHead
 from prodemb.shards.product_set import ProductSet
 

@@ -10,7 +10,7 @@ import polars as pl
 from scipy import sparse
 
 from prodemb.category.voices.opinion import Opinion
-from prodemb.confidence.conditional_logit import Floats
+from prodemb.core.arrays import Floats
 from prodemb.taxonomy.taxonomy import SEPARATOR
 
 _TOKENS = r"[^\W\d_]+"

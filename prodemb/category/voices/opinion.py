@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.confidence.conditional_logit import Floats
+from prodemb.core.arrays import Floats
 from prodemb.core.arrays import NO_ANSWER, Indices
 
 

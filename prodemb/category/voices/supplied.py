@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prodemb.category.voices.opinion import Opinion
-from prodemb.confidence.conditional_logit import Floats
+from prodemb.core.arrays import Floats
 from prodemb.core.arrays import Indices
 from prodemb.core.features import PARTNER, raw_column
 

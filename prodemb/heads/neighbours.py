@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from prodemb.confidence.conditional_logit import Floats
-from prodemb.core.arrays import NO_ANSWER, Indices, sample_rows
+from prodemb.core.arrays import NO_ANSWER, Floats, Indices, sample_rows
 from prodemb.core.device import few_threads
 from prodemb.core.features import Feature
 from prodemb.heads.aggregate import Aggregate, AggregateConfig
@@ -35,16 +34,22 @@ class Nearest:
 
     products: npt.NDArray[np.int64]
     """(n, k) indices of labelled products, nearest first; -1 where there are fewer."""
-    nodes: npt.NDArray[np.int64]
-    """(n, k) their nodes; `NO_ANSWER` where there is none."""
+    labels: npt.NDArray[np.int64]
+    """(n, k) their classes or nodes; `NO_ANSWER` where there is none."""
     cosines: Floats
     """(n, k); -1 where there is none."""
+
+    @classmethod
+    def nobody(cls, num_products: int) -> "Nearest":
+        """No neighbour for any of n products."""
+        none = np.full((num_products, 1), NO_ANSWER, dtype=np.int64)
+        return cls(products=none, labels=none, cosines=np.full((num_products, 1), -1, dtype=np.float32))
 
     def without(self, hidden: npt.NDArray[np.bool_]) -> "Nearest":
         """The same without some of them, (n, k) bool."""
         return Nearest(
             products=np.where(hidden, NO_ANSWER, self.products),
-            nodes=np.where(hidden, NO_ANSWER, self.nodes),
+            labels=np.where(hidden, NO_ANSWER, self.labels),
             cosines=np.where(hidden, np.float32(-1), self.cosines),
         )
 
@@ -55,24 +60,24 @@ class Nearest:
         return Nearest(**taken)
 
     def top(self, k: int) -> npt.NDArray[np.int64]:
-        """The nodes of the k nearest, (n, k); `NO_ANSWER` where there are fewer."""
-        top = np.full((len(self.nodes), k), NO_ANSWER)
-        top[:, : self.nodes.shape[1]] = self.nodes[:, :k]
+        """The classes or nodes of the k nearest, (n, k); `NO_ANSWER` where there are fewer."""
+        top = np.full((len(self.labels), k), NO_ANSWER)
+        top[:, : self.labels.shape[1]] = self.labels[:, :k]
         return top
 
     def best(self) -> Floats:
         """The cosine of the nearest, (n, 1)."""
         return self.cosines.max(axis=1, keepdims=True, initial=-1)
 
-    def at(self, nodes: Indices) -> Floats:
-        """The cosine of the nearest of given nodes (n, K), (n, K); -1 where none of the neighbours is."""
-        same = (nodes[:, :, None] == self.nodes[:, None, :]) & (nodes != NO_ANSWER)[:, :, None]
+    def at(self, labels: Indices) -> Floats:
+        """The cosine of the nearest of given classes or nodes (n, K), (n, K); -1 where none of the neighbours is."""
+        same = (labels[:, :, None] == self.labels[:, None, :]) & (labels != NO_ANSWER)[:, :, None]
         return np.where(same, self.cosines[:, None, :], np.float32(-1)).max(axis=2, initial=-1)
 
-    def share(self, nodes: Indices) -> Floats:
-        """How much of the neighbours' vote, exp(10 x cosine), given nodes get, (n, K)."""
-        votes = np.where(self.nodes == NO_ANSWER, np.float32(0), np.exp(10 * (self.cosines - self.best())))
-        same = (nodes[:, :, None] == self.nodes[:, None, :]) & (nodes != NO_ANSWER)[:, :, None]
+    def share(self, labels: Indices) -> Floats:
+        """How much of the neighbours' vote, exp(10 x cosine), given classes or nodes get, (n, K)."""
+        votes = np.where(self.labels == NO_ANSWER, np.float32(0), np.exp(10 * (self.cosines - self.best())))
+        same = (labels[:, :, None] == self.labels[:, None, :]) & (labels != NO_ANSWER)[:, :, None]
         total = np.maximum(votes.sum(axis=1, keepdims=True), np.float32(1e-6))
         return np.asarray((same * votes[:, None, :]).sum(axis=2) / total, dtype=np.float32)
 
@@ -91,17 +96,17 @@ class Neighbours:
     """(D, d)."""
     vectors: Floats
     """(m, d) of the labelled products, of length 1."""
-    nodes: npt.NDArray[np.int64]
-    """(m,) their nodes."""
+    labels: npt.NDArray[np.int64]
+    """(m,) their classes or nodes."""
     rows: npt.NDArray[np.int64]
     """(m,) their rows in the shard set that they come from."""
 
     @classmethod
-    def fit(cls, products: ProductSet, *, nodes: Indices, rows: Indices, seed: int) -> "Neighbours":
+    def fit(cls, products: ProductSet, *, labels: Indices, rows: Indices, seed: int) -> "Neighbours":
         """Take labelled products, (m,), m > 0.
 
         Args:
-            nodes: (m,) their nodes.
+            labels: (m,) their classes or nodes.
             rows: (m,) their rows in the shard set.
             seed: of the choice of the products that the components are found from.
         """
@@ -121,7 +126,7 @@ class Neighbours:
             scale=scale,
             components=components[:, :dim].half().float().numpy(),
             vectors=np.zeros((0, dim), np.float32),
-            nodes=np.asarray(nodes, np.int64),
+            labels=np.asarray(labels, np.int64),
             rows=np.asarray(rows, np.int64),
         )
         vectors = found._reduced(products).astype(np.float16).astype(np.float32)
@@ -133,7 +138,7 @@ class Neighbours:
         there = (found >= 0) & products.present.any(axis=1, keepdims=True)
         return Nearest(
             products=np.where(there, found, NO_ANSWER),
-            nodes=np.where(there, self.nodes[found], NO_ANSWER),
+            labels=np.where(there, self.labels[found], NO_ANSWER),
             cosines=np.where(there, cosines, np.float32(-1)),
         )
 
