@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from prodemb.brand.head_output import HeadOutput
-from prodemb.core.arrays import Floats
-from prodemb.heads.neighbours import Nearest
 from prodemb.brand.names import NO_NAME, Mentions, NameIds
 from prodemb.confidence.candidates import Candidates, first_of_each
+from prodemb.core.arrays import Floats
+from prodemb.heads.neighbours import Nearest
 
 PRIOR_WEIGHTS: dict[str, float] = {
     "head_log_proba": 0.5,

@@ -13,10 +13,9 @@ from prodemb.brand.conditions import AS_SUPPLIED, brand_conditions, true_names, 
 from prodemb.brand.fit import FuseConfig
 from prodemb.brand.labels import BrandLabels
 from prodemb.brand.lookups import brand_lookups
-from prodemb.core.arrays import Floats
 from prodemb.brand.names import NO_NAME, NameIds
 from prodemb.brand.predict import BrandPrediction, Fuser
-from prodemb.core.arrays import Indices
+from prodemb.core.arrays import Floats, Indices
 from prodemb.core.features import raw_column
 from prodemb.heads.compare import evaluate_known, fit_baselines, read_test_products
 from prodemb.heads.evaluation import BrandEvaluation, Condition

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prodemb.core.arrays import Floats
 from prodemb.brand.names import NO_NAME, NameIds
+from prodemb.core.arrays import Floats
 from prodemb.heads.head import TrainedHead
 from prodemb.shards.product_set import ProductSet
 

@@ -13,11 +13,11 @@ import torch
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.candidates import PRIOR_WEIGHTS, list_candidates, mentioned_classes
 from prodemb.brand.head_output import predict_log_proba
+from prodemb.brand.names import NO_NAME, BrandNames, Mentions, NameIds
+from prodemb.brand.trust import NameCounts, find_redirects
 from prodemb.confidence.candidates import Candidates
 from prodemb.confidence.conditional_logit import ConditionalLogit
 from prodemb.core.arrays import Floats
-from prodemb.brand.names import NO_NAME, BrandNames, Mentions, NameIds
-from prodemb.brand.trust import NameCounts, find_redirects
 from prodemb.core.features import raw_column
 from prodemb.heads.head import HeadCard, TrainedHead
 from prodemb.heads.neighbours import Nearest, Neighbours

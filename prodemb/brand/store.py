@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from prodemb.aliases.table import AliasRow, AliasTable
 from prodemb.brand.candidates import PRIOR_WEIGHTS
-from prodemb.confidence.conditional_logit import ConditionalLogit
 from prodemb.brand.names import BrandNames
 from prodemb.brand.predict import Fuser
 from prodemb.brand.trust import NameCounts
+from prodemb.confidence.conditional_logit import ConditionalLogit
 from prodemb.core.config import Config
 from prodemb.core.errors import HeadError
 from prodemb.core.files import read_json, replacing, sha256_of, write_json

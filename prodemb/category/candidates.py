@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.heads.neighbours import Nearest
 from prodemb.category.voices.opinion import Opinion
 from prodemb.confidence.candidates import Candidates, first_of_each
 from prodemb.confidence.conditional_logit import Contexts
-from prodemb.core.arrays import Floats
-from prodemb.core.arrays import NO_ANSWER, Indices
+from prodemb.core.arrays import NO_ANSWER, Floats, Indices
+from prodemb.heads.neighbours import Nearest
 
 PRIOR_WEIGHTS: dict[str, float] = {
     "head_log_proba": 0.4,
@@ -54,6 +53,8 @@ SOURCES = ("head", "words", "neighbours", "supplied", "names")
 
 CONTEXTS = ("no cat1-3", "no title and description")
 """In which features may weigh differently."""
+NUM_CONTEXTS = 2 ** len(CONTEXTS)
+"""How many combinations of these there are."""
 
 _WORST_LOG_PROBA = -6.0
 _WORST_MARGIN = -2.0

@@ -1,23 +1,24 @@
 """Fitting what predicts categories: all voices, and from their out-of-fold answers the weights of each."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.category.candidates import PRIOR_WEIGHTS
+from prodemb.category.candidates import NUM_CONTEXTS, PRIOR_WEIGHTS, is_labelled
 from prodemb.category.conditions import ALL, WRONG, CategoryCondition, category_conditions
 from prodemb.category.config import VoicesConfig
 from prodemb.category.labels import CategoryLabels
 from prodemb.category.nodes import NodePrediction, Nodes
-from prodemb.category.predict import CategoryPredictor, known_proba
+from prodemb.category.predict import CategoryPredictor, context_numbers, known_proba, weigh
 from prodemb.category.voices.every import Voices, nodes_of_labels
 from prodemb.category.voices.names import Names
 from prodemb.category.zero_shot import ZeroShot
+from prodemb.confidence.answers import Answers
 from prodemb.confidence.candidates import Candidates
+from prodemb.confidence.choices import Choices, leave_one_out
 from prodemb.confidence.conditional_logit import ConditionalLogit
-from prodemb.core.arrays import Floats
 from prodemb.core.arrays import Indices, sample_rows
 from prodemb.core.progress import Progress
 from prodemb.heads.aggregate import AggregateConfig
@@ -106,11 +107,7 @@ def cross_fit(data: Labelled[CategoryLabels], *, recipe: Recipe, progress: Progr
     Raises:
         FewLabelsError: the products outside a fold are of fewer than two categories.
     """
-    folds: list[list[Choices]] = []
-    rows: list[Indices] = []
-    likely: list[npt.NDArray[np.float64]] = []
-    contexts: list[Indices] = []
-    voices_of: list[npt.NDArray[np.int64]] = []
+    folds: list[_Fold] = []
     total = len(data.outside_test)
     for fold in range(data.num_folds):
         inside = data.inside(fold)
@@ -119,61 +116,80 @@ def cross_fit(data: Labelled[CategoryLabels], *, recipe: Recipe, progress: Progr
         if len(judged):
             title = f"Training the category head, fold {fold + 1} of {data.num_folds}"
             voices = recipe.fit_voices(data, data.outside(fold), title=title, progress=progress)
-            truth = nodes_of_labels(data.labels, recipe.nodes)[data.index_of(judged)]
-            folds.append([*_judge(data, judged, truth=truth, voices=voices, config=recipe.voices)])
-            rows.append(data.rows[judged])
-            voices_of.append(voices.counts)
+            folds.append(_judge(data, judged, voices=voices, config=recipe.voices))
+    choices = [fold.choices for fold in folds]
     prior, l2 = np.array([*PRIOR_WEIGHTS.values()]), recipe.voices.l2
-    predictions = []
-    for own, counts, model in zip(folds, voices_of, leave_one_out(folds, prior=prior, l2=l2), strict=True):
-        predictions.append(weigh(own[0].candidates, model=model, nodes=recipe.nodes, k=5))
-        for choices in own:
-            candidates = choices.candidates
-            is_known = (counts[candidates.ids_at(choices.chosen)] > 0) & choices.is_familiar
-            likely.append(known_proba(candidates, proba=candidates.predict_proba(model))[is_known])
-            contexts.append(context_numbers(candidates.contexts)[is_known])
-    all_rows = np.concatenate(rows)
+    models = leave_one_out(choices, prior=prior, l2=l2)
+    predictions = [
+        weigh(fold.as_supplied.candidates, model=model, nodes=recipe.nodes, k=5)
+        for fold, model in zip(folds, models, strict=True)
+    ]
     return CrossFit(
-        model=Choices.concat(choices for own in folds for choices in own).fit(prior=prior, l2=l2),
-        least_known=_least_known(np.concatenate(likely), contexts=np.concatenate(contexts)),
-        rows=all_rows,
-        truth=nodes_of_labels(data.labels, recipe.nodes)[data.labels.index[all_rows]],
+        model=Choices.concat(each for own in choices for each in own).fit(prior=prior, l2=l2),
+        least_known=_least_known(folds, models=models),
+        rows=np.concatenate([fold.rows for fold in folds]),
+        truth=np.concatenate([fold.truth for fold in folds]),
         prediction=NodePrediction.concat(predictions),
     )
 
 
-def _least_known(likely: npt.NDArray[np.float64], *, contexts: Indices) -> tuple[float, ...]:
-    """The probability that all but some products of labelled categories reach, by `context_numbers`.
+@dataclass(frozen=True, kw_only=True)
+class _Fold:
+    """The products of a fold, judged by voices of the others."""
 
-    Args:
-        likely: (n,) the probability of being in a labelled category.
-        contexts: (n,).
-    """
-    own = [likely[contexts == number] for number in range(NUM_CONTEXTS)]
-    return tuple(float(np.quantile(some, _UNKNOWN_SHARE)) if len(some) else 0.0 for some in own)
+    rows: Indices
+    """(n,) their rows in the shard set."""
+    truth: npt.NDArray[np.int64]
+    """(n,) the nodes they are labelled with."""
+    as_supplied: Choices
+    """(n,)."""
+    in_conditions: tuple[Choices, ...]
+    """Some of them in the other conditions."""
+    foreign: Choices
+    """Some of them as if nothing of their top-level branch were labelled."""
+
+    @property
+    def choices(self) -> list[Choices]:
+        return [self.as_supplied, *self.in_conditions, self.foreign]
 
 
-def _judge(
-    data: Labelled[CategoryLabels], judged: Indices, *, truth: Indices, voices: Voices, config: VoicesConfig
-) -> Iterator[Choices]:
-    """A fold's products as supplied, then some of them in each of the other conditions.
+def _least_known(folds: Sequence[_Fold], *, models: Sequence[ConditionalLogit]) -> tuple[float, ...]:
+    """The probability of a labelled category that all but some products of such a category reach, by context."""
+    likely, numbers = [np.zeros(0)], [np.zeros(0, np.int64)]
+    for fold, model in zip(folds, models, strict=True):
+        for choices in (fold.as_supplied, *fold.in_conditions):
+            candidates, rows = choices.candidates, np.arange(len(choices.chosen))
+            is_known = is_labelled(candidates)[rows, choices.chosen]
+            likely.append(known_proba(candidates, proba=candidates.predict_proba(model))[is_known])
+            numbers.append(context_numbers(candidates.contexts)[is_known])
+    some, number_of = np.concatenate(likely), np.concatenate(numbers)
+    by_context = [some[number_of == number] for number in range(NUM_CONTEXTS)]
+    return tuple(float(np.quantile(own, _UNKNOWN_SHARE)) if len(own) else 0.0 for own in by_context)
+
+
+def _judge(data: Labelled[CategoryLabels], judged: Indices, *, voices: Voices, config: VoicesConfig) -> _Fold:
+    """Judge the products of a fold in all conditions.
 
     Args:
         judged: (j,) indices of labelled products, ascending, at least one.
-        truth: (j,) their nodes.
     """
+    truth = nodes_of_labels(data.labels, voices.nodes)[data.index_of(judged)]
     products = read_products(data.shard_set, features=data.features, rows=data.rows[judged])
-    yield _choices(voices.candidates(products), truth=truth, weight=1.0)
     at_most = max(_FEWEST_IN_CONDITIONS // data.num_folds, int(_IN_CONDITIONS * len(judged)))
     some = sample_rows(len(judged), at_most=at_most, seed=config.seed)
     few, few_truth = products.take(some), truth[some]
     weights, scale = _weights(config), len(judged) / len(some)
-    for name, changed in category_conditions(few, truth=few_truth, seed=config.seed):
-        if name != ALL and weights[name] > 0:
-            yield _choices(voices.candidates(changed), truth=few_truth, weight=scale * weights[name])
-    if config.foreign > 0:
-        foreign = voices.candidates(few, foreign_to=few_truth)
-        yield _choices(foreign, truth=few_truth, weight=scale * config.foreign, is_familiar=False)
+    return _Fold(
+        rows=data.rows[judged],
+        truth=truth,
+        as_supplied=_choices(voices.candidates(products), truth=truth, weight=1.0),
+        in_conditions=tuple(
+            _choices(voices.candidates(changed), truth=few_truth, weight=scale * weights[name])
+            for name, changed in category_conditions(few, truth=few_truth, seed=config.seed)
+            if name != ALL
+        ),
+        foreign=_choices(voices.candidates(few, foreign_to=few_truth), truth=few_truth, weight=scale * config.foreign),
+    )
 
 
 def _weights(config: VoicesConfig) -> Mapping[CategoryCondition, float]:
@@ -187,12 +203,7 @@ def _weights(config: VoicesConfig) -> Mapping[CategoryCondition, float]:
     }
 
 
-def _choices(
-    parts: Iterator[Candidates], *, truth: Indices, weight: float, is_familiar: bool = True
-) -> Choices:
+def _choices(parts: Iterator[Candidates], *, truth: Indices, weight: float) -> Choices:
     candidates = Candidates.concat([*parts])
-    return Choices(
-        candidates=candidates,
-        chosen=candidates.index_of(truth),
-        weights=np.full(len(candidates), weight, dtype=np.float32),
-    )
+    weights = np.full(len(candidates), weight, dtype=np.float32)
+    return Choices(candidates=candidates, chosen=candidates.index_of(truth), weights=weights)

@@ -13,7 +13,6 @@ from prodemb.heads.labels import CategoryLabel
 from prodemb.taxonomy.nodes import TaxonomyTree
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class NodePrediction:
     """The most probable nodes of n products, and the probabilities of those above the first one."""

@@ -1,7 +1,7 @@
 """Predicting categories: all voices weighed into one probability per node, and one answer per product."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -12,7 +12,7 @@ from prodemb.category.candidates import PRIOR_WEIGHTS, SOURCES, is_labelled
 from prodemb.category.nodes import NodePrediction, Nodes
 from prodemb.category.voices.every import Voices
 from prodemb.confidence.candidates import Candidates
-from prodemb.confidence.conditional_logit import ConditionalLogit
+from prodemb.confidence.conditional_logit import ConditionalLogit, Contexts
 from prodemb.core.arrays import NO_ANSWER
 from prodemb.heads.head import HeadCard, TrainedHead
 from prodemb.shards.product_set import ProductSet
@@ -25,8 +25,9 @@ class CategoryPredictor:
     voices: Voices
     model: ConditionalLogit
     """Over the features of `PRIOR_WEIGHTS`."""
-    least_known: float
-    """The least probability of being in a labelled category, of a product that counts as known."""
+    least_known: tuple[float, ...]
+    """The least probability of being in a labelled category, of a product that counts as known, by
+    `context_numbers`."""
 
     @property
     def head(self) -> TrainedHead:
@@ -55,37 +56,50 @@ class CategoryPredictor:
             products: with the vectors of the features of the head's card.
             k: how many nodes to rank.
         """
-        return NodePrediction.concat([self.weigh(candidates, k=k) for candidates in self.voices.candidates(products)])
+        parts = []
+        for candidates in self.voices.candidates(products):
+            likely = known_proba(candidates, proba=candidates.predict_proba(self.model))
+            least = np.array(self.least_known)[context_numbers(candidates.contexts)]
+            prediction = weigh(candidates, model=self.model, nodes=self.nodes, k=k)
+            parts.append(replace(prediction, known=likely >= least))
+        return NodePrediction.concat(parts)
 
-    def weigh(self, candidates: Candidates, *, k: int) -> NodePrediction:
-        """The prediction from the candidates of n products."""
-        utilities = self.model.utilities(candidates.features, contexts=candidates.contexts)
-        proba = candidates.predict_proba(self.model)
-        named, order = proba[:, :-1], np.argsort(-proba[:, :-1], axis=1, kind="stable")
-        ranked = np.take_along_axis(named, order[:, :k], axis=1)
-        nodes = np.where(ranked > 0, np.take_along_axis(candidates.ids, order[:, :k], axis=1), NO_ANSWER)
-        lineage = self.nodes.tree.lineage[nodes[:, 0]]
-        above = self.nodes.tree.lineage[candidates.ids[:, :-1]]
-        inside = (above[:, :, :] == lineage[:, None, :]) & (lineage != NO_ANSWER)[:, None, :]
-        return NodePrediction(
-            nodes=nodes,
-            probabilities=ranked.astype(np.float32),
-            lineage=lineage,
-            lineage_probabilities=np.minimum((inside * named[:, :, None]).sum(axis=1), 1).astype(np.float32),
-            sources=np.where(nodes[:, 0] == NO_ANSWER, NO_ANSWER, self._sources(candidates, utilities=utilities)),
-            known=known_proba(candidates, proba=proba) >= self.least_known,
-        )
 
-    def _sources(self, candidates: Candidates, *, utilities: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-        """The voice that speaks most for the first candidate rather than the second, (n,)."""
-        ordered = np.argsort(-np.where(candidates.valid, utilities, -np.inf)[:, :-1], axis=1, kind="stable")
-        rows = np.arange(len(candidates))
-        first = candidates.features[rows, ordered[:, 0]]
-        second = np.where(
-            candidates.valid[rows, ordered[:, 1], None], candidates.features[rows, ordered[:, 1]], np.float32(0)
-        )
-        for_first = (first - second) * self.model.weights_in(candidates.contexts)
-        return np.stack([for_first[:, columns].sum(axis=1) for columns in _columns_of_voices()], axis=1).argmax(axis=1)
+def weigh(candidates: Candidates, *, model: ConditionalLogit, nodes: Nodes, k: int) -> NodePrediction:
+    """The prediction from the candidates of n products.
+
+    Args:
+        nodes: what the ids of the candidates are indices of.
+        k: how many nodes to rank.
+    """
+    named, lineages = candidates.predict_proba(model)[:, :-1], nodes.tree.lineage
+    order = np.argsort(-named, axis=1, kind="stable")[:, :k]
+    ranked = np.take_along_axis(named, order, axis=1)
+    best = np.where(ranked > 0, np.take_along_axis(candidates.ids, order, axis=1), NO_ANSWER)
+    lineage = lineages[best[:, 0]]
+    inside = (lineages[candidates.ids[:, :-1]] == lineage[:, None, :]) & (lineage != NO_ANSWER)[:, None, :]
+    return NodePrediction(
+        nodes=best,
+        probabilities=ranked.astype(np.float32),
+        lineage=lineage,
+        lineage_probabilities=np.minimum((inside * named[:, :, None]).sum(axis=1), 1).astype(np.float32),
+        sources=np.where(best[:, 0] == NO_ANSWER, NO_ANSWER, _sources(candidates, model=model)),
+    )
+
+
+def _sources(candidates: Candidates, *, model: ConditionalLogit) -> npt.NDArray[np.int64]:
+    """The voice that speaks most for the most probable candidate rather than for the next one, (n,)."""
+    utilities = model.utilities(candidates.features, contexts=candidates.contexts)
+    order = np.argsort(-np.where(candidates.valid, utilities, -np.inf)[:, :-1], axis=1, kind="stable")
+    rows, (first, second) = np.arange(len(candidates)), order[:, :2].T
+    other = np.where(candidates.valid[rows, second, None], candidates.features[rows, second], np.float32(0))
+    for_first = (candidates.features[rows, first] - other) * model.weights_in(candidates.contexts)
+    return np.stack([for_first[:, columns].sum(axis=1) for columns in _columns_of_voices()], axis=1).argmax(axis=1)
+
+
+def context_numbers(contexts: Contexts) -> npt.NDArray[np.int64]:
+    """Which combination of `CONTEXTS` each product is in, (n,) from 0 to `NUM_CONTEXTS` - 1."""
+    return np.asarray(contexts @ (1 << np.arange(contexts.shape[1])))
 
 
 def known_proba(candidates: Candidates, *, proba: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

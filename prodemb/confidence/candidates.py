@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prodemb.confidence.conditional_logit import ConditionalLogit, Contexts
-from prodemb.core.arrays import Floats
-from prodemb.core.arrays import Indices
+from prodemb.core.arrays import Floats, Indices
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,12 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import torch
 
 from prodemb.category.candidates import Opinions, list_candidates
 from prodemb.category.labels import CategoryLabels
 from prodemb.category.nodes import Nodes
 from prodemb.category.voices.head import HeadVoice
 from prodemb.category.voices.names import Names
-from prodemb.heads.neighbours import Nearest, Neighbours
 from prodemb.category.voices.opinion import Opinion
 from prodemb.category.voices.supplied import SuppliedCounts
 from prodemb.category.voices.words import ALL_WORDS, OWN_WORDS, WordModel, words_of
@@ -25,6 +23,7 @@ from prodemb.core.arrays import NO_ANSWER, Indices
 from prodemb.core.features import PARTNER, TEXT_FEATURES, raw_column
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.labels import CategoryLabel
+from prodemb.heads.neighbours import Nearest, Neighbours
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import ProductSet, read_products, supplied_values
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.core.arrays import Floats
-from prodemb.core.arrays import NO_ANSWER, Indices
+from prodemb.core.arrays import NO_ANSWER, Floats, Indices
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prodemb.category.voices.opinion import Opinion
-from prodemb.core.arrays import Floats
-from prodemb.core.arrays import Indices
+from prodemb.core.arrays import Floats, Indices
 from prodemb.core.features import PARTNER, raw_column
 
 _COLUMNS = [raw_column(feature) for feature in ("cat1", "cat2", "cat3")]

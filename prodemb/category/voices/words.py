@@ -11,8 +11,7 @@ import polars as pl
 from scipy import sparse
 
 from prodemb.category.voices.opinion import Opinion
-from prodemb.core.arrays import Floats
-from prodemb.core.arrays import Indices
+from prodemb.core.arrays import Floats, Indices
 from prodemb.core.features import Feature, raw_column
 from prodemb.heads.baselines import join_texts
 
