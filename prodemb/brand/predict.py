@@ -37,6 +37,8 @@ class BrandPrediction:
     """(n, k) of these; 0 where there is none."""
     sources: npt.NDArray[np.int64]
     """(n,) the index in `SOURCES` of where the first one comes from; -1 where there is none."""
+    known: npt.NDArray[np.bool_] | None = None
+    """(n,) whether the product is like those that were learned from."""
 
 
 @dataclass(frozen=True, kw_only=True)

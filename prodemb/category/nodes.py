@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ THRESHOLDS = (*(step / 50 for step in range(50)), 0.99, 0.995, 0.999)
 
 Floats = npt.NDArray[np.float32]
 
+Scalar = TypeVar("Scalar", bound=np.generic)
+
 
 @dataclass(frozen=True, kw_only=True)
 class NodePrediction:
@@ -31,6 +34,10 @@ class NodePrediction:
     """(n, L) the nodes from the top down to the first class, -1 below it."""
     lineage_probabilities: Floats
     """(n, L) of these nodes, 0 where there is none; they fall from left to right."""
+    sources: npt.NDArray[np.int64] | None = None
+    """(n,) the index in `prodemb.category.predict.SOURCES` of what decided the first class; -1 for none."""
+    known: npt.NDArray[np.bool_] | None = None
+    """(n,) whether the product is like those that were learned from."""
 
     @classmethod
     def concat(cls, parts: "Sequence[NodePrediction]") -> "NodePrediction":
@@ -40,6 +47,8 @@ class NodePrediction:
             probabilities=np.concatenate([part.probabilities for part in parts]),
             lineage=np.concatenate([part.lineage for part in parts]),
             lineage_probabilities=np.concatenate([part.lineage_probabilities for part in parts]),
+            sources=_concat([part.sources for part in parts]),
+            known=_concat([part.known for part in parts]),
         )
 
     def backed_off(self, threshold: float) -> tuple[npt.NDArray[np.int64], Floats]:
@@ -49,6 +58,12 @@ class NodePrediction:
         nodes = np.take_along_axis(self.lineage, np.maximum(level, 0), axis=1)
         found = np.take_along_axis(self.lineage_probabilities, np.maximum(level, 0), axis=1)
         return np.where(level >= 0, nodes, NO_ANSWER)[:, 0], found[:, 0]
+
+
+def _concat(parts: Sequence[npt.NDArray[Scalar] | None]) -> npt.NDArray[Scalar] | None:
+    """The parts as one; None where any is."""
+    given = [part for part in parts if part is not None]
+    return np.concatenate(given) if len(given) == len(parts) else None
 
 
 class Nodes:

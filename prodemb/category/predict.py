@@ -12,6 +12,9 @@ from prodemb.heads.head import HeadCard, TrainedHead
 from prodemb.heads.labels import CategoryLabel
 from prodemb.shards.product_set import ProductSet
 
+SOURCES = ("head",)
+"""What can decide a category."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CategoryPredictor:

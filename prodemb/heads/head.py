@@ -72,6 +72,8 @@ class HeadCard(Config):
     """Of `head.safetensors`; empty before the head is saved."""
     fuser_sha256: str = ""
     """For brands: of `fuser.json`, which names the checksums of the files beside it."""
+    answers_sha256: str = ""
+    """Of `answers.parquet`, the out-of-fold answers; empty where there are none."""
     classes: tuple[CategoryLabel, ...] | tuple[BrandLabel, ...]
     """In the order of the logits."""
     ancestors: tuple[CategoryLabel, ...] = ()
