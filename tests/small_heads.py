@@ -1,14 +1,16 @@
 """Small untrained heads for tests, and scoring with them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.predict import BrandPredictor, Fuser
 from prodemb.category.predict import CategoryPredictor
+from prodemb.confidence.answers import Answers
 from prodemb.core.features import BRAND_FEATURES, FEATURES
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.head import HeadCard, TrainedHead
@@ -66,8 +68,21 @@ def predictor_of(head: TrainedHead) -> Predictor:
 
 
 def score_with(
-    sets: Sequence[ShardSet], out: Path, *heads: TrainedHead, since: Path | None = None, **settings: Any
+    sets: Sequence[ShardSet],
+    out: Path,
+    *heads: TrainedHead,
+    answers: Mapping[Target, Answers] | None = None,
+    since: Path | None = None,
+    **settings: Any,
 ) -> ScoreReport:
     """Score with heads; every brand is answered unless `min_brand_confidence` is given."""
     config = ScoreConfig(**{"min_brand_confidence": 0.0} | settings)
-    return score(sets, out, predictors=[*map(predictor_of, heads)], config=config, device=CPU, since=since)
+    predictors = [*map(predictor_of, heads)]
+    return score(sets, out, predictors=predictors, config=config, device=CPU, answers=answers, since=since)
+
+
+def answers_at(confidence: float, *, num: int = 400) -> Answers:
+    """Out-of-fold answers that are right at and above a confidence, and wrong half of the time below."""
+    shown = np.linspace(1, 0.01, num, dtype=np.float32)
+    correct = (shown >= confidence) | (np.arange(num) % 2 == 0)
+    return Answers(probabilities=shown[:, None], correct=correct[:, None], groups=np.arange(num, dtype=np.uint64))

@@ -17,6 +17,9 @@ from prodemb.core.arrays import NO_ANSWER
 from prodemb.heads.head import HeadCard, TrainedHead
 from prodemb.shards.product_set import ProductSet
 
+SOURCES = ("head",)
+"""What can decide a category."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CategoryPredictor:

@@ -33,6 +33,21 @@ def score(
             show_default=False,
         ),
     ] = None,
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            help="Answer so that at least this share of the categories, and of the brands, is right; doubtful products "
+            "get a parent category, or nothing. Default: the pipelines' own setting.",
+            show_default=False,
+        ),
+    ] = None,
+    certainty: Annotated[
+        float | None,
+        typer.Option(
+            help="The probability that this holds. Default: the pipelines' own setting.",
+            show_default=False,
+        ),
+    ] = None,
     device: DeviceOption = None,
 ) -> None:
     """Predict a category and a brand, with confidences, for every product of the shards."""
@@ -49,7 +64,12 @@ def score(
         )
     found = find_shard_sets(shards)
     own = [own_pipeline("brand"), own_pipeline("category")]
-    brand, category = (pipeline.replaced({"embed": {"device": device}}, source="--device") for pipeline in own)
+    brand, category = (
+        pipeline.replaced({"embed": {"device": device}}, source="--device")
+        .replaced({"score": {"precision": precision}}, source="--precision")
+        .replaced({"score": {"certainty": certainty}}, source="--certainty")
+        for pipeline in own
+    )
     category = category.replaced({"train": {"taxonomy": taxonomy}}, source="--taxonomy")
     brand = joint_scoring(brand, category=category)
     answerer = open_zero_shot(found, pipeline=category, progress=show_progress) if zero_shot else None

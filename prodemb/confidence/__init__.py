@@ -1,1 +1,1 @@
-"""Probabilities that can be acted on: fusing evidence into one, how well that is calibrated, and what can be promised."""
+"""Confidence: evidence fused into one probability, how well it is calibrated, and what can be promised by it."""

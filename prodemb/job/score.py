@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.device import choose_device
-from prodemb.core.errors import HeadError
+from prodemb.core.errors import ConfigError, HeadError
 from prodemb.core.progress import Progress
 from prodemb.heads.head import CARD_NAME, HeadCard, load_head
 from prodemb.job.pipeline import Pipeline
 from prodemb.score.predictor import Predictor, load_predictor
+from prodemb.score.promises import read_head_answers
 from prodemb.score.score import ScoreReport, score
 from prodemb.shards.reader import ShardSet
 
@@ -51,9 +53,24 @@ def frozen_card(pipeline: Pipeline, *, tuned: HeadCard) -> HeadCard | None:
 
 
 def joint_scoring(brand: Pipeline, *, category: Pipeline) -> Pipeline:
-    """The brand pipeline with what the category pipeline says of scoring categories."""
-    of_categories = category.score.model_dump(mode="json", include={"tau", "category_precision"})
-    return brand.replaced({"score": of_categories}, source="[score] of the category pipeline")
+    """The brand pipeline with what the category pipeline says of scoring categories.
+
+    What counts for both targets may be said in either.
+
+    Raises:
+        ConfigError: the two say different things of it.
+    """
+    joint: dict[str, Any] = {"tau": category.score.tau}
+    for key in ("precision", "certainty", "keep_gold"):
+        said = [getattr(each.score, key) for each in (brand, category) if key in each.score.model_fields_set]
+        if len(set(said)) > 1:
+            raise ConfigError(
+                f"[score] {key}: found {said[0]} in the brand pipeline and {said[1]} in the category pipeline; wanted "
+                "one value, since both are scored into one file"
+            )
+        if said:
+            joint[key] = said[0]
+    return brand.replaced({"score": joint}, source="[score] of both pipelines")
 
 
 def score_shards(
@@ -75,6 +92,8 @@ def score_shards(
         HeadError: a folder holds no head.
     """
     predictors: list[Predictor] = [load_predictor(folder) for folder in heads]
+    asked = pipeline.score.precision is not None
+    answers = read_head_answers(heads, predictors=predictors) if asked else None
     if zero_shot is not None:
         predictors.append(zero_shot)
     with progress("Scoring") as on_progress:
@@ -85,6 +104,7 @@ def score_shards(
             predictors=predictors,
             config=pipeline.score,
             device=device,
+            answers=answers,
             since=since,
             on_progress=on_progress,
         )

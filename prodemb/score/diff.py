@@ -16,14 +16,15 @@ from prodemb.shards.keys import NOT_FOUND, SortedKeys, keys_of
 CHANGE = "change"
 """The column that says `added`, `changed` or `removed`."""
 _ROWS_AT_ONCE = 65_536
+_NOT_COMPARED = ("_confidence", "_known")
 
 
 class Earlier:
     """An earlier predictions file, in memory as about 50 bytes per product.
 
-    A product has changed when it has another category or brand, or a brand from another source. Confidences and the
-    lists of further predictions do not count, since a head that is trained again moves them all a little; nor does the
-    partner, which is no answer.
+    A product has changed when it has another category or brand, or one of them from another source. Confidences, what
+    is known and the lists of further predictions do not count, since a head that is trained again moves them all a
+    little; nor does the partner, which is no answer.
     """
 
     def __init__(self, path: Path, *, schema: pa.Schema) -> None:
@@ -97,4 +98,4 @@ def changes_schema(schema: pa.Schema) -> pa.Schema:
 
 def _is_compared(field: pa.Field) -> bool:
     is_list = pa.types.is_list(field.type)
-    return not is_list and field.name not in ("product_id", PARTNER) and not field.name.endswith("_confidence")
+    return not is_list and field.name not in ("product_id", PARTNER) and not field.name.endswith(_NOT_COMPARED)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from prodemb import __version__
+from prodemb.confidence.promise import Promise
 from prodemb.core.config import Config
 from prodemb.core.inputs import inputs_hash
 from prodemb.heads.labels import Target
@@ -23,6 +25,15 @@ _COUNTS_KEY = b"prodemb_counts"
 _IN_METADATA = {"target", "zero_shot", "fingerprint", "model", "weights_sha256"}
 
 
+class LevelCounts(Config):
+    """Products whose category stands at one level of the taxonomy."""
+
+    before: int
+    """With their most probable category."""
+    after: int
+    """With what can be promised."""
+
+
 class ScoreCounts(Config):
     """What scoring counted; kept in the metadata of the predictions, to be reported again when they are skipped."""
 
@@ -30,8 +41,14 @@ class ScoreCounts(Config):
     """Products without an answer: no category for want of vectors or of a probable node, or an UNKNOWN brand."""
     backed_off: int = 0
     """Products whose category is a node above the most probable one."""
-    threshold: float | None = None
-    """The least probability of a node that is answered, where `category_precision` asks for one."""
+    promises: dict[Target, Promise] = Field(default={})
+    """What is promised of the answers, where a precision is asked for."""
+    levels: tuple[LevelCounts, ...] = ()
+    """For a promise of categories: products by level, from the top down."""
+    gold: dict[Target, int] = Field(default={})
+    """Products answered with their own gold label."""
+    unresolved_gold: int = 0
+    """Products with a gold category that is none of those that can be answered."""
     changes: dict[str, int] | None = None
     """Against earlier predictions, if any: how many products are added, changed, removed and unchanged."""
 

@@ -2,11 +2,12 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import torch
@@ -14,19 +15,22 @@ from pydantic import Field
 
 from prodemb.brand.predict import BrandPredictor
 from prodemb.category.predict import CategoryPredictor
-from prodemb.category.threshold import choose_threshold
 from prodemb.category.zero_shot import ZeroShot
+from prodemb.confidence.answers import Answers
+from prodemb.confidence.promise import Promise
 from prodemb.core.config import Config
 from prodemb.core.errors import ConfigError, FingerprintError, HeadError, ShardError
 from prodemb.core.features import PARTNER
 from prodemb.core.files import replacing, sha256_of
 from prodemb.core.progress import ProgressCallback
-from prodemb.heads.evaluation import CategoryEvaluation
-from prodemb.heads.head import HeadCard
 from prodemb.heads.labels import Target
-from prodemb.score.columns import BrandColumns, CategoryColumns, TargetColumns, ZeroShotColumns, predictions_schema
+from prodemb.score.brand_columns import BrandColumns
+from prodemb.score.category_columns import CategoryColumns, ZeroShotColumns
+from prodemb.score.columns import TargetColumns, predictions_schema
 from prodemb.score.diff import Earlier, changes_schema
+from prodemb.score.gold import GoldBrands, GoldCategories
 from prodemb.score.predictions import (
+    LevelCounts,
     ScoreCounts,
     is_predictions,
     open_predictions,
@@ -35,6 +39,7 @@ from prodemb.score.predictions import (
     write_counts,
 )
 from prodemb.score.predictor import Predictor
+from prodemb.score.promises import make_promises
 from prodemb.shards.format import has_manifest
 from prodemb.shards.product_stream import ProductStream, same_ids
 from prodemb.shards.reader import ShardSet
@@ -51,13 +56,13 @@ class ScoreConfig(Config):
     """Predictions listed in `category_top` and `brand_top`."""
     min_brand_confidence: float = Field(default=0.5, ge=0, le=1)
     """A brand with a lower confidence is UNKNOWN; `brand_top` keeps it."""
-    category_precision: float | None = Field(default=None, gt=0, le=1)
-    """Target precision of the categories: a doubtful product is answered with a node above its most probable category,
-    or with none, by a threshold chosen on the validation part; `category_top` keeps the categories. Without it all
-    products are answered with their most probable category."""
-    tau: float = Field(default=0.0, ge=0)
-    """The strength of logit adjustment, which favours rare categories (Menon et al., ICLR 2021); 0 for none. The card
-    of the head has the figures: on two real catalogs 0.25 and 0.5 changed top-1 by 0.1 points and macro-F1 hardly."""
+    precision: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the answers that is promised to be right, of categories and of brands: a doubtful category is answered
+    with a node above it, or with none, a doubtful brand is UNKNOWN. None to promise nothing and answer all."""
+    certainty: float = Field(default=0.9, gt=0, lt=1)
+    """The probability that the promise holds (`prodemb.confidence.promise`)."""
+    keep_gold: bool = True
+    """Whether a product that carries a gold label is answered with it, whatever the heads say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +90,7 @@ def score(
     predictors: Sequence[Predictor],
     config: ScoreConfig,
     device: torch.device,
+    answers: Mapping[Target, Answers] | None = None,
     since: Path | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> ScoreReport:
@@ -99,13 +105,15 @@ def score(
         shard_sets: those to choose from, as returned by `find_shard_sets`.
         out: a `.parquet` file.
         predictors: at most one per target.
+        answers: the out-of-fold answers of each head, where `config.precision` asks for a promise.
         since: earlier predictions of all products; only what differs from them is written (`prodemb.score.diff`).
         on_progress: called with the products scored so far and all there are.
 
     Raises:
-        ConfigError: `out` is no `.parquet` file, or one of another kind, or `since` is no earlier predictions.
+        ConfigError: `out` is no `.parquet` file, or one of another kind, `since` is no earlier predictions, or a
+            precision is asked of zero-shot categories.
         BusyError: another run writes to `out`.
-        HeadError: there is no predictor, or two for one target.
+        HeadError: there is no predictor, two for one target, or no out-of-fold answers to promise a precision by.
         FingerprintError: no shard set has the vectors of a head's model.
         ShardError: two shard sets could be meant, lack a feature, or hold other products.
     """
@@ -132,12 +140,18 @@ def score(
     schema = predictions_schema()
     if since is not None:
         settings["changed_since"] = _checksum_of_earlier(since, out=out)
+    promises = make_promises(
+        predictors, answers=answers or {}, precision=config.precision, certainty=config.certainty
+    )
     metadata = predictions_metadata(predictors, shard_sets=sources, settings=settings)
     before = read_counts(out, inputs_hash=metadata["inputs_hash"])
     if before is not None and all(predictor.card.weights_sha256 for predictor in predictors):
         return replace(report, counts=before)
     earlier = None if since is None else Earlier(since, schema=schema)
-    targets = [_target_columns(predictor.to(device), config=config) for predictor in predictors]
+    targets = [
+        _target_columns(predictor.to(device), config=config, promise=promises.get(predictor.card.target))
+        for predictor in predictors
+    ]
     num_done, written = 0, schema if earlier is None else changes_schema(schema)
     with replacing(out) as temporary, open_predictions(temporary, schema=written, metadata=metadata) as writer:
         for table in _predictions(sources, targets=targets):
@@ -147,12 +161,7 @@ def score(
                 on_progress(num_done, sources[0].num_products)
         for table in () if earlier is None else earlier.removed():
             writer.write_table(table.cast(writer.schema))
-        counts = ScoreCounts(
-            unanswered={part.target: part.num_unanswered for part in targets},
-            backed_off=sum(part.num_backed_off for part in targets),
-            threshold=next((part.threshold for part in targets if part.threshold is not None), None),
-            changes=None if earlier is None else earlier.counts,
-        )
+        counts = _counts(targets, changes=None if earlier is None else earlier.counts)
         write_counts(writer, counts)
     return replace(report, seconds=time.perf_counter() - start, counts=counts, was_done=False)
 
@@ -170,7 +179,7 @@ def _predictions(sources: Sequence[ShardSet], *, targets: Sequence[TargetColumns
         product_ids = same_ids(chunks, sources=sources, start=start)
         columns = {"product_id": _strings(product_ids), PARTNER: _strings(chunks[0].partners)}
         for target, chunk in zip(targets, chunks, strict=True):
-            columns |= target.columns(chunk.products)
+            columns |= target.columns(chunk)
         missing = [field for field in schema if field.name not in columns]
         columns |= {field.name: pa.nulls(record.num_products, field.type) for field in missing}
         yield pa.table(columns).select(schema.names)
@@ -190,35 +199,43 @@ def _checksum_of_earlier(since: Path, *, out: Path) -> str:
         raise ConfigError(f"{since}: cannot be read as earlier predictions: {error.strerror}") from None
 
 
-def _target_columns(predictor: Predictor, *, config: ScoreConfig) -> TargetColumns:
+def _target_columns(predictor: Predictor, *, config: ScoreConfig, promise: Promise | None) -> TargetColumns:
     """What turns a predictor's output into columns, by the settings."""
     match predictor:
         case BrandPredictor():
-            return BrandColumns(predictor, top=config.top, min_confidence=config.min_brand_confidence)
+            return BrandColumns(
+                predictor,
+                top=config.top,
+                min_confidence=config.min_brand_confidence,
+                promise=promise,
+                gold=GoldBrands(predictor.fuser.names) if config.keep_gold else None,
+            )
         case CategoryPredictor():
-            threshold = None if config.category_precision is None else _threshold(predictor.card, config=config)
-            return CategoryColumns(predictor, top=config.top, tau=config.tau, threshold=threshold)
+            gold = GoldCategories(predictor.nodes.labels) if config.keep_gold else None
+            return CategoryColumns(predictor, top=config.top, promise=promise, gold=gold)
         case ZeroShot():
-            if config.category_precision is not None:
-                raise ConfigError(
-                    "[score] category_precision: zero-shot has no validation part to choose by; leave it out"
-                )
-            return ZeroShotColumns(predictor, top=config.top)
+            gold = GoldCategories(predictor.nodes.labels) if config.keep_gold else None
+            return ZeroShotColumns(predictor, top=config.top, gold=gold)
 
 
-def _threshold(card: HeadCard, *, config: ScoreConfig) -> float:
-    """The least probability of a node that is answered, from the head's back-off on the validation part."""
-    evaluation = card.evaluation
-    assert config.category_precision is not None
-    if not isinstance(evaluation, CategoryEvaluation) or not evaluation.back_off:
-        found = "none: too few validation products"
-    elif evaluation.tau != config.tau:
-        found = f"one measured with tau = {evaluation.tau:g}"
-    else:
-        return choose_threshold(evaluation.back_off, precision=config.category_precision).threshold
-    raise HeadError(
-        f"[score] category_precision: takes the category head's back-off with tau = {config.tau:g}, found {found}; "
-        "train again with these settings, or leave category_precision out"
+def _counts(targets: Sequence[TargetColumns], *, changes: dict[str, int] | None) -> ScoreCounts:
+    """What the targets have counted."""
+    tallies = {part.target: part.tally for part in targets}
+    promises = {part.target: part.promise for part in targets if part.promise is not None}
+    levels: tuple[LevelCounts, ...] = ()
+    if "category" in promises:
+        tally = tallies["category"]
+        deepest = np.flatnonzero(tally.levels_before + tally.levels_after).max(initial=0)
+        counted = zip(tally.levels_before[: deepest + 1], tally.levels_after[: deepest + 1], strict=True)
+        levels = tuple(LevelCounts(before=int(before), after=int(after)) for before, after in counted)
+    return ScoreCounts(
+        unanswered={target: tally.num_unanswered for target, tally in tallies.items()},
+        gold={target: tally.num_gold for target, tally in tallies.items()},
+        unresolved_gold=sum(tally.num_unresolved_gold for tally in tallies.values()),
+        backed_off=sum(tally.num_backed_off for tally in tallies.values()),
+        promises=promises,
+        levels=levels[1:],
+        changes=changes,
     )
 
 

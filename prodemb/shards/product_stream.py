@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prodemb.core.errors import ShardError
-from prodemb.core.features import PARTNER, Feature, raw_column
+from prodemb.core.features import GOLD_LABELS, PARTNER, Feature, raw_column
 from prodemb.shards.product_set import ProductSet
 from prodemb.shards.reader import ShardSet
 
@@ -20,6 +20,8 @@ class Chunk:
     product_ids: pl.Series
     partners: pl.Series
     """Who sent each product; null where the catalog does not say."""
+    gold: pl.DataFrame
+    """The columns `GOLD_LABELS`; null where a product has none."""
     products: ProductSet
 
 
@@ -56,9 +58,14 @@ class ProductStream:
             dims=self._dims,
             vectors=vectors,
             present=present,
-            supplied=supplied.drop("product_id", PARTNER),
+            supplied=supplied.drop("product_id", PARTNER, *GOLD_LABELS),
         )
-        return Chunk(product_ids=supplied["product_id"], partners=supplied[PARTNER], products=products)
+        return Chunk(
+            product_ids=supplied["product_id"],
+            partners=supplied[PARTNER],
+            gold=supplied.select(GOLD_LABELS),
+            products=products,
+        )
 
 
 @dataclass(kw_only=True)
@@ -74,7 +81,7 @@ class _Piece:
 def _pieces(shard_set: ShardSet, *, features: tuple[Feature, ...]) -> Iterator[_Piece]:
     for shard in shard_set.shards():
         yield _Piece(
-            texts=shard.frame(["product_id", PARTNER, raw_column("title"), raw_column("brand")]),
+            texts=shard.frame(["product_id", PARTNER, *GOLD_LABELS, raw_column("title"), raw_column("brand")]),
             vectors=[shard.vectors(feature) for feature in features],
             present=np.stack([shard.present(feature) for feature in features], axis=1),
         )

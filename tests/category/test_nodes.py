@@ -7,9 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prodemb.category.nodes import THRESHOLDS, Nodes, back_off_curve
-from prodemb.category.threshold import choose_threshold
 from prodemb.core.arrays import NO_ANSWER
-from prodemb.heads.evaluation import BackOff
 from prodemb.heads.labels import CategoryLabel
 
 CLASSES = ["A > B > C", "F > G", "A > B", "A > E", "A > B > D"]
@@ -74,18 +72,8 @@ def test_a_higher_threshold_answers_fewer_and_more_surely_right() -> None:
     assert curve[0].coverage == 1.0
     coverage = [point.coverage for point in curve]
     assert coverage == sorted(coverage, reverse=True)
-    chosen = choose_threshold(curve, precision=0.95)
-    assert chosen.precision is not None
-    assert curve[0].precision is not None
-    assert chosen.precision >= 0.95 > curve[0].precision
-    lower = [point for point in curve if point.threshold < chosen.threshold]
-    assert all(point.precision is None or point.precision < 0.95 for point in lower)
-
-
-def test_a_precision_out_of_reach_takes_the_most_precise_threshold() -> None:
-    points = [(0.0, 0.5), (0.5, 0.8), (0.9, 0.8), (0.99, None)]
-    curve = [BackOff(threshold=t, precision=p, coverage=1.0, level=None) for t, p in points]
-    assert choose_threshold(curve, precision=0.9).threshold == 0.5
+    precision = [point.precision for point in curve if point.precision is not None]
+    assert precision[-1] > 0.95 > precision[0]
 
 
 def test_a_truth_below_the_answer_is_right_and_an_unknown_one_never_is() -> None:

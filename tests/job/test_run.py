@@ -84,10 +84,13 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
         "category_path",
         "category_level",
         "category_confidence",
+        "category_source",
+        "category_known",
         "category_top",
         "brand",
         "brand_confidence",
         "brand_source",
+        "brand_known",
         "brand_top",
     ]
     assert frame["category_path"].null_count() == 0

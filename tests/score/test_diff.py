@@ -25,21 +25,24 @@ def test_new_changed_and_removed_products(tmp_path: Path) -> None:
     earlier = today.filter(pl.col("product_id") != "p7").with_columns(
         brand=pl.when(product_id="p9").then(pl.lit("Another")).otherwise("brand"),
         category_confidence=pl.col("category_confidence") * 0.9,
+        category_source=pl.when(product_id="p10").then(pl.lit("gold")).otherwise("category_source"),
+        category_known=pl.lit(value=True),
         product_id=pl.when(product_id="p20").then(pl.lit("gone")).otherwise("product_id"),
     )
     earlier.sample(fraction=1, shuffle=True, seed=1).write_parquet(tmp_path / "earlier.parquet")
     out = tmp_path / "changes.parquet"
     report = score_with([shards], out, *heads, since=tmp_path / "earlier.parquet")
-    assert report.counts.changes == {"added": 2, "changed": 1, "removed": 1, "unchanged": 97}
+    assert report.counts.changes == {"added": 2, "changed": 2, "removed": 1, "unchanged": 96}
     found = pl.read_parquet(out)
     assert found.select("product_id", CHANGE).rows() == [
         ("p7", "added"),
         ("p9", "changed"),
+        ("p10", "changed"),
         ("p20", "added"),
         ("gone", "removed"),
     ]
     assert found.columns == [*predictions_schema().names, CHANGE]
-    assert found.head(3).drop(CHANGE).equals(today.filter(pl.col("product_id").is_in(["p7", "p9", "p20"])))
+    assert found.head(4).drop(CHANGE).equals(today.filter(pl.col("product_id").is_in(["p7", "p9", "p10", "p20"])))
     assert found.tail(1)["brand"].to_list() == [None]
 
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,20 +14,22 @@ import torch
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.category.zero_shot import ZeroShot
+from prodemb.confidence.answers import Answers
+from prodemb.confidence.promise import promise
 from prodemb.core.errors import ConfigError, FingerprintError, HeadError, ProdembError, ShardError
 from prodemb.core.features import BRAND_FEATURES, FEATURES
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
-from prodemb.heads.evaluation import BackOff, CategoryEvaluation
 from prodemb.heads.head import TrainedHead, save_head
 from prodemb.heads.labels import BrandLabel, CategoryLabel, Target
+from prodemb.score.predictions import LevelCounts
 from prodemb.score.predictor import load_predictor
 from prodemb.score.score import ScoreConfig, score
 from prodemb.shards.paths import PathVectors
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
 from tests.shard_sets import update_shards, write_random_set
-from tests.small_heads import CPU, make_head, predictor_of, score_with
+from tests.small_heads import CPU, answers_at, make_head, predictor_of, score_with
 
 COLUMNS = [
     "product_id",
@@ -35,10 +38,13 @@ COLUMNS = [
     "category_path",
     "category_level",
     "category_confidence",
+    "category_source",
+    "category_known",
     "category_top",
     "brand",
     "brand_confidence",
     "brand_source",
+    "brand_known",
     "brand_top",
 ]
 
@@ -73,8 +79,10 @@ def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
         assert frame["category_path"][row] == answers[0]["path"]
         assert frame["category_confidence"][row] == answers[0]["probability"]
         assert frame["brand"][row] == frame["brand_top"][row][0]["name"]
-    assert frame.row(3)[1:] == (*(None,) * 6, "UNKNOWN", 0.0, None, [])
-    assert frame.drop("product_id", "partner").null_count().row(0) == (1, 1, 1, 1, 1, 0, 0, 1, 0)
+    assert frame.row(3)[1:] == (*(None,) * 8, "UNKNOWN", None, None, None, [])
+    nulls = dict(zip(COLUMNS[2:], frame.select(COLUMNS[2:]).null_count().row(0), strict=True))
+    never_null, never_told = ("brand", "brand_top"), ("category_source", "category_known", "brand_known")
+    assert nulls == {name: 0 if name in never_null else 100 if name in never_told else 1 for name in nulls}
 
 
 def test_the_file_has_a_row_group_a_shard_and_says_where_it_came_from(tmp_path: Path) -> None:
@@ -100,8 +108,9 @@ def test_the_columns_of_a_missing_head_are_null(tmp_path: Path, target: Target) 
     (absent,) = report.absent
     assert absent != target
     for column in COLUMNS[2:]:
-        found = column.startswith("category") or column == "brand_source"
-        assert frame[column].null_count() == (100 if column.startswith(absent) else int(found))
+        is_null = column.startswith(absent) or column in ("category_source", "category_known", "brand_known")
+        is_told = column.startswith("category") or column in ("brand_source", "brand_confidence")
+        assert frame[column].null_count() == (100 if is_null else int(is_told))
 
 
 def test_each_product_has_the_partner_whose_feed_it_is_from(tiny_clip: Path, tmp_path: Path) -> None:
@@ -173,9 +182,11 @@ def test_a_brand_that_is_not_likely_enough_is_unknown(tmp_path: Path) -> None:
         report = score_with([shards], out, head, min_brand_confidence=least)
         parts[least] = frame = pl.read_parquet(out)
         assert report.counts.unanswered == {"brand": frame["brand"].eq("UNKNOWN").sum()}
-        sure = (frame["brand_confidence"] >= least) & (frame["brand_top"].list.len() > 0)
+        first = frame["brand_top"].list.first().struct.field("probability")
+        sure = (first >= least).fill_null(value=False)
         assert frame["brand"].ne("UNKNOWN").equals(sure)
-        assert frame["brand_source"].is_not_null().equals(sure)
+        for column in ("brand_source", "brand_confidence"):
+            assert frame[column].is_not_null().equals(sure, check_names=False)
     assert parts[0.0]["brand"].eq("UNKNOWN").sum() == 1
     assert 40 < parts[middle]["brand"].eq("UNKNOWN").sum() < 60
     assert parts[1.0]["brand"].eq("UNKNOWN").all()
@@ -276,54 +287,93 @@ def test_predictions_of_the_same_heads_and_shards_are_left_as_they_are(tmp_path:
     assert not score_with([shards], out, other).was_done
 
 
-def backed_off_head(tau: float = 0.0) -> TrainedHead:
-    """A head of two groups of kinds, which backs off at 0.6 for a precision of 0.9."""
-    points = [
-        BackOff(threshold=threshold, precision=precision, coverage=0.9, level=1.5)
-        for threshold, precision in ((0.0, 0.7), (0.6, 0.92), (0.99, 0.95))
-    ]
+def grouped_head(**entries: Any) -> TrainedHead:
+    """A head of two groups of kinds."""
     return make_head(
         "category",
         classes=tuple(CategoryLabel(id=100 + i, path=f"Group {i % 2} > Kind {i}") for i in range(9)),
         ancestors=(CategoryLabel(id=7, path="Group 0"), CategoryLabel(id=8, path="Group 1")),
         class_counts=(1000, 1, 1, 1, 1, 1, 1, 1, 1),
-        evaluation=CategoryEvaluation(back_off=tuple(points), tau=tau),
+        **entries,
     )
 
 
-def test_a_doubtful_product_is_answered_with_a_node_above(tmp_path: Path) -> None:
-    shards = write_random_set(tmp_path / "shards")
-    report = score_with([shards], tmp_path / "out.parquet", backed_off_head(), category_precision=0.9, top=9)
+def test_a_doubtful_product_is_answered_with_what_can_be_promised(tmp_path: Path) -> None:
+    shards, head = write_random_set(tmp_path / "shards"), grouped_head()
+    answers: dict[Target, Answers] = {"category": answers_at(0.6)}
+    report = score_with([shards], tmp_path / "out.parquet", head, answers=answers, precision=0.9, top=9)
+    made = report.counts.promises["category"]
+    assert made == promise(answers["category"], precision=0.9, certainty=0.9)
+    assert made.threshold is not None
+    assert 0.45 < made.threshold < 0.6
     frame = pl.read_parquet(tmp_path / "out.parquet")
-    assert report.counts.backed_off == frame["category_level"].eq(1).sum() > 10
-    for level, node, path, confidence, top in frame.select(COLUMNS[4:5] + COLUMNS[2:4] + COLUMNS[5:7]).iter_rows():
+    columns = ("category_level", "category_id", "category_path", "category_confidence", "category_top")
+    for level, node, path, confidence, top in frame.select(columns).iter_rows():
         if top is None:
             assert (level, node, path, confidence) == (None,) * 4
             continue
         group = top[0]["path"].partition(" > ")[0]
         of_group = sum(answer["probability"] for answer in top if answer["path"].startswith(group))
-        if top[0]["probability"] >= 0.6:
+        if top[0]["probability"] >= made.threshold:
             assert (level, node, path) == (2, top[0]["id"], top[0]["path"])
-        elif of_group >= 0.6:
+        elif of_group >= made.threshold:
             assert (level, node, path) == (1, {"Group 0": 7, "Group 1": 8}[group], group)
             assert confidence == pytest.approx(of_group, abs=1e-5)
         else:
             assert (level, node, path, confidence) == (None,) * 4
     assert report.counts.unanswered["category"] == frame["category_id"].null_count()
+    assert report.counts.backed_off == frame["category_level"].eq(1).sum() > 10
+    assert report.counts.levels == (
+        LevelCounts(before=0, after=report.counts.backed_off),
+        LevelCounts(before=99, after=frame["category_level"].eq(2).sum()),
+    )
 
 
-def test_backing_off_takes_thresholds_that_were_measured(tmp_path: Path) -> None:
+def test_a_doubtful_brand_is_unknown(tmp_path: Path) -> None:
+    shards, head = write_random_set(tmp_path / "shards"), make_head("brand")
+    score_with([shards], tmp_path / "all.parquet", head)
+    middle = float(pl.read_parquet(tmp_path / "all.parquet")["brand_confidence"].quantile(0.5) or 0.0)
+    answers: dict[Target, Answers] = {"brand": answers_at(middle, num=4000)}
+    for least in (0.0, 1.0):
+        out = tmp_path / f"{least}.parquet"
+        report = score_with([shards], out, head, answers=answers, precision=0.99, min_brand_confidence=least)
+        threshold = report.counts.promises["brand"].threshold
+        assert threshold is not None
+        frame = pl.read_parquet(out)
+        first = frame["brand_top"].list.first().struct.field("probability")
+        sure = (first >= max(threshold, least)).fill_null(value=False)
+        assert frame["brand"].ne("UNKNOWN").equals(sure, check_names=False)
+        assert sure.sum() == 0 if least else 10 < sure.sum() < 90
+
+
+def test_where_nothing_can_be_promised_nothing_is_answered(tmp_path: Path) -> None:
+    shards, heads = write_random_set(tmp_path / "shards"), (grouped_head(), make_head("brand"))
+    few = answers_at(0.0, num=44)
+    answers: dict[Target, Answers] = {"category": few, "brand": few}
+    report = score_with([shards], tmp_path / "out.parquet", *heads, answers=answers, precision=0.95)
+    assert {made.more_labels_needed for made in report.counts.promises.values()} == {1}
+    frame = pl.read_parquet(tmp_path / "out.parquet")
+    assert frame["category_id"].null_count() == 100
+    assert frame["brand"].eq("UNKNOWN").all()
+    assert frame["category_top"].null_count() == 1
+    assert score_with([shards], tmp_path / "out.parquet", *heads, answers=answers, precision=0.9).counts.unanswered != {
+        "category": 100,
+        "brand": 100,
+    }
+
+
+def test_the_counts_of_a_promise_are_kept_with_the_predictions(tmp_path: Path) -> None:
     shards = write_random_set(tmp_path / "shards")
-    for head, tau, found in (
-        (make_head("category"), 0.0, "none: too few validation products"),
-        (backed_off_head(), 0.5, "one measured with tau = 0"),
-    ):
-        with pytest.raises(HeadError, match=rf"\[score\] category_precision: .* found {found}; train again"):
-            score_with([shards], tmp_path / "out.parquet", head, category_precision=0.9, tau=tau)
+    head = save_head(tmp_path / "head", grouped_head())
+    asked: dict[str, Any] = {"answers": {"category": answers_at(0.6)}, "precision": 0.9}
+    first = score_with([shards], tmp_path / "out.parquet", head, **asked)
+    again = score_with([shards], tmp_path / "out.parquet", head, **asked)
+    assert (again.was_done, again.counts) == (True, first.counts)
+    assert not score_with([shards], tmp_path / "out.parquet", head, **asked, certainty=0.8).was_done
 
 
 def test_logit_adjustment_takes_from_the_frequent_categories(tmp_path: Path) -> None:
-    shards, head = write_random_set(tmp_path / "shards"), backed_off_head()
+    shards, head = write_random_set(tmp_path / "shards"), grouped_head()
     counts = {}
     for tau in (0.0, 1.0):
         out = tmp_path / f"{tau}.parquet"
@@ -346,5 +396,5 @@ def test_zero_shot_answers_and_says_so(tmp_path: Path) -> None:
     assert frame["category_level"].drop_nulls().is_in([1, 2]).all()
     told = json.loads(pq.read_metadata(out).metadata[b"prodemb"])["heads"]
     assert [head.get("zero_shot", False) for head in told] == [False, True]
-    with pytest.raises(ConfigError, match="zero-shot has no validation part"):
-        score([shards], out, predictors=[zero_shot], config=ScoreConfig(category_precision=0.9), device=CPU)
+    with pytest.raises(ConfigError, match=r"\[score\] precision: found 0.9 for zero-shot categories"):
+        score([shards], out, predictors=[zero_shot], config=ScoreConfig(precision=0.9), device=CPU)

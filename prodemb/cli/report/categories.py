@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from prodemb.category.threshold import choose_threshold
 from prodemb.core.text import counted
 
 if TYPE_CHECKING:
@@ -28,9 +27,6 @@ _CAPTION = (
     "on the same vectors; head: prodemb's. Every method is trained once, on all features, and tested on those that the "
     "condition leaves"
 )
-
-_PRECISIONS = (0.9, 0.95, 0.99)
-"""Target precisions that are shown as examples."""
 
 
 def category_tables(card: HeadCard) -> list[Table]:
@@ -61,7 +57,7 @@ def category_tables(card: HeadCard) -> list[Table]:
 
 
 def category_lines(card: HeadCard) -> list[str]:
-    """How close a category head comes in the taxonomy, and what logit adjustment and backing off would give."""
+    """How close a category head comes in the taxonomy, and what logit adjustment would give."""
     evaluation = card.evaluation
     if evaluation is None or evaluation.target != "category":
         return []
@@ -77,13 +73,4 @@ def category_lines(card: HeadCard) -> list[str]:
     if evaluation.by_tau:
         figures = ", ".join(f"{point.tau:g}: {point.top1:.3f} / {point.macro_f1:.3f}" for point in evaluation.by_tau)
         lines.append(f"top-1 / macro-F1 with logit adjustment, [score] tau {figures}")
-    test = {point.threshold: point for point in evaluation.back_off_test}
-    for precision in _PRECISIONS if evaluation.back_off and test else ():
-        point = test[choose_threshold(evaluation.back_off, precision=precision).threshold]
-        if point.precision is not None:
-            lines.append(
-                f"backing off with [score] category_precision = {precision:g} (threshold {point.threshold:g}): "
-                f"{point.coverage:.1%} of test products get a category, {point.level:.1f} levels deep on average, "
-                f"{point.precision:.1%} of them right"
-            )
     return lines

@@ -10,9 +10,13 @@ from rich.table import Table
 from prodemb.core.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from prodemb.confidence.promise import Promise
+    from prodemb.heads.labels import Target
     from prodemb.score.feed import FeedReport
+    from prodemb.score.predictions import ScoreCounts
     from prodemb.score.score import ScoreReport
 
 NUM_SHOWN = 5
@@ -34,20 +38,64 @@ def score_lines(report: ScoreReport) -> list[str]:
             f"no category for {counted(count, 'product')}: no vector that the head reads, or no node likely enough"
         )
     if count := counts.unanswered.get("brand"):
-        lines.append(
-            f"brand UNKNOWN for {counted(count, 'product')}: no brand is likely enough ([score] min_brand_confidence)"
-        )
+        setting = "precision" if "brand" in counts.promises else "min_brand_confidence"
+        lines.append(f"brand UNKNOWN for {counted(count, 'product')}: no brand is likely enough ([score] {setting})")
+    lines += _gold_lines(counts)
     if report.zero_shot:
         lines.append(
             f"categories are zero-shot: not trained, but the nearest names of {report.zero_shot}; their confidences "
             "are rough"
         )
-    if counts.threshold is not None:
+    return [*lines, *_promise_lines(counts, num_products=report.num_products)]
+
+
+def _gold_lines(counts: ScoreCounts) -> list[str]:
+    """How many products keep their own labels, and how many cannot."""
+    lines = [
+        f"{target} from its own gold label for {counted(count, 'product')} ([score] keep_gold)"
+        for target, count in counts.gold.items()
+        if count
+    ]
+    if count := counts.unresolved_gold:
         lines.append(
-            f"[score] category_precision: threshold {counts.threshold:g}, chosen on the validation products; "
-            f"{counted(counts.backed_off, 'product')} got a parent of the most likely category"
+            f"a gold category that cannot be answered, because the head does not know it, for "
+            f"{counted(count, 'product')}: predicted instead"
         )
     return lines
+
+
+def _promise_lines(counts: ScoreCounts, *, num_products: int) -> list[str]:
+    """What is promised of each target, and what that costs by level of the taxonomy."""
+    lines = [_promise_line(target, made) for target, made in counts.promises.items()]
+    if counts.levels:
+        before = _reaching([level.before for level in counts.levels], num_products=num_products)
+        after = _reaching([level.after for level in counts.levels], num_products=num_products)
+        levels = [f"{level} {a:.1%} and {b:.1%}" for level, (a, b) in enumerate(zip(before, after, strict=True), 1)]
+        lines.append(
+            f"products with a category of level 1 or deeper, of 2 or deeper and so on, before and after: "
+            f"{', '.join(levels)}; {counted(counts.backed_off, 'product')} got a parent of the most likely category"
+        )
+    return lines
+
+
+def _promise_line(target: Target, made: Promise) -> str:
+    """What is promised of one target's answers, and by which labelled products."""
+    asked = f"{target} precision {made.precision:g} with certainty {made.certainty:g}"
+    labels = f"{counted(made.num_labels, 'labelled product')} (variants count once)"
+    if made.threshold is None:
+        why = "too many answers are wrong, more labels alone will not do"
+        if made.more_labels_needed is not None:
+            why = f"too few labels, at least {made.more_labels_needed:,} more are needed"
+        return f"{asked}: cannot be promised by {labels}: {why}; nothing is predicted"
+    return (
+        f"{asked}: promised of predictions with a confidence of {made.threshold:.3g} or more, by {labels}, of which "
+        f"{made.coverage:.1%} are answered, {made.observed_precision:.1%} of them right"
+    )
+
+
+def _reaching(counts: Sequence[int], *, num_products: int) -> list[float]:
+    """Shares of products that reach each level, of counts by the level where they stand."""
+    return [sum(counts[level:]) / max(1, num_products) for level in range(len(counts))]
 
 
 def missing_head_lines(report: ScoreReport) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is shown of a category head: three figures per condition and method, and backing off on the test part."""
+"""What is shown of a category head: three figures per condition and method, and how close it comes."""
 
 import io
 
@@ -6,7 +6,7 @@ from rich.console import Console
 
 from prodemb.cli.report.categories import category_lines, category_tables
 from prodemb.heads.aggregate import AggregateConfig
-from prodemb.heads.evaluation import BackOff, ByTau, CategoryEvaluation, Condition
+from prodemb.heads.evaluation import ByTau, CategoryEvaluation, Condition
 from prodemb.heads.head import HeadCard
 from prodemb.heads.labels import CategoryLabel
 from prodemb.heads.metrics import Metrics
@@ -22,10 +22,6 @@ def make_card() -> HeadCard:
         Condition(group="examples", name="under 20", num_products=7, top1=FIGURES, macro_f1=FIGURES, tree_f1=FIGURES),
     )
     tree = TreeMetrics(top1_by_level=(0.9, 0.7), precision=0.8, recall=0.75, f1=0.774, lca_distance=0.4)
-    curve = [
-        BackOff(threshold=threshold, precision=precision, coverage=0.8, level=1.7)
-        for threshold, precision in ((0.0, 0.85), (0.5, 0.93), (0.9, 0.995))
-    ]
     return HeadCard(
         target="category",
         fingerprint="f",
@@ -42,8 +38,6 @@ def make_card() -> HeadCard:
             conditions=conditions,
             nodes=Metrics(top1=0.7, top5=0.9, macro_f1=0.5, ece=0.1, num_products=40, tree=tree),
             by_tau=(ByTau(tau=0.0, top1=0.7, macro_f1=0.5), ByTau(tau=0.5, top1=0.69, macro_f1=0.55)),
-            back_off=tuple(curve),
-            back_off_test=tuple(point.model_copy(update={"precision": 0.9}) for point in curve),
         ),
     )
 
@@ -59,14 +53,9 @@ def test_conditions_stand_in_a_table() -> None:
     assert category_tables(make_card().model_copy(update={"evaluation": CategoryEvaluation()})) == []
 
 
-def test_lines_on_the_taxonomy_logit_adjustment_and_backing_off() -> None:
+def test_lines_on_the_taxonomy_and_logit_adjustment() -> None:
     lines = category_lines(make_card())
     assert lines[0].startswith("in the taxonomy: top-1 by level 0.900, 0.700; hierarchical precision 0.800")
     assert lines[1].endswith("[score] tau 0: 0.700 / 0.500, 0.5: 0.690 / 0.550")
-    assert [line.partition("(threshold ")[2].partition(")")[0] for line in lines[2:]] == ["0.5", "0.9", "0.9"]
-    assert all(
-        line.endswith("80.0% of test products get a category, 1.7 levels deep on average, 90.0% of them right")
-        for line in lines[2:]
-    )
     empty = make_card().model_copy(update={"evaluation": CategoryEvaluation()})
     assert category_lines(empty) == []

@@ -1,0 +1,78 @@
+"""The brand columns of the predictions."""
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prodemb.aliases.junk import UNKNOWN
+from prodemb.brand.predict import SOURCES, BrandPredictor
+from prodemb.confidence.promise import Promise
+from prodemb.heads.labels import Target
+from prodemb.score.columns import BRAND_TOP, Tally, ranked
+from prodemb.score.gold import GOLD, GoldBrands
+from prodemb.shards.product_stream import Chunk
+
+
+class BrandColumns:
+    """The brand columns."""
+
+    target: Target = "brand"
+
+    def __init__(
+        self,
+        predictor: BrandPredictor,
+        *,
+        top: int,
+        min_confidence: float,
+        promise: Promise | None,
+        gold: GoldBrands | None,
+    ) -> None:
+        """Answer with `predictor`, listing at most `top` brands per product.
+
+        Args:
+            min_confidence: below this the brand is UNKNOWN; the list keeps it.
+            promise: below its threshold too; where nothing can be promised every brand is. None for no more than that.
+            gold: finds the gold labels, which come before the predictor's answers; None where they do not count.
+        """
+        self.features = predictor.card.features
+        self.tally = Tally()
+        self.promise = promise
+        self._predictor = predictor
+        self._top = top
+        self._gold = gold
+        promised = 0.0 if promise is None else math.inf if promise.threshold is None else promise.threshold
+        self._min_confidence = max(min_confidence, promised)
+
+    def columns(self, chunk: Chunk) -> dict[str, pa.Array]:
+        """The brand columns of n products. Confidence and source of an UNKNOWN brand are null."""
+        prediction = self._predictor.predict(chunk.products, k=self._top)
+        names, unknown = pa.array([*prediction.names, UNKNOWN], pa.string()), len(prediction.names)
+        first, confidences = prediction.brands[:, 0], prediction.probabilities[:, 0]
+        is_likely = (first >= 0) & (confidences >= self._min_confidence)
+        brands = names.take(pa.array(np.where(is_likely, first, unknown)))
+        is_gold = np.zeros(len(first), np.bool_)
+        if self._gold is not None:
+            gold = self._gold.names_of(chunk.gold["brand_label"])
+            is_gold = gold.is_not_null().to_numpy()
+            brands = pc.coalesce(gold.to_arrow().cast(pa.string()), brands)
+        unanswered = ~is_likely & ~is_gold
+        self.tally.num_unanswered += int(unanswered.sum())
+        self.tally.num_gold += int(is_gold.sum())
+        known = np.zeros(len(first), np.bool_) if prediction.known is None else prediction.known
+        return {
+            "brand": brands,
+            "brand_confidence": pa.array(np.where(is_gold, np.float32(1), confidences), mask=unanswered),
+            "brand_source": pa.array([*SOURCES, GOLD], pa.string()).take(
+                pa.array(np.where(is_gold, len(SOURCES), prediction.sources), mask=unanswered)
+            ),
+            "brand_known": pa.array(known, mask=np.full(len(first), prediction.known is None)),
+            "brand_top": ranked(
+                [names],
+                fields=BRAND_TOP,
+                indices=prediction.brands,
+                probabilities=prediction.probabilities,
+                valid=prediction.brands >= 0,
+            ),
+        }

@@ -1,0 +1,50 @@
+"""Scoring with the settings of pipelines: what counts for both targets, and promises from the heads' folders."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from prodemb.confidence.answers import write_answers
+from prodemb.core.errors import ConfigError
+from prodemb.core.progress import no_progress
+from prodemb.heads.head import save_head
+from prodemb.job.pipeline import Pipeline
+from prodemb.job.score import joint_scoring, score_shards
+from tests.shard_sets import write_random_set
+from tests.small_heads import answers_at, make_head
+
+
+def joint(brand: dict[str, Any], category: dict[str, Any]) -> Pipeline:
+    one, other = (
+        Pipeline.parse({"target": target, "score": score}, source="test")
+        for target, score in (("brand", brand), ("category", category))
+    )
+    return joint_scoring(one, category=other)
+
+
+def test_what_counts_for_both_targets_may_stand_in_either_pipeline() -> None:
+    score = joint({"top": 3, "precision": 0.95, "tau": 0.7}, {"top": 4, "tau": 0.5, "keep_gold": False}).score
+    assert (score.top, score.tau, score.precision, score.keep_gold) == (3, 0.5, 0.95, False)
+    assert score.certainty == 0.9
+    assert joint({"precision": 0.95}, {"precision": 0.95}).score.precision == 0.95
+
+
+def test_two_precisions_for_one_file_are_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"\[score\] precision: found 0\.95 in the brand pipeline and 0\.9 in the cat"
+    ):
+        joint({"precision": 0.95}, {"precision": 0.9})
+
+
+def test_a_precision_is_promised_by_the_answers_beside_the_head(tmp_path: Path) -> None:
+    shards, folder, out = write_random_set(tmp_path / "shards"), tmp_path / "head", tmp_path / "out.parquet"
+    save_head(folder, make_head("category", answers_sha256=write_answers(folder, answers_at(0.2))))
+    pipeline = Pipeline.parse({"target": "brand", "score": {"precision": 0.9}}, source="test")
+    report = score_shards([shards], out=out, heads=[folder], pipeline=pipeline, progress=no_progress)
+    threshold = report.counts.promises["category"].threshold
+    assert threshold is not None
+    frame = pl.read_parquet(out)
+    assert frame["category_confidence"].drop_nulls().ge(threshold).all()
+    assert 0 < frame["category_id"].null_count() < 100
