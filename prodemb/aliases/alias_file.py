@@ -11,12 +11,17 @@ import polars as pl
 
 from prodemb.aliases.junk import UNKNOWN
 from prodemb.aliases.table import COLUMNS, AliasRow, AliasTable, Layout, Status
+from prodemb.core.bounded import read_bytes, read_table
 from prodemb.core.errors import CatalogError
 from prodemb.core.files import replacing
-from prodemb.core.text import FORMULA
+from prodemb.core.text import FORMULA, one_line
 
 _RISKY = rf"(?:{FORMULA}|[\t\r\n'])"
 """How a cell begins that gets an apostrophe: as a formula, or with what would be read back as something else."""
+_MOST = 10**12
+"""Most products of a string, and the largest score."""
+MAX_FILE_BYTES = 512 << 20
+"""Most bytes of an alias file, and of its rows where it is Parquet."""
 _ESCAPE = "'"
 _NEEDED = ("supplied", "canonical")
 _TEXTS = ("supplied", "canonical", "rule", "status", "proposed", "decided")
@@ -63,10 +68,11 @@ def read_aliases(path: Path) -> AliasTable:
         raise CatalogError(f"{path}: no such alias file; `prodemb brands CATALOG {path.name}` writes one")
     try:
         is_parquet = path.suffix.lower() == ".parquet"
-        table, layout = (pl.read_parquet(path), Layout()) if is_parquet else _read_csv(path)
-    except (pl.exceptions.PolarsError, OSError, csv.Error) as error:
-        reason = str(error).splitlines()[0]
-        raise CatalogError(f"{path}: cannot be read as an alias file ({reason}); wanted CSV or Parquet") from None
+        table, layout = (_read_parquet(path), Layout()) if is_parquet else _read_csv(path)
+    except (pl.exceptions.PolarsError, OSError, ValueError, csv.Error) as error:
+        raise CatalogError(
+            f"{path}: cannot be read as an alias file ({one_line(error)}); wanted CSV or Parquet"
+        ) from None
     for name in _NEEDED:
         if name not in table.columns:
             raise CatalogError(f"{path}: found columns {', '.join(table.columns)}, wanted also {name!r}")
@@ -79,13 +85,17 @@ def read_aliases(path: Path) -> AliasTable:
     return AliasTable(rows, layout=replace(layout, columns=columns, own=cells))
 
 
+def _read_parquet(path: Path) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(read_table(path, max_bytes=MAX_FILE_BYTES)))
+
+
 def _read_csv(path: Path) -> tuple[pl.DataFrame, Layout]:
     """The cells of a CSV file as text, and how the file is laid out.
 
     Raises:
         CatalogError: it is not UTF-8, or a row has more cells than the header.
     """
-    raw = path.read_bytes()
+    raw = read_bytes(path, max_bytes=MAX_FILE_BYTES)
     text = _decoded(raw, source=str(path))
     header = text.partition("\n")[0]
     cells = {separator: _header_cells(header, separator=separator) for separator in _SEPARATORS}
@@ -186,9 +196,9 @@ def _row_of(cells: dict[str, Any], *, where: str) -> AliasRow:
         raise CatalogError(f"{where}: status: found {status!r}, wanted one of {', '.join(get_args(Status))}")
     try:
         score, products = _number(cells["score"]), int(_number(cells["products"]))
-    except (ValueError, OverflowError):
+    except ValueError:
         found = f"score {cells['score']!r}, products {cells['products']!r}"
-        raise CatalogError(f"{where}: found {found}, wanted two numbers") from None
+        raise CatalogError(f"{where}: found {found}, wanted two numbers from 0 to {_MOST:,}") from None
     row = AliasRow(
         supplied=supplied,
         canonical=canonical or UNKNOWN,
@@ -202,4 +212,7 @@ def _row_of(cells: dict[str, Any], *, where: str) -> AliasRow:
 
 def _number(cell: str | float | int | None) -> float:
     """A number as a spreadsheet writes it, 0 for an empty cell; the decimal mark may be a comma."""
-    return float(str(cell).strip().replace(",", ".") or 0) if cell is not None else 0.0
+    number = float(str(cell).strip().replace(",", ".") or 0) if cell is not None else 0.0
+    if not 0 <= number <= _MOST:
+        raise ValueError(number)
+    return number

@@ -2,10 +2,12 @@
 
 import hashlib
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import polars as pl
-from pydantic import ValidationError
+import pyarrow as pa
+from pydantic import Field
 
 from prodemb.aliases.table import AliasRow, AliasTable
 from prodemb.brand.candidates import PRIOR_WEIGHTS
@@ -13,19 +15,27 @@ from prodemb.brand.names import BrandNames
 from prodemb.brand.predict import Fuser
 from prodemb.brand.trust import NameCounts
 from prodemb.confidence.conditional_logit import ConditionalLogit
+from prodemb.core.bounded import read_json, read_table
 from prodemb.core.config import Config
-from prodemb.core.errors import HeadError
-from prodemb.core.files import read_json, replacing, sha256_of, write_json
+from prodemb.core.errors import ConfigError, HeadError
+from prodemb.core.files import replacing, sha256_of, write_json
+from prodemb.core.text import one_line
 from prodemb.heads.head import HeadCard
 from prodemb.heads.labels import BrandLabel
 
 FUSER_NAME, NAMES_NAME, ALIASES_NAME = FUSER_FILES = ("fuser.json", "names.parquet", "aliases.parquet")
 
+_COUNTS = ("supplied_count", "supplied_correct", "title_count", "title_correct")
+_NAMES = pa.schema(
+    [("name", pa.string()), ("is_rare", pa.bool_()), ("redirect_to", pa.string()), *((n, pa.int64()) for n in _COUNTS)]
+)
+_ALIASES = pa.schema([("supplied", pa.string()), ("canonical", pa.string()), ("products", pa.int64())])
+
 
 class FuserCard(Config):
     """`fuser.json`."""
 
-    weights: dict[str, float]
+    weights: dict[str, Annotated[float, Field(ge=-1e6, le=1e6)]]
     """By feature of a candidate."""
     names_sha256: str
     aliases_sha256: str
@@ -56,10 +66,12 @@ def load_fuser(folder: Path, *, card: HeadCard) -> Fuser:
     """
     path = folder / FUSER_NAME
     try:
-        found = FuserCard.model_validate(read_json(path))
+        found = FuserCard.parse(read_json(path), source=str(path))
     except OSError:
         raise HeadError(f"{path}: missing, though the head beside it needs it; train again") from None
-    except (ValidationError, ValueError) as error:
+    except ConfigError as error:
+        raise HeadError(f"{error}; train again") from None
+    except ValueError as error:
         raise HeadError(f"{path}: damaged: {str(error).splitlines()[0]}; train again") from None
     names = {FUSER_NAME: _hash_of(found), NAMES_NAME: _sha256(folder, NAMES_NAME)}
     wanted = {FUSER_NAME: card.fuser_sha256, NAMES_NAME: found.names_sha256}
@@ -72,8 +84,7 @@ def load_fuser(folder: Path, *, card: HeadCard) -> Fuser:
             )
     if list(found.weights) != list(PRIOR_WEIGHTS):
         raise HeadError(f"{path}: was made by another version of prodemb; train again")
-    frame = pl.read_parquet(folder / NAMES_NAME)
-    rows = pl.read_parquet(folder / ALIASES_NAME).iter_rows()
+    frame, rows = _table(folder / NAMES_NAME, schema=_NAMES), _table(folder / ALIASES_NAME, schema=_ALIASES).iter_rows()
     aliases = AliasTable(AliasRow(supplied, canonical, products=products) for supplied, canonical, products in rows)
     redirects = frame.drop_nulls("redirect_to").select("name", "redirect_to").iter_rows()
     classes = [label.name for label in card.classes if isinstance(label, BrandLabel)]
@@ -109,6 +120,19 @@ def _names_frame(fuser: Fuser) -> pl.DataFrame:
     )
 
 
+def _table(path: Path, *, schema: pa.Schema) -> pl.DataFrame:
+    """A file of the fuser; no number is negative, and nothing but a redirect is missing."""
+    try:
+        frame = pl.DataFrame(pl.from_arrow(read_table(path, schema=schema)))
+    except (OSError, ValueError) as error:
+        raise HeadError(f"{path}: damaged: {one_line(error)}; train again") from None
+    num_missing = frame.drop("redirect_to", strict=False).null_count().sum_horizontal().item()
+    num_negative = (frame.select(pl.selectors.integer()) < 0).sum().sum_horizontal().item()
+    if num_missing or num_negative:
+        raise HeadError(f"{path}: damaged: a value is missing or a number negative; train again")
+    return frame
+
+
 def _counts(frame: pl.DataFrame, source: str) -> NameCounts:
     return NameCounts(count=frame[f"{source}_count"].to_numpy(), correct=frame[f"{source}_correct"].to_numpy())
 
@@ -121,5 +145,5 @@ def _sha256(folder: Path, name: str) -> str:
     """The file's hash; empty where it cannot be read."""
     try:
         return sha256_of(folder / name)
-    except OSError:
+    except (OSError, ValueError):
         return ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from prodemb.catalog.plain_text import plain_text
 from prodemb.catalog.profile import Profile
+from prodemb.core.text import is_whole_number
 from prodemb.taxonomy.taxonomy import Taxonomy
 
 MIN_KNOWN = 0.9
@@ -100,7 +101,7 @@ def _are_certain(profile: Profile) -> bool:
     distinct = {*profile.values}
     if profile.numbers > 0.9:
         # Shops number their own categories from 1.
-        numbers = sorted(int(value) for value in distinct if value.isdigit())
+        numbers = sorted(int(value) for value in distinct if is_whole_number(value))
         return len(numbers) > MIN_DISTINCT and numbers[len(numbers) // 2] >= MIN_MEDIAN_ID
     deep = sum(">" in value for value in distinct) / max(1, len(distinct))
     return len(distinct) >= MIN_DISTINCT and deep >= 0.5

@@ -206,7 +206,7 @@ def read_name(name: str) -> Name:
     number: int | None = None
     for word in words:
         if word.isdigit():
-            number = int(word) if number is None and len(word) < 4 else number
+            number = int(word) if number is None and len(word) < 4 and word.isdecimal() else number
             continue
         if word in _ORDINALS:
             number = _ORDINALS[word]

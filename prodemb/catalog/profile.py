@@ -17,6 +17,7 @@ from prodemb.catalog.names import Name, read_name
 from prodemb.catalog.nested import languages_in, parsed
 from prodemb.catalog.pictures import ADDRESS, PICTURE_NAME, is_list, is_picture, kind_of, picture_of
 from prodemb.catalog.values import as_texts, decoded, is_present, is_text, python_values
+from prodemb.core.text import is_whole_number
 
 NUM_ROWS = 3_000
 """Rows that are looked at."""
@@ -75,7 +76,7 @@ class Profile:
     @cached_property
     def is_counter(self) -> bool:
         """Whether the values number the rows: whole numbers that rise by one."""
-        if len(self.values) < 3 or not all(value.isdigit() for value in self.values[:50]):
+        if len(self.values) < 3 or not all(is_whole_number(value) for value in self.values[:50]):
             return False
         numbers = [int(value) for value in self.values[:50]]
         return numbers[0] in (0, 1) and numbers == [*range(numbers[0], numbers[0] + len(numbers))]

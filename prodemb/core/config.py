@@ -7,11 +7,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from prodemb.core.errors import ConfigError
 
+_MOST_SHOWN = 3
+_LONGEST_SHOWN = 200
+
 
 class Config(BaseModel):
     """A frozen table of settings. Every default stands here, in the part that owns it, and nowhere else."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
 
     @classmethod
     def parse(cls, values: dict[str, Any], *, source: str) -> Self:
@@ -23,7 +28,10 @@ class Config(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise ConfigError("; ".join(_explain(cls, detail, source=source) for detail in error.errors())) from None
+            details = error.errors()
+            more = f"; and {len(details) - _MOST_SHOWN} more" if len(details) > _MOST_SHOWN else ""
+            shown = "; ".join(_explain(cls, detail, source=source) for detail in details[:_MOST_SHOWN])
+            raise ConfigError(shown + more) from None
 
 
 def _explain(config: type[BaseModel], detail: Any, *, source: str) -> str:
@@ -36,8 +44,13 @@ def _explain(config: type[BaseModel], detail: Any, *, source: str) -> str:
         hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
         return f"{where}: no such key; {hint}"
     wanted = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    found = "" if detail["type"] in ("missing", "value_error") else f"found {detail['input']!r}, "
+    found = "" if detail["type"] in ("missing", "value_error") else f"found {_shown(detail['input'])}, "
     return f"{where}: {found}wanted {wanted}" if detail["type"] != "value_error" else f"{where}: {wanted}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _fields_at(config: type[BaseModel], tables: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from prodemb.core.bounded import MAX_BYTES, opened
 from prodemb.core.errors import BusyError, OutputError
 
 _DISK_TROUBLE = frozenset(
@@ -58,18 +59,20 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write readable JSON: two spaces, non-ASCII as it is, a newline at the end."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write readable JSON: two spaces, non-ASCII as it is, a newline at the end.
 
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file. Raises FileNotFoundError or ValueError; the caller names what the file is."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    Raises:
+        OutputError: it would be too large to be read again; or as `replacing`.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    if len(text) > MAX_BYTES // 4 and (num_bytes := len(text.encode())) > MAX_BYTES:
+        raise OutputError(f"{path}: would be {num_bytes:,} bytes, and not more than {MAX_BYTES:,} are read again")
+    write_text(path, text)
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
+    """The SHA-256 of a regular file's bytes, in hexadecimal. Raises as `opened`."""
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -3,8 +3,15 @@
 import re
 import warnings
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters except tab and newline, characters that change the direction of text, and lone surrogates."""
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""Control characters except tab and newline, characters that end a line or change the direction of text, those that
+show nothing but stand for letters, and lone surrogates."""
+
+_LONGEST_LINE = 4000
+_TAIL = 1000
+"""Characters that are shown of the end of a longer line, where an error says what is wanted."""
 
 FORMULA = r"[\s\uFEFF]*[=+\-@＝＋－＠]"
 """How a cell begins that a spreadsheet may run as a formula: also after spaces or in full width; a regular expression
@@ -13,10 +20,42 @@ for polars and for Python."""
 _SECRET = re.compile(r"\b([a-z][a-z0-9+.-]+):/\S*[?@]\S*?(?=[^\w\s]*(?:\s|$))", re.IGNORECASE)
 """A URL with an `@` or a query, up to the punctuation behind it; `Path` turns its two slashes into one."""
 
+_MOST_DIGITS = 18
+
 
 def for_terminal(text: str) -> str:
     """Text as it may be shown on a terminal, whatever it quotes."""
     return printable(without_secrets(text))
+
+
+def is_whole_number(text: str) -> bool:
+    """Whether `int` takes a text, of digits alone and no more than 64 bits have."""
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of another library says, in one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def line_for_terminal(text: str) -> str:
+    """Text as it may be shown as one line: a name with a newline in it begins no second one; cut where it is long."""
+    shown = without_secrets(_cut(text))
+    return _cut(printable(shown).replace("\n", r"\n").replace("\t", r"\t"))
+
+
+def _cut(text: str) -> str:
+    """Begin and end of a long text; no word is cut, so that no part of an address is left without its scheme."""
+    if len(text) <= _LONGEST_LINE:
+        return text
+    head, tail = text[: _LONGEST_LINE - _TAIL], text[-_TAIL:]
+    first, last = head.rpartition(" ")[0], tail.partition(" ")[2]
+    return f"{first} ... ({len(text) - len(first) - len(last):,} characters) ... {last}"
+
+
+def is_encodable(text: str) -> bool:
+    """Whether UTF-8 has all of a text; it has not what stands for bytes of a file's name that are none."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def printable(text: str) -> str:

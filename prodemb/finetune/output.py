@@ -10,8 +10,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from prodemb.core.bounded import read_json
 from prodemb.core.errors import BusyError, ConfigError, ModelError, OutputError
-from prodemb.core.files import read_json, write_json
+from prodemb.core.files import write_json
 from prodemb.core.folders import holding
 from prodemb.core.inputs import inputs_hash
 from prodemb.finetune.config import FinetuneConfig

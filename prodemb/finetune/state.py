@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from prodemb.core.bounded import check_tensor_header
 from prodemb.core.files import replacing
 from prodemb.core.folders import MARKER
 from prodemb.finetune.report import Curve, FinetuneReport
@@ -66,7 +67,7 @@ class StateFile:
         parts: dict[str, Weights] = {}
         with safe_open(self._path, framework="pt") as file:
             for key in file.keys():  # noqa: SIM118
-                part, name = key.split("/", 1)
+                part, _, name = key.partition("/")
                 parts.setdefault(part, {})[name] = file.get_tensor(key)
         return parts, Curve.model_validate_json(metadata["curve"])
 
@@ -99,10 +100,13 @@ def is_unfinished(folder: Path, *, report: FinetuneReport) -> bool:
 def _metadata(path: Path) -> dict[str, str]:
     """A state file's metadata; empty where the file is missing or damaged."""
     try:
+        check_tensor_header(path)
         with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except (FileNotFoundError, SafetensorError):
+            found = file.metadata() or {}
+        Curve.model_validate_json(found["curve"])
+    except (FileNotFoundError, SafetensorError, LookupError, ValueError):
         return {}
+    return found if {"inputs_hash", "overwrite"} <= found.keys() else {}
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Weights:

@@ -16,14 +16,16 @@ from torch import Tensor
 
 from prodemb import __version__
 from prodemb.core.arrays import NO_ANSWER
+from prodemb.core.bounded import MAX_TENSOR_HEADER_BYTES, read_bytes, read_json
 from prodemb.core.config import Config
 from prodemb.core.errors import HeadError
-from prodemb.core.features import Feature
-from prodemb.core.files import read_json, replacing, write_json
+from prodemb.core.features import ALL_FEATURES, Feature
+from prodemb.core.files import replacing, write_json
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.evaluation import BrandEvaluation, CategoryEvaluation
 from prodemb.heads.labels import BrandLabel, CategoryLabel, Target
 from prodemb.heads.network import HeadConfig, Network
+from prodemb.shards.format import MAX_DIM
 from prodemb.shards.lexical import LexicalKind
 
 SCHEMA_VERSION = 3
@@ -145,7 +147,7 @@ def is_head(folder: Path) -> bool:
     """Whether a folder holds a head, of this version or another."""
     try:
         values = read_json(folder / CARD_NAME)
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return False
     return isinstance(values, dict) and {"schema_version", "target", "weights_sha256"} <= values.keys()
 
@@ -158,15 +160,22 @@ def load_head(folder: Path) -> TrainedHead:
     """
     card = _read_card(folder)
     path = folder / WEIGHTS_NAME
+    wanted = _num_bytes(card)
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, max_bytes=wanted + MAX_TENSOR_HEADER_BYTES)
     except OSError as error:
         raise HeadError(f"{path}: not readable ({error.strerror}), though {CARD_NAME} is here; train again") from None
+    except ValueError as error:
+        raise HeadError(f"{path}: does not fit {CARD_NAME} ({error}); train again") from None
     found = hashlib.sha256(content).hexdigest()
     if found != card.weights_sha256:
         raise HeadError(
             f"{path}: found SHA-256 {found[:12]}..., wanted {card.weights_sha256[:12]}... as {CARD_NAME} says: "
             "altered, or its training was cut short; train again"
+        )
+    if len(content) < wanted:
+        raise HeadError(
+            f"{path}: does not fit {CARD_NAME} (found {len(content):,} bytes, wanted {wanted:,} or more); train again"
         )
     head = TrainedHead.untrained(card)
     try:
@@ -174,7 +183,24 @@ def load_head(folder: Path) -> TrainedHead:
         head.network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
         raise HeadError(f"{path}: does not fit {CARD_NAME} ({_first_line(error)}); train again") from None
-    return head.to(torch.device("cpu"))
+    if not _answers(head.to(torch.device("cpu"))):
+        raise HeadError(f"{path}: holds numbers that are not finite, or too large to compute with; train again")
+    return head
+
+
+def _num_bytes(card: HeadCard) -> int:
+    """The bytes of the weights of the head that a card describes, found without making it."""
+    with torch.device("meta"):
+        network = TrainedHead.untrained(card).network
+    return sum(tensor.nbytes for tensor in network.state_dict().values())
+
+
+@torch.inference_mode()
+def _answers(head: TrainedHead) -> bool:
+    """Whether all weights are finite, and so is the answer for a product of zeros."""
+    network, card = head.network, head.card
+    zeros, present = torch.zeros(1, sum(card.dims)), torch.ones(1, len(card.dims), dtype=torch.bool)
+    return all(bool(torch.isfinite(t).all()) for t in (*network.state_dict().values(), network(zeros, present)))
 
 
 def _read_card(folder: Path) -> HeadCard:
@@ -184,7 +210,9 @@ def _read_card(folder: Path) -> HeadCard:
         version = values["schema_version"]
         if version != SCHEMA_VERSION:
             raise HeadError(f"{path}: found schema_version {version!r}, wanted {SCHEMA_VERSION}; train again")
-        return HeadCard.model_validate(values)
+        card = HeadCard.model_validate(values)
+        _check_parts(card)
+        return card
     except OSError:
         raise HeadError(
             f"{folder}: no {CARD_NAME} here, so this is no head; run `prodemb train-brand` or `prodemb train-category`"
@@ -195,6 +223,21 @@ def _read_card(folder: Path) -> HeadCard:
         raise HeadError(f"{path}: damaged: {where}: {first['msg']}; train again") from None
     except (ValueError, KeyError, TypeError) as error:
         raise HeadError(f"{path}: damaged: {_first_line(error)}; train again") from None
+
+
+def _check_parts(card: HeadCard) -> None:
+    """Raise ValueError where the parts of a card do not belong together, or are larger than any head's."""
+    if not card.features or list(card.features) != sorted(set(card.features), key=ALL_FEATURES.index):
+        raise ValueError(f"features: found {list(card.features)}, wanted one or more, each once and in order")
+    if len(card.dims) != len(card.features) or not all(1 <= dim <= MAX_DIM for dim in card.dims):
+        raise ValueError(f"dims: found {list(card.dims)[:9]}, wanted a number from 1 to {MAX_DIM:,} for each feature")
+    if ("lexical" in card.features) != (card.lexical is not None):
+        raise ValueError("lexical: found the feature or its kind without the other")
+    is_kind = CategoryLabel if card.target == "category" else BrandLabel
+    if not card.classes or not all(isinstance(label, is_kind) for label in card.classes):
+        raise ValueError(f"classes: wanted one or more, each of a {card.target}")
+    if len(card.class_counts) not in (0, len(card.classes)) or any(count < 0 for count in card.class_counts):
+        raise ValueError("class_counts: wanted a number for each class, or none")
 
 
 def _first_line(error: Exception) -> str:

@@ -11,6 +11,10 @@ from prodemb.core.features import Feature
 from prodemb.heads.aggregate import Aggregate, AggregateConfig
 from prodemb.heads.loss import last_layer_loss
 
+MAX_LAYERS = 64
+MAX_WIDTH = 65_536
+"""Most hidden layers of a head, and most numbers in one."""
+
 _LOGITS_AT_A_TIME = 1 << 24
 """How many logits are held at once in prediction; bounds memory whatever the number of classes."""
 
@@ -26,9 +30,13 @@ class HeadConfig(Config):
     """Share of hidden values dropped in training."""
 
     @model_validator(mode="after")
-    def _widths_are_positive(self) -> "HeadConfig":
-        if any(width < 1 for width in self.hidden_layer_sizes):
-            raise ValueError(f"found hidden_layer_sizes = {list(self.hidden_layer_sizes)}, wanted widths of 1 or more")
+    def _layers_are_bounded(self) -> "HeadConfig":
+        widths = self.hidden_layer_sizes
+        if len(widths) > MAX_LAYERS or not all(1 <= width <= MAX_WIDTH for width in widths):
+            shown = f"{list(widths[:8])}" if len(widths) <= 8 else f"{list(widths[:8])} and {len(widths) - 8} more"
+            raise ValueError(
+                f"found hidden_layer_sizes = {shown}, wanted at most {MAX_LAYERS} widths from 1 to {MAX_WIDTH:,}"
+            )
         return self
 
 

@@ -1,7 +1,6 @@
 """A pipeline: all settings of one target, from catalog to predictions, as one TOML file holds them."""
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +11,7 @@ from prodemb.aliases.config import BrandsConfig
 from prodemb.brand.fit import FuseConfig
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig
+from prodemb.core.bounded import read_toml
 from prodemb.core.config import Config
 from prodemb.core.errors import ConfigError
 from prodemb.embed.config import EmbedConfig
@@ -97,10 +97,10 @@ def read_pipeline(path: Path) -> Pipeline:
         ConfigError: there is no such file, it is not TOML, or a key or value does not fit; the line names it.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such pipeline file{_close_files(path)}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from None
     return Pipeline.parse(values, source=str(path))
 

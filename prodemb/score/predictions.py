@@ -12,6 +12,7 @@ from pydantic import Field
 
 from prodemb import __version__
 from prodemb.confidence.promise import Promise
+from prodemb.core.bounded import parquet_footer, parse_json
 from prodemb.core.config import Config
 from prodemb.core.inputs import inputs_hash
 from prodemb.heads.labels import Target
@@ -82,9 +83,9 @@ def read_counts(path: Path, *, inputs_hash: str) -> ScoreCounts | None:
 def _metadata_of(path: Path) -> tuple[dict[bytes, bytes], dict[str, Any]]:
     """A Parquet file's metadata and what predictions keep in it; empty where the file is none."""
     try:
-        found: dict[bytes, bytes] = pq.read_metadata(path).metadata or {}
-        metadata = json.loads(found.get(METADATA_KEY, b"{}"))
-    except (OSError, ValueError):  # pa.ArrowInvalid is a ValueError
+        found: dict[bytes, bytes] = parquet_footer(path).metadata or {}
+        metadata = parse_json(found.get(METADATA_KEY, b"{}"))
+    except (OSError, ValueError):
         return {}, {}
     return found, metadata if isinstance(metadata, dict) else {}
 

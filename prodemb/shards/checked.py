@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
+from prodemb.core.bounded import read_json
 from prodemb.core.errors import BusyError, OutputError, ShardError
-from prodemb.core.files import read_json, write_json
+from prodemb.core.files import write_json
 from prodemb.shards.file import ShardFile, State
 from prodemb.shards.format import ShardRecord
 
@@ -33,18 +34,20 @@ class Checked:
         """What was remembered of a folder; nothing where that cannot be read."""
         try:
             found = read_json(folder / CHECKED_NAME)
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError):
             found = {}
         return cls(folder, stamps=found if isinstance(found, dict) else {})
 
-    def hold(self, record: ShardRecord, *, file: ShardFile) -> None:
-        """Hash a shard's file unless that was done already.
+    def hold(self, record: ShardRecord, *, file: ShardFile) -> bool:
+        """Hash a shard's file unless that was done already; whether it was done now.
 
         Raises:
             ShardError: its checksum is not the recorded one.
         """
-        if self._stamps.get(record.name) != _stamp(record, state=file.state()):
+        is_new = self._stamps.get(record.name) != _stamp(record, state=file.state())
+        if is_new:
             self.hash(record, file=file)
+        return is_new
 
     def hash(self, record: ShardRecord, *, file: ShardFile) -> None:
         """Hash a shard's file, whatever is known of it.

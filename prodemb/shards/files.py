@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from prodemb.core.bounded import parquet_footer
 from prodemb.core.errors import OutputError, ShardError, VersionError
 from prodemb.shards.format import MANIFEST_NAME, METADATA_KEY, UPDATE_NAME, Manifest, read_manifest, shard_index
 
@@ -26,8 +24,8 @@ def is_shard(path: Path) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
     try:
-        return METADATA_KEY in (pq.read_metadata(path).metadata or {})
-    except (OSError, pa.ArrowException):
+        return METADATA_KEY in (parquet_footer(path).metadata or {})
+    except (OSError, ValueError):
         return False
 
 

@@ -20,11 +20,12 @@ import json
 import re
 from collections.abc import Container
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import pyarrow as pa
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from prodemb.core.bounded import parse_json, read_json
 from prodemb.core.config import Config
 from prodemb.core.errors import ConfigError, ShardError, VersionError
 from prodemb.core.features import (
@@ -37,7 +38,7 @@ from prodemb.core.features import (
     hash_column,
     raw_column,
 )
-from prodemb.core.files import read_json, write_json
+from prodemb.core.files import write_json
 from prodemb.core.inputs import inputs_hash
 from prodemb.shards.lexical import LexicalKind
 
@@ -53,8 +54,13 @@ MAX_PRODUCTS = 16_384
 """Most products in a shard: pyarrow 26 then writes each vector column as one page, which is what can be mapped."""
 HASH_BYTES = 16
 IMAGE_SOURCE = "image_source"
+MAX_DIM = 65_536
+"""Most numbers in a vector."""
 NO_VALUE = "no value"
 """The reason of a vector that is absent because the catalog's cell is empty."""
+
+Count = Annotated[int, Field(ge=0, le=10**12)]
+"""Of products, rows or vectors."""
 
 
 class ShardSchema(Config):
@@ -65,12 +71,21 @@ class ShardSchema(Config):
     """Hash of the weights and preprocessing that made the vectors."""
     model: str
     """The checkpoint's name as the user gave it, for people; the fingerprint decides."""
-    dim: int
+    dim: int = Field(ge=1, le=MAX_DIM)
     """Numbers in one vector of CLIP's."""
     lexical: LexicalKind | None = None
     """What made the lexical vectors; None where there are none."""
     features: tuple[Feature, ...]
     """The features that have a vector column, in the order of `prodemb.core.features.ALL_FEATURES`."""
+
+    @field_validator("features")
+    @classmethod
+    def _in_their_order(cls, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
+        if not features or list(features) != sorted(set(features), key=ALL_FEATURES.index):
+            raise ValueError(
+                f"found {', '.join(features) or 'none'}, wanted some of {', '.join(ALL_FEATURES)}, in order"
+            )
+        return features
 
     @model_validator(mode="after")
     def _has_lexical_kind(self) -> Self:
@@ -118,7 +133,7 @@ class ShardSchema(Config):
         if raw is None:
             raise ShardError(f"{path}: not a shard: its Parquet metadata has no {METADATA_KEY.decode()!r} entry")
         try:
-            values: dict[str, Any] = json.loads(raw)
+            values: dict[str, Any] = parse_json(raw)
             version = values.get("schema_version")
         except (ValueError, AttributeError):
             raise ShardError(f"{path}: the {METADATA_KEY.decode()!r} entry of its metadata is not JSON") from None
@@ -152,20 +167,20 @@ def encoder(feature: Feature, *, fingerprint: str, lexical: LexicalKind | None) 
 class Changes(Config):
     """What an update found against the set before it."""
 
-    added: int = 0
+    added: Count = 0
     """Products that were not there."""
-    changed: int = 0
+    changed: Count = 0
     """Products with other contents in any feature."""
-    changed_features: dict[Feature, int] = Field(default={})
+    changed_features: dict[Feature, Count] = Field(default={})
     """How many of them in which feature."""
-    unchanged: int = 0
+    unchanged: Count = 0
     """Products with the same contents in all features, in whatever order."""
-    unknown: int = 0
+    unknown: Count = 0
     """Products that are in no undamaged shard of the set before, and may have been in its damaged ones."""
-    removed: int = 0
+    removed: Count = 0
     """Products of its undamaged shards that are gone."""
-    vectors_reused: int = 0
-    vectors_encoded: int = 0
+    vectors_reused: Count = 0
+    vectors_encoded: Count = 0
 
     def __add__(self, other: "Changes") -> "Changes":
         features = {
@@ -183,15 +198,22 @@ class ShardRecord(Config):
     """One finished shard, as the manifest lists it. What is not listed does not exist."""
 
     name: str
-    num_products: int
-    num_bytes: int
-    sha256: str
-    rows_hash: str
+    num_products: int = Field(ge=1, le=MAX_PRODUCTS)
+    num_bytes: int = Field(ge=1, lt=2**63)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    rows_hash: str = Field(max_length=64)
     """Hash of the catalog rows it was made from (`RowsHash`); with the schema, its inputs hash."""
-    null_counts: dict[Feature, dict[str, int]]
+    null_counts: dict[Feature, dict[str, Count]]
     """How many vectors are absent, by feature and reason."""
     changes: Changes | None = None
     """Against the set before; only while an update is under way."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_shard_name(cls, name: str) -> str:
+        if shard_index(name) is None:
+            raise ValueError(f"found the name {name!r}, wanted one such as {shard_name(0)}")
+        return name
 
 
 class Manifest(Config):
@@ -200,11 +222,11 @@ class Manifest(Config):
     shard_schema: ShardSchema
     catalog: str
     """The catalog the shards were made from, as the user gave it."""
-    num_rows: int = 0
+    num_rows: Count = 0
     """Rows that the catalog had when the run began: each is in one shard of a complete set, or skipped."""
-    skipped_rows: dict[str, int] = Field(default={})
+    skipped_rows: dict[str, Count] = Field(default={})
     """Rows of the catalog that are in no shard, by reason: those that cannot be read, and bad product ids."""
-    shard_size: int
+    shard_size: int = Field(ge=1, le=MAX_PRODUCTS)
     """Products per shard; the last one may hold fewer."""
     complete: bool
     """Whether every row of the catalog is in a recorded shard."""
@@ -213,6 +235,13 @@ class Manifest(Config):
     """What the last update found against the set before it; None where all was made at once."""
     base_checksum: str | None = None
     """The checksum of the manifest that this one is to replace; only while an update is under way."""
+
+    @field_validator("shards")
+    @classmethod
+    def _names_are_distinct(cls, shards: tuple[ShardRecord, ...]) -> tuple[ShardRecord, ...]:
+        if len({record.name for record in shards}) < len(shards):
+            raise ValueError("found one shard listed twice")
+        return shards
 
     @property
     def num_products(self) -> int:
@@ -252,7 +281,7 @@ def shard_name(index: int, *, reserved: Container[str] = ()) -> str:
 
 def shard_index(name: str) -> int | None:
     """The index in the set that a shard's file name says, or None if it is no such name."""
-    found = re.fullmatch(r"part-(\d{5,})(-b)?\.parquet", name)
+    found = re.fullmatch(r"part-([0-9]{5,12})(-b)?\.parquet", name)
     return int(found[1]) if found else None
 
 
@@ -275,7 +304,7 @@ def read_manifest(folder: Path, *, name: str = MANIFEST_NAME) -> Manifest:
         values = read_json(path)
     except FileNotFoundError:
         raise ShardError(f"{folder}: no {name} here, so this is no shard set; run `prodemb embed`") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ShardError(f"{path}: damaged: not JSON ({error}); embed again to redo it") from None
     return _parsed(values, path=path)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from pydantic import Field
 
 from prodemb.core.config import Config
 
@@ -29,7 +30,7 @@ class LexicalKind(Config):
     """What makes one lexical vector comparable with another."""
 
     version: int = 1
-    dim: int = 1024
+    dim: int = Field(default=1024, ge=64, le=8192)
     """Numbers in a vector; a power of two from 64 to 8,192."""
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from prodemb.core.bounded import parse_json, read_table
 from prodemb.core.errors import ShardError
 from prodemb.core.files import replacing
 from prodemb.shards.format import CHECKSUM_KEY, METADATA_KEY
@@ -76,9 +77,11 @@ def read_path_vectors(folder: Path) -> PathVectors | None:
     if not path.is_file():
         return None
     try:
-        table = pq.read_table(path)
-        about = json.loads(table.schema.metadata[METADATA_KEY])
+        table = read_table(path)
+        about = parse_json(table.schema.metadata[METADATA_KEY])
         column = table["vector"].combine_chunks()
+        if not pa.types.is_fixed_size_binary(column.type):
+            raise TypeError(f"found vectors of type {column.type}, wanted bytes of one length")
         flat = np.frombuffer(column.buffers()[1], dtype="<f2")
         found = PathVectors(
             fingerprint=about["fingerprint"],
@@ -88,7 +91,9 @@ def read_path_vectors(folder: Path) -> PathVectors | None:
             texts_version=about["texts_version"],
         )
         altered = found.checksum() != about[CHECKSUM_KEY]
-    except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        if not np.isfinite(found.vectors).all():
+            raise ValueError("found a vector with a number that is not finite")
+    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ShardError(f"{path}: damaged: {first_line}; {_REDO}") from None
     if altered:

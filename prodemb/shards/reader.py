@@ -95,9 +95,10 @@ class ShardSet:
                 f"{shard.path}: made by {shard.schema.model} ({shard.schema.fingerprint}), but its set by "
                 f"{self.schema.model} ({self.schema.fingerprint}); embed again"
             )
-        if not shard.schema.like(self.schema):
+        if not shard.schema.like(self.schema) or not shard.has_columns():
             raise ShardError(f"{shard.path}: has other columns than its set; embed again to redo it")
-        self._checked.hold(record, file=file)
+        if self._checked.hold(record, file=file):
+            shard.check_finite()
         return shard
 
     def vectors(self, feature: Feature) -> Vectors:

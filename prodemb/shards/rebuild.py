@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from prodemb.core.bounded import parquet_footer
 from prodemb.core.errors import ShardError
 from prodemb.core.features import error_column
 from prodemb.core.files import sha256_of
@@ -33,6 +34,7 @@ def rebuilt_manifest(folder: Path) -> Manifest | None:
 
 def _read(path: Path) -> tuple[ShardSchema, ShardRecord] | None:
     try:
+        parquet_footer(path)
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             schema = ShardSchema.from_metadata(file.metadata.metadata, path=path)
             rows_hash = file.metadata.metadata[ROWS_HASH_KEY].decode()

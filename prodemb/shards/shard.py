@@ -8,10 +8,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from prodemb.core.bounded import check_footer
 from prodemb.core.errors import ShardError
 from prodemb.core.features import Feature, error_column
+from prodemb.core.text import one_line
 from prodemb.shards.file import ShardFile
 from prodemb.shards.format import HASH_BYTES, ROWS_HASH_KEY, ShardRecord, ShardSchema
+
+_EXPONENT = 0x7C00
+"""All its bits are set in a float16 that is infinite or not a number."""
 
 Vectors = npt.NDArray[np.float16]
 
@@ -29,9 +34,10 @@ class Shard:
         self.num_products = record.num_products
         self._map = file.mapped(record=record)
         try:
+            check_footer(self._map)
             self._file = pq.ParquetFile(pa.BufferReader(self._map))
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise ShardError(f"{path}: not readable as Parquet ({error}); embed again to redo it") from None
+            raise self._unreadable(error) from None
         self._metadata = self._file.metadata
         self.schema = ShardSchema.from_metadata(self._metadata.metadata, path=path)
         if self._metadata.num_rows != record.num_products:
@@ -47,7 +53,7 @@ class Shard:
         mapped = self._mapped(feature)
         if mapped is not None:
             return mapped
-        column = self._file.read(columns=[feature]).column(0).combine_chunks()
+        column = self._read([feature]).column(0).combine_chunks()
         flat = np.frombuffer(column.buffers()[1], dtype="<f2")
         dim = self.schema.dim_of(feature)
         start = column.offset * dim
@@ -57,13 +63,19 @@ class Shard:
         """Whether the columns are those that the schema says, in their order and types."""
         return bool(self._file.schema_arrow.equals(self.schema.arrow(rows_hash="")))
 
+    def check_finite(self) -> None:
+        """Raise ShardError where a vector holds a number that is none."""
+        for feature in self.schema.features:
+            if (self.vectors(feature).view("<u2") & _EXPONENT == _EXPONENT).any():
+                raise ShardError(f"{self.path}: a {feature} vector is not finite; embed again to redo it")
+
     def present(self, feature: Feature) -> npt.NDArray[np.bool_]:
         """Whether each product has the feature, (n,) bool."""
         return self.frame([error_column(feature)]).to_series().is_null().to_numpy()
 
     def hashes(self, column: str) -> npt.NDArray[np.uint8]:
         """A column of 16-byte hashes, (n, 16) uint8; zeros where there is none."""
-        values = self._file.read(columns=[column]).column(0).combine_chunks().fill_null(bytes(HASH_BYTES))
+        values = self._read([column]).column(0).combine_chunks().fill_null(bytes(HASH_BYTES))
         flat = np.frombuffer(values.buffers()[1], dtype=np.uint8)
         start = values.offset * HASH_BYTES
         return flat[start : start + self.num_products * HASH_BYTES].reshape(self.num_products, HASH_BYTES)
@@ -74,16 +86,39 @@ class Shard:
         Args:
             rows: (m,) indices, for a frame of these rows alone, which keeps no text of the others in memory.
         """
-        table = self._file.read(columns=list(columns))
+        table = self._read(columns)
         # Rows that polars takes from a frame keep all of its text in memory.
         frame = pl.from_arrow(table if rows is None else table.take(pa.array(rows)))
         assert isinstance(frame, pl.DataFrame)
         return frame.select(columns)
 
+    def _read(self, columns: Sequence[str]) -> pa.Table:
+        try:
+            table = self._file.read(columns=list(columns))
+            table.validate()
+        except (pa.ArrowException, OSError) as error:
+            raise self._unreadable(error) from None
+        if table.num_rows != self.num_products:
+            raise ShardError(
+                f"{self.path}: found {table.num_rows:,} products, wanted {self.num_products:,}; embed again"
+            )
+        return table
+
+    def _unreadable(self, error: Exception) -> ShardError:
+        return ShardError(f"{self.path}: not readable as Parquet ({one_line(error)}); embed again to redo it")
+
+    def _check_statistics(self, feature: Feature) -> None:
+        """Read one row: where a column's statistics are damaged, pyarrow 26 ends the process when asked for them."""
+        try:
+            next(self._file.iter_batches(1, row_groups=[0], columns=[feature]), None)
+        except (pa.ArrowException, OSError) as error:
+            raise self._unreadable(error) from None
+
     def _mapped(self, feature: Feature) -> Vectors | None:
         """The column chunk's values mapped from the file, or None if they are not one plain uncompressed page."""
         if self._metadata.num_row_groups != 1:
             return None
+        self._check_statistics(feature)
         index = self._metadata.schema.names.index(feature)
         chunk = self._metadata.row_group(0).column(index)
         num_bytes = self.num_products * 2 * self.schema.dim_of(feature)
@@ -95,6 +130,8 @@ class Shard:
         if first_page_bytes(header) != num_bytes:
             return None
         end = chunk.data_page_offset + chunk.total_compressed_size
+        if not num_bytes <= end <= len(self._map):
+            return None
         values = np.frombuffer(self._map, dtype="<f2", count=num_bytes // 2, offset=end - num_bytes)
         return values.reshape(self.num_products, self.schema.dim_of(feature))
 

@@ -75,6 +75,7 @@ def _fault(path: Path, *, record: ShardRecord, manifest: Manifest, checked: Chec
         if not shard.has_columns():
             return f"{path}: lacks columns of a shard; embed again to redo it"
         checked.hash(record, file=file)
+        shard.check_finite()
     except ShardError as error:
         return str(error)
     return None

@@ -1,11 +1,11 @@
 """Shopify's own categories as Google's, by the mapping files that Shopify publishes."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prodemb.core.bounded import parse_json, read_text
 from prodemb.core.errors import TaxonomyError
 from prodemb.taxonomy.paths import plain_path
 
@@ -40,16 +40,16 @@ def read_mapping(path: Path) -> CategoryMapping:
     Source: github.com/Shopify/product-taxonomy, `dist/en/integrations/google`.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
         raise TaxonomyError(f"{path}: no such file; {_WANTED}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise TaxonomyError(f"{path}: cannot be read as UTF-8 text: {error}") from None
     if not text.lstrip().startswith("{"):
         by_id, by_path = {}, _parsed_lines(text.splitlines())
     else:
         try:
-            rules = [*_rules(json.loads(text), source=str(path))]
+            rules = [*_rules(parse_json(text), source=str(path))]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             found = f"{type(error).__name__}: {error}"
             raise TaxonomyError(f"{path}: cannot be read as a mapping ({found}); {_WANTED}") from None

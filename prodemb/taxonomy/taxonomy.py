@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
+from prodemb.core.bounded import read_text
 from prodemb.core.errors import TaxonomyError
 from prodemb.core.files import replacing
 from prodemb.taxonomy.mapping import CategoryMapping
@@ -24,8 +25,8 @@ SEPARATOR = " > "
 """Between the names of a path."""
 
 _VERSION_LINE = re.compile(r"#\s*Google_Product_Taxonomy_Version:\s*(\S+)")
-_NODE_LINE = re.compile(r"(\d+) - (\S.*)")
-_ID = re.compile(r"(\d+)(?:\.0+)?")
+_NODE_LINE = re.compile(r"(\d{1,12}) - (\S.*)")
+_ID = re.compile(r"(\d{1,12})(?:\.0+)?")
 _LOCALE = re.compile(r"[a-z]{2,3}-[A-Z]{2}")
 _FETCH_SECONDS = 30.0
 
@@ -203,10 +204,10 @@ def read_taxonomy(path: Path) -> Taxonomy:
             or lacks its parent; the message names file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
         raise TaxonomyError(f"{path}: no such file; wanted a taxonomy-with-ids.*.txt of Google") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise TaxonomyError(f"{path}: cannot be read as UTF-8 text: {error}") from None
     return parse_taxonomy(text.splitlines(), source=str(path))
 

@@ -1,7 +1,6 @@
 """Finding a checkpoint's folder, holding it to what prodemb loads, and its fingerprint. Loads no model."""
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from prodemb.bundled import CLIP_FOLDER
+from prodemb.core.bounded import check_tensor_header, read_json
 from prodemb.core.errors import ModelError
-from prodemb.core.files import read_json, sha256_of
+from prodemb.core.files import sha256_of
 
 BUNDLED = "bundled"
 """The name of the tiny CLIP that ships with prodemb."""
@@ -21,6 +21,9 @@ PREPROCESSING_VERSION = 2
 MAX_LAYERS = 1_000
 MAX_NUMBER = 10_000_000
 """More than this is in no config.json of a dual encoder."""
+
+MAX_SETTINGS_BYTES = 256 << 20
+"""Most bytes of a tokenizer or any other settings file; SigLIP 2's tokenizer has 34 million."""
 
 _INDEX = "model.safetensors.index.json"
 _WEIGHTS = ("model.safetensors", "model-*.safetensors", _INDEX)
@@ -124,10 +127,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
     """The folder's config.json, once the folder is known to be a dual encoder with safetensors weights."""
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
     except FileNotFoundError:
         raise ModelError(f"{folder}: no config.json; wanted a checkpoint folder in Hugging Face's format") from None
-    except (ValueError, RecursionError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise ModelError(f"{path}: not JSON ({error})") from None
     if not isinstance(config, dict) or not all(isinstance(config.get(tower), dict) for tower in _TOWERS):
         kind = config.get("model_type", "unknown") if isinstance(config, dict) else "unknown"
@@ -141,6 +144,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
             "has them, such as 'refs/pr/1', or save the model once with save_pretrained)"
         )
     _refuse_absurd(config, path=path)
+    _check_sizes(folder)
     _check_index(folder / _INDEX)
     return config
 
@@ -156,6 +160,19 @@ def _refuse_absurd(config: dict[str, Any], *, path: Path) -> None:
                 raise ModelError(f"{path}: {tower} {key}: found {value:,}, wanted at most {limit:,}")
 
 
+def _check_sizes(folder: Path) -> None:
+    """Refuse files that would take long to read, or forever, before transformers reads them."""
+    for pattern in _SETTINGS:
+        for path in folder.glob(pattern):
+            if not path.is_file() or path.stat().st_size > MAX_SETTINGS_BYTES:
+                raise ModelError(f"{path}: wanted a regular file of at most {MAX_SETTINGS_BYTES:,} bytes")
+    for path in folder.glob("*.safetensors"):
+        try:
+            check_tensor_header(path)
+        except ValueError as error:
+            raise ModelError(f"{path}: not a safetensors file: {error}") from None
+
+
 def _check_index(path: Path) -> None:
     """Hold an index of several weight files to names of safetensors files in its own folder.
 
@@ -165,7 +182,7 @@ def _check_index(path: Path) -> None:
         return
     try:
         names = set(read_json(path)["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(f"{path}: not an index of weights: no table 'weight_map' of file names") from None
     for name in names:
         if not (isinstance(name, str) and _WEIGHTS_FILE.fullmatch(name)):

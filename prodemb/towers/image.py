@@ -14,8 +14,9 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 
+from prodemb.core.bounded import read_json
 from prodemb.core.errors import ModelError
-from prodemb.core.files import read_json, write_json
+from prodemb.core.files import write_json
 from prodemb.towers.unpack import Pixels, unpacked
 
 MAX_ASPECT = 4

@@ -84,6 +84,8 @@ class Towers:
             raise ModelError(f"{name}: its towers do not run on one text and one picture: {message}") from error
         if text.shape != image.shape:
             raise ModelError(f"{name}: text vectors have {text.shape[1]} numbers, picture vectors {image.shape[1]}")
+        if any(not torch.isfinite(weights).all() for weights in self.model.state_dict().values()):
+            raise ModelError(f"{name}: some of its weights are not finite numbers")
         if not (torch.isfinite(text).all() and torch.isfinite(image).all()):
             raise ModelError(f"{name}: its vectors are not finite in {self.dtype}; try dtype = 'float32'")
         return int(text.shape[1])

@@ -10,6 +10,10 @@ import numpy.typing as npt
 import torch
 
 from prodemb.core.errors import ModelError
+from prodemb.core.streams import silent_stderr
+
+_SAMPLES = ["a product", "Größe 42, 100 % coton", "名前 🙂", ""]
+"""Texts that any tokenizer must take."""
 
 MAX_CHARACTERS_PER_TOKEN = 16
 """A text is cut to this many characters for each token the tower takes: ten-megabyte descriptions cost nothing."""
@@ -41,9 +45,13 @@ class TextPreprocessor:
         from transformers import AutoTokenizer
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-            longest = int(tokenizer.model_max_length)
-        except Exception as error:  # transformers raises anything on settings that do not fit
+            with silent_stderr():
+                tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+                longest = int(tokenizer.model_max_length)
+                tokenizer(_SAMPLES, truncation=True, max_length=min(longest, 64))
+        except BaseException as error:  # anything on settings that do not fit: a panic in Rust is no Exception
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
             raise ModelError(f"{folder}: its tokenizer cannot be loaded: {first_line_of(error)}") from None
         positions = int(config["text_config"].get("max_position_embeddings") or (64 if _is_siglip(config) else 77))
         pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
@@ -96,7 +104,7 @@ def token_batches(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]
     return batches
 
 
-def first_line_of(error: Exception) -> str:
+def first_line_of(error: BaseException) -> str:
     """The first line of another library's error message."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 

@@ -177,3 +177,25 @@ def test_a_line_break_inside_the_header_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"supplied,cano\rnical\nNIKE,Nike\n")
     with pytest.raises(CatalogError, match="cannot be read as an alias file"):
         read_aliases(path)
+
+
+@pytest.mark.parametrize(
+    ("score", "products"), [("nan", "1"), ("1e400", "1"), ("-1", "1"), ("1", "1e300"), ("1", "-3"), ("9" * 5000, "1")]
+)
+def test_numbers_of_no_alias_file_are_refused_with_their_row(tmp_path: Path, score: str, products: str) -> None:
+    path = tmp_path / "aliases.csv"
+    path.write_text(f"supplied,canonical,score,products\nNike,Nike,1,1\nnike,Nike,{score},{products}\n")
+    with pytest.raises(CatalogError, match=r"aliases\.csv: row 3: found score .* wanted two numbers from 0"):
+        read_aliases(path)
+
+
+def test_a_parquet_file_of_few_bytes_and_endless_rows_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prodemb.aliases.alias_file.MAX_FILE_BYTES", 5_000_000)
+    path = tmp_path / "aliases.parquet"
+    name = pl.repeat("x" * 1_000_000, 20, eager=True)
+    pl.DataFrame({"supplied": name, "canonical": name}).write_parquet(path)
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(CatalogError, match=r"aliases\.parquet: cannot be read .*bytes, wanted at most"):
+        read_aliases(path)

@@ -1,15 +1,19 @@
 """The fuser's files: the same answers after reading, and anything altered or missing is named."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.fit import FuseConfig, fit_fuser
 from prodemb.brand.labels import BrandLabels
-from prodemb.brand.store import load_fuser, save_fuser
+from prodemb.brand.store import FuserCard, _hash_of, load_fuser, save_fuser
 from prodemb.core.errors import HeadError
+from prodemb.core.files import sha256_of, write_json
 from prodemb.heads.head import TrainedHead, load_head, save_head
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import read_products
@@ -60,3 +64,36 @@ def test_the_fuser_of_another_head_is_refused(folder: Path, tmp_path: Path) -> N
     card = load_head(folder).card.model_copy(update={"fuser_sha256": "0" * 64})
     with pytest.raises(HeadError, match=r"fuser.json: found .*, wanted 000000000000"):
         load_fuser(folder, card=card)
+
+
+def test_a_weight_that_is_no_number_is_refused_though_its_checksum_is_right(folder: Path, tmp_path: Path) -> None:
+    card = load_head(folder).card
+    path = copied(folder, tmp_path) / "fuser.json"
+    values = json.loads(path.read_text())
+    for number in (float("nan"), 1e300):
+        path.write_text(json.dumps(values | {"weights": dict.fromkeys(values["weights"], number)}))
+        with pytest.raises(HeadError, match=r"fuser\.json: \[weights\] .*, wanted .*; train again"):
+            load_fuser(tmp_path, card=card)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda frame: frame.with_columns(title_count=pl.lit(-1)), "a value is missing or a number negative"),
+        (lambda frame: frame.with_columns(name=pl.lit(None, pl.String)), "a value is missing"),
+        (lambda frame: frame.drop("is_rare"), "wanted also 'is_rare'"),
+        (lambda frame: frame.with_columns(title_count=pl.lit("many")), "damaged"),
+    ],
+)
+def test_tables_of_no_fuser_are_refused_though_their_checksums_are_right(
+    folder: Path, tmp_path: Path, change: Callable[[pl.DataFrame], pl.DataFrame], message: str
+) -> None:
+    head = load_head(copied(folder, tmp_path))
+    path = tmp_path / "names.parquet"
+    change(pl.read_parquet(path)).write_parquet(path)
+    card = FuserCard.model_validate_json((tmp_path / "fuser.json").read_text())
+    card = card.model_copy(update={"names_sha256": sha256_of(path)})
+    write_json(tmp_path / "fuser.json", card.model_dump(mode="json"))
+    with pytest.raises(HeadError, match=message) as caught:
+        load_fuser(tmp_path, card=head.card.model_copy(update={"fuser_sha256": _hash_of(card)}))
+    assert str(caught.value).startswith(str(path))

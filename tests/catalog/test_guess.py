@@ -9,6 +9,7 @@ import pytest
 
 from prodemb.catalog.choose_id import choose_id
 from prodemb.catalog.formats import open_source
+from prodemb.catalog.gold import _are_certain
 from prodemb.catalog.guess import TableGuess, guess_table
 from prodemb.catalog.profile import Profile, profiles_of
 from prodemb.taxonomy.taxonomy import sample_taxonomy
@@ -149,3 +150,11 @@ def test_columns_that_are_filled_late_are_seen(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text(f"id,title,brand\n{rows}")
     (_, _, brand) = profiles_of([open_source(tmp_path / "c.csv")])
     assert set(brand.values) == {"Acme"}
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "²"])
+def test_digits_that_are_no_number_are_a_value_like_any_other(tmp_path: Path, number: str) -> None:
+    pl.DataFrame({"kind": [*map(str, range(200, 259)), number]}).write_parquet(tmp_path / "feed.parquet")
+    (profile,) = profiles_of([open_source(tmp_path / "feed.parquet")])
+    assert _are_certain(profile)
+    assert not profile.is_counter

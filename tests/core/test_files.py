@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from prodemb.core.bounded import read_json
 from prodemb.core.errors import BusyError, OutputError
-from prodemb.core.files import naming, read_json, replacing, sha256_of, temporary_name, write_json
+from prodemb.core.files import naming, replacing, sha256_of, temporary_name, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

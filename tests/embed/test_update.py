@@ -15,9 +15,10 @@ import pytest
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.cli.report.embed import change_lines
+from prodemb.core.bounded import read_json
 from prodemb.core.errors import ImagesError, OutputError, ShardError
 from prodemb.core.features import ALL_FEATURES, error_column, hash_column, raw_column
-from prodemb.core.files import is_temporary, read_json, replacing
+from prodemb.core.files import is_temporary, replacing
 from prodemb.core.text import counted
 from prodemb.embed import run as embed_run
 from prodemb.embed.config import EmbedConfig

@@ -1,6 +1,10 @@
 """Heads: saved and loaded the same, and a damaged or mixed folder refused in one line."""
 
 import json
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -133,3 +137,63 @@ def test_classes_of_categories_come_back_as_such(tmp_path: Path) -> None:
     card = head.card.model_copy(update={"target": "category", "classes": classes})
     save_head(tmp_path, TrainedHead(card=card, network=head.network))
     assert load_head(tmp_path).card.classes == classes
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features": [], "dims": []}, "features: found \\[\\], wanted one or more"),
+        ({"features": ["title", "title", "brand", "image"]}, "features: found .* each once and in order"),
+        ({"features": ["image", "title", "description", "brand"]}, "features: .* in order"),
+        ({"dims": [10**9] * 4}, "dims: found"),
+        ({"dims": [DIM] * 3}, "dims: found"),
+        ({"dims": [DIM, -DIM, DIM, DIM]}, "dims: found"),
+        ({"dims": [9**5000] * 4}, "found a number of 4,772 digits"),
+        ({"head": {"hidden_layer_sizes": [200_000_000]}}, "wanted at most 64 widths from 1 to 65,536"),
+        ({"head": {"hidden_layer_sizes": [8] * 100_000}}, "and 99992 more, wanted at most 64 widths"),
+        ({"head": {"hidden_layer_sizes": [65_536] * 64}}, r"does not fit head\.json \(found [\d,]+ bytes, wanted 1,08"),
+        ({"dims": [65_536] * 4}, "does not fit head.json"),
+        ({"classes": []}, "classes: wanted one or more"),
+        ({"classes": [{"id": 1, "path": "A"}]}, "classes: wanted one or more, each of a brand"),
+        ({"class_counts": [1, 2]}, "class_counts: wanted a number for each class"),
+        ({"class_counts": [-1] * 7}, "class_counts"),
+        ({"aggregate": {"weights": {"title": float("inf")}}}, "aggregate.weights.title"),
+        ({"lexical": {"dim": 64}}, "lexical: found the feature or its kind"),
+        ({"coverage": float("nan")}, "coverage"),
+    ],
+)
+def test_a_card_of_no_head_costs_nothing_and_is_refused(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    save_head(tmp_path, make_head())
+    card = json.loads((tmp_path / "head.json").read_text())
+    with digits_as_they_are():
+        (tmp_path / "head.json").write_text(json.dumps(card | change))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(HeadError, match=message) as caught:
+        load_head(tmp_path)
+    assert len(str(caught.value)) < 600
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+@contextmanager
+def digits_as_they_are() -> Iterator[None]:
+    """Python itself writes no number of more than 4,300 digits."""
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(limit)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 3e38])
+def test_weights_that_answer_nothing_are_refused_though_their_checksum_is_right(tmp_path: Path, number: float) -> None:
+    for name in ("head.layers.0.weight", "head.layers.8.weight", "aggregate.scale"):
+        head = make_head()
+        with torch.no_grad():
+            head.network.state_dict()[name].fill_(number)
+            head.network.aggregate.mean.fill_(1.0)
+        save_head(tmp_path, head)
+        with pytest.raises(HeadError, match=r"head\.safetensors: holds numbers that are not finite, or too large"):
+            load_head(tmp_path)

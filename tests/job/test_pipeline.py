@@ -31,6 +31,11 @@ def test_shipped_pipelines_say_what_the_defaults_are(path: Path) -> None:
     ("text", "message"),
     [
         ("target = ", "not a TOML file"),
+        (f"target = {'9' * 5000}", "not a TOML file: found a number of thousands of digits"),
+        (f'target = "brand"\n[score]\nmin_brand_confidence = {"9" * 4000}', "not a TOML file: found a number of 13"),
+        ('target = "brand"\n[head]\nhidden_layer_sizes = [9, 70000]', "wanted at most 64 widths from 1 to 65,536"),
+        ('target = "brand"\n[aggregate]\nweights = {title = inf}', "found inf, wanted a finite number"),
+        (f'target = "{"x" * 5000}"', r"p\.toml: target: found 'x{199}\.\.\., wanted"),
         ("", r"p\.toml: target: .*wanted"),
         ('target = "colour"', r"p\.toml: target: found 'colour', wanted 'category' or 'brand'"),
         ('target = "brand"\n[embedd]\n', r"p\.toml: embedd: no such key; did you mean 'embed'\?"),

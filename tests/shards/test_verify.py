@@ -1,26 +1,30 @@
 """What is wrong with a shard set is named, whatever it is, and what is right is not."""
 
 import json
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prodemb.core.errors import ProdembError, ShardError
-from prodemb.core.files import replacing
+from prodemb.core.files import replacing, sha256_of, write_json
 from prodemb.core.folders import holding
 from prodemb.shards.checked import CHECKED_NAME
 from prodemb.shards.file import ShardFile
 from prodemb.shards.files import holds_shards
-from prodemb.shards.format import Manifest, read_manifest
+from prodemb.shards.format import CHECKSUM_KEY, Manifest, _checksum, read_manifest
 from prodemb.shards.paths import PATHS_NAME, PathVectors
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.rebuild import rebuilt_manifest
 from prodemb.shards.verify import verify
-from tests.shard_sets import flip, update_shards, write_random_set
+from tests.shard_sets import flip, random_vectors, update_shards, write_random_set, write_shards
 
 Damage = Callable[[Path], object]
 
@@ -202,3 +206,99 @@ def test_a_manifest_is_made_anew_from_whole_shards(tmp_path: Path) -> None:
 def test_there_is_no_manifest_without_shards(tmp_path: Path) -> None:
     (tmp_path / "part-00000.parquet").write_bytes(b"PAR1")
     assert rebuilt_manifest(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "message"),
+    [
+        (("shards", 0, "num_products"), -1, "num_products: "),
+        (("shards", 0, "num_products"), 10**12, "num_products: "),
+        (("shards", 0, "num_bytes"), -5, "num_bytes: "),
+        (("shards", 0, "sha256"), "abc", "sha256: "),
+        (("shards", 0, "name"), "../other/part-00000.parquet", "found the name"),
+        (("shards", 0, "name"), "part-00000.parquet\0", "found the name"),
+        (("shards", 0, "name"), "/etc/passwd", "found the name"),
+        (("shards", 0, "name"), "part-00001.parquet", "listed twice"),
+        (("shards", 0, "rows_hash"), "x" * 65, "rows_hash: "),
+        (("shards", 0, "null_counts", "image"), {"no value": -1}, "null_counts"),
+        (("shard_schema", "dim"), 10**9, "dim: "),
+        (("shard_schema", "dim"), 0, "dim: "),
+        (("shard_schema", "features"), [], "features: "),
+        (("shard_schema", "features"), ["image", "title"], "features: .* in order"),
+        (("shard_size",), 0, "shard_size: "),
+        (("num_rows",), -1, "num_rows: "),
+        (("skipped_rows",), {"bad": 10**13}, "skipped_rows"),
+        (("num_rows",), 10**40, "found a number of 41 digits"),
+    ],
+)
+def test_a_manifest_of_no_set_is_refused_though_its_checksum_is_right(
+    tmp_path: Path, where: tuple[str | int, ...], value: object, message: str
+) -> None:
+    write_random_set(tmp_path, sizes=[10, 10])
+    values = json.loads((tmp_path / "manifest.json").read_text())
+    del values[CHECKSUM_KEY]
+    inner = values
+    for key in where[:-1]:
+        inner = inner[key]
+    inner[where[-1]] = value
+    write_json(tmp_path / "manifest.json", values | {CHECKSUM_KEY: _checksum(values)})
+    with pytest.raises(ShardError, match=message) as caught:
+        open_shard_set(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+    assert verify(tmp_path) == [str(caught.value)]
+
+
+def listed(folder: Path) -> None:
+    """Let the manifest say of the first shard's file what is true of it now."""
+    manifest, path = read_manifest(folder), folder / "part-00000.parquet"
+    record = manifest.shards[0].model_copy(update={"num_bytes": path.stat().st_size, "sha256": sha256_of(path)})
+    manifest.model_copy(update={"shards": (record, *manifest.shards[1:])}).write(folder)
+
+
+@pytest.mark.parametrize("number", [np.nan, -np.inf])
+def test_vectors_that_are_no_numbers_are_refused_though_their_checksum_is_right(tmp_path: Path, number: float) -> None:
+    vectors = random_vectors(10)
+    vectors["brand"][4, 2] = number
+    write_shards(tmp_path, vectors=vectors, sizes=[10])
+    message = "part-00000.parquet: a brand vector is not finite"
+    assert message in verify(tmp_path)[0]
+    with pytest.raises(ShardError, match=message):
+        open_shard_set(tmp_path).vectors("title")
+
+
+def test_a_shard_with_other_columns_than_it_says_is_refused(tmp_path: Path) -> None:
+    write_random_set(tmp_path, sizes=[10])
+    path = tmp_path / "part-00000.parquet"
+    table = pq.read_table(path)
+    narrow = pa.array([bytes(6)] * 10, pa.binary(6))
+    field = table.schema.field("image").with_type(pa.binary(6))
+    place = table.schema.get_field_index("image")
+    pq.write_table(table.set_column(place, field, narrow).replace_schema_metadata(table.schema.metadata), path)
+    listed(tmp_path)
+    for read in (lambda shards: shards.vectors("image"), lambda shards: shards.frame()):
+        with pytest.raises(ShardError, match="has other columns than its set"):
+            read(open_shard_set(tmp_path))
+
+
+def test_no_damage_in_a_shard_s_metadata_ends_the_process(tmp_path: Path) -> None:
+    """pyarrow aborts where a damaged file's statistics are asked for."""
+    write_random_set(tmp_path, sizes=[10])
+    path = tmp_path / "part-00000.parquet"
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for place in range(footer, len(whole), 7):
+        path.write_bytes(whole)
+        flip(path, place, bit=1 << place % 8)
+        listed(tmp_path)
+        with suppress(ShardError):
+            shards = open_shard_set(tmp_path)
+            shards.vectors("image")
+            shards.frame()
+
+
+def test_a_pipe_in_the_place_of_a_shard_is_refused_at_once(tmp_path: Path) -> None:
+    write_random_set(tmp_path, sizes=[10])
+    (tmp_path / "part-00000.parquet").unlink()
+    os.mkfifo(tmp_path / "part-00000.parquet")
+    (line,) = verify(tmp_path)
+    assert "part-00000.parquet: is no regular file" in line

@@ -137,6 +137,7 @@ def test_unknown_id_is_named(taxonomy: Taxonomy, ask: Any) -> None:
         ("", "holds no node"),
         ("# Google_Product_Taxonomy_Version: 2021-09-21\n", "holds no node"),
         ("1 - A\n" + "z" * 500, "line 2: found 'zzz"),
+        ("1 - A\n" + "9" * 5000 + " - B", "line 2: found '999"),
     ],
 )
 def test_bad_files_are_refused_by_line(tmp_path: Path, lines: str, message: str) -> None:
@@ -147,6 +148,12 @@ def test_bad_files_are_refused_by_line(tmp_path: Path, lines: str, message: str)
     assert str(path) in str(error.value)
     assert message in str(error.value)
     assert len(str(error.value)) < 200 + len(str(path))
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "²", "9" * 19])
+def test_digits_that_are_no_id_are_unknown(digits: str) -> None:
+    for label in (digits, f"{digits}.0", f"{digits} - Things"):
+        assert sample_taxonomy().resolve(label) is None
 
 
 def test_missing_and_binary_files_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Finding checkpoints: what is refused and why, and what the fingerprint sees."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def test_pickled_weights_are_not_read(tiny_clip: Path, tmp_path: Path) -> None:
     shutil.copy(tiny_clip / "config.json", tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     with pytest.raises(ModelError, match="only safetensors weights are read"):
+        find_checkpoint(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "model.safetensors", "config.json"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_at_once(tiny_clip: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(tiny_clip, tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ModelError, match=name):
         find_checkpoint(str(tmp_path))
 
 

@@ -104,7 +104,7 @@ def test_weights_that_lack_a_tensor_are_refused(tiny_clip: Path, tmp_path: Path)
 def test_damaged_weights_are_refused(tiny_clip: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_clip, tmp_path, dirs_exist_ok=True)
     (tmp_path / "model.safetensors").write_bytes(b"not safetensors")
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match=r"model\.safetensors: not a safetensors file"):
         load_towers(find_checkpoint(str(tmp_path)), device="cpu")
 
 
@@ -155,3 +155,33 @@ def test_settings_that_do_not_fit_are_no_traceback(tiny_clip: Path, tmp_path: Pa
     (folder / "config.json").write_text(json.dumps(config | {"text_config": config["text_config"] | change}))
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_towers(find_checkpoint(str(folder)), device="cpu")
+
+
+def test_weights_that_are_no_numbers_are_refused(tiny_clip: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(tiny_clip, tmp_path, dirs_exist_ok=True)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["text_model.embeddings.token_embedding.weight"][2, 3] = torch.nan  # of a token that no text has
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="some of its weights are not finite numbers"):
+        load_towers(find_checkpoint(str(tmp_path)), device="cpu")
+
+
+@pytest.mark.parametrize(
+    "normaliser",
+    [
+        {"type": "Precompiled", "precompiled_charsmap": "/////w=="},  # panics when it is read
+        {"type": "Prepend", "prepend": ""},  # panics when it is used
+    ],
+)
+def test_a_tokenizer_that_panics_is_one_error(
+    tiny_clip: Path, tmp_path: Path, normaliser: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tiny_clip, tmp_path, dirs_exist_ok=True)
+    values = json.loads((tmp_path / "tokenizer.json").read_text())
+    values["pre_tokenizer"] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(values | {"normalizer": normaliser}))
+    with pytest.raises(ModelError, match="its tokenizer cannot be loaded: "):
+        load_towers(find_checkpoint(str(tmp_path)), device="cpu")
+    assert "panicked" not in capfd.readouterr().err

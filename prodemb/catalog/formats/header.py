@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from prodemb.catalog.formats.source import unique_names
+from prodemb.core.text import is_whole_number
 
 NUM_LOOKED_AT = 40
 """Records at the start of a table among which the header is looked for."""
@@ -220,7 +221,7 @@ def _with_row_numbers(names: list[str], after: Sequence[Sequence[str]]) -> list[
     ):
         return names
     firsts = [record[0].strip() for record in after]
-    count_up = all(first.isdigit() for first in firsts) and all(
+    count_up = all(is_whole_number(first) for first in firsts) and all(
         int(later) == int(first) + 1 for first, later in pairwise(firsts)
     )
     return ["", *names] if count_up else [*names, ""]

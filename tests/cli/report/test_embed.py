@@ -11,7 +11,9 @@ from prodemb.shards.format import Manifest, ShardRecord, ShardSchema
 
 
 def manifest(num_products: int) -> Manifest:
-    record = ShardRecord(name="p", num_products=num_products, num_bytes=1, sha256="", rows_hash="", null_counts={})
+    record = ShardRecord(
+        name="part-00000.parquet", num_products=num_products, num_bytes=1, sha256="0" * 64, rows_hash="", null_counts={}
+    )
     schema = ShardSchema(fingerprint="f", model="m", dim=4, features=("title",))
     return Manifest(
         shard_schema=schema, catalog="c", shard_size=4, num_rows=num_products, complete=True, shards=(record,)

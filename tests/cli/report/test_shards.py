@@ -9,7 +9,9 @@ NULLS = {"title": {"no value": 1}, "image": {"truncated": 2, "file not found": 1
 
 
 def manifest(*, complete: bool) -> Manifest:
-    record = ShardRecord(name="p", num_products=4, num_bytes=4200, sha256="", rows_hash="", null_counts=NULLS)
+    record = ShardRecord(
+        name="part-00000.parquet", num_products=4, num_bytes=4200, sha256="0" * 64, rows_hash="", null_counts=NULLS
+    )
     schema = ShardSchema(fingerprint="f", model="m", dim=4, features=("title", "image"))
     return Manifest(
         shard_schema=schema,
