@@ -219,7 +219,7 @@ def test_thresholds_are_those_of_mapie(precision: float, num: int) -> None:
     """
     control = pytest.importorskip("mapie.risk_control").BinaryClassificationController
     num_compared = num_equal = 0
-    for seed in range(16):
+    for seed in range(8):
         answers = overconfident().draw(num, seed=seed)
         shown, correct = answers.probabilities[:, 0], answers.correct[:, 0]
         tested = THRESHOLDS[np.searchsorted(num_reaching(shown), first_test(num, precision=precision)) :]
@@ -246,8 +246,8 @@ def test_thresholds_are_those_of_mapie(precision: float, num: int) -> None:
         larger = oracle.p_values[:, 0] - p_values
         assert larger.min() > -1e-9
         assert made.num_answered == num_valid or larger.max() > 1e-9
-    assert num_compared >= 10
-    assert num_equal >= 5
+    assert num_compared >= 5
+    assert num_equal >= 2
 
 
 def errors_at(
