@@ -43,8 +43,9 @@ PRIOR_WEIGHTS: dict[str, float] = {
 """The features of a candidate, and their weights before anything is learned.
 
 `head_*` come from the head and `neighbours_*` from the nearest labelled products; `supplied*` are 0 but for the
-supplied brand, `title*` but for brands in the title, and `none*` but for the last candidate, which stands for no brand. A `class` is one of the head; a `prefix` begins a longer
-name in the title ("Lee" in "Lee Cooper"); `other` is the best other brand by the head or the title.
+supplied brand, `title*` but for brands in the title, and `none*` but for the last candidate, which stands for no brand.
+A `class` is one of the head; a `prefix` begins a longer name in the title ("Lee" in "Lee Cooper"); `other` is the best
+other brand by the head or the title.
 """
 
 _MIN_LOG_ODDS = -4.0

@@ -1,4 +1,4 @@
-"""Fitting what predicts brands: a head, counts of names, and the weights of the evidence from out-of-fold candidates."""
+"""Fitting what predicts brands: a head, counts of names, and weights of the evidence from out-of-fold candidates."""
 
 import logging
 from collections.abc import Iterator

@@ -36,7 +36,7 @@ class BrandLabels(Labels):
         return [label.name for label in self.classes]
 
     def frequent(self, learned: Learned, *, min_count: int, roll_up: bool) -> Self:
-        """Only the classes with at least `min_count` products to learn from; no brand is above another to roll up to."""
+        """Only the classes with at least `min_count` products to learn from; no brand is above another."""
         return self._only(self._kept(learned, min_count=min_count))
 
 

@@ -1,61 +1,65 @@
-"""The fuser's files in the head's folder: its weights, the names it knows, and the alias table it was fitted with."""
+"""The fuser's files in the head's folder: its weights, the names it knows, its alias table, and labelled products."""
 
-import hashlib
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from pydantic import Field
 
 from prodemb.aliases.table import AliasRow, AliasTable
 from prodemb.brand.candidates import PRIOR_WEIGHTS
 from prodemb.brand.names import BrandNames
 from prodemb.brand.predict import Fuser
 from prodemb.brand.trust import NameCounts
-from prodemb.confidence.conditional_logit import ConditionalLogit
-from prodemb.core.bounded import read_json, read_table
-from prodemb.core.config import Config
-from prodemb.core.errors import ConfigError, HeadError
-from prodemb.core.files import replacing, sha256_of, write_json
-from prodemb.core.text import one_line
+from prodemb.core.errors import HeadError
+from prodemb.heads.fuser_files import (
+    FUSER_NAME,
+    check,
+    read_frame,
+    read_fuser_card,
+    write_frame,
+    write_fuser_card,
+)
 from prodemb.heads.head import HeadCard
 from prodemb.heads.labels import BrandLabel
+from prodemb.heads.neighbours_file import NEIGHBOURS_NAME, read_neighbours, write_neighbours
 
-FUSER_NAME, NAMES_NAME, ALIASES_NAME = FUSER_FILES = ("fuser.json", "names.parquet", "aliases.parquet")
+NAMES_NAME, ALIASES_NAME, LABELS_NAME = "names.parquet", "aliases.parquet", "labels.parquet"
+_FILES = (NAMES_NAME, ALIASES_NAME, LABELS_NAME)
+FUSER_FILES = (FUSER_NAME, *_FILES, NEIGHBOURS_NAME)
 
 _COUNTS = ("supplied_count", "supplied_correct", "title_count", "title_correct")
 _NAMES = pa.schema(
-    [("name", pa.string()), ("is_rare", pa.bool_()), ("redirect_to", pa.string()), *((n, pa.int64()) for n in _COUNTS)]
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("is_rare", pa.bool_(), nullable=False),
+        pa.field("redirect_to", pa.string()),
+        *(pa.field(name, pa.int64(), nullable=False) for name in _COUNTS),
+    ]
 )
-_ALIASES = pa.schema([("supplied", pa.string()), ("canonical", pa.string()), ("products", pa.int64())])
-
-
-class FuserCard(Config):
-    """`fuser.json`."""
-
-    weights: dict[str, Annotated[float, Field(ge=-1e6, le=1e6)]]
-    """By feature of a candidate."""
-    names_sha256: str
-    aliases_sha256: str
+_ALIASES = pa.schema(
+    [
+        pa.field("supplied", pa.string(), nullable=False),
+        pa.field("canonical", pa.string(), nullable=False),
+        pa.field("products", pa.int64(), nullable=False),
+    ]
+)
+_LABELS = pa.schema([pa.field("name", pa.string(), nullable=False)])
 
 
 def save_fuser(folder: Path, fuser: Fuser) -> str:
     """Write the fuser's files into a head's folder; return the hash for the head's card."""
-    with replacing(folder / ALIASES_NAME) as temporary:
-        decided = [(row.supplied, row.effective, row.products) for row in fuser.names.aliases.rows]
-        schema = {"supplied": pl.String, "canonical": pl.String, "products": pl.Int64}
-        pl.DataFrame(decided, schema=schema, orient="row").write_parquet(temporary)
-    with replacing(folder / NAMES_NAME) as temporary:
-        _names_frame(fuser).write_parquet(temporary)
-    card = FuserCard(
-        weights=dict(zip(PRIOR_WEIGHTS, fuser.model.weights.tolist(), strict=True)),
-        names_sha256=sha256_of(folder / NAMES_NAME),
-        aliases_sha256=sha256_of(folder / ALIASES_NAME),
-    )
-    write_json(folder / FUSER_NAME, card.model_dump(mode="json"))
-    return _hash_of(card)
+    decided = [(row.supplied, row.effective, row.products) for row in fuser.names.aliases.rows]
+    schema = {"supplied": pl.String, "canonical": pl.String, "products": pl.Int64}
+    write_frame(folder / ALIASES_NAME, pl.DataFrame(decided, schema=schema, orient="row"))
+    write_frame(folder / NAMES_NAME, _names_frame(fuser))
+    write_frame(folder / LABELS_NAME, pl.DataFrame({"name": pl.Series(fuser.label_names, dtype=pl.String)}))
+    files = [*_FILES]
+    if fuser.neighbours is not None:
+        write_neighbours(folder, fuser.neighbours)
+        files.append(NEIGHBOURS_NAME)
+    return write_fuser_card(folder, model=fuser.model, features=[*PRIOR_WEIGHTS], files=files, least_known=())
 
 
 def load_fuser(folder: Path, *, card: HeadCard) -> Fuser:
@@ -64,27 +68,10 @@ def load_fuser(folder: Path, *, card: HeadCard) -> Fuser:
     Raises:
         HeadError: it is missing, damaged, or belongs to another head.
     """
-    path = folder / FUSER_NAME
-    try:
-        found = FuserCard.parse(read_json(path), source=str(path))
-    except OSError:
-        raise HeadError(f"{path}: missing, though the head beside it needs it; train again") from None
-    except ConfigError as error:
-        raise HeadError(f"{error}; train again") from None
-    except ValueError as error:
-        raise HeadError(f"{path}: damaged: {str(error).splitlines()[0]}; train again") from None
-    names = {FUSER_NAME: _hash_of(found), NAMES_NAME: _sha256(folder, NAMES_NAME)}
-    wanted = {FUSER_NAME: card.fuser_sha256, NAMES_NAME: found.names_sha256}
-    names[ALIASES_NAME], wanted[ALIASES_NAME] = _sha256(folder, ALIASES_NAME), found.aliases_sha256
-    for name, is_hash in names.items():
-        if is_hash != wanted[name]:
-            raise HeadError(
-                f"{folder / name}: found {is_hash[:12] or 'nothing'}, wanted {wanted[name][:12]}: altered, or its "
-                "training was cut short; train again"
-            )
-    if list(found.weights) != list(PRIOR_WEIGHTS):
-        raise HeadError(f"{path}: was made by another version of prodemb; train again")
-    frame, rows = _table(folder / NAMES_NAME, schema=_NAMES), _table(folder / ALIASES_NAME, schema=_ALIASES).iter_rows()
+    files = [*_FILES, *([NEIGHBOURS_NAME] if (folder / NEIGHBOURS_NAME).exists() else [])]
+    found = read_fuser_card(folder, head=card, features=[*PRIOR_WEIGHTS], num_contexts=0, files=files)
+    frame = read_frame(folder / NAMES_NAME, schema=_NAMES)
+    rows = read_frame(folder / ALIASES_NAME, schema=_ALIASES).iter_rows()
     aliases = AliasTable(AliasRow(supplied, canonical, products=products) for supplied, canonical, products in rows)
     redirects = frame.drop_nulls("redirect_to").select("name", "redirect_to").iter_rows()
     classes = [label.name for label in card.classes if isinstance(label, BrandLabel)]
@@ -94,12 +81,13 @@ def load_fuser(folder: Path, *, card: HeadCard) -> Fuser:
         raise HeadError(
             f"{folder / NAMES_NAME}: found other names than those of the head and its alias table; train again"
         )
-    return Fuser(
-        names=known,
-        supplied=_counts(frame, "supplied"),
-        titles=_counts(frame, "title"),
-        model=ConditionalLogit(weights=np.array([*found.weights.values()])),
-    )
+    fuser = Fuser(names=known, supplied=_counts(frame, "supplied"), titles=_counts(frame, "title"), model=found.model)
+    if NEIGHBOURS_NAME not in found.files:
+        return fuser
+    labels = read_frame(folder / LABELS_NAME, schema=_LABELS)["name"].to_list()
+    neighbours = read_neighbours(folder, head=card, num_labels=len(labels))
+    check("brand" not in neighbours.features, folder / NEIGHBOURS_NAME, "compares supplied brands")
+    return replace(fuser, neighbours=neighbours, label_names=tuple(labels))
 
 
 def _names_frame(fuser: Fuser) -> pl.DataFrame:
@@ -116,34 +104,10 @@ def _names_frame(fuser: Fuser) -> pl.DataFrame:
             "title_count": fuser.titles.count,
             "title_correct": fuser.titles.correct,
         },
-        schema_overrides={"name": pl.String, "redirect_to": pl.String},
+        schema_overrides={"name": pl.String, "redirect_to": pl.String} | dict.fromkeys(_COUNTS, pl.Int64),
     )
 
 
-def _table(path: Path, *, schema: pa.Schema) -> pl.DataFrame:
-    """A file of the fuser; no number is negative, and nothing but a redirect is missing."""
-    try:
-        frame = pl.DataFrame(pl.from_arrow(read_table(path, schema=schema)))
-    except (OSError, ValueError) as error:
-        raise HeadError(f"{path}: damaged: {one_line(error)}; train again") from None
-    num_missing = frame.drop("redirect_to", strict=False).null_count().sum_horizontal().item()
-    num_negative = (frame.select(pl.selectors.integer()) < 0).sum().sum_horizontal().item()
-    if num_missing or num_negative:
-        raise HeadError(f"{path}: damaged: a value is missing or a number negative; train again")
-    return frame
-
-
 def _counts(frame: pl.DataFrame, source: str) -> NameCounts:
-    return NameCounts(count=frame[f"{source}_count"].to_numpy(), correct=frame[f"{source}_correct"].to_numpy())
-
-
-def _hash_of(card: FuserCard) -> str:
-    return hashlib.sha256(card.model_dump_json().encode()).hexdigest()
-
-
-def _sha256(folder: Path, name: str) -> str:
-    """The file's hash; empty where it cannot be read."""
-    try:
-        return sha256_of(folder / name)
-    except (OSError, ValueError):
-        return ""
+    count, correct = (np.asarray(frame[f"{source}_{what}"].to_numpy()) for what in ("count", "correct"))
+    return NameCounts(count=count, correct=correct)

@@ -10,6 +10,7 @@ from prodemb.confidence.candidates import Candidates, first_of_each
 from prodemb.confidence.conditional_logit import Contexts
 from prodemb.core.arrays import NO_ANSWER, Floats, Indices
 from prodemb.heads.neighbours import Nearest
+from prodemb.shards.product_set import ProductSet
 
 PRIOR_WEIGHTS: dict[str, float] = {
     "head_log_proba": 0.4,
@@ -53,6 +54,8 @@ SOURCES = ("head", "words", "neighbours", "supplied", "names")
 
 CONTEXTS = ("no cat1-3", "no title and description")
 """In which features may weigh differently."""
+ROWS_AT_A_TIME = 512
+"""Products that the voices are asked about together, which bounds memory whatever the number of nodes."""
 NUM_CONTEXTS = 2 ** len(CONTEXTS)
 """How many combinations of these there are."""
 
@@ -80,6 +83,22 @@ class Opinions:
     """The names, against cat1-3."""
     tower: Opinion
     """The names' vectors, against those of the product; nothing where there are none."""
+
+    @classmethod
+    def without_labels(cls, *, title: Opinion, categories: Opinion, tower: Opinion) -> "Opinions":
+        """Those of the names alone, where nothing is labelled."""
+        nothing = Opinion.nothing(len(title.scores), num_nodes=len(title.options))
+        return cls(
+            head=nothing,
+            head_without=nothing,
+            words=nothing,
+            words_without=nothing,
+            nearest=Nearest.nobody(len(title.scores)),
+            supplied=nothing,
+            title=title,
+            categories=categories,
+            tower=tower,
+        )
 
 
 def list_candidates(
@@ -210,3 +229,13 @@ class _Best:
             margin=opinions.words.best(otherwise=_WORST_MARGIN),
             proba=np.exp(opinions.head.best(otherwise=_WORST_LOG_PROBA)),
         )
+
+
+def contexts_of(products: ProductSet) -> Contexts:
+    """(n, C) which of `CONTEXTS` each product is in."""
+    there = {
+        feature: (products.supplied[raw_column(feature)].fill_null("").str.len_bytes() > 0).to_numpy()
+        for feature in TEXT_FEATURES
+    }
+    no_categories = ~(there["cat1"] | there["cat2"] | there["cat3"])
+    return np.stack([no_categories, ~(there["title"] | there["description"])], axis=1)

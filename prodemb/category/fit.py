@@ -11,10 +11,11 @@ from prodemb.category.conditions import ALL, WRONG, CategoryCondition, category_
 from prodemb.category.config import VoicesConfig
 from prodemb.category.labels import CategoryLabels
 from prodemb.category.nodes import NodePrediction, Nodes
-from prodemb.category.predict import CategoryPredictor, context_numbers, known_proba, weigh
-from prodemb.category.voices.every import Voices, nodes_of_labels
+from prodemb.category.predict import CategoryPredictor
+from prodemb.category.voices.every import Voices
 from prodemb.category.voices.names import Names
-from prodemb.category.zero_shot import ZeroShot
+from prodemb.category.voices.tower import TowerVoice
+from prodemb.category.weigh import context_numbers, known_proba, weigh
 from prodemb.confidence.answers import Answers
 from prodemb.confidence.candidates import Candidates
 from prodemb.confidence.choices import Choices, leave_one_out
@@ -44,7 +45,7 @@ class Recipe:
     nodes: Nodes
     """All nodes of the taxonomy."""
     names: Names
-    tower: ZeroShot | None
+    tower: TowerVoice | None
 
     def fit_voices(self, data: Labelled[CategoryLabels], learned: Indices, *, title: str, progress: Progress) -> Voices:
         """Train a head and fit the other voices to the same products.
@@ -173,7 +174,7 @@ def _judge(data: Labelled[CategoryLabels], judged: Indices, *, voices: Voices, c
     Args:
         judged: (j,) indices of labelled products, ascending, at least one.
     """
-    truth = nodes_of_labels(data.labels, voices.nodes)[data.index_of(judged)]
+    truth = voices.nodes.of(data.labels.classes)[data.index_of(judged)]
     products = read_products(data.shard_set, features=data.features, rows=data.rows[judged])
     at_most = max(_FEWEST_IN_CONDITIONS // data.num_folds, int(_IN_CONDITIONS * len(judged)))
     some = sample_rows(len(judged), at_most=at_most, seed=config.seed)

@@ -1,16 +1,12 @@
-"""Predicted taxonomy nodes, the probabilities of those above them, and back-off to the deepest that is likely enough."""
+"""Predicted taxonomy nodes, the probabilities of those above, and back-off to the deepest that is likely enough."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from prodemb.core.arrays import NO_ANSWER, Floats
-from prodemb.heads.labels import CategoryLabel
-from prodemb.taxonomy.nodes import TaxonomyTree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,3 +44,20 @@ class NodePrediction:
         nodes = np.take_along_axis(self.lineage, np.maximum(level, 0), axis=1)
         found = np.take_along_axis(self.lineage_probabilities, np.maximum(level, 0), axis=1)
         return np.where(level >= 0, nodes, NO_ANSWER)[:, 0], found[:, 0]
+
+
+class Nodes:
+    """All nodes that can be predicted."""
+
+    def __init__(self, labels: Sequence[CategoryLabel]) -> None:
+        """Number them in the given order; each stands below the nearest one of them above it."""
+        self.labels = tuple(labels)
+        self.tree = TaxonomyTree.of([label.path for label in self.labels])
+        self._places = {label.id: number for number, label in enumerate(self.labels)}
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def of(self, labels: Sequence[object]) -> npt.NDArray[np.int64]:
+        """The node of each of some categories, by their ids, (m,)."""
+        return np.array([self._places[label.id] for label in labels if isinstance(label, CategoryLabel)], np.int64)

@@ -1,7 +1,6 @@
 """Zero-shot: the category whose own name is nearest to a product's vectors, with no training at all."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
@@ -9,7 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from prodemb.category.candidates import CONTEXTS, PRIOR_WEIGHTS, Opinions, contexts_of, list_candidates
 from prodemb.category.nodes import NodePrediction, Nodes
+from prodemb.category.voices.names import Names
+from prodemb.category.voices.tower import WEIGHTS, TowerVoice
+from prodemb.category.weigh import weigh
+from prodemb.confidence.conditional_logit import ConditionalLogit
 from prodemb.core.arrays import NO_ANSWER
 from prodemb.core.config import Config
 from prodemb.core.errors import FingerprintError, ShardError
@@ -23,22 +27,6 @@ from prodemb.shards.product_set import ProductSet
 
 ZERO_SHOT = "zero-shot"
 """The method's name."""
-
-WEIGHTS: dict[Feature, float] = {
-    "title": 1.0,
-    "description": 0.5,
-    "cat1": 1.0,
-    "cat2": 1.0,
-    "cat3": 1.0,
-    "image": 0.5,
-}
-"""The weight of each feature's cosine; the brand says nothing about the category. With the bundled CLIP, which was
-trained on drawings alone, photos contribute next to nothing."""
-
-SCALE = 100.0
-"""What a cosine is multiplied by before the softmax: the bound of CLIP's temperature (Radford et al., ICML 2021)."""
-
-_ROWS_AT_A_TIME = 2048
 
 
 class ZeroShotCard(Config):
@@ -60,15 +48,13 @@ class ZeroShotCard(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroShot:
-    """The nodes of a taxonomy and their vectors, ready to predict.
-
-    Source: Radford et al., Learning transferable visual models from natural language supervision, ICML 2021.
-    """
+    """The nodes of a taxonomy, by their names' words and vectors; its probabilities only rank, since no label says how
+    often they are right."""
 
     card: ZeroShotCard
     nodes: Nodes
-    vectors: torch.Tensor
-    """(num_nodes, dim) float32, L2-normalised."""
+    names: Names
+    tower: TowerVoice
     taxonomy: str
     """The name of the taxonomy, for people."""
 
@@ -81,7 +67,7 @@ class ZeroShot:
 
         Raises:
             FingerprintError: the two are of different models.
-            ShardError: the shards have none of the features with a weight.
+            ShardError: the shards have none of the features that are compared.
         """
         check_features(schema)
         if paths.fingerprint != schema.fingerprint:
@@ -89,7 +75,6 @@ class ZeroShot:
                 f"zero-shot: the taxonomy's vectors are of model {paths.fingerprint}, the shards of {schema.model} "
                 f"({schema.fingerprint}); wanted one model"
             )
-        vectors = torch.from_numpy(paths.vectors.astype(np.float32))
         labels = [CategoryLabel(id=node, path=path) for node, path in zip(paths.ids, paths.paths, strict=True)]
         digest = hashlib.sha256(paths.vectors.tobytes() + "\n".join(paths.paths).encode())
         card = ZeroShotCard(
@@ -98,47 +83,44 @@ class ZeroShot:
             features=features_that_count(schema),
             weights_sha256=digest.hexdigest(),
         )
-        named = f"{taxonomy} ({counted(len(labels), 'node')})"
-        return cls(card=card, nodes=Nodes(labels, ancestors=()), vectors=vectors, taxonomy=named)
+        return cls(
+            card=card,
+            nodes=Nodes(labels),
+            names=Names(paths=paths.paths),
+            tower=TowerVoice(vectors=torch.from_numpy(paths.vectors.astype(np.float32))),
+            taxonomy=f"{taxonomy} ({counted(len(labels), 'node')})",
+        )
 
     def to(self, device: torch.device) -> "ZeroShot":
         """The same with its vectors on `device`."""
-        return replace(self, vectors=self.vectors.to(device))
+        return replace(self, tower=self.tower.to(device))
 
-    @torch.inference_mode()
     def predict(self, products: ProductSet, *, k: int) -> NodePrediction:
-        """The nodes nearest to n products, at least one, by the weighted mean cosine of their present features.
+        """The likeliest nodes of n products, at least one, by the built-in weights of a model that nothing taught.
 
         Args:
             products: with vectors of the features of the card, and possibly of others.
             k: how many nodes to rank.
         """
+        prior = np.array([*PRIOR_WEIGHTS.values()])
+        model = ConditionalLogit(weights=np.stack([prior, *(np.zeros_like(prior) for _ in CONTEXTS)]))
+        counts = np.zeros(len(self.nodes), dtype=np.int64)
         parts = []
-        for start in range(0, len(products), _ROWS_AT_A_TIME):
-            some = products.take(np.arange(start, min(start + _ROWS_AT_A_TIME, len(products))))
-            parts.append(self.nodes.predict((SCALE * self.cosines(some)).log_softmax(1), k=k))
+        for start in range(0, max(1, len(products)), ROWS_AT_A_TIME):
+            some = products.take(np.arange(start, min(start + ROWS_AT_A_TIME, len(products))))
+            opinions = Opinions.without_labels(
+                title=self.names.of_title(some),
+                categories=self.names.of_categories(some),
+                tower=self.tower.opinion(some),
+            )
+            candidates = list_candidates(opinions, counts=counts, hidden=None, contexts=contexts_of(some))
+            parts.append(weigh(candidates, model=model, nodes=self.nodes, k=k))
         return NodePrediction.concat(parts)
 
-    @torch.inference_mode()
-    def cosines(self, products: ProductSet) -> torch.Tensor:
-        """The weighted mean cosine of the present features of a few products with each node, (n, num_nodes)."""
-        blocks = np.split(products.vectors, np.cumsum(products.dims)[:-1], axis=1)
-        weights = [WEIGHTS.get(feature, 0.0) for feature in products.features]
-        total = products.present @ np.array(weights, dtype=np.float32)
-        wanted = [block.astype(np.float32) * weight for block, weight in zip(blocks, weights, strict=True) if weight]
-        mean = sum(wanted) / np.maximum(total, 1e-9)[:, None]
-        return torch.from_numpy(mean).to(self.vectors.device) @ self.vectors.T
-
-    def known(self, products: ProductSet) -> npt.NDArray[np.bool_]:
-        """Which of n products have any of the features with a weight, (n,)."""
-        weighted = np.array([feature in WEIGHTS for feature in products.features])
-        return np.asarray(products.present[:, weighted].any(axis=1))
-
-    def nodes_of(self, products: ProductSet, *, labels: Sequence[CategoryLabel]) -> npt.NDArray[np.int64]:
-        """The predicted node of each of n products as an index into `labels`, which hold all nodes; -1 for none."""
-        position = {label.id: index for index, label in enumerate(labels)}
-        own = np.array([position[label.id] for label in self.nodes.labels])
-        return np.where(self.known(products), own[self.predict(products, k=1).classes[:, 0]], NO_ANSWER)
+    def nodes_of(self, products: ProductSet, *, nodes: Nodes) -> npt.NDArray[np.int64]:
+        """The predicted node of n products as indices into other nodes, which hold all of these; -1 for none."""
+        own = np.append(nodes.of(self.nodes.labels), NO_ANSWER)
+        return own[self.predict(products, k=1).first]
 
 
 def features_that_count(schema: ShardSchema) -> tuple[Feature, ...]:

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from prodemb.category.nodes import NodePrediction, Nodes
 from prodemb.category.candidates import SOURCES
+from prodemb.category.nodes import NodePrediction, Nodes
 from prodemb.category.predict import CategoryPredictor
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.confidence.promise import Promise

@@ -5,6 +5,7 @@ from pathlib import Path
 from prodemb.brand.predict import BrandPredictor
 from prodemb.brand.store import load_fuser
 from prodemb.category.predict import CategoryPredictor
+from prodemb.category.store import load_voices
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.heads.head import load_head
 
@@ -22,4 +23,4 @@ def load_predictor(folder: Path) -> BrandPredictor | CategoryPredictor:
         case "brand":
             return BrandPredictor(head=head, fuser=load_fuser(folder, card=head.card))
         case "category":
-            return CategoryPredictor.of(head)
+            return load_voices(folder, head=head)

@@ -140,9 +140,7 @@ def score(
     schema = predictions_schema()
     if since is not None:
         settings["changed_since"] = _checksum_of_earlier(since, out=out)
-    promises = make_promises(
-        predictors, answers=answers or {}, precision=config.precision, certainty=config.certainty
-    )
+    promises = make_promises(predictors, answers=answers or {}, precision=config.precision, certainty=config.certainty)
     metadata = predictions_metadata(predictors, shard_sets=sources, settings=settings)
     before = read_counts(out, inputs_hash=metadata["inputs_hash"])
     if before is not None and all(predictor.card.weights_sha256 for predictor in predictors):

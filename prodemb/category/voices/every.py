@@ -8,28 +8,25 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.category.candidates import Opinions, list_candidates
+from prodemb.category.candidates import ROWS_AT_A_TIME, Opinions, contexts_of, list_candidates
 from prodemb.category.labels import CategoryLabels
 from prodemb.category.nodes import Nodes
 from prodemb.category.voices.head import HeadVoice
 from prodemb.category.voices.names import Names
 from prodemb.category.voices.opinion import Opinion
 from prodemb.category.voices.supplied import SuppliedCounts
+from prodemb.category.voices.tower import TowerVoice
 from prodemb.category.voices.words import ALL_WORDS, OWN_WORDS, WordModel, words_of
-from prodemb.category.zero_shot import ZeroShot
 from prodemb.confidence.candidates import Candidates
-from prodemb.confidence.conditional_logit import Contexts
 from prodemb.core.arrays import NO_ANSWER, Indices
-from prodemb.core.features import PARTNER, TEXT_FEATURES, raw_column
+from prodemb.core.features import PARTNER, Feature, raw_column
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.labels import CategoryLabel
 from prodemb.heads.neighbours import Nearest, Neighbours
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import ProductSet, read_products, supplied_values
 
-_AT_ONCE = 512
-"""Products that the voices are asked about at a time, which bounds memory whatever the number of nodes."""
-_CATEGORIES = ("cat1", "cat2", "cat3")
+_CATEGORIES: tuple[Feature, ...] = ("cat1", "cat2", "cat3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +44,7 @@ class Voices:
     neighbours: Neighbours
     supplied: SuppliedCounts
     names: Names
-    tower: ZeroShot | None
+    tower: TowerVoice | None
     """The vectors of the names; None where there are none."""
 
     @classmethod
@@ -59,7 +56,7 @@ class Voices:
         head: TrainedHead,
         nodes: Nodes,
         names: Names,
-        tower: ZeroShot | None,
+        tower: TowerVoice | None,
         max_products: int,
         max_cost: float,
         seed: int,
@@ -73,7 +70,7 @@ class Voices:
             max_cost: classes times words in all texts that the words learn from at most.
             seed: of the choice of these.
         """
-        own = nodes_of_labels(data.labels, nodes)[data.index_of(learned)]
+        own = nodes.of(data.labels.classes)[data.index_of(learned)]
         some = even_sample(own, at_most=max_products, seed=seed)
         rows = data.rows[learned]
         products = read_products(data.shard_set, features=data.features, rows=rows[some])
@@ -84,8 +81,8 @@ class Voices:
         columns = [*(raw_column(feature) for feature in _CATEGORIES), PARTNER]
         return cls(
             nodes=nodes,
-            counts=np.bincount(own, minlength=len(nodes.labels)),
-            head=HeadVoice(head=head, nodes=nodes_of_classes(head.card.classes, nodes)),
+            counts=np.bincount(own, minlength=len(nodes)),
+            head=HeadVoice(head=head, nodes=nodes.of(head.card.classes).astype(np.int32)),
             words=WordModel.fit(words_of(texts, features=ALL_WORDS), nodes=own[some][few]),
             words_without=WordModel.fit(words_of(texts, features=OWN_WORDS), nodes=own[some][few]),
             neighbours=Neighbours.fit(products, labels=own[some], rows=rows[some], seed=seed),
@@ -101,8 +98,8 @@ class Voices:
             foreign_to: (n,) nodes; each product is judged as if no labelled product were of that node's top-level
                 branch, as one of another department is.
         """
-        for start in range(0, len(products), _AT_ONCE):
-            rows = np.arange(start, min(start + _AT_ONCE, len(products)))
+        for start in range(0, len(products), ROWS_AT_A_TIME):
+            rows = np.arange(start, min(start + ROWS_AT_A_TIME, len(products)))
             hidden = None if foreign_to is None else self._same_branch(foreign_to[rows])
             some = products.take(rows)
             yield list_candidates(
@@ -115,7 +112,7 @@ class Voices:
         Args:
             hidden: (n, num_nodes) nodes that count as labelled by none for a product.
         """
-        num_nodes, texts = len(self.nodes.labels), products.supplied
+        num_nodes, texts = len(self.nodes), products.supplied
         head, head_without = self.head.opinions(products, num_nodes=num_nodes, hidden=hidden)
         words = self.words.opinion(words_of(texts, features=ALL_WORDS), num_nodes=num_nodes)
         words_without = self.words_without.opinion(words_of(texts, features=OWN_WORDS), num_nodes=num_nodes)
@@ -123,8 +120,6 @@ class Voices:
         if hidden is not None:
             words = words.without(hidden[:, words.nodes])
             words_without = words_without.without(hidden[:, words_without.nodes])
-        categories = [texts[raw_column(feature)] for feature in _CATEGORIES]
-        joined = pl.DataFrame(categories).select(pl.concat_str(pl.all(), separator=" ", ignore_nulls=True)).to_series()
         return Opinions(
             head=head,
             head_without=head_without,
@@ -132,9 +127,11 @@ class Voices:
             words_without=words_without,
             nearest=nearest,
             supplied=self.supplied.opinion(texts, num_nodes=num_nodes, hidden=hidden),
-            title=self.names.opinion(texts[raw_column("title")]),
-            categories=self.names.opinion(joined),
-            tower=self._tower(products),
+            title=self.names.of_title(products),
+            categories=self.names.of_categories(products),
+            tower=Opinion.nothing(len(products), num_nodes=num_nodes)
+            if self.tower is None
+            else self.tower.opinion(products),
         )
 
     def _nearest(self, products: ProductSet, *, hidden: npt.NDArray[np.bool_] | None) -> Nearest:
@@ -145,40 +142,10 @@ class Voices:
         gone = np.take_along_axis(hidden, np.maximum(nearest.labels, 0), axis=1) & (nearest.labels != NO_ANSWER)
         return nearest.without(gone).first(50)
 
-    def _tower(self, products: ProductSet) -> Opinion:
-        if self.tower is None:
-            return Opinion.of(
-                np.zeros((len(products), 0), np.float32), nodes=np.zeros(0, np.int32), num_nodes=len(self.nodes.labels)
-            )
-        cosines = self.tower.cosines(products).cpu().numpy()
-        cosines[~self.tower.known(products)] = -np.inf
-        return Opinion.of(cosines, nodes=np.arange(len(self.nodes.labels)), num_nodes=len(self.nodes.labels))
-
     def _same_branch(self, nodes: Indices) -> npt.NDArray[np.bool_]:
         """(n, num_nodes) whether each node is of the top-level branch of the given one."""
         tops = self.nodes.tree.lineage[:-1, 0]
         return np.asarray(tops[nodes][:, None] == tops[None, :])
-
-
-def nodes_of_labels(labels: CategoryLabels, nodes: Nodes) -> npt.NDArray[np.int64]:
-    """The node of each class of some labels, (num_classes,)."""
-    return nodes_of_classes(labels.classes, nodes).astype(np.int64)
-
-
-def nodes_of_classes(classes: Sequence[object], nodes: Nodes) -> npt.NDArray[np.int32]:
-    """The node of each class, by the nodes' ids, (num_classes,)."""
-    place = {label.id: number for number, label in enumerate(nodes.labels)}
-    return np.array([place[label.id] for label in classes if isinstance(label, CategoryLabel)], dtype=np.int32)
-
-
-def contexts_of(products: ProductSet) -> Contexts:
-    """(n, C) which of `CONTEXTS` each product is in."""
-    there = {
-        feature: (products.supplied[raw_column(feature)].fill_null("").str.len_bytes() > 0).to_numpy()
-        for feature in TEXT_FEATURES
-    }
-    no_categories = ~(there["cat1"] | there["cat2"] | there["cat3"])
-    return np.stack([no_categories, ~(there["title"] | there["description"])], axis=1)
 
 
 def even_sample(nodes: Indices, *, at_most: int, seed: int) -> Indices:

@@ -1,4 +1,4 @@
-"""The names: how near a product's words are to the taxonomy's own, so that a node which no label carries can be meant."""
+"""The names: how near a product's words are to the taxonomy's own, so that nodes without labels can be meant."""
 
 import re
 from collections.abc import Sequence
@@ -11,6 +11,8 @@ from scipy import sparse
 
 from prodemb.category.voices.opinion import Opinion
 from prodemb.core.arrays import Floats
+from prodemb.core.features import raw_column
+from prodemb.shards.product_set import ProductSet
 from prodemb.taxonomy.taxonomy import SEPARATOR
 
 _TOKENS = r"[^\W\d_]+"
@@ -24,6 +26,16 @@ class Names:
 
     paths: tuple[str, ...]
     """(num_nodes,)."""
+
+    def of_title(self, products: ProductSet) -> Opinion:
+        """The similarity of the titles of n products; see `opinion`."""
+        return self.opinion(products.supplied[raw_column("title")])
+
+    def of_categories(self, products: ProductSet) -> Opinion:
+        """The similarity of the supplied categories of n products, cat1-3 as one text; see `opinion`."""
+        columns = [pl.col(raw_column(feature)) for feature in ("cat1", "cat2", "cat3")]
+        joined = pl.concat_str(columns, separator=" ", ignore_nulls=True)
+        return self.opinion(products.supplied.select(joined).to_series())
 
     def opinion(self, texts: pl.Series) -> Opinion:
         """The similarity of n texts to each node, 0 to 4; nothing for texts that share no letters with any.

@@ -26,6 +26,11 @@ class Opinion:
         options[nodes] = np.arange(len(nodes))
         return cls(scores=scores, options=options, nodes=np.asarray(nodes, dtype=np.int32))
 
+    @classmethod
+    def nothing(cls, num_products: int, *, num_nodes: int) -> "Opinion":
+        """No opinion on any node for n products."""
+        return cls.of(np.zeros((num_products, 0), np.float32), nodes=np.zeros(0, np.int32), num_nodes=num_nodes)
+
     def top(self, k: int) -> npt.NDArray[np.int64]:
         """The k nodes with the highest scores, (n, k), best first; `NO_ANSWER` where there are fewer."""
         count = min(k, self.scores.shape[1])

@@ -22,7 +22,7 @@ ALL_WORDS: tuple[Feature, ...] = ("title", "description", "brand", "cat1", "cat2
 OWN_WORDS: tuple[Feature, ...] = ("title", "description", "brand")
 """The texts that the two models read."""
 
-_NUM_HASHES = 1 << 20
+NUM_HASHES = 1 << 20
 _MOST_WEIGHTS = 50_000_000
 """Words times classes that are learned at most; the least frequent words are left out."""
 _LEAST_WEIGHT = 0.01
@@ -58,7 +58,7 @@ class WordModel:
 
         classes, labels = np.unique(nodes, return_inverse=True)
         counts = _vectorizer().transform(texts)
-        documents = np.bincount(counts.indices, minlength=_NUM_HASHES)
+        documents = np.bincount(counts.indices, minlength=NUM_HASHES)
         room = max(1, _MOST_WEIGHTS // len(classes))
         hashes = np.flatnonzero(documents)
         if len(hashes) > room:
@@ -98,13 +98,13 @@ def _vectorizer() -> "HashingVectorizer":
     from sklearn.feature_extraction.text import HashingVectorizer
 
     return HashingVectorizer(
-        n_features=_NUM_HASHES, ngram_range=(1, 2), norm=None, alternate_sign=False, dtype=np.float32
+        n_features=NUM_HASHES, ngram_range=(1, 2), norm=None, alternate_sign=False, dtype=np.float32
     )
 
 
 def _weighed(counts: sparse.csr_matrix, *, hashes: npt.NDArray[np.integer], idf: Floats) -> sparse.csr_array:
     """The TF-IDF vectors of n texts, (n, F), of length 1; 1 + log(count) is the frequency of a word."""
-    columns = np.full(_NUM_HASHES, -1, dtype=np.int32)
+    columns = np.full(NUM_HASHES, -1, dtype=np.int32)
     columns[hashes] = np.arange(len(hashes))
     found = columns[counts.indices]
     known = found >= 0
