@@ -24,6 +24,8 @@ AS_SUPPLIED: BrandCondition = "as supplied"
 UNSEEN: BrandCondition = "unseen spellings"
 WITHHELD: BrandCondition = "brand withheld"
 WRONG: BrandCondition = "wrong brand supplied"
+UNKNOWN_BRAND = "brand unknown"
+"""Judged as if no label, alias or title named the brand: what a product without a brand looks like."""
 
 
 def brand_conditions(

@@ -1,5 +1,6 @@
 """Evaluation of the fused brand: beside the head alone and the baselines, by condition and by group of products."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,19 +10,20 @@ import polars as pl
 from rapidfuzz.fuzz import partial_ratio
 
 from prodemb.aliases.normalise import normalise_brand
-from prodemb.brand.conditions import AS_SUPPLIED, brand_conditions, true_names, without_strings_of
-from prodemb.brand.fit import FuseConfig
+from prodemb.brand.conditions import AS_SUPPLIED, UNKNOWN_BRAND, brand_conditions, true_names, without_strings_of
+from prodemb.brand.fit import CrossFit, FuseConfig
 from prodemb.brand.labels import BrandLabels
 from prodemb.brand.lookups import brand_lookups
 from prodemb.brand.names import NO_NAME, NameIds
-from prodemb.brand.predict import BrandPrediction, Fuser
+from prodemb.brand.predict import BrandPrediction, BrandPredictor, Fuser
+from prodemb.confidence.promise import Promise, promise
+from prodemb.confidence.reliability import Reliability
 from prodemb.core.arrays import Floats, Indices
 from prodemb.core.features import raw_column
-from prodemb.heads.compare import evaluate_known, fit_baselines, read_test_products
-from prodemb.heads.evaluation import BrandEvaluation, Condition
+from prodemb.heads.compare import fit_baselines, read_test_products
+from prodemb.heads.evaluation import CERTAINTY, PROMISED, BaselineResult, BrandEvaluation, Condition, Promised
 from prodemb.heads.head import TrainedHead
-from prodemb.heads.metrics import Metrics, by_class_count, calibration_error, evaluate
-from prodemb.heads.split import TEST
+from prodemb.heads.metrics import by_class_count, evaluate
 from prodemb.heads.train import Labelled, TrainConfig
 from prodemb.shards.product_set import ProductSet
 
@@ -34,39 +36,50 @@ _MIN_SIMILARITY = 75.0
 def evaluate_brands(
     data: Labelled[BrandLabels],
     *,
-    head: TrainedHead,
-    fuser: Fuser,
+    predictor: BrandPredictor,
+    fitted: CrossFit,
     train: TrainConfig,
     config: FuseConfig,
     min_confidence: float,
 ) -> BrandEvaluation:
-    """Evaluate the fused prediction beside the head alone and the baselines.
+    """Evaluate a predictor that has not seen the test part beside the head alone and the baselines.
 
     On test products whose true brand is known, whether the head has it or not, in each of `brand_conditions`; as
-    supplied also by what is supplied and by how many training products a brand has.
+    supplied also by what is supplied and by how many products of a brand were learned from; and as if nobody knew their
+    brand, where the right answer is none.
 
     Args:
+        fitted: the out-of-fold answers that precision is promised by.
         min_confidence: the least confidence at which scoring answers a brand.
     """
-    if not len(data.test_rows):
-        return BrandEvaluation()
+    promises = [promise(fitted.answers(data), precision=precision, certainty=CERTAINTY) for precision in PROMISED]
+    num_learned = len(data.outside_test)
+    if not len(data.test):
+        return BrandEvaluation(num_learned=num_learned, promised=tuple(Promised(promise=each) for each in promises))
+    fuser, head = predictor.fuser, predictor.head
     products, rows = read_test_products(data, config=train)
     names = true_names(data, rows=rows)
     baselines = fit_baselines(data, config=train) if train.baselines.run else None
-    known = without_strings_of(data, aliases=fuser.names.aliases, parts=[TEST])
+    known = without_strings_of(data, data.test, aliases=fuser.names.aliases)
     blind = fuser.with_aliases(known, rare=fuser.names.rare)
+    evaluation = BrandEvaluation(num_learned=num_learned)
     conditions: list[Condition] = []
-    evaluation = BrandEvaluation()
     for name, some in brand_conditions(products, truth=fuser.names.ids_of(names), fuser=fuser, seed=config.seed):
         seeing = fuser if name == AS_SUPPLIED else blind
+        started = time.perf_counter()
         fused = seeing.predict(some, head=head, k=5)
+        between = time.perf_counter()
+        alone = head.predict(some.vectors, present=some.present)
+        seconds = (time.perf_counter() - between, between - started)
         truth = _truth(names, fuser=seeing, fused=fused)
         predicted: dict[str, Indices] = {}
         if baselines is not None:
+            ids = np.append(seeing.names.ids_of(pl.Series(data.labels.names, dtype=pl.String)), NO_NAME)
+            learned = {method: ids[classes] for method, classes in baselines.predict(some).items()}
             lookups = brand_lookups(seeing.names.names, canonical_ids=seeing.canonical_ids)
-            baselines = baselines.with_lookups(lookups)
-            predicted = baselines.predict(some)
-        predicted |= {HEAD: head.predict(some.vectors, present=some.present), FUSED: fused.brands[:, 0]}
+            looked_up = baselines.only(lookups)
+            predicted = looked_up.predict(some) | learned
+        predicted |= {HEAD: alone, FUSED: fused.brands[:, 0]}
         predictions = _Predictions(
             truth=truth,
             predicted=predicted,
@@ -82,22 +95,58 @@ def evaluate_brands(
                 for part, where in parts.items()
                 if where.any()
             ]
+            methods: tuple[BaselineResult, ...] = ()
+            if baselines is not None:
+                methods = (
+                    *looked_up.evaluate(some, labels=truth),
+                    *baselines.evaluate(some, labels=data.labels.index[rows]),
+                )
+            confidences, correct = fused.probabilities[:, 0], fused.brands[:, 0] == truth
             evaluation = BrandEvaluation(
-                baselines=()
-                if baselines is None
-                else evaluate_known(baselines, data=data, products=products, rows=rows),
-                fused=_metrics(fused, truth=truth, where=np.ones(len(truth), np.bool_)),
-                fused_known=_metrics(fused, truth=truth, where=truth < len(data.labels.classes)),
+                num_learned=num_learned,
+                methods=methods + _own_methods(fused, alone=alone, truth=truth, seconds=seconds),
+                reliability=Reliability.of(confidences, correct=correct),
+                promised=tuple(_kept(each, confidences=confidences, correct=correct) for each in promises),
             )
+    conditions.append(_unknown(products, names=names, fuser=blind, head=head, min_confidence=min_confidence))
     return evaluation.model_copy(update={"conditions": tuple(conditions)})
 
 
-def _metrics(fused: BrandPrediction, *, truth: NameIds, where: npt.NDArray[np.bool_]) -> Metrics | None:
-    """The metrics of the fused prediction on some of the products, (n,) bool; None where there are none."""
-    if not where.any():
-        return None
-    confidences = fused.probabilities[where, 0].astype(np.float64)
-    return evaluate(truth[where], topk=fused.brands[where], confidences=confidences)
+def _own_methods(
+    fused: BrandPrediction, *, alone: Indices, truth: NameIds, seconds: tuple[float, float]
+) -> tuple[BaselineResult, ...]:
+    """The head alone and everything together, as the baselines are reported."""
+    confidences = fused.probabilities[:, 0].astype(np.float64)
+    metrics = (evaluate(truth, topk=alone[:, None]), evaluate(truth, topk=fused.brands, confidences=confidences))
+    return tuple(
+        BaselineResult(name=name, metrics=each, seconds=round(took, 2))
+        for name, each, took in zip((HEAD, FUSED), metrics, seconds, strict=True)
+    )
+
+
+def _kept(given: Promise, *, confidences: Floats, correct: npt.NDArray[np.bool_]) -> Promised:
+    """What came of a promise on products whose truth is known."""
+    if given.threshold is None:
+        return Promised(promise=given)
+    answered = confidences >= given.threshold
+    kept = float(correct[answered].mean()) if answered.any() else None
+    return Promised(promise=given, coverage=float(answered.mean()), kept=kept)
+
+
+def _unknown(
+    products: ProductSet, *, names: pl.Series, fuser: Fuser, head: TrainedHead, min_confidence: float
+) -> Condition:
+    """Products judged as if nobody knew their brand: right is none, or too little confidence for an answer."""
+    candidates, mentions = fuser.candidates(products.without("brand"), head=head, hidden=fuser.names.ids_of(names))
+    fused = fuser.weigh(candidates, mentions, k=1)
+    silent = (fused.brands[:, 0] == NO_NAME) | (fused.probabilities[:, 0] < min_confidence)
+    return Condition(
+        name=UNKNOWN_BRAND,
+        num_products=len(products),
+        top1={FUSED: float(silent.mean())},
+        coverage=float((~silent).mean()),
+        precision=0.0 if not silent.all() else None,
+    )
 
 
 def _truth(names: pl.Series, *, fuser: Fuser, fused: BrandPrediction) -> NameIds:
@@ -133,17 +182,19 @@ class _Predictions:
             top1={method: float(is_correct.mean()) for method, is_correct in correct.items()},
             coverage=float(answered.mean()),
             precision=float(correct[FUSED][answered].mean()) if answered.any() else None,
-            ece=calibration_error(confidences, correct=correct[FUSED]),
+            ece=Reliability.of(confidences, correct=correct[FUSED]).calibration_error,
         )
 
 
 def _groups(
     data: Labelled[BrandLabels], products: ProductSet, *, names: pl.Series, truth: NameIds
 ) -> Mapping[str, Mapping[str, npt.NDArray[np.bool_]]]:
-    """Products by what is supplied, and by how many training products have their brand."""
+    """Products by what is supplied, and by how many products of their brand were learned from."""
     brands = products.supplied[raw_column("brand")]
     similarity = np.array([_similarity(text or "", name=name) for text, name in zip(brands, names, strict=True)])
-    class_counts = np.append(data.labels.class_counts(data.split), 0)
+    counts = data.labels.class_counts(data.learned(data.outside_test))
+    labels = {name: number for number, name in enumerate(data.labels.names)}
+    own = np.array([labels[name] for name in names])
     absent = (brands.is_null() | (brands.str.strip_chars() == "")).to_numpy()
     return {
         "supplied": {
@@ -152,7 +203,7 @@ def _groups(
             "another name": ~absent & (similarity < _MIN_SIMILARITY),
             "nothing": absent,
         },
-        "examples": by_class_count(np.minimum(truth, len(class_counts) - 1), class_counts=class_counts),
+        "examples": by_class_count(own, class_counts=counts),
     }
 
 

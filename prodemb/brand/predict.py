@@ -146,6 +146,10 @@ class Fuser:
             head: the head that the fuser was fitted with.
         """
         candidates, mentions = self.candidates(products, head=head)
+        return self.weigh(candidates, mentions, k=k)
+
+    def weigh(self, candidates: Candidates, mentions: Mentions, *, k: int) -> BrandPrediction:
+        """The `k` most probable brands from the candidates of n products, and what their texts name."""
         proba = candidates.predict_proba(self.model)[:, :-1]
         order = np.argsort(-proba, axis=1, kind="stable")[:, :k]
         probabilities = np.take_along_axis(proba, order, axis=1).astype(np.float32)

@@ -9,6 +9,7 @@ from prodemb.category.voices.opinion import Opinion
 from prodemb.confidence.candidates import Candidates, first_of_each
 from prodemb.confidence.conditional_logit import Contexts
 from prodemb.core.arrays import NO_ANSWER, Floats, Indices
+from prodemb.core.features import TEXT_FEATURES, raw_column
 from prodemb.heads.neighbours import Nearest
 from prodemb.shards.product_set import ProductSet
 

@@ -25,7 +25,8 @@ FEATURES_LEFT: dict[CategoryCondition, tuple[Feature, ...]] = {
     "title only": ("title", "lexical"),
     "picture only": ("image",),
 }
-"""The features of each; `no cat1-3` stands for a new partner, `wrong cat1-3` has those of another category. The lexical vector is that of the texts that are left."""
+"""The features of each; `no cat1-3` stands for a new partner, `wrong cat1-3` has those of another category. The lexical
+vector is that of the texts that are left."""
 
 
 def category_conditions(

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from prodemb.core.arrays import NO_ANSWER, Floats
+from prodemb.heads.labels import CategoryLabel
+from prodemb.taxonomy.nodes import TaxonomyTree
 
 
 @dataclass(frozen=True, kw_only=True)

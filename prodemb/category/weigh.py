@@ -41,7 +41,8 @@ def _sources(candidates: Candidates, *, model: ConditionalLogit) -> npt.NDArray[
     rows, (first, second) = np.arange(len(candidates)), order[:, :2].T
     other = np.where(candidates.valid[rows, second, None], candidates.features[rows, second], np.float32(0))
     for_first = (candidates.features[rows, first] - other) * model.weights_in(candidates.contexts)
-    return np.stack([for_first[:, columns].sum(axis=1) for columns in _columns_of_voices()], axis=1).argmax(axis=1)
+    by_voice = [for_first[:, columns].sum(axis=1) for columns in _columns_of_voices()]
+    return np.asarray(np.stack(by_voice, axis=1).argmax(axis=1))
 
 
 def context_numbers(contexts: Contexts) -> npt.NDArray[np.int64]:

@@ -8,7 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from prodemb.category.candidates import CONTEXTS, PRIOR_WEIGHTS, Opinions, contexts_of, list_candidates
+from prodemb.category.candidates import (
+    CONTEXTS,
+    PRIOR_WEIGHTS,
+    ROWS_AT_A_TIME,
+    Opinions,
+    contexts_of,
+    list_candidates,
+)
 from prodemb.category.nodes import NodePrediction, Nodes
 from prodemb.category.voices.names import Names
 from prodemb.category.voices.tower import WEIGHTS, TowerVoice

@@ -1,4 +1,4 @@
-"""A head beside its baselines: fitted once on the head's own training products, then applied to test products."""
+"""Baselines beside a head: fitted once to the products that it learned from, then applied to test products."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,16 +27,15 @@ class Baselines:
     note: str | None
     """What was made smaller for them."""
 
-    def with_lookups(self, lookups: tuple[FittedBaseline, ...]) -> "Baselines":
-        """These with other methods that learn nothing, in place of those of the same name."""
-        names = {lookup.name for lookup in lookups}
-        return replace(self, fitted=(*lookups, *(other for other in self.fitted if other.name not in names)))
+    def only(self, methods: tuple[FittedBaseline, ...]) -> "Baselines":
+        """Other methods on the same inputs."""
+        return replace(self, fitted=methods, note=None)
 
     def evaluate(self, products: ProductSet, *, labels: Indices) -> tuple[BaselineResult, ...]:
         """Their metrics.
 
         Args:
-            labels: (n,) the true classes, all of which the head has.
+            labels: (n,) the true classes.
         """
         inputs = self.inputs(products, labels)
         return _with_note(tuple(baseline.evaluate(inputs) for baseline in self.fitted), note=self.note)
@@ -48,13 +47,16 @@ class Baselines:
 
 
 def fit_baselines(data: Labelled[LabelsT], *, config: TrainConfig, lookups: Lookups = lambda _: ()) -> Baselines:
-    """Fit the baselines on the head's training products, or on a sample of `[train.baselines] max_train` of them.
+    """Fit the baselines to all labelled products outside the test part, or to `[train.baselines] max_train` of them.
+
+    They learn every class that a product is labelled with, rare ones too.
 
     Args:
         lookups: fits the methods that only one target has.
     """
     limits = config.baselines
-    train = data.train[sample_rows(len(data.train), at_most=limits.max_train, seed=config.seed)]
+    outside = data.outside_test
+    train = outside[sample_rows(len(outside), at_most=limits.max_train, seed=config.seed)]
     dims = [data.shard_set.schema.dim_of(feature) for feature in data.features]
     standardised = Aggregate(data.features, dims=dims, config=AggregateConfig())
     texts = [raw_column(feature) for feature in TEXT_FEATURES if feature in data.features]
@@ -71,36 +73,18 @@ def fit_baselines(data: Labelled[LabelsT], *, config: TrainConfig, lookups: Look
 
     seen = read_products(data.shard_set, features=data.features, rows=data.rows[train])
     standardised.fit(torch.from_numpy(seen.vectors), present=torch.from_numpy(seen.present))
-    learned = inputs(seen, data.labels.index[data.rows[train]])
+    learned = inputs(seen, data.index_of(train))
     fitted = (*lookups(learned), *fit_learned(learned, config=limits))
     note = None
-    if len(train) < len(data.train):
-        note = f"learned from {len(train):,} of {len(data.train):,} products"
+    if len(train) < len(outside):
+        note = f"learned from {len(train):,} of {len(outside):,} products"
     return Baselines(fitted=fitted, inputs=inputs, note=note)
-
-
-def evaluate_known(
-    baselines: Baselines, *, data: Labelled[LabelsT], products: ProductSet, rows: Indices
-) -> tuple[BaselineResult, ...]:
-    """The metrics of all baselines on those of the products whose class the head has; none where it has none.
-
-    Args:
-        rows: (n,) the products' rows of the shard set.
-    """
-    labels = data.labels.index[rows]
-    known = np.flatnonzero(labels != NO_ANSWER)
-    if not len(data.test):
-        return ()
-    results = baselines.evaluate(products.take(known), labels=labels[known])
-    if len(rows) == len(data.test_rows):
-        return results
-    return _with_note(results, note=f"measured on {len(known):,} of {len(data.test):,} test products")
 
 
 def read_test_products(data: Labelled[LabelsT], *, config: TrainConfig) -> tuple[ProductSet, Indices]:
     """Test products to evaluate on, a sample of at most `[train.baselines] max_test`, and their rows."""
-    some = sample_rows(len(data.test_rows), at_most=config.baselines.max_test, seed=config.seed)
-    rows = data.test_rows[some]
+    some = sample_rows(len(data.test), at_most=config.baselines.max_test, seed=config.seed)
+    rows = data.rows[data.test[some]]
     return read_products(data.shard_set, features=data.features, rows=rows), rows
 
 

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from prodemb.confidence.promise import Promise
+from prodemb.confidence.reliability import Reliability
 from prodemb.core.config import Config
 from prodemb.heads.metrics import Metrics
 
@@ -40,57 +42,44 @@ class Condition(Config):
     """The hierarchical F1 of the first prediction."""
 
 
-class BackOff(Config):
-    """The effect of answering with the deepest node above the best class that is probable enough."""
+class Promised(Config):
+    """A precision that the out-of-fold answers promise, and what came of it on the test products."""
 
-    threshold: float
-    """The least probability of a node that is answered."""
-    precision: float | None
-    """Share of the answers that are the truth or a node above it; None where there is no answer."""
-    coverage: float
-    """Share of products for which any node is probable enough."""
-    level: float | None
-    """Mean number of names in the answers' paths."""
-
-
-class ByTau(Config):
-    """The effect of logit adjustment of one strength."""
-
-    tau: float
-    top1: float
-    macro_f1: float
+    promise: Promise
+    coverage: float = 0.0
+    """Share of the test products that are answered."""
+    kept: float | None = None
+    """Share of those answers that are right; None where there is none."""
+    level: float | None = None
+    """For categories: the mean number of names in the answers' paths."""
 
 
 class Evaluation(Config):
-    """What both targets report."""
+    """What both targets report, measured without the test part in anything that was learned."""
 
-    baselines: tuple[BaselineResult, ...] = ()
-    """Simple methods on the test products whose class the head has."""
+    num_learned: int = 0
+    """Labelled products that were learned from."""
+    methods: tuple[BaselineResult, ...] = ()
+    """The baselines, then the head alone, then everything together, on all test products whose truth is known."""
     conditions: tuple[Condition, ...] = ()
     """All methods side by side on all test products whose truth is known, whether the head has their class or not."""
+    reliability: Reliability | None = None
+    """Confidence beside accuracy on these, as supplied."""
+    promised: tuple[Promised, ...] = ()
 
 
 class CategoryEvaluation(Evaluation):
-    """The figures of a category head."""
+    """The figures of a category predictor."""
 
     target: Literal["category"] = "category"
-    nodes: Metrics | None = None
-    """On all test products, against the nodes they are labelled with, rolled up or not; None where there are none."""
-    by_tau: tuple[ByTau, ...] = ()
-    """The same with some strengths of logit adjustment."""
-    back_off: tuple[BackOff, ...] = ()
-    """Back-off on the validation part, by threshold; scoring chooses a threshold from these."""
-    back_off_test: tuple[BackOff, ...] = ()
-    """The same thresholds on the test part."""
-    tau: float = 0.0
-    """The strength of logit adjustment that `back_off` was measured with."""
 
 
 class BrandEvaluation(Evaluation):
-    """The figures of a brand head and of the brands predicted from supplied brand, title and head together."""
+    """The figures of a brand predictor."""
 
     target: Literal["brand"] = "brand"
-    fused: Metrics | None = None
-    """Of the fused prediction on all test products; None where there are none."""
-    fused_known: Metrics | None = None
-    """The same on the test products whose class the head has, as the card's `metrics`."""
+
+
+PROMISED = (0.9, 0.95, 0.99)
+"""Precisions of which the card says what can be promised."""
+CERTAINTY = 0.9

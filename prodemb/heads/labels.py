@@ -86,9 +86,10 @@ class Labels(ABC):
         if len(kept) < 2:
             labelled = np.unique(self.index[self.index != NO_ANSWER])
             raise FewLabelsError(
-                f"{self.target} head: found {len(kept)} classes with {min_count} or more products to learn from, wanted "
-                f"2 or more ({self.num_labelled:,} of {len(self.index):,} products have a label, in {len(labelled):,} "
-                f"classes); it takes more products with a {self.columns}, or a smaller [train] min_examples"
+                f"{self.target} head: found {len(kept)} classes with {min_count} or more products to learn from, "
+                f"wanted 2 or more ({self.num_labelled:,} of {len(self.index):,} products have a label, in "
+                f"{len(labelled):,} classes); it takes more products with a {self.columns}, or a smaller [train] "
+                "min_examples"
             )
         return kept
 

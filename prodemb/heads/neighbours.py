@@ -67,12 +67,13 @@ class Nearest:
 
     def best(self) -> Floats:
         """The cosine of the nearest, (n, 1)."""
-        return self.cosines.max(axis=1, keepdims=True, initial=-1)
+        return np.asarray(self.cosines.max(axis=1, keepdims=True, initial=-1), dtype=np.float32)
 
     def at(self, labels: Indices) -> Floats:
         """The cosine of the nearest of given classes or nodes (n, K), (n, K); -1 where none of the neighbours is."""
         same = (labels[:, :, None] == self.labels[:, None, :]) & (labels != NO_ANSWER)[:, :, None]
-        return np.where(same, self.cosines[:, None, :], np.float32(-1)).max(axis=2, initial=-1)
+        cosines = np.where(same, self.cosines[:, None, :], np.float32(-1))
+        return np.asarray(cosines.max(axis=2, initial=-1), dtype=np.float32)
 
     def share(self, labels: Indices) -> Floats:
         """How much of the neighbours' vote, exp(10 x cosine), given classes or nodes get, (n, K)."""
@@ -147,15 +148,15 @@ class Neighbours:
         import faiss
 
         num, dim = self.vectors.shape
+        exact = faiss.IndexFlatIP(dim)
         if num <= _EXACT:
-            index = faiss.IndexFlatIP(dim)
-        else:
-            cells = int(4 * np.sqrt(num))
-            index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, cells, faiss.METRIC_INNER_PRODUCT)
-            index.nprobe = _CELLS_SEARCHED
-            index.train(self.vectors)
-        index.add(self.vectors)
-        return index
+            exact.add(self.vectors)
+            return exact
+        cells = faiss.IndexIVFFlat(exact, dim, int(4 * np.sqrt(num)), faiss.METRIC_INNER_PRODUCT)
+        cells.nprobe = _CELLS_SEARCHED
+        cells.train(self.vectors)
+        cells.add(self.vectors)
+        return cells
 
     def _reduced(self, products: ProductSet) -> Floats:
         """(n, d) of length 1, or of zeros."""

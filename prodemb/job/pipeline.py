@@ -11,6 +11,7 @@ from prodemb.aliases.config import BrandsConfig
 from prodemb.brand.fit import FuseConfig
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig
+from prodemb.category.config import VoicesConfig
 from prodemb.core.bounded import read_toml
 from prodemb.core.config import Config
 from prodemb.core.errors import ConfigError
@@ -45,6 +46,7 @@ class Pipeline(Config):
     head: HeadConfig = HeadConfig()
     train: TrainConfig = TrainConfig()
     fuse: FuseConfig = FuseConfig()
+    voices: VoicesConfig = VoicesConfig()
     finetune: FinetuneConfig = FinetuneConfig()
     score: ScoreConfig = ScoreConfig()
 

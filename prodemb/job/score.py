@@ -60,7 +60,7 @@ def joint_scoring(brand: Pipeline, *, category: Pipeline) -> Pipeline:
     Raises:
         ConfigError: the two say different things of it.
     """
-    joint: dict[str, Any] = {"tau": category.score.tau}
+    joint: dict[str, Any] = {}
     for key in ("precision", "certainty", "keep_gold"):
         said = [getattr(each.score, key) for each in (brand, category) if key in each.score.model_fields_set]
         if len(set(said)) > 1:

@@ -1,18 +1,26 @@
-"""What differs between training a head of brands and one of categories: labels, inputs, evaluation and files."""
+"""What differs between training a predictor of brands and one of categories: labels, inputs, evaluation and files."""
 
 from pathlib import Path
 from typing import Any, Generic, Protocol
 
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.evaluate import evaluate_brands
-from prodemb.brand.fit import fit_fuser, with_all_labels
+from prodemb.brand.fit import Recipe as BrandRecipe
+from prodemb.brand.fit import cross_fit as cross_fit_brands
 from prodemb.brand.labels import BrandLabels, brand_labels
 from prodemb.brand.store import load_fuser, save_fuser
 from prodemb.category.evaluate import evaluate_categories
+from prodemb.category.fit import Recipe as CategoryRecipe
+from prodemb.category.fit import cross_fit as cross_fit_categories
 from prodemb.category.labels import CategoryLabels, category_labels
+from prodemb.category.nodes import Nodes
+from prodemb.category.store import load_voices, save_voices
+from prodemb.category.voices.names import Names
+from prodemb.confidence.answers import write_answers
 from prodemb.core.files import sha256_of
 from prodemb.core.progress import Progress
 from prodemb.heads.head import TrainedHead, load_head, save_head
+from prodemb.heads.labels import CategoryLabel
 from prodemb.heads.train import Labelled, LabelsT
 from prodemb.job.brands import supplied_batches, update_aliases
 from prodemb.job.pipeline import Pipeline
@@ -32,13 +40,15 @@ class HeadTarget(Protocol, Generic[LabelsT]):
     def labels(self) -> LabelsT:
         """The labels of all products of the shard set."""
 
-    def save(
-        self, folder: Path, head: TrainedHead, *, data: Labelled[LabelsT], inputs_hash: str, progress: Progress
-    ) -> TrainedHead:
-        """Evaluate a trained head and write its folder; return the head as it was written."""
+    def train(self, data: Labelled[LabelsT], folder: Path, *, inputs_hash: str, progress: Progress) -> TrainedHead:
+        """Train, evaluate and write a head's folder; return the head as it was written.
+
+        What is learned of confidence comes from out-of-fold answers, the figures from a predictor that has not seen
+        the test part; the one that is written has learned from all labels.
+        """
 
     def load(self, folder: Path) -> TrainedHead:
-        """Read a head that `save` wrote.
+        """Read a head that `train` wrote.
 
         Raises:
             HeadError: it is damaged or incomplete.
@@ -68,25 +78,37 @@ class BrandTarget:
         aliases = self._aliases
         return brand_labels(self._shard_set, canonical_of=aliases.canonical_of, corrected=aliases.corrected)
 
-    def save(
-        self, folder: Path, head: TrainedHead, *, data: Labelled[BrandLabels], inputs_hash: str, progress: Progress
-    ) -> TrainedHead:
+    def train(self, data: Labelled[BrandLabels], folder: Path, *, inputs_hash: str, progress: Progress) -> TrainedHead:
         """See `HeadTarget`."""
         pipeline = self._pipeline
-        with progress("Fusing supplied brand, title and head"):
-            fuser = fit_fuser(data, head=head, aliases=self._aliases, config=pipeline.fuse)
+        recipe = BrandRecipe(
+            train=pipeline.train,
+            aggregate=pipeline.aggregate,
+            head=pipeline.head,
+            fuse=pipeline.fuse,
+            aliases=self._aliases,
+        )
+        fitted = cross_fit_brands(data, recipe=recipe, progress=progress)
+        title = "Training the brand head without the test part"
+        measured = recipe.fit(data, data.outside_test, gold=fitted.gold, title=title, progress=progress)
         with progress("Comparing with baselines"):
             evaluation = evaluate_brands(
                 data,
-                head=head,
-                fuser=fuser,
+                predictor=fitted.weighing(measured),
+                fitted=fitted,
                 train=pipeline.train,
                 config=pipeline.fuse,
                 min_confidence=pipeline.score.min_brand_confidence,
             )
-        fuser_sha256 = save_fuser(folder, with_all_labels(fuser, data=data))
-        evaluated = head.with_evaluation(evaluation)
-        return save_head(folder, evaluated, inputs_hash=inputs_hash, fuser_sha256=fuser_sha256)
+        title = "Training the brand head on all labels"
+        final = fitted.weighing(recipe.fit(data, data.everything, gold=fitted.gold, title=title, progress=progress))
+        return save_head(
+            folder,
+            final.head.with_evaluation(evaluation),
+            inputs_hash=inputs_hash,
+            fuser_sha256=save_fuser(folder, final.fuser),
+            answers_sha256=write_answers(folder, fitted.answers(data)),
+        )
 
     def load(self, folder: Path) -> TrainedHead:
         """See `HeadTarget`."""
@@ -108,7 +130,6 @@ class CategoryTarget:
         )
         files = (pipeline.train.taxonomy, pipeline.train.label_taxonomy)
         self.inputs: dict[str, Any] = {
-            "tau": pipeline.score.tau,
             "taxonomy": [sha256_of(existing_taxonomy(file)) for file in files if file is not None],
             "mapping": None if pipeline.train.mapping is None else sha256_of(Path(pipeline.train.mapping)),
             "zero_shot": None if self._zero_shot is None else self._zero_shot.card.weights_sha256,
@@ -118,17 +139,44 @@ class CategoryTarget:
         """See `HeadTarget`."""
         return category_labels(self._shard_set, taxonomy=self._taxonomy, taxonomy_name=self._name)
 
-    def save(
-        self, folder: Path, head: TrainedHead, *, data: Labelled[CategoryLabels], inputs_hash: str, progress: Progress
+    def train(
+        self, data: Labelled[CategoryLabels], folder: Path, *, inputs_hash: str, progress: Progress
     ) -> TrainedHead:
         """See `HeadTarget`."""
         pipeline = self._pipeline
+        nodes = Nodes([CategoryLabel(id=node, path=path) for node, path in self._taxonomy.paths.items()])
+        recipe = CategoryRecipe(
+            train=pipeline.train,
+            aggregate=pipeline.aggregate,
+            head=pipeline.head,
+            voices=pipeline.voices,
+            nodes=nodes,
+            names=Names(paths=tuple(self._taxonomy.paths.values())),
+            tower=None if self._zero_shot is None else self._zero_shot.tower,
+        )
+        fitted = cross_fit_categories(data, recipe=recipe, progress=progress)
+        title = "Training the category head without the test part"
+        measured = recipe.fit_voices(data, data.outside_test, title=title, progress=progress)
         with progress("Comparing with baselines"):
             evaluation = evaluate_categories(
-                data, head=head, train=pipeline.train, tau=pipeline.score.tau, zero_shot=self._zero_shot
+                data,
+                predictor=fitted.predictor(measured),
+                fitted=fitted,
+                train=pipeline.train,
+                zero_shot=self._zero_shot,
             )
-        return save_head(folder, head.with_evaluation(evaluation), inputs_hash=inputs_hash)
+        title = "Training the category head on all labels"
+        final = fitted.predictor(recipe.fit_voices(data, data.everything, title=title, progress=progress))
+        return save_head(
+            folder,
+            final.head.with_evaluation(evaluation),
+            inputs_hash=inputs_hash,
+            fuser_sha256=save_voices(folder, final),
+            answers_sha256=write_answers(folder, fitted.answers(data, nodes=nodes)),
+        )
 
     def load(self, folder: Path) -> TrainedHead:
         """See `HeadTarget`."""
-        return load_head(folder)
+        head = load_head(folder)
+        load_voices(folder, head=head)
+        return head

@@ -8,13 +8,15 @@ from pathlib import Path
 from prodemb import __version__
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.store import FUSER_FILES
+from prodemb.category.store import VOICES_FILES
+from prodemb.confidence.answers import ANSWERS_NAME
 from prodemb.core.device import choose_device
 from prodemb.core.errors import HeadError
 from prodemb.core.folders import replacing_folder
 from prodemb.core.inputs import inputs_hash
 from prodemb.core.progress import Progress
 from prodemb.heads.head import CARD_NAME, WEIGHTS_NAME, TrainedHead, is_head
-from prodemb.heads.train import LabelsT, load_labelled, train_head
+from prodemb.heads.train import LabelsT, load_labelled
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.targets import BrandTarget, CategoryTarget, HeadTarget
 from prodemb.shards.format import has_manifest, read_manifest
@@ -22,7 +24,7 @@ from prodemb.shards.reader import ShardSet, open_shard_set
 
 logger = logging.getLogger(__name__)
 
-HEAD_FILES = (CARD_NAME, WEIGHTS_NAME, *FUSER_FILES)
+HEAD_FILES = tuple(dict.fromkeys((CARD_NAME, WEIGHTS_NAME, ANSWERS_NAME, *FUSER_FILES, *VOICES_FILES)))
 """The files that heads consist of."""
 
 
@@ -65,7 +67,7 @@ def _train(
         target=pipeline.target,
         shards=[record.sha256 for record in shard_set.manifest.shards],
         settings=pipeline.model_dump(
-            mode="json", include={"aggregate", "head", "train", "fuse"}, exclude={"train": {"memory_gb"}}
+            mode="json", include={"aggregate", "head", "train", "fuse", "voices"}, exclude={"train": {"memory_gb"}}
         ),
         **target.inputs,
     )
@@ -76,11 +78,7 @@ def _train(
         with progress("Reading labels and vectors"):
             device = choose_device(pipeline.embed.device)
             data = load_labelled(shard_set, labels=target.labels(), config=pipeline.train, device=device)
-        with progress(f"Training the {pipeline.target} head") as on_progress:
-            head = train_head(
-                data, config=pipeline.train, aggregate=pipeline.aggregate, head=pipeline.head, on_progress=on_progress
-            )
-        return target.save(new, head, data=data, inputs_hash=wanted, progress=progress), False
+        return target.train(data, new, inputs_hash=wanted, progress=progress), False
 
 
 def _trained_before(folder: Path, *, target: HeadTarget[LabelsT]) -> TrainedHead | None:

@@ -90,7 +90,7 @@ class ZeroShotColumns:
             prediction=prediction,
             nodes=prediction.nodes[:, 0],
             confidences=prediction.probabilities[:, 0],
-            is_predicted=self._zero_shot.known(chunk.products),
+            is_predicted=prediction.first != NO_ANSWER,
             gold=_gold_nodes(chunk, gold=self._gold, tally=self.tally),
             tally=self.tally,
         )

@@ -1,6 +1,6 @@
 """All voices together: fitted to labelled products, and asked about others."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,7 +21,6 @@ from prodemb.confidence.candidates import Candidates
 from prodemb.core.arrays import NO_ANSWER, Indices
 from prodemb.core.features import PARTNER, Feature, raw_column
 from prodemb.heads.head import TrainedHead
-from prodemb.heads.labels import CategoryLabel
 from prodemb.heads.neighbours import Nearest, Neighbours
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import ProductSet, read_products, supplied_values

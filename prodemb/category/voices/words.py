@@ -67,7 +67,13 @@ class WordModel:
         if len(classes) < 2 or not len(hashes):
             empty = sparse.csr_array((len(hashes), len(classes)), dtype=np.float32)
             intercepts = np.zeros(len(classes), np.float32)
-            return cls(hashes=hashes.astype(np.int32), idf=idf, weights=empty, intercepts=intercepts, nodes=classes)
+            return cls(
+                hashes=hashes.astype(np.int32),
+                idf=idf,
+                weights=empty,
+                intercepts=intercepts,
+                nodes=classes.astype(np.int32),
+            )
         inputs = _weighed(counts, hashes=hashes, idf=idf)
         model = LinearSVC(tol=1e-2).fit(inputs, labels)
         coefficients, intercepts = model.coef_, model.intercept_

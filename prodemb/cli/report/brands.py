@@ -29,7 +29,8 @@ _SHORT = {
 _CAPTION = (
     "All test products count, whether the head has a class for their brand or not. as is: the supplied brand; canon: "
     "its canonical brand; title: the brand that the title begins with; LR: logistic regression on the same vectors; "
-    "head: the brand head alone; prodemb: supplied brand, title and head fused"
+    "head: the brand head alone; prodemb: supplied brand, title, head and neighbours weighed. brand unknown: as if "
+    "nobody knew the brand, where UNKNOWN is right"
 )
 
 
@@ -64,7 +65,8 @@ def brand_tables(card: HeadCard) -> list[Table]:
         name = _SHORT.get(method, method)
         table.add_column(name, justify="right", style="bold" if method == methods[-1] else None, min_width=len(name))
     for condition in evaluation.conditions:
-        cells = [f"{100 * condition.top1[method]:.1f}" for method in methods]
+        shares = (condition.top1.get(method) for method in methods)
+        cells = ["" if share is None else f"{100 * share:.1f}" for share in shares]
         name = condition.name if condition.group is None else f"  {condition.group}: {condition.name}"
         table.add_row(name, f"{condition.num_products:,}", *cells)
     return [table]

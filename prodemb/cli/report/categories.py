@@ -17,15 +17,16 @@ _SHORT = {
     "zero-shot": "0-shot",
     "TF-IDF + linear SVM": "TF-IDF",
     "logistic regression": "LR",
-    "prodemb head": "head",
+    "head alone": "head",
 }
 """Names of methods that fit above a column of figures."""
 
 _CAPTION = (
-    "All test products count, whether the head has a class for their category or not. h-F1: hierarchical F1; supp.: "
+    "All test products count, whether anything was learned of their category or not. h-F1: hierarchical F1; supp.: "
     "looked up by cat1-3; freq.: the most frequent class; 0-shot: the taxonomy's nearest name; LR: logistic regression "
-    "on the same vectors; head: prodemb's. Every method is trained once, on all features, and tested on those that the "
-    "condition leaves"
+    "on the same vectors; head: the category head alone; prodemb: all voices weighed. Every method is trained once, on "
+    "all features, and tested on those that the condition leaves. ECE: expected calibration error of prodemb's "
+    "confidence"
 )
 
 
@@ -48,29 +49,28 @@ def category_tables(card: HeadCard) -> list[Table]:
     methods = list(evaluation.conditions[0].top1)
     for method in methods:
         table.add_column(_SHORT.get(method, method), justify="right", style="bold" if method == methods[-1] else None)
+    table.add_column("ECE", justify="right")
     for condition in evaluation.conditions:
         name = condition.name if condition.group is None else f"  {condition.group}: {condition.name}"
         figures = (condition.top1, condition.macro_f1, condition.tree_f1)
         cells = ["\n".join(f"{100 * figure[method]:.1f}" for figure in figures) for method in methods]
-        table.add_row(name, f"{condition.num_products:,}", "top-1\nmacro-F1\nh-F1", *cells)
+        ece = "" if condition.ece is None else f"{100 * condition.ece:.1f}"
+        table.add_row(name, f"{condition.num_products:,}", "top-1\nmacro-F1\nh-F1", *cells, ece)
     return [table]
 
 
 def category_lines(card: HeadCard) -> list[str]:
-    """How close a category head comes in the taxonomy, and what logit adjustment would give."""
+    """How close the predicted categories come in the taxonomy."""
     evaluation = card.evaluation
-    if evaluation is None or evaluation.target != "category":
+    if evaluation is None or evaluation.target != "category" or not evaluation.methods:
         return []
-    lines = []
-    if evaluation.nodes is not None and evaluation.nodes.tree is not None:
-        tree = evaluation.nodes.tree
-        levels = ", ".join(f"{share:.3f}" for share in tree.top1_by_level)
-        lines.append(
-            f"in the taxonomy: top-1 by level {levels}; hierarchical precision {tree.precision:.3f}, recall "
-            f"{tree.recall:.3f}, F1 {tree.f1:.3f}; {tree.lca_distance:.2f} steps from the truth up to the common "
-            "ancestor on average"
-        )
-    if evaluation.by_tau:
-        figures = ", ".join(f"{point.tau:g}: {point.top1:.3f} / {point.macro_f1:.3f}" for point in evaluation.by_tau)
-        lines.append(f"top-1 / macro-F1 with logit adjustment, [score] tau {figures}")
-    return lines
+    metrics = evaluation.methods[-1].metrics
+    if metrics is None or metrics.tree is None:
+        return []
+    tree = metrics.tree
+    levels = ", ".join(f"{share:.3f}" for share in tree.top1_by_level)
+    return [
+        f"in the taxonomy: top-1 by level {levels}; hierarchical precision {tree.precision:.3f}, recall "
+        f"{tree.recall:.3f}, F1 {tree.f1:.3f}; {tree.lca_distance:.2f} steps from the truth up to the common "
+        "ancestor on average"
+    ]

@@ -13,6 +13,7 @@ from prodemb.core.text import counted
 
 if TYPE_CHECKING:
     # For annotations alone: at run time they would load torch.
+    from prodemb.heads.evaluation import BrandEvaluation, CategoryEvaluation, Promised
     from prodemb.heads.head import HeadCard
     from prodemb.job.pipeline import Pipeline
     from prodemb.job.train import TrainReport
@@ -29,43 +30,99 @@ def head_line(report: TrainReport) -> str:
     card = report.head.card
     if report.was_done:
         return f"{card.target} head at {report.folder}: already trained on {report.shards} with these settings"
-    covered = "" if card.coverage is None else f"; {card.coverage:.1%} of labelled test products have a known class"
     return (
         f"{card.target} head at {report.folder}, trained on {report.shards}: "
-        f"{counted(len(card.classes), 'class', 'classes')} from {counted(card.num_train, 'product')}, "
-        f"{counted(card.epochs, 'epoch')} in {card.seconds:.1f} s, {report.seconds:.1f} s with baselines{covered}"
+        f"{counted(len(card.classes), 'class', 'classes')} from all {counted(card.num_train, 'labelled product')}, "
+        f"{counted(card.epochs, 'epoch')} in {card.seconds:.1f} s; {report.seconds:.1f} s with the heads of the folds "
+        "and the comparison"
     )
 
 
 def figures(card: HeadCard, *, frozen: HeadCard | None) -> list[str | Table]:
-    """A head's figures beside the baselines': on test products of known classes, and by condition on all of them.
+    """A head's figures beside the baselines', on all test products, by condition, and what can be promised.
 
     Args:
         frozen: the card of the head on CLIP as published, shown beside one on the fine-tuned CLIP.
     """
-    return [_baseline_table(card, frozen=frozen), *brand_tables(card), *category_tables(card), *category_lines(card)]
+    if card.evaluation is None:
+        return []
+    return [
+        *_methods_table(card, frozen=frozen),
+        *_comparison_lines(card.evaluation),
+        *brand_tables(card),
+        *category_tables(card),
+        *category_lines(card),
+        *_confidence_lines(card.evaluation),
+    ]
 
 
-def _baseline_table(card: HeadCard, *, frozen: HeadCard | None) -> Table:
-    count = card.metrics.num_products if card.metrics else 0
-    numbers = f"{counted(len(card.classes), 'class', 'classes')}, {counted(count, 'test product')}"
-    table = Table(title=f"{card.target.capitalize()} head: {numbers}", title_justify="left")
+def _methods_table(card: HeadCard, *, frozen: HeadCard | None) -> list[Table]:
+    evaluation = card.evaluation
+    if evaluation is None or not evaluation.methods:
+        return []
+    entries = [(each.name, each.metrics, each.note) for each in evaluation.methods]
+    if frozen is not None and frozen.evaluation is not None:
+        (*others, last), own = entries, frozen.evaluation.methods[-1:]
+        entries = [*others, *((f"{each.name}, CLIP frozen", each.metrics, each.note) for each in own)]
+        entries.append((f"{last[0]}, CLIP fine-tuned", *last[1:]))
+    asked = next((metrics.num_products for _, metrics, _ in entries if metrics is not None), 0)
+    title = (
+        f"{card.target.capitalize()}: {counted(asked, 'test product')}, which none of these "
+        f"{counted(evaluation.num_learned, 'labelled product')} shares a title with"
+    )
+    table = Table(title=title, title_justify="left")
     table.add_column("method")
-    for column in ("top-1", "top-5", "macro-F1"):
+    for column in ("top-1", "± 95 %", "top-5", "macro-F1"):
         table.add_column(column, justify="right")
-    baselines = card.evaluation.baselines if card.evaluation else ()
-    entries = [(baseline.name, baseline.metrics, baseline.note) for baseline in baselines]
-    if frozen is not None:
-        entries.append(("prodemb head, CLIP frozen", frozen.metrics, None))
-    name = "prodemb head" if frozen is None else "prodemb head, CLIP fine-tuned"
-    if card.target == "brand":
-        name = "prodemb head alone"
-    entries.append((name, card.metrics, None))
     for method, metrics, note in entries:
-        style = "bold" if method == name else None
+        style = "bold" if method == entries[-1][0] else None
+        name = f"{method} ({note})" if note else method
         if metrics is None:
-            table.add_row(f"{method} ({note})" if note else method, "-", "-", "-", style=style)
+            table.add_row(name, "-", "-", "-", "-", style=style)
             continue
         top5 = "-" if metrics.top5 is None else f"{metrics.top5:.3f}"
-        table.add_row(method, f"{metrics.top1:.3f}", top5, f"{metrics.macro_f1:.3f}", style=style)
-    return table
+        margin = margin_of(metrics.top1, num=metrics.num_products)
+        table.add_row(name, f"{metrics.top1:.3f}", f"{margin:.3f}", top5, f"{metrics.macro_f1:.3f}", style=style)
+    return [table]
+
+
+def margin_of(share: float, *, num: int) -> float:
+    """Half the width of the 95 % interval of a share of so many products (Agresti and Coull, 1998)."""
+    total = num + 4
+    middle = (share * num + 2) / total
+    return float(2 * (middle * (1 - middle) / total) ** 0.5)
+
+
+def _comparison_lines(evaluation: CategoryEvaluation | BrandEvaluation) -> list[str]:
+    """Where a baseline is better, in words."""
+    measured = [(each.name, each.metrics) for each in evaluation.methods if each.metrics is not None]
+    if len(measured) < 2:
+        return []
+    *others, (_, own) = measured
+    best, metrics = max(others, key=lambda pair: pair[1].top1)
+    if metrics.top1 <= own.top1:
+        return []
+    is_certain = metrics.top1 - own.top1 > margin_of(own.top1, num=own.num_products)
+    return [
+        f"{best} alone is better here: {metrics.top1:.3f} against {own.top1:.3f} on "
+        f"{counted(own.num_products, 'product')}{'' if is_certain else ', which is within chance'}"
+    ]
+
+
+def _confidence_lines(evaluation: CategoryEvaluation | BrandEvaluation) -> list[str]:
+    """How far the confidence is off, and what precision can be promised."""
+    error = None if evaluation.reliability is None else evaluation.reliability.calibration_error
+    lines = [] if error is None else [f"{evaluation.target} confidence: expected calibration error {error:.3f}"]
+    return [*lines, *(_promise_line(each, target=evaluation.target) for each in evaluation.promised)]
+
+
+def _promise_line(promised: Promised, *, target: str) -> str:
+    given = promised.promise
+    asked = f"prodemb score --precision {given.precision:g}"
+    if given.threshold is None:
+        needed = given.more_labels_needed
+        how = "more labels alone will not do" if needed is None else f"it takes {needed:,} more labelled products or so"
+        return f"{asked}: cannot be promised of {target} answers by {given.num_labels:,} labelled products; {how}"
+    deep = "" if promised.level is None else f", {promised.level:.1f} levels deep on average"
+    kept = "" if promised.kept is None else f"; {promised.kept:.1%} of them are right"
+    return f"{asked}: {promised.coverage:.1%} of the test products get a {target}{deep}{kept}"
