@@ -1,6 +1,7 @@
 """The evaluation of a head beside its baselines: what evaluating either target returns, and what the card holds."""
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -59,6 +60,10 @@ class Evaluation(Config):
 
     num_learned: int = 0
     """Labelled products that were learned from."""
+    out_of_fold: float | None = None
+    """Share of the out-of-fold answers that are right; the better of two heads by it is kept. None without answers."""
+    num_out_of_fold: int = 0
+    """How many answers that are."""
     methods: tuple[BaselineResult, ...] = ()
     """The baselines, then the head alone, then everything together, on all test products whose truth is known."""
     conditions: tuple[Condition, ...] = ()
@@ -66,6 +71,10 @@ class Evaluation(Config):
     reliability: Reliability | None = None
     """Confidence beside accuracy on these, as supplied."""
     promised: tuple[Promised, ...] = ()
+
+    def with_conditions(self, more: Iterable[Condition]) -> Self:
+        """The same with further conditions behind its own."""
+        return self.model_copy(update={"conditions": (*self.conditions, *more)})
 
 
 class CategoryEvaluation(Evaluation):
