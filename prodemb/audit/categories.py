@@ -4,13 +4,17 @@ import numpy as np
 import numpy.typing as npt
 
 from prodemb.audit.judge import NUM_ANSWERS, NUM_NEAREST, Evidence, Judged
-from prodemb.audit.meaning import supplied_meanings
+from prodemb.audit.meaning import supplied_meanings, supplied_shares
 from prodemb.category.candidates import SOURCES
 from prodemb.category.nodes import Nodes
 from prodemb.category.predict import CategoryPredictor
 from prodemb.core.arrays import NO_ANSWER, Indices
 from prodemb.core.features import Feature
 from prodemb.shards.product_set import ProductSet
+
+_MAX_SHARE, _MAX_SHARE_BESIDE = 0.05, 0.005
+"""Share of labelled products with the same words from which on an answer is one of the things that these mean; the
+second where it is below the same node: words such as "Topwear" are wider than a node rather than wrong."""
 
 
 class CategoryAuditor:
@@ -40,12 +44,18 @@ class CategoryAuditor:
         return self._predictor.card.features
 
     def judge(self, products: ProductSet) -> Judged:
-        """See `Auditor`. Supplied categories contradict an answer where neither is the other, or above it."""
+        """See `Auditor`. Supplied categories contradict an answer where it is neither what they mean nor above or below
+        it, and hardly any labelled product with the same words is there."""
         prediction, tree = self._predictor.predict(products, k=NUM_ANSWERS), self._predictor.nodes.tree
         confident, confidences = prediction.backed_off(self._min_confidence)
         means = supplied_meanings(products.supplied, voices=self._predictor.voices)
         apart = ~tree.is_above(confident, means) & ~tree.is_above(means, confident)
-        differs = (confident != NO_ANSWER) & (means != NO_ANSWER) & apart
+        differs = np.flatnonzero((confident != NO_ANSWER) & (means != NO_ANSWER) & apart)
+        shares = supplied_shares(products.supplied[differs], nodes=confident[differs], voices=self._predictor.voices)
+        suggestions = np.full(len(products), NO_ANSWER)
+        beside = tree.is_above(tree.parents[means[differs]], confident[differs])
+        is_other = shares < np.where(beside, _MAX_SHARE_BESIDE, _MAX_SHARE)
+        suggestions[differs] = np.where(is_other, self.ids[confident[differs]], NO_ANSWER)
         repeated = np.repeat(means, prediction.nodes.shape[1])
         inside = tree.is_above(repeated, prediction.nodes.ravel()).reshape(prediction.nodes.shape)
         assert prediction.sources is not None
@@ -55,7 +65,7 @@ class CategoryAuditor:
             sources=prediction.sources,
             supplied=self.ids[means],
             supplied_confidences=(inside * prediction.probabilities).sum(axis=1),
-            suggestions=np.where(differs, self.ids[confident], NO_ANSWER),
+            suggestions=suggestions,
             confidences=confidences,
         )
 

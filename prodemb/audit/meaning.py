@@ -7,13 +7,13 @@ import polars as pl
 from prodemb.category.candidates import ROWS_AT_A_TIME
 from prodemb.category.voices.every import Voices
 from prodemb.category.voices.opinion import Opinion
-from prodemb.core.arrays import NO_ANSWER
+from prodemb.core.arrays import NO_ANSWER, Indices
 from prodemb.core.features import PARTNER, raw_column
 from prodemb.taxonomy.nodes import TaxonomyTree
 
 CATEGORIES = tuple(raw_column(feature) for feature in ("cat1", "cat2", "cat3"))
 
-_MIN_SHARE = 0.8
+_MIN_SHARE = 0.79
 """Share of the labelled products with the same words that must be at a node or below it; it takes four of them."""
 
 
@@ -35,6 +35,28 @@ def supplied_meanings(supplied: pl.DataFrame, *, voices: Voices) -> npt.NDArray[
     return np.asarray(np.concatenate([np.zeros(0, np.int64), *parts])[numbers.to_numpy()])
 
 
+def supplied_shares(supplied: pl.DataFrame, *, nodes: Indices, voices: Voices) -> npt.NDArray[np.float64]:
+    """The share of labelled products with the same words that are at a node, above or below it, (n,).
+
+    Words such as "Topwear" mean shirts, and jackets too.
+
+    Args:
+        supplied: n rows, as in `supplied_meanings`.
+        nodes: (n,).
+    """
+    tree, exact = voices.nodes.tree, voices.supplied.exact()
+    parts = [np.zeros(0)]
+    for start in range(0, len(nodes), ROWS_AT_A_TIME):
+        own = nodes[start : start + ROWS_AT_A_TIME]
+        counted = exact.opinion(supplied[start : start + ROWS_AT_A_TIME], num_nodes=len(tree), hidden=None)
+        rows, options = np.nonzero(np.isfinite(counted.scores))
+        found = counted.nodes[options]
+        on_line = tree.is_above(found, own[rows]) | tree.is_above(own[rows], found)
+        shares = np.exp(counted.scores[rows, options]) * on_line
+        parts.append(np.bincount(rows, weights=shares, minlength=len(own)))
+    return np.concatenate(parts)
+
+
 def _of_distinct(supplied: pl.DataFrame, *, voices: Voices) -> npt.NDArray[np.int64]:
     num_nodes = len(voices.nodes)
     counted = voices.supplied.exact().opinion(supplied, num_nodes=num_nodes, hidden=None)
@@ -52,7 +74,7 @@ def _shared(counted: Opinion, *, tree: TaxonomyTree) -> npt.NDArray[np.int64]:
     shares = np.exp(counted.scores[rows, options])
     entry, level = np.nonzero(lines != NO_ANSWER)
     pairs, index = np.unique(rows[entry] * len(tree) + lines[entry, level], return_inverse=True)
-    enough = np.bincount(index, weights=shares[entry], minlength=len(pairs)) >= _MIN_SHARE
+    enough = np.bincount(index, weights=shares[entry], minlength=len(pairs)) > _MIN_SHARE
     found, nodes = np.divmod(pairs[enough], max(1, len(tree)))
     order = np.argsort(tree.depth[nodes], kind="stable")
     deepest = np.full(len(counted.scores), NO_ANSWER, dtype=np.int64)

@@ -16,14 +16,14 @@ LEAVES = (2, 4, 6, 7)
 """Google ids: Shoes, Caps, Bread, Tea."""
 WORDS = ("shoe runner", "cap brim", "bread loaf", "tea leaf")
 CATEGORIES = ("Footwear", "Headwear", "Bakery", "Drinks")
-NUM = 400
-WRONG_GOLD, WRONG_CATEGORY, WRONG_BRAND = np.arange(0, 12), np.arange(20, 32), np.arange(40, 52)
+NUM = 800
+WRONG_GOLD, WRONG_CATEGORY, WRONG_BRAND = np.arange(0, 12), np.arange(20, 28), np.arange(40, 52)
 UNLABELLED = np.arange(60, 100)
 """Some of these are sent with wrong values too: those at 60 to 69."""
 
 
 def write_catalog(folder: Path) -> None:
-    """400 products of four categories and five brands in one shard set; two partners."""
+    """800 products of four categories and five brands in one shard set; two partners."""
     random = np.random.default_rng(5)
     kind, brand = random.integers(0, 4, NUM), random.integers(0, 5, NUM)
     points, marks = random.standard_normal((4, 16)), random.standard_normal((5, 16))
@@ -47,7 +47,15 @@ def write_catalog(folder: Path) -> None:
         "brand_label": [names[b] if there else None for b, there in zip(brand, is_labelled, strict=True)],
         "partner": ["one" if number % 2 else "two" for number in range(NUM)],
     }
-    write_shards(folder, vectors={"title": title, "image": image}, columns=columns, sizes=[250, 150])
+    write_shards(folder, vectors={"title": title, "image": image}, columns=columns, sizes=[500, 300])
+
+
+def write_taxonomy(folder: Path) -> Path:
+    """The file of the catalog's taxonomy."""
+    lines = [f"{number} - {path}" for number, path in enumerate(NODES, start=1)]
+    path = folder / "taxonomy.txt"
+    path.write_text("\n".join(["# Google_Product_Taxonomy_Version: 2021-09-21", *lines]) + "\n")
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -58,8 +66,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("project")
     write_catalog(folder / "shards")
-    lines = [f"{number} - {path}" for number, path in enumerate(NODES, start=1)]
-    (folder / "taxonomy.txt").write_text("\n".join(["# Google_Product_Taxonomy_Version: 2021-09-21", *lines]) + "\n")
+    write_taxonomy(folder)
     for target in ("brand", "category"):
         pipeline = pipeline_of(folder, target)
         train(pipeline, shards=folder / "shards", folder=pipeline.head_folder, progress=no_progress)
