@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from prodemb.core.bounded import MAX_BYTES, opened
-from prodemb.core.errors import BusyError, OutputError
+from prodemb.core.errors import BusyError, ConfigError, OutputError, ProdembError
 
 _DISK_TROUBLE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
 )
+
+_OS_ERROR = re.compile(r"\(os error (\d{1,4})\)")
+"""How Rust's errors end."""
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
 
@@ -68,6 +71,18 @@ def write_json(path: Path, value: Any) -> None:
     if len(text) > MAX_BYTES // 4 and (num_bytes := len(text.encode())) > MAX_BYTES:
         raise OutputError(f"{path}: would be {num_bytes:,} bytes, and not more than {MAX_BYTES:,} are read again")
     write_text(path, text)
+
+
+def expanded(path: str) -> Path:
+    """A path with `~` or `~user` at its beginning replaced by the home folder.
+
+    Raises:
+        ConfigError: there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{path}: no user {Path(path).parts[0][1:]!r} with a home folder here") from None
 
 
 def sha256_of(path: Path) -> str:
@@ -123,7 +138,19 @@ def naming(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _DISK_TROUBLE or not _is_of(error.filename, path):
             raise
-        raise OutputError(f"{path}: cannot be written: {os.strerror(error.errno)}; what was finished stays") from error
+        raise _unwritable(path, error.errno) from error
+    except ProdembError:
+        raise
+    except Exception as error:
+        # safetensors and polars say it in words.
+        found = _OS_ERROR.search(str(error))
+        if found is None or int(found[1]) not in _DISK_TROUBLE:
+            raise
+        raise _unwritable(path, int(found[1])) from error
+
+
+def _unwritable(path: Path, number: int) -> OutputError:
+    return OutputError(f"{path}: cannot be written: {os.strerror(number)}; what was finished stays")
 
 
 def _is_of(named: str | bytes | None, path: Path) -> bool:
