@@ -135,22 +135,21 @@ def naming(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in _DISK_TROUBLE or not _is_of(error.filename, path):
-            raise
-        raise _unwritable(path, error.errno) from error
     except ProdembError:
         raise
     except Exception as error:
-        # safetensors and polars say it in words.
-        found = _OS_ERROR.search(str(error))
-        if found is None or int(found[1]) not in _DISK_TROUBLE:
+        number = _number_of(error)
+        if number not in _DISK_TROUBLE or not _is_of(getattr(error, "filename", None), path):
             raise
-        raise _unwritable(path, int(found[1])) from error
+        raise OutputError(f"{path}: cannot be written: {os.strerror(number)}; what was finished stays") from error
 
 
-def _unwritable(path: Path, number: int) -> OutputError:
-    return OutputError(f"{path}: cannot be written: {os.strerror(number)}; what was finished stays")
+def _number_of(error: Exception) -> int:
+    """The system's number of an error, 0 where it has none; safetensors and polars give it in words."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = _OS_ERROR.search(str(error))
+    return int(found[1]) if found else 0
 
 
 def _is_of(named: str | bytes | None, path: Path) -> bool:
