@@ -31,13 +31,10 @@ batch_size = 16
 save_steps = 1
 """
 COMMANDS = {
-    "embed": "embed sample/catalog.parquet --out embedded",
     "embed with two workers": "embed --pipeline category.toml",
-    "brands": "brands sample/catalog.parquet aliases.csv",
     "train-brand": "train-brand --shards shards --out trained",
     "finetune-category": "finetune-category --pipeline category.toml",
     "score": "score shards out.parquet --head head",
-    "sample": "sample other --products 600",
 }
 
 
