@@ -36,10 +36,10 @@ _SEPARATORS = (",", ";", "\t")
 def write_aliases(table: AliasTable, path: Path) -> None:
     """Write a table as Parquet or CSV, by the file's suffix; the file is complete or not there.
 
-    What a spreadsheet would run as a formula (it begins with = + - @, also after spaces) gets an apostrophe in front, at
-    the beginning of a CSV cell and behind each mark at which another spreadsheet may split; and so does what begins
-    with an apostrophe there. `read_aliases` takes it off again. A person's own columns are written as they are. Columns,
-    separator and byte order mark are those of the file that the table was read from.
+    What a spreadsheet would run as a formula (it begins with = + - @, also after spaces) gets an apostrophe in front,
+    at the beginning of a CSV cell and behind each mark at which another spreadsheet may split; and so does what begins
+    with an apostrophe there. `read_aliases` takes it off again. A person's own columns are written as they are.
+    Columns, separator and byte order mark are those of the file that the table was read from.
 
     Raises:
         CatalogError: the name ends in another suffix.
