@@ -52,7 +52,8 @@ def evaluate_brands(
         fitted: the out-of-fold answers that precision is promised by.
         min_confidence: the least confidence at which scoring answers a brand.
     """
-    promises = [promise(fitted.answers(data), precision=precision, certainty=CERTAINTY) for precision in PROMISED]
+    answers = fitted.answers(data).above(min_confidence)
+    promises = [promise(answers, precision=precision, certainty=CERTAINTY) for precision in PROMISED]
     num_learned = len(data.outside_test)
     if not len(data.test):
         return BrandEvaluation(num_learned=num_learned, promised=tuple(Promised(promise=each) for each in promises))

@@ -1,6 +1,6 @@
 """Out-of-fold answers of labelled products, and the file in a head's folder that keeps them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,10 @@ class Answers:
             rows: (m,) indices.
         """
         return Answers(probabilities=self.probabilities[rows], correct=self.correct[rows], groups=self.groups[rows])
+
+    def above(self, least: float) -> "Answers":
+        """The same with no answer where the probability is below `least`."""
+        return replace(self, probabilities=np.where(self.probabilities < np.float32(least), 0, self.probabilities))
 
     def one_per_group(self) -> "Answers":
         """One answer of each group, whatever order they stand in: its hash picks, so the truth has no say in it."""

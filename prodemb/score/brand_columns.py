@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from prodemb.aliases.junk import UNKNOWN
 from prodemb.brand.predict import SOURCES, BrandPredictor
 from prodemb.confidence.promise import Promise
+from prodemb.core.features import Feature
 from prodemb.heads.labels import Target
 from prodemb.score.columns import BRAND_TOP, Tally, ranked
 from prodemb.score.gold import GOLD, GoldBrands
@@ -19,6 +20,7 @@ class BrandColumns:
     """The brand columns."""
 
     target: Target = "brand"
+    texts: tuple[Feature, ...] = ("title", "brand")
 
     def __init__(
         self,

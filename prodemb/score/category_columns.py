@@ -12,6 +12,7 @@ from prodemb.category.predict import CategoryPredictor
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.confidence.promise import Promise
 from prodemb.core.arrays import NO_ANSWER
+from prodemb.core.features import TEXT_FEATURES
 from prodemb.heads.labels import Target
 from prodemb.score.columns import CATEGORY_TOP, Tally, ranked
 from prodemb.score.gold import GOLD, GoldCategories, num_labelled
@@ -23,6 +24,7 @@ class CategoryColumns:
     """The category columns from a trained head."""
 
     target: Target = "category"
+    texts = TEXT_FEATURES
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class ZeroShotColumns:
     """The category columns without training, from the nearest nodes."""
 
     target: Target = "category"
+    texts = TEXT_FEATURES
     promise: Promise | None = None
 
     def __init__(self, zero_shot: ZeroShot, *, top: int, gold: GoldCategories | None) -> None:

@@ -81,6 +81,8 @@ class TargetColumns(Protocol):
     target: Target
     features: tuple[Feature, ...]
     """The features whose vectors are read."""
+    texts: tuple[Feature, ...]
+    """Those whose supplied values are read."""
     tally: Tally
     promise: Promise | None
     """What decides which answers are given; None where nothing is promised."""

@@ -36,11 +36,14 @@ def make_promises(
     answers: Mapping[Target, Answers],
     precision: float | None,
     certainty: float,
+    min_brand_confidence: float,
 ) -> dict[Target, Promise]:
     """The promise of each target; none where no precision is asked for.
 
     Args:
         answers: out of fold, of each head.
+
+        min_brand_confidence: brands with less are UNKNOWN whatever is promised, so nothing is tested below.
 
     Raises:
         ConfigError: a predictor is zero-shot.
@@ -61,5 +64,6 @@ def make_promises(
                 f"[score] precision: the {target} head was trained without out-of-fold answers to promise by; train "
                 "again, or leave it out"
             )
-        promises[target] = promise(answers[target], precision=precision, certainty=certainty)
+        own = answers[target].above(min_brand_confidence) if target == "brand" else answers[target]
+        promises[target] = promise(own, precision=precision, certainty=certainty)
     return promises

@@ -140,7 +140,13 @@ def score(
     schema = predictions_schema()
     if since is not None:
         settings["changed_since"] = _checksum_of_earlier(since, out=out)
-    promises = make_promises(predictors, answers=answers or {}, precision=config.precision, certainty=config.certainty)
+    promises = make_promises(
+        predictors,
+        answers=answers or {},
+        precision=config.precision,
+        certainty=config.certainty,
+        min_brand_confidence=config.min_brand_confidence,
+    )
     metadata = predictions_metadata(predictors, shard_sets=sources, settings=settings)
     before = read_counts(out, inputs_hash=metadata["inputs_hash"])
     if before is not None and all(predictor.card.weights_sha256 for predictor in predictors):
@@ -171,7 +177,10 @@ def _predictions(sources: Sequence[ShardSet], *, targets: Sequence[TargetColumns
         sources: the shard set of each target.
     """
     schema, start = predictions_schema(), 0
-    streams = [ProductStream(source, features=target.features) for source, target in zip(sources, targets, strict=True)]
+    streams = [
+        ProductStream(source, features=target.features, texts=target.texts)
+        for source, target in zip(sources, targets, strict=True)
+    ]
     for record in sources[0].manifest.shards:
         chunks = [stream.take(record.num_products) for stream in streams]
         product_ids = same_ids(chunks, sources=sources, start=start)

@@ -28,10 +28,16 @@ class Chunk:
 class ProductStream:
     """A shard set's products in catalog order, in chunks that need not end where its shards do."""
 
-    def __init__(self, shard_set: ShardSet, *, features: tuple[Feature, ...]) -> None:
+    def __init__(self, shard_set: ShardSet, *, features: tuple[Feature, ...], texts: tuple[Feature, ...]) -> None:
+        """Start at the first product.
+
+        Args:
+            features: whose vectors are read.
+            texts: whose supplied values are read.
+        """
         self._features = features
         self._dims = tuple(shard_set.schema.dim_of(feature) for feature in features)
-        self._pieces = _pieces(shard_set, features=features)
+        self._pieces = _pieces(shard_set, features=features, texts=texts)
         self._piece: _Piece | None = None
 
     def take(self, num_products: int) -> Chunk:
@@ -58,7 +64,7 @@ class ProductStream:
             dims=self._dims,
             vectors=vectors,
             present=present,
-            supplied=supplied.drop("product_id", PARTNER, *GOLD_LABELS),
+            supplied=supplied.drop("product_id", *GOLD_LABELS),
         )
         return Chunk(
             product_ids=supplied["product_id"],
@@ -78,10 +84,10 @@ class _Piece:
     start: int = 0
 
 
-def _pieces(shard_set: ShardSet, *, features: tuple[Feature, ...]) -> Iterator[_Piece]:
+def _pieces(shard_set: ShardSet, *, features: tuple[Feature, ...], texts: tuple[Feature, ...]) -> Iterator[_Piece]:
     for shard in shard_set.shards():
         yield _Piece(
-            texts=shard.frame(["product_id", PARTNER, *GOLD_LABELS, raw_column("title"), raw_column("brand")]),
+            texts=shard.frame(["product_id", PARTNER, *GOLD_LABELS, *map(raw_column, texts)]),
             vectors=[shard.vectors(feature) for feature in features],
             present=np.stack([shard.present(feature) for feature in features], axis=1),
         )

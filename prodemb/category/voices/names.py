@@ -72,8 +72,9 @@ class _Comparison:
     def __init__(self, own: Sequence[str], whole: Sequence[str], *, analyzer: str, lengths: tuple[int, int]) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
+        words = {"token_pattern": _TOKENS} if analyzer == "word" else {}
         self._vectorizer = TfidfVectorizer(
-            analyzer=analyzer, ngram_range=lengths, sublinear_tf=True, token_pattern=_TOKENS, dtype=np.float32
+            analyzer=analyzer, ngram_range=lengths, sublinear_tf=True, dtype=np.float32, **words
         )
         vectors = self._vectorizer.fit([*whole, *own] if analyzer == "word" else whole)
         self._names = sparse.csr_array((vectors.transform(own) + vectors.transform(whole)).T)
