@@ -80,7 +80,7 @@ def test_folds_are_about_even_in_every_part_and_the_same_forever() -> None:
     for part in (TRAIN, VALIDATION, TEST):
         shares = np.bincount(folds[parts == part]) / (parts == part).sum()
         assert np.allclose(shares, 0.2, atol=0.04)
-    assert folds_of(groups(["Nike Air Zoom", "Mug", None, "Größe 42"]), num_folds=5).tolist() == FOLDS
+    assert folds_of(groups(["Nike Air Zoom", "Mug", None, "Größe 42"]), num_folds=5).tolist() == [4, 3, 1, 0]
 
 
 def test_variants_of_one_product_are_in_one_fold() -> None:
