@@ -24,10 +24,10 @@ PRIOR_WEIGHTS: dict[str, float] = {
     "neighbours_share": 1.0,
     "supplied_log_share": 0.2,
     "supplied_seen": 0.5,
-    "names_title": 1.5,
-    "names_title_best": 0.5,
-    "names_categories": 1.0,
-    "names_categories_best": 0.5,
+    "names_title": 2.0,
+    "names_title_best": 0.2,
+    "names_categories": 2.0,
+    "names_categories_best": 0.2,
     "names_tower": 2.0,
     "labelled": 1.0,
     "labelled_log_count": 0.1,
@@ -177,24 +177,35 @@ def _labelled_features(
 
 
 def _names_features(opinions: Opinions, *, nodes: Indices) -> Columns:
-    title, categories = (each.at(nodes, otherwise=0.0) for each in (opinions.title, opinions.categories))
+    title, categories = _similarity(opinions.title, nodes), _similarity(opinions.categories, nodes)
     tower = opinions.tower.at(nodes, otherwise=-1.0) - opinions.tower.best(otherwise=-1.0)
     there = nodes != NO_ANSWER
     return {
         "names_title": title,
-        "names_title_best": there & (title > 0) & (title >= opinions.title.best(otherwise=0.0)),
+        "names_title_best": there & (title > 0) & (title >= _best_similarity(opinions.title)),
         "names_categories": categories,
-        "names_categories_best": there & (categories > 0) & (categories >= opinions.categories.best(otherwise=0.0)),
+        "names_categories_best": there & (categories > 0) & (categories >= _best_similarity(opinions.categories)),
         "names_tower": there * tower,
     }
+
+
+def _similarity(names: Opinion, nodes: Indices) -> Floats:
+    """log(1 + 2 x) of the similarity of each node's name, (n, K): that title and categories both agree a little says
+    more than that one of them agrees much."""
+    return np.log1p(2 * names.at(nodes, otherwise=0.0))
+
+
+def _best_similarity(names: Opinion) -> Floats:
+    """The same of the most similar name, (n, 1)."""
+    return np.log1p(2 * names.best(otherwise=0.0))
 
 
 def _unlabelled_features(opinions: Opinions, *, nodes: Indices, known: npt.NDArray[np.bool_]) -> Columns:
     new = ~known & (nodes != NO_ANSWER)
     best = _Best.of(opinions)
     return {
-        "unlabelled_names_title": new * opinions.title.at(nodes, otherwise=0.0),
-        "unlabelled_names_categories": new * opinions.categories.at(nodes, otherwise=0.0),
+        "unlabelled_names_title": new * _similarity(opinions.title, nodes),
+        "unlabelled_names_categories": new * _similarity(opinions.categories, nodes),
         "unlabelled_neighbours": new * best.cosine,
         "unlabelled_words": new * best.margin,
         "unlabelled_head": new * best.proba,
@@ -205,7 +216,7 @@ def _none_features(opinions: Opinions, *, shape: tuple[int, ...]) -> Columns:
     none = np.zeros(shape, dtype=np.bool_)
     none[:, -1] = True
     best = _Best.of(opinions)
-    names = np.maximum(opinions.title.best(otherwise=0.0), opinions.categories.best(otherwise=0.0))
+    names = np.maximum(_best_similarity(opinions.title), _best_similarity(opinions.categories))
     return {
         "none": none,
         "none_neighbours": none * best.cosine,
