@@ -1,4 +1,4 @@
-"""Labelled products of a few brands, what cross-fitting learns of them, and a predictor that has not seen the test part."""
+"""Labelled products of a few brands, and a predictor that was fitted to those outside the test part."""
 
 import pytest
 import torch

@@ -66,7 +66,9 @@ def accuracy(head: TrainedHead, data: Labelled[Labels]) -> float:
     """Share of the test products whose own class the head predicts."""
     products = read_products(data.shard_set, features=data.features, rows=data.rows[data.test])
     predicted = [head.card.classes[c] for c in head.predict(products.vectors, present=products.present)]
-    return float(np.mean([data.labels.classes[c] == p for c, p in zip(data.index_of(data.test), predicted, strict=True)]))
+    return float(
+        np.mean([data.labels.classes[c] == p for c, p in zip(data.index_of(data.test), predicted, strict=True)])
+    )
 
 
 def test_a_head_learns(shard_set: ShardSet) -> None:
