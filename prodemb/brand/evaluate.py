@@ -54,16 +54,20 @@ def evaluate_brands(
     """
     answers = fitted.answers(data).above(min_confidence)
     promises = [promise(answers, precision=precision, certainty=CERTAINTY) for precision in PROMISED]
-    num_learned = len(data.outside_test)
+    own = {
+        "num_learned": len(data.outside_test),
+        "out_of_fold": float(fitted.correct.mean()),
+        "num_out_of_fold": len(fitted.rows),
+    }
     if not len(data.test):
-        return BrandEvaluation(num_learned=num_learned, promised=tuple(Promised(promise=each) for each in promises))
+        return BrandEvaluation(**own, promised=tuple(Promised(promise=each) for each in promises))
     fuser, head = predictor.fuser, predictor.head
     products, rows = read_test_products(data, config=train)
     names = true_names(data, rows=rows)
     baselines = fit_baselines(data, config=train) if train.baselines.run else None
     known = without_strings_of(data, data.test, aliases=fuser.names.aliases)
     blind = fuser.with_aliases(known, rare=fuser.names.rare)
-    evaluation = BrandEvaluation(num_learned=num_learned)
+    evaluation = BrandEvaluation(**own)
     conditions: list[Condition] = []
     for name, some in brand_conditions(products, truth=fuser.names.ids_of(names), fuser=fuser, seed=config.seed):
         seeing = fuser if name == AS_SUPPLIED else blind
@@ -104,7 +108,7 @@ def evaluate_brands(
                 )
             confidences, correct = fused.probabilities[:, 0], fused.brands[:, 0] == truth
             evaluation = BrandEvaluation(
-                num_learned=num_learned,
+                **own,
                 methods=methods + _own_methods(fused, alone=alone, truth=truth, seconds=seconds),
                 reliability=Reliability.of(confidences, correct=correct),
                 promised=tuple(_kept(each, confidences=confidences, correct=correct) for each in promises),

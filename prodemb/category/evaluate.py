@@ -48,13 +48,17 @@ def evaluate_categories(
         promise(fitted.answers(data, nodes=predictor.nodes), precision=precision, certainty=CERTAINTY)
         for precision in PROMISED
     ]
-    num_learned = len(data.outside_test)
+    own = {
+        "num_learned": len(data.outside_test),
+        "out_of_fold": float((fitted.prediction.first == fitted.truth).mean()),
+        "num_out_of_fold": len(fitted.rows),
+    }
     if not len(data.test):
-        return CategoryEvaluation(num_learned=num_learned, promised=tuple(Promised(promise=each) for each in promises))
+        return CategoryEvaluation(**own, promised=tuple(Promised(promise=each) for each in promises))
     products, rows = read_test_products(data, config=train)
-    own = predictor.nodes.of(data.labels.classes)
+    node_of = predictor.nodes.of(data.labels.classes)
     labels = data.labels.index[rows]
-    truth, tree, node_of_label = own[labels], predictor.nodes.tree, np.append(own, NO_ANSWER)
+    truth, tree, node_of_label = node_of[labels], predictor.nodes.tree, np.append(node_of, NO_ANSWER)
     baselines = fit_baselines(data, config=train, lookups=category_lookups) if train.baselines.run else None
     conditions: list[Condition] = []
     methods = () if baselines is None else baselines.evaluate(products, labels=labels)
@@ -82,7 +86,7 @@ def evaluate_categories(
             reliability = Reliability.of(confidences, correct=prediction.first == truth)
             promised = tuple(_kept(each, prediction=prediction, truth=truth, tree=tree) for each in promises)
     return CategoryEvaluation(
-        num_learned=num_learned,
+        **own,
         methods=methods,
         conditions=tuple(conditions),
         reliability=reliability,

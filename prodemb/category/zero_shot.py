@@ -12,6 +12,7 @@ from prodemb.category.candidates import (
     CONTEXTS,
     PRIOR_WEIGHTS,
     ROWS_AT_A_TIME,
+    SOURCES,
     Opinions,
     contexts_of,
     list_candidates,
@@ -121,7 +122,9 @@ class ZeroShot:
                 tower=self.tower.opinion(some),
             )
             candidates = list_candidates(opinions, counts=counts, hidden=None, contexts=contexts_of(some))
-            parts.append(weigh(candidates, model=model, nodes=self.nodes, k=k))
+            prediction = weigh(candidates, model=model, nodes=self.nodes, k=k)
+            named = np.where(prediction.first == NO_ANSWER, NO_ANSWER, SOURCES.index("names"))
+            parts.append(replace(prediction, sources=named))
         return NodePrediction.concat(parts)
 
     def nodes_of(self, products: ProductSet, *, nodes: Nodes) -> npt.NDArray[np.int64]:

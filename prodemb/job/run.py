@@ -16,7 +16,7 @@ from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.sample import generate_sample, is_sample_missing
-from prodemb.job.score import joint_scoring, score_shards
+from prodemb.job.score import is_better, joint_scoring, score_shards
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.train import TrainReport, head_shards, train
 from prodemb.job.zero_shot import has_category_labels, open_zero_shot, renew_path_vectors
@@ -161,7 +161,7 @@ def _skipped(step: Step, *, error: FewLabelsError | None, seconds: float) -> Ste
 def _category(
     pipeline: Pipeline, *, finetune: bool, progress: Progress
 ) -> Generator[Event, None, TrainReport | StepSkipped]:
-    """A head on CLIP as published; then, if wanted, one on the fine-tuned CLIP."""
+    """A head on CLIP as published; then, if wanted, one on the fine-tuned CLIP; returns the better one."""
     base = Path(pipeline.embed.out)
     step = Step(name="train-category", pipeline=pipeline, out=pipeline.frozen_head_folder)
     started = time.perf_counter()
@@ -179,7 +179,8 @@ def _category(
     frozen = yield from _unless_few_labels(step, work)
     if isinstance(frozen, StepSkipped) or not finetune:
         return frozen
-    return (yield from _fine_tuned(pipeline, progress=progress))
+    tuned = yield from _fine_tuned(pipeline, progress=progress)
+    return tuned if is_better(tuned.head.card, frozen.head.card) else frozen
 
 
 def _fine_tuned(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, None, TrainReport]:

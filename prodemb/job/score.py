@@ -32,15 +32,27 @@ def own_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
 def trained_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
     """The folders of those of the pipelines' heads that have been trained, maybe none.
 
-    A category pipeline without a head of its own has that on CLIP as published, which `prodemb run --no-finetune` ends
-    with.
+    A category pipeline may have two, one on the fine-tuned CLIP and one on CLIP as published: the better one counts.
+
+    Raises:
+        HeadError: it has two, and one is damaged.
     """
     folders = []
     for pipeline in pipelines:
         own, frozen = pipeline.head_folder, pipeline.frozen_head_folder
         candidates = (own, frozen) if pipeline.target == "category" else (own,)
-        folders += [folder for folder in candidates if (folder / CARD_NAME).is_file()][:1]
+        found = [folder for folder in candidates if (folder / CARD_NAME).is_file()]
+        if len(found) == 2:
+            tuned, published = (load_head(folder).card for folder in found)
+            found = found if is_better(tuned, published) else found[::-1]
+        folders += found[:1]
     return folders
+
+
+def is_better(tuned: HeadCard, published: HeadCard) -> bool:
+    """Whether the head on the fine-tuned CLIP is at least as good as that on CLIP as published, out of fold."""
+    shares = [0.0 if card.evaluation is None else card.evaluation.out_of_fold or 0.0 for card in (tuned, published)]
+    return shares[0] >= shares[1]
 
 
 def frozen_card(pipeline: Pipeline, *, tuned: HeadCard) -> HeadCard | None:

@@ -86,13 +86,16 @@ class ZeroShotColumns:
         self._gold = gold
 
     def columns(self, chunk: Chunk) -> dict[str, pa.Array]:
-        """The category columns of n products; null for those without a vector that is compared, or a gold label."""
+        """The category columns of n products; null for those that nothing is known of.
+
+        No label says how often an answer is right, so confidences are null but for gold labels.
+        """
         prediction = self._zero_shot.predict(chunk.products, k=self._top)
         return _category_columns(
             self._zero_shot.nodes,
             prediction=prediction,
             nodes=prediction.nodes[:, 0],
-            confidences=prediction.probabilities[:, 0],
+            confidences=None,
             is_predicted=prediction.first != NO_ANSWER,
             gold=_gold_nodes(chunk, gold=self._gold, tally=self.tally),
             tally=self.tally,
@@ -116,7 +119,7 @@ def _category_columns(
     *,
     prediction: NodePrediction,
     nodes: npt.NDArray[np.int64],
-    confidences: npt.NDArray[np.float32],
+    confidences: npt.NDArray[np.float32] | None,
     is_predicted: npt.NDArray[np.bool_],
     gold: npt.NDArray[np.int64],
     tally: Tally,
@@ -127,7 +130,7 @@ def _category_columns(
         nodes_of: the nodes that indices refer to.
         prediction: the ranked nodes.
         nodes: (n,) the predicted answer, -1 for none.
-        confidences: (n,) its probability.
+        confidences: (n,) its probability; None where that is not known.
         is_predicted: (n,) whether there is anything to predict from.
         gold: (n,) the node of the gold label, which comes first; -1 for none.
         tally: where the products are counted.
@@ -149,11 +152,13 @@ def _category_columns(
     sources = np.where(is_gold, len(SOURCES), sources)
     known = np.zeros(len(answers), np.bool_) if prediction.known is None else prediction.known
     indices = pa.array(answers, mask=unanswered)
+    likely = np.zeros(len(answers), np.float32) if confidences is None else confidences
+    unsure = unanswered | ((confidences is None) & ~is_gold)
     return {
         "category_id": ids.take(indices),
         "category_path": paths.take(indices),
         "category_level": pa.array(levels).take(indices),
-        "category_confidence": pa.array(np.where(is_gold, np.float32(1), confidences), mask=unanswered),
+        "category_confidence": pa.array(np.where(is_gold, np.float32(1), likely), mask=unsure),
         "category_source": pa.array([*SOURCES, GOLD], pa.string()).take(
             pa.array(sources, mask=unanswered | (sources == NO_ANSWER))
         ),
@@ -162,7 +167,7 @@ def _category_columns(
             [ids, paths],
             fields=CATEGORY_TOP,
             indices=prediction.nodes,
-            probabilities=prediction.probabilities,
+            probabilities=None if confidences is None else prediction.probabilities,
             valid=is_predicted[:, None] & (prediction.nodes != NO_ANSWER),
             null=~is_predicted,
         ),

@@ -96,7 +96,7 @@ def ranked(
     *,
     fields: Sequence[pa.Field],
     indices: npt.NDArray[np.int64],
-    probabilities: npt.NDArray[np.float32],
+    probabilities: npt.NDArray[np.float32] | None,
     valid: npt.NDArray[np.bool_],
     null: npt.NDArray[np.bool_] | None = None,
 ) -> pa.ListArray:
@@ -106,12 +106,13 @@ def ranked(
         values: what the indices stand for, one array per field but the probability.
         fields: of the structs.
         indices: (n, k) into `values`, best first.
-        probabilities: (n, k).
+        probabilities: (n, k); None where they are not known.
         valid: (n, k) which predictions there are; the first ones of each row.
         null: (n,) products whose list is null; none where it is not given.
     """
     flat = pa.array(indices[valid])
-    columns = [*(array.take(flat) for array in values), pa.array(probabilities[valid])]
+    likely = pa.nulls(len(flat), pa.float32()) if probabilities is None else pa.array(probabilities[valid])
+    columns = [*(array.take(flat) for array in values), likely]
     structs = pa.StructArray.from_arrays(columns, fields=list(fields))
     offsets = np.concatenate([[0], np.cumsum(valid.sum(axis=1))]).astype(np.int32)
     mask = None if null is None else pa.array(null)

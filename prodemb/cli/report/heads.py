@@ -49,6 +49,7 @@ def figures(card: HeadCard, *, frozen: HeadCard | None) -> list[str | Table]:
     return [
         *_methods_table(card, frozen=frozen),
         *_comparison_lines(card.evaluation),
+        *_choice_lines(card, frozen=frozen),
         *brand_tables(card),
         *category_tables(card),
         *category_lines(card),
@@ -106,6 +107,20 @@ def _comparison_lines(evaluation: CategoryEvaluation | BrandEvaluation) -> list[
     return [
         f"{best} alone is better here: {metrics.top1:.3f} against {own.top1:.3f} on "
         f"{counted(own.num_products, 'product')}{'' if is_certain else ', which is within chance'}"
+    ]
+
+
+def _choice_lines(card: HeadCard, *, frozen: HeadCard | None) -> list[str]:
+    """Which of two heads is kept, and by how much it is better."""
+    if frozen is None or frozen.evaluation is None or card.evaluation is None:
+        return []
+    tuned, published = card.evaluation.out_of_fold, frozen.evaluation.out_of_fold
+    if tuned is None or published is None:
+        return []
+    kept = "fine-tuned CLIP" if tuned >= published else "CLIP as published"
+    return [
+        f"scoring keeps the head on {kept}: of {counted(card.evaluation.num_out_of_fold, 'out-of-fold answer')} "
+        f"{tuned:.1%} are right with the fine-tuned CLIP, {published:.1%} with CLIP as published"
     ]
 
 

@@ -43,8 +43,8 @@ def score_lines(report: ScoreReport) -> list[str]:
     lines += _gold_lines(counts)
     if report.zero_shot:
         lines.append(
-            f"categories are zero-shot: not trained, but the nearest names of {report.zero_shot}; their confidences "
-            "are rough"
+            f"categories are zero-shot: not trained, but the nearest names of {report.zero_shot}; no label says how "
+            "often they are right, so category_confidence is null"
         )
     return [*lines, *_promise_lines(counts, num_products=report.num_products)]
 
