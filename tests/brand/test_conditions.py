@@ -1,6 +1,5 @@
 """Conditions: a withheld brand is gone, a wrong one is another product's and not the true one."""
 
-
 from prodemb.brand.conditions import WITHHELD, WRONG, brand_conditions, true_names
 from prodemb.brand.labels import BrandLabels
 from prodemb.brand.predict import Fuser
