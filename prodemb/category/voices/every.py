@@ -1,6 +1,8 @@
 """All voices together: fitted to labelled products, and asked about others."""
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
@@ -19,6 +21,7 @@ from prodemb.category.voices.tower import TowerVoice
 from prodemb.category.voices.words import ALL_WORDS, OWN_WORDS, WordModel, words_of
 from prodemb.confidence.candidates import Candidates
 from prodemb.core.arrays import NO_ANSWER, Indices
+from prodemb.core.device import few_threads
 from prodemb.core.features import PARTNER, Feature, raw_column
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.neighbours import Nearest, Neighbours
@@ -91,19 +94,23 @@ class Voices:
         )
 
     def candidates(self, products: ProductSet, *, foreign_to: Indices | None = None) -> Iterator[Candidates]:
-        """The candidates of n products and their features, some hundred products at a time.
+        """The candidates of n products, at least one, and their features, some hundred products at a time.
 
         Args:
             foreign_to: (n,) nodes; each product is judged as if no labelled product were of that node's top-level
                 branch, as one of another department is.
         """
-        for start in range(0, len(products), ROWS_AT_A_TIME):
+
+        def judge(start: int) -> Candidates:
             rows = np.arange(start, min(start + ROWS_AT_A_TIME, len(products)))
             hidden = None if foreign_to is None else self._same_branch(foreign_to[rows])
             some = products.take(rows)
-            yield list_candidates(
-                self.opinions(some, hidden=hidden), counts=self.counts, hidden=hidden, contexts=contexts_of(some)
-            )
+            opinions = self.opinions(some, hidden=hidden)
+            return list_candidates(opinions, counts=self.counts, hidden=hidden, contexts=contexts_of(some))
+
+        # One thread each, since none of the steps is large.
+        with few_threads(0), ThreadPoolExecutor(os.cpu_count()) as pool:
+            yield from pool.map(judge, range(0, max(1, len(products)), ROWS_AT_A_TIME))
 
     def opinions(self, products: ProductSet, *, hidden: npt.NDArray[np.bool_] | None = None) -> Opinions:
         """What all voices say of a few products, n.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from prodemb.core.arrays import NO_ANSWER, Floats, Indices
 
@@ -37,11 +38,8 @@ class Opinion:
         top = np.full((len(self.scores), k), NO_ANSWER, dtype=np.int64)
         if not count:
             return top
-        best = np.argpartition(-self.scores, count - 1, axis=1)[:, :count]
-        found = np.take_along_axis(self.scores, best, axis=1)
-        order = np.argsort(-found, axis=1, kind="stable")
-        best, found = np.take_along_axis(best, order, axis=1), np.take_along_axis(found, order, axis=1)
-        top[:, :count] = np.where(np.isfinite(found), self.nodes[best], NO_ANSWER)
+        found, best = torch.from_numpy(self.scores).topk(count, dim=1)
+        top[:, :count] = np.where(np.isfinite(found.numpy()), self.nodes[best.numpy()], NO_ANSWER)
         return top
 
     def best(self, *, otherwise: float) -> Floats:

@@ -68,8 +68,8 @@ def _methods_table(card: HeadCard, *, frozen: HeadCard | None) -> list[Table]:
         entries.append((f"{last[0]}, CLIP fine-tuned", *last[1:]))
     asked = next((metrics.num_products for _, metrics, _ in entries if metrics is not None), 0)
     title = (
-        f"{card.target.capitalize()}: {counted(asked, 'test product')}, which none of these "
-        f"{counted(evaluation.num_learned, 'labelled product')} shares a title with"
+        f"{card.target.capitalize()}: {counted(asked, 'test product')}; "
+        f"learned from {counted(evaluation.num_learned, 'other')}"
     )
     table = Table(title=title, title_justify="left")
     table.add_column("method")
