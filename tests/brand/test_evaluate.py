@@ -19,16 +19,16 @@ def test_the_fused_brand_beats_every_source_in_every_condition(
     found = evaluate_brands(
         data, predictor=predictor, fitted=fitted, train=TrainConfig(), config=FuseConfig(), min_confidence=0.5
     )
-    by_name = {condition.name: condition for condition in found.conditions}
+    by_name = {each.name: each for each in found.conditions}
     assert next(iter(by_name)) == AS_SUPPLIED
     assert list(by_name)[-3:] == [WITHHELD, WRONG, UNKNOWN_BRAND]
-    for name in (AS_SUPPLIED, WITHHELD, WRONG):
-        rates = by_name[name].top1
-        assert rates[FUSED] >= max(rates.values()) - 0.003, (name, rates)
+    for condition in (AS_SUPPLIED, WITHHELD, WRONG):
+        rates = by_name[condition].top1
+        assert rates[FUSED] >= max(rates.values()) - 0.003, (condition, rates)
     assert by_name[WITHHELD].top1["supplied canonical"] == by_name[WRONG].top1["supplied canonical"] == 0
     assert by_name[AS_SUPPLIED].top1[FUSED] > 0.9 > by_name[AS_SUPPLIED].top1["supplied canonical"]
     for group, num_kinds in (("supplied", 4), ("examples", 3)):
-        counts = [condition.num_products for condition in found.conditions if condition.group == group]
+        counts = [each.num_products for each in found.conditions if each.group == group]
         assert len(counts) == num_kinds
         assert sum(counts) == by_name[AS_SUPPLIED].num_products == len(data.test)
     methods = {method.name: method.metrics for method in found.methods}

@@ -87,8 +87,8 @@ def test_calibration_and_promises_are_told() -> None:
     )
     assert text.splitlines() == [
         "category confidence: expected calibration error 0.050",
-        "prodemb score --precision 0.9: 75.0% of the test products get a category, 2.5 levels deep on average; 92.0% of "
-        "them are right",
+        "prodemb score --precision 0.9: 75.0% of the test products get a category, 2.5 levels deep on average; 92.0% "
+        "of them are right",
         "prodemb score --precision 0.95: cannot be promised of category answers by 44 labelled products; more labels "
         "alone will not do",
         "prodemb score --precision 0.99: cannot be promised of category answers by 44 labelled products; it takes 186 "
