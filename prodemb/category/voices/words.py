@@ -1,5 +1,6 @@
 """The words: a linear model of the categories on all words of a product's texts, and one on those without cat1-3."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -75,7 +76,10 @@ class WordModel:
                 nodes=classes.astype(np.int32),
             )
         inputs = _weighed(counts, hashes=hashes, idf=idf)
-        model = LinearSVC(tol=1e-2).fit(inputs, labels)
+        with warnings.catch_warnings():
+            # That it has not converged, or that so many classes for so few products look like a regression.
+            warnings.simplefilter("ignore", UserWarning)
+            model = LinearSVC(tol=1e-2).fit(inputs, labels)
         coefficients, intercepts = model.coef_, model.intercept_
         if len(classes) == 2:
             coefficients, intercepts = (
