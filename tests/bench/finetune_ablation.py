@@ -32,6 +32,7 @@ from prodemb.core.features import FEATURES
 from prodemb.core.progress import no_progress
 from prodemb.heads.examples import Examples
 from prodemb.heads.head import TrainedHead
+from prodemb.heads.labels import CategoryLabel
 from prodemb.heads.train import Labelled, load_labelled, train_head
 from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
@@ -141,9 +142,10 @@ def of_head(data: Labelled[CategoryLabels], *, head: TrainedHead) -> float | Non
     if not len(data.test):
         return None
     products = read_products(data.shard_set, features=data.features, rows=data.rows[data.test])
-    own = np.array([data.labels.classes.index(label) for label in head.card.classes])
+    numbers = {label: number for number, label in enumerate(data.labels.classes)}
+    own = [numbers.get(label, NO_ANSWER) for label in head.card.classes if isinstance(label, CategoryLabel)]
     predicted = head.predict(products.vectors, present=products.present)
-    return float((np.append(own, NO_ANSWER)[predicted] == data.index_of(data.test)).mean())
+    return float((np.array([*own, NO_ANSWER])[predicted] == data.index_of(data.test)).mean())
 
 
 def probed(data: Labelled[CategoryLabels], *, features: npt.NDArray[np.int64]) -> float | None:
