@@ -138,6 +138,24 @@ def _kept(given: Promise, *, confidences: Floats, correct: npt.NDArray[np.bool_]
     return Promised(promise=given, coverage=float(answered.mean()), kept=kept)
 
 
+def condition_of(
+    name: str, products: ProductSet, *, names: pl.Series, fuser: Fuser, head: TrainedHead, min_confidence: float
+) -> Condition:
+    """The figures of the head alone and of everything together on n products.
+
+    Args:
+        names: (n,) string, their true brands.
+        min_confidence: the least confidence at which scoring answers a brand.
+    """
+    fused = fuser.predict(products, head=head, k=1)
+    return _Predictions(
+        truth=_truth(names, fuser=fuser, fused=fused),
+        predicted={HEAD: head.predict(products.vectors, present=products.present), FUSED: fused.brands[:, 0]},
+        confidences=fused.probabilities[:, 0],
+        min_confidence=min_confidence,
+    ).condition(name)
+
+
 def _unknown(
     products: ProductSet, *, names: pl.Series, fuser: Fuser, head: TrainedHead, min_confidence: float
 ) -> Condition:

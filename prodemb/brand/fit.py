@@ -65,6 +65,9 @@ class FuseConfig(Config):
     max_products: int = Field(default=20_000, ge=1)
     """Labelled products that names are counted on, and out-of-fold products that weights and thresholds are learned
     from, at most; a random sample each."""
+    new_partners: int = Field(default=3, ge=0)
+    """Partners that are left out of training, one at a time, to measure how well those of the next one are judged: the
+    largest ones; each takes one training."""
     max_neighbours: int = Field(default=50_000, ge=1)
     """Labelled products to compare with at most, a random sample."""
     seed: int = 0

@@ -25,6 +25,9 @@ class VoicesConfig(Config):
     """Weight of the products judged as if nothing of their top-level branch were labelled."""
     l2: float = Field(default=1.0, gt=0)
     """How strongly the weights are drawn to the built-in ones; more for few products."""
+    new_partners: int = Field(default=3, ge=0)
+    """Partners that are left out of training, one at a time, to measure how well those of the next one are judged: the
+    largest ones; each takes one training."""
     max_answers: int = Field(default=10_000, ge=1)
     """Out-of-fold answers that weights and thresholds are learned from at most, a random sample."""
     max_products: int = Field(default=50_000, ge=1)

@@ -78,7 +78,7 @@ def evaluate_categories(
         prediction = predictor.predict(some, k=_TOPK)
         seconds = (between - started, time.perf_counter() - between)
         predicted |= {HEAD: alone, FUSED: prediction.first}
-        conditions.append(_condition(name, truth=truth, predicted=predicted, prediction=prediction, tree=tree))
+        conditions.append(condition_of(name, truth=truth, predicted=predicted, prediction=prediction, tree=tree))
         if name == ALL:
             conditions += _by_class_count(data, labels=labels, truth=truth, predicted=predicted, tree=tree)
             methods += _own_methods(prediction, alone=alone, truth=truth, tree=tree, seconds=seconds)
@@ -113,7 +113,7 @@ def _own_methods(
     )
 
 
-def _condition(
+def condition_of(
     name: str,
     *,
     truth: Indices,
@@ -149,7 +149,7 @@ def _by_class_count(
     """By how many products with the product's own category were learned from."""
     groups = by_class_count(labels, class_counts=data.labels.class_counts(data.learned(data.outside_test)))
     return [
-        _condition(
+        condition_of(
             name,
             truth=truth[where],
             predicted={method: nodes[where] for method, nodes in predicted.items()},

@@ -1,6 +1,7 @@
 """The evaluation of a head beside its baselines: what evaluating either target returns, and what the card holds."""
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -70,6 +71,10 @@ class Evaluation(Config):
     reliability: Reliability | None = None
     """Confidence beside accuracy on these, as supplied."""
     promised: tuple[Promised, ...] = ()
+
+    def with_conditions(self, more: Iterable[Condition]) -> Self:
+        """The same with further conditions behind its own."""
+        return self.model_copy(update={"conditions": (*self.conditions, *more)})
 
 
 class CategoryEvaluation(Evaluation):

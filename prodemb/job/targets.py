@@ -8,11 +8,13 @@ from prodemb.brand.evaluate import evaluate_brands
 from prodemb.brand.fit import Recipe as BrandRecipe
 from prodemb.brand.fit import cross_fit as cross_fit_brands
 from prodemb.brand.labels import BrandLabels, brand_labels
+from prodemb.brand.new_partners import judge_new_partners as judge_brands_of_new_partners
 from prodemb.brand.store import load_fuser, save_fuser
 from prodemb.category.evaluate import evaluate_categories
 from prodemb.category.fit import Recipe as CategoryRecipe
 from prodemb.category.fit import cross_fit as cross_fit_categories
 from prodemb.category.labels import CategoryLabels, category_labels
+from prodemb.category.new_partners import judge_new_partners as judge_categories_of_new_partners
 from prodemb.category.nodes import Nodes
 from prodemb.category.store import load_voices, save_voices
 from prodemb.category.voices.names import Names
@@ -100,6 +102,15 @@ class BrandTarget:
                 config=pipeline.fuse,
                 min_confidence=pipeline.score.min_brand_confidence,
             )
+        evaluation = evaluation.with_conditions(
+            judge_brands_of_new_partners(
+                data,
+                recipe=recipe,
+                fitted=fitted,
+                min_confidence=pipeline.score.min_brand_confidence,
+                progress=progress,
+            )
+        )
         title = "Training the brand head on all labels"
         final = fitted.weighing(recipe.fit(data, data.everything, gold=fitted.gold, title=title, progress=progress))
         return save_head(
@@ -165,6 +176,9 @@ class CategoryTarget:
                 train=pipeline.train,
                 zero_shot=self._zero_shot,
             )
+        evaluation = evaluation.with_conditions(
+            judge_categories_of_new_partners(data, recipe=recipe, fitted=fitted, progress=progress)
+        )
         title = "Training the category head on all labels"
         final = fitted.predictor(recipe.fit_voices(data, data.everything, title=title, progress=progress))
         return save_head(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prodemb.core.errors import ConfigError
-from prodemb.core.features import CATALOG_COLUMNS
+from prodemb.core.features import PRODUCT_COLUMNS
 from prodemb.core.files import replacing
 from prodemb.core.folders import holding
 from prodemb.sample.items import Item, make_item
@@ -19,7 +19,7 @@ from prodemb.sample.pictures import Look, render
 CATALOG_NAME = "catalog.parquet"
 IMAGE_FOLDER = "images"
 
-_VERSION = "2"
+_VERSION = "3"
 """Raised when the same seed begins to give other products."""
 
 _ROW_GROUP = 4096
@@ -32,7 +32,7 @@ _LOST_PICTURE = 0.01
 _CUT_PICTURE = 0.005
 """Share of pictures that end too early."""
 
-_SCHEMA = pa.schema([(name, pa.string()) for name in CATALOG_COLUMNS])
+_SCHEMA = pa.schema([(name, pa.string()) for name in PRODUCT_COLUMNS])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Product:
     """One product of the sample: its catalog row and the bytes of its picture."""
 
     row: dict[str, str | None]
-    """Values by `CATALOG_COLUMNS`; `image` is a path relative to the catalog's folder."""
+    """Values by `PRODUCT_COLUMNS`; `image` is a path relative to the catalog's folder."""
     picture: bytes | None
     """JPEG, now and then cut short; None where there is no picture, or no file at its path."""
 
@@ -60,7 +60,7 @@ def product(index: int, *, seed: int) -> Product:
     has_image, has_file = rng.random() >= partner.no_picture, rng.random() >= _LOST_PICTURE
     product_id = f"s{seed}-{index:08d}"
     return Product(
-        row=_row(item, listing, product_id=product_id, has_image=has_image),
+        row=_row(item, listing, partner=partner.name, product_id=product_id, has_image=has_image),
         picture=picture if has_image and has_file else None,
     )
 
@@ -100,7 +100,7 @@ def _photograph(item: Item, *, photo: Random) -> bytes:
     return render(look, shape=Random(f"{item.seed}/shape"), photo=photo)
 
 
-def _row(item: Item, listing: Listing, *, product_id: str, has_image: bool) -> dict[str, str | None]:
+def _row(item: Item, listing: Listing, *, partner: str, product_id: str, has_image: bool) -> dict[str, str | None]:
     values: dict[str, Any] = {
         "product_id": product_id,
         "title": listing.title,
@@ -112,8 +112,9 @@ def _row(item: Item, listing: Listing, *, product_id: str, has_image: bool) -> d
         "image": f"{IMAGE_FOLDER}/{product_id}.jpg" if has_image else None,
         "google_category_id": str(item.kind.category),
         "brand_label": item.brand.name if item.brand else None,
+        "partner": partner,
     }
-    return {name: values[name] for name in CATALOG_COLUMNS}
+    return {name: values[name] for name in PRODUCT_COLUMNS}
 
 
 def _write_picture(made: Product, *, folder: Path) -> dict[str, str | None]:

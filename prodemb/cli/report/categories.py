@@ -53,7 +53,10 @@ def category_tables(card: HeadCard) -> list[Table]:
     for condition in evaluation.conditions:
         name = condition.name if condition.group is None else f"  {condition.group}: {condition.name}"
         figures = (condition.top1, condition.macro_f1, condition.tree_f1)
-        cells = ["\n".join(f"{100 * figure[method]:.1f}" for figure in figures) for method in methods]
+        cells = [
+            "\n".join(f"{100 * figure[method]:.1f}" for figure in figures) if method in condition.top1 else ""
+            for method in methods
+        ]
         ece = "" if condition.ece is None else f"{100 * condition.ece:.1f}"
         table.add_row(name, f"{condition.num_products:,}", "top-1\nmacro-F1\nh-F1", *cells, ece)
     return [table]
