@@ -79,7 +79,7 @@ class WordModel:
         with warnings.catch_warnings():
             # That it has not converged, or that so many classes for so few products look like a regression.
             warnings.simplefilter("ignore", UserWarning)
-            model = LinearSVC(tol=1e-2).fit(inputs, labels)
+            model = LinearSVC(tol=1e-2, random_state=0).fit(inputs, labels)
         coefficients, intercepts = model.coef_, model.intercept_
         if len(classes) == 2:
             coefficients, intercepts = (

@@ -34,12 +34,19 @@ def test_they_rank_as_scikit_learn_does() -> None:
     asked, truth = texts_of(80, seed=1)
     ours = WordModel.fit(texts, nodes=nodes).opinion(asked, num_nodes=10)
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    model = LinearSVC(tol=1e-2).fit(vectorizer.fit_transform(texts), nodes)
+    model = LinearSVC(tol=1e-2, random_state=0).fit(vectorizer.fit_transform(texts), nodes)
     theirs = model.decision_function(vectorizer.transform(asked))
     assert np.allclose(ours.at(np.tile(model.classes_, (80, 1)), otherwise=-9), theirs, atol=0.1)
     predicted = model.classes_[theirs.argmax(axis=1)]
     assert (ours.top(1)[:, 0] == predicted).mean() > 0.95
     assert (ours.top(1)[:, 0] == truth).mean() > 0.85
+
+
+def test_the_same_texts_give_the_same_model() -> None:
+    texts, nodes = texts_of(300, seed=0)
+    first, second = (WordModel.fit(texts, nodes=nodes) for _ in range(2))
+    assert np.array_equal(first.weights.toarray(), second.weights.toarray())
+    assert np.array_equal(first.intercepts, second.intercepts)
 
 
 def test_two_kinds_have_opposite_margins() -> None:
