@@ -40,7 +40,7 @@ class WordModel:
     idf: Floats
     """(F,) their inverse document frequency."""
     weights: sparse.csr_array
-    """(F, C) float32."""
+    """(F, C) float32, each a number that float16 holds."""
     intercepts: Floats
     """(C,)."""
     nodes: npt.NDArray[np.int32]
@@ -87,10 +87,12 @@ class WordModel:
                 np.concatenate([-intercepts, intercepts]),
             )
         coefficients[np.abs(coefficients) < _LEAST_WEIGHT] = 0
+        weights = sparse.csr_array(coefficients.T, dtype=np.float32)
+        weights.data = weights.data.astype(np.float16).astype(np.float32)
         return cls(
             hashes=hashes.astype(np.int32),
             idf=idf,
-            weights=sparse.csr_array(coefficients.T, dtype=np.float32),
+            weights=weights,
             intercepts=intercepts.astype(np.float32),
             nodes=classes.astype(np.int32),
         )
