@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from prodemb.cli.audit import audit
 from prodemb.cli.brands import brands
 from prodemb.cli.display import LogFormatter
 from prodemb.cli.embed import embed
@@ -25,7 +26,7 @@ from prodemb.core.text import is_encodable, silence_pillow
 
 PANELS = {
     "Whole job": (read, init, run),
-    "Single steps, in order": (embed, brands, train_brand, train_category, finetune_category, score, feed),
+    "Single steps, in order": (embed, brands, train_brand, train_category, finetune_category, score, feed, audit),
     "Shards": (inspect, verify),
     "Sample data and taxonomy": (sample, taxonomy),
 }
