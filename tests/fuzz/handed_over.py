@@ -21,11 +21,12 @@ from hypothesis.strategies import DataObject
 
 from prodemb.aliases.table import AliasRow, AliasTable
 from prodemb.brand.predict import Fuser
-from prodemb.brand.store import FUSER_FILES, FuserCard, _hash_of, save_fuser
+from prodemb.brand.store import save_fuser
 from prodemb.cli import app
 from prodemb.cli.ending import ending_well
 from prodemb.core.errors import ProdembError
 from prodemb.core.files import sha256_of
+from prodemb.heads.fuser_files import FUSER_NAME, FuserCard, _hash_of
 from prodemb.heads.head import CARD_NAME, WEIGHTS_NAME, save_head
 from prodemb.job.pipeline import read_pipeline
 from prodemb.shards.format import CHECKSUM_KEY, MANIFEST_NAME, _checksum
@@ -37,7 +38,7 @@ from prodemb.towers.load import load_towers
 from tests.conftest import make_clip
 from tests.fuzz.changes import changed, changed_json
 from tests.shard_sets import write_random_set
-from tests.small_heads import make_head
+from tests.small_heads import make_head, save_predictor
 
 extremes: st.SearchStrategy[Any] = st.sampled_from(
     [
@@ -58,7 +59,7 @@ def sound() -> Path:
     PathVectors(fingerprint="clip", ids=(*taxonomy,), paths=(*taxonomy.values(),), vectors=vectors).write(
         folder / "shards"
     )
-    save_head(folder / "category", make_head("category"))
+    save_predictor(folder / "category", make_head("category"))
     brand = make_head("brand")
     names = [f"Brand {number}" for number in range(9)]
     aliases = AliasTable([AliasRow("brand one", "Brand 1", products=3), AliasRow("x", "Other", products=1)])
@@ -104,13 +105,12 @@ def _restore_head(folder: Path) -> None:
         return
     with suppress(ValueError, TypeError, AttributeError, OSError, RecursionError):
         hashes: dict[str, str] = {"weights_sha256": sha256_of(folder / WEIGHTS_NAME)}
-        if (folder / FUSER_FILES[0]).exists():
-            path, (_, names, aliases) = folder / FUSER_FILES[0], FUSER_FILES
-            values = json.loads(path.read_bytes())
-            values |= {"names_sha256": sha256_of(folder / names), "aliases_sha256": sha256_of(folder / aliases)}
-            path.write_text(json.dumps(values))
-            with suppress(ProdembError):
-                hashes["fuser_sha256"] = _hash_of(FuserCard.parse(values, source="x"))
+        path = folder / FUSER_NAME
+        values = json.loads(path.read_bytes())
+        values["files"] = {name: sha256_of(folder / name) for name in values["files"]}
+        path.write_text(json.dumps(values))
+        with suppress(ProdembError):
+            hashes["fuser_sha256"] = _hash_of(FuserCard.parse(values, source="x"))
         path = folder / CARD_NAME
         path.write_text(json.dumps(json.loads(path.read_bytes()) | hashes))
 
