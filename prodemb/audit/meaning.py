@@ -45,7 +45,7 @@ def supplied_shares(supplied: pl.DataFrame, *, nodes: Indices, voices: Voices) -
         nodes: (n,).
     """
     tree, exact = voices.nodes.tree, voices.supplied.exact()
-    parts = [np.zeros(0)]
+    parts: list[npt.NDArray[np.float64]] = [np.zeros(0)]
     for start in range(0, len(nodes), ROWS_AT_A_TIME):
         own = nodes[start : start + ROWS_AT_A_TIME]
         counted = exact.opinion(supplied[start : start + ROWS_AT_A_TIME], num_nodes=len(tree), hidden=None)
@@ -53,7 +53,7 @@ def supplied_shares(supplied: pl.DataFrame, *, nodes: Indices, voices: Voices) -
         found = counted.nodes[options]
         on_line = tree.is_above(found, own[rows]) | tree.is_above(own[rows], found)
         shares = np.exp(counted.scores[rows, options]) * on_line
-        parts.append(np.bincount(rows, weights=shares, minlength=len(own)))
+        parts.append(np.bincount(rows, weights=shares, minlength=len(own)).astype(np.float64))
     return np.concatenate(parts)
 
 

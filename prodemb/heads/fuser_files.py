@@ -89,16 +89,16 @@ def read_fuser_card(
     except OSError:
         raise HeadError(f"{path}: missing, though the head beside it needs it; train again") from None
     except ConfigError as error:
-        raise HeadError(f"{error}; train again") from None
+        raise HeadError(f"{one_line(error)}; train again") from None
     except ValueError as error:
         raise HeadError(f"{path}: damaged: {one_line(error)}; train again") from None
     wanted = {FUSER_NAME: head.fuser_sha256} | {name: card.files.get(name, "") for name in files}
     found = {FUSER_NAME: _hash_of(card)} | {name: _sha256(folder / name) for name in files}
     for name, is_hash in found.items():
-        if is_hash != wanted[name]:
+        if not is_hash or is_hash != wanted[name]:
             raise HeadError(
-                f"{folder / name}: found {is_hash[:12] or 'nothing'}, wanted {wanted[name][:12]}: altered, or its "
-                "training was cut short; train again"
+                f"{folder / name}: found {is_hash[:12] or 'nothing'}, wanted {wanted[name][:12] or 'none'}: altered, "
+                "or its training was cut short; train again"
             )
     sizes = {len(own) for own in card.weights.values()}
     if list(card.weights) != list(features) or sizes != {1 + num_contexts}:

@@ -1,4 +1,4 @@
-"""What each source adds to the brand: the head, the supplied value, the title and the lexical vector, one by one.
+"""What each source adds to the brand: head, labelled neighbours and supplied value, title, and the lexical vector.
 
     python tests/bench/brand_evidence.py --pipeline pipelines/brand.toml
 
@@ -19,13 +19,13 @@ from report import Failure, options_parser, reporting, table
 from prodemb.aliases.alias_file import read_aliases
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.conditions import AS_SUPPLIED, brand_conditions, true_names, without_strings_of
-from prodemb.brand.fit import fit_fuser
+from prodemb.brand.fit import Recipe, cross_fit
 from prodemb.brand.labels import BrandLabels, brand_labels
 from prodemb.brand.names import BrandNames, Mentions
+from prodemb.brand.predict import BrandPredictor
 from prodemb.core.features import BRAND_FEATURES
-from prodemb.heads.head import TrainedHead
-from prodemb.heads.split import TEST
-from prodemb.heads.train import Labelled, load_labelled, train_head
+from prodemb.core.progress import no_progress
+from prodemb.heads.train import Labelled, load_labelled
 from prodemb.job.pipeline import Pipeline, read_pipeline
 from prodemb.shards.product_set import read_products
 from prodemb.shards.reader import ShardSet, open_shard_set
@@ -66,25 +66,32 @@ def measure(
     features = tuple(feature for feature in (*BRAND_FEATURES, "lexical") if feature in wanted)
     config = pipeline.train.model_copy(update={"features": features})
     data = load_labelled(shard_set, labels=labels, config=config, device=torch.device("cpu"))
-    head = train_head(data, config=config, aggregate=pipeline.aggregate, head=pipeline.head)
+    recipe = Recipe(train=config, aggregate=pipeline.aggregate, head=pipeline.head, fuse=pipeline.fuse, aliases=aliases)
     figures = {}
     with patch.object(BrandNames, "mentions", _mentions_without_titles):
-        figures[f"head on {vectors}"] = top1(data, head, pipeline=pipeline, aliases=aliases, fused=False)
-        figures[f"  and the supplied brand ({vectors})"] = top1(data, head, pipeline=pipeline, aliases=aliases)
-    figures[f"  and the title ({vectors})"] = top1(data, head, pipeline=pipeline, aliases=aliases)
+        predictor = fitted(data, recipe=recipe)
+        figures[f"head on {vectors}"] = top1(data, predictor, recipe=recipe, fused=False)
+        figures[f"  with neighbours and the supplied brand ({vectors})"] = top1(data, predictor, recipe=recipe)
+    figures[f"  and the title ({vectors})"] = top1(data, fitted(data, recipe=recipe), recipe=recipe)
     return figures
 
 
-def top1(
-    data: Labelled[BrandLabels], head: TrainedHead, *, pipeline: Pipeline, aliases: AliasTable, fused: bool = True
-) -> Rates:
+def fitted(data: Labelled[BrandLabels], *, recipe: Recipe) -> BrandPredictor:
+    """A predictor that has not seen the test part."""
+    weights = cross_fit(data, recipe=recipe, progress=no_progress)
+    own = recipe.fit(data, data.outside_test, gold=weights.gold, title="", progress=no_progress)
+    return weights.weighing(own)
+
+
+def top1(data: Labelled[BrandLabels], predictor: BrandPredictor, *, recipe: Recipe, fused: bool = True) -> Rates:
     """Top-1 in each condition, of the fused answer or of the head alone."""
-    products = read_products(data.shard_set, features=data.features, rows=data.test_rows)
-    names = true_names(data, rows=data.test_rows)
-    fuser = fit_fuser(data, head=head, aliases=aliases, config=pipeline.fuse)
-    blind = fuser.with_aliases(without_strings_of(data, aliases=aliases, parts=[TEST]), rare=fuser.names.rare)
+    rows, fuser, head = data.rows[data.test], predictor.fuser, predictor.head
+    products = read_products(data.shard_set, features=data.features, rows=rows)
+    names = true_names(data, rows=rows)
+    known = without_strings_of(data, data.test, aliases=recipe.aliases)
+    blind = fuser.with_aliases(known, rare=fuser.names.rare)
     rates: Rates = {}
-    for name, some in brand_conditions(products, truth=fuser.names.ids_of(names), fuser=fuser, seed=pipeline.fuse.seed):
+    for name, some in brand_conditions(products, truth=fuser.names.ids_of(names), fuser=fuser, seed=recipe.fuse.seed):
         answering = fuser if name == AS_SUPPLIED else blind
         if fused:
             answers = answering.predict(some, head=head, k=1).brands[:, 0]

@@ -7,8 +7,9 @@ All vectors are synthetic: 8 features of `--dim` numbers, a quarter of them abse
 category's, and categories with one parent are alike; their numbers are correlated, with a spectrum that falls as that
 of CLIP's vectors does. Both methods learn from the same standardised vectors in float32, on all cores, and predict the
 same held-out products. Seconds of logistic regression are those of `fit` alone (lbfgs, at most 100 iterations, as the
-baseline runs it); those of the head are all of `heads.fit`: standardising, validation and early stop too. Memory is the
-process's peak, data included, up to the end of training.
+baseline runs it); those of the head are all of `heads.fit`, standardising too. Scoring asks the head and the nearest
+labelled products, and ranks the nodes of the tree; there are no texts. Memory is the process's peak, data included, up
+to the end of training.
 """
 
 import argparse
@@ -23,13 +24,23 @@ from measure import peak_mb
 from report import Failure, Report, figure, options_parser, reporting, table
 from sklearn.linear_model import LogisticRegression
 
+from prodemb.category.candidates import CONTEXTS, NUM_CONTEXTS, PRIOR_WEIGHTS
+from prodemb.category.config import VoicesConfig
+from prodemb.category.nodes import Nodes
 from prodemb.category.predict import CategoryPredictor
-from prodemb.core.features import ALL_FEATURES
+from prodemb.category.voices.every import Voices
+from prodemb.category.voices.head import HeadVoice
+from prodemb.category.voices.names import Names
+from prodemb.category.voices.supplied import SuppliedCounts
+from prodemb.category.voices.words import WordModel
+from prodemb.confidence.conditional_logit import ConditionalLogit
+from prodemb.core.features import ALL_FEATURES, PARTNER, TEXT_FEATURES, raw_column
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.examples import Examples
 from prodemb.heads.fit import FitConfig, fit
 from prodemb.heads.head import HeadCard, TrainedHead
 from prodemb.heads.labels import CategoryLabel
+from prodemb.heads.neighbours import Neighbours
 from prodemb.heads.network import HeadConfig
 from prodemb.shards.product_set import ProductSet
 
@@ -91,8 +102,6 @@ def make_head(*, num_classes: int, dim: int) -> TrainedHead:
         aggregate=AggregateConfig(),
         head=HeadConfig(),
         num_train=0,
-        num_validation=0,
-        coverage=None,
         classes=tuple(labels),
         ancestors=tuple(CategoryLabel(id=num_classes + group, path=f"Group {group}") for group in groups),
     )
@@ -106,13 +115,11 @@ def measure_head(
     """Train on all but the last products, and measure on those."""
     head = make_head(num_classes=num_classes, dim=dim)
     num_train = len(examples.labels) - num_test
-    num_validation = min(num_train // 10, 10_000)
     started, cpu_started = time.perf_counter(), time.process_time()
     epochs = fit(
         head.network,
         examples,
-        train=np.arange(num_train - num_validation),
-        validation=np.arange(num_train - num_validation, num_train),
+        learned=np.arange(num_train),
         alone=config.feature_dropout.alone,
         config=config,
     )
@@ -142,19 +149,46 @@ def measure_regression(examples: Examples, *, head: TrainedHead, num_test: int) 
 
 def measure_scoring(head: TrainedHead, examples: Examples) -> float:
     """Seconds to rank the categories of all products and to sum the probabilities of the nodes above the first."""
-    predictor = CategoryPredictor.of(head)
+    predictor = make_predictor(head, examples)
     started = time.perf_counter()
     for start in range(0, len(examples.labels), CHUNK):
-        rows = slice(start, start + CHUNK)
-        products = ProductSet(
-            features=head.card.features,
-            dims=head.card.dims,
-            vectors=examples.vectors[rows].numpy(),
-            present=examples.present[rows].numpy(),
-            supplied=pl.DataFrame(),
-        )
-        predictor.predict(products, k=5, tau=0.0)
+        predictor.predict(products_of(examples, head=head, rows=slice(start, start + CHUNK)), k=5)
     return time.perf_counter() - started
+
+
+def make_predictor(head: TrainedHead, examples: Examples) -> CategoryPredictor:
+    """The head beside the nearest of as many labelled products as are kept, with the built-in weights."""
+    nodes = Nodes([label for label in (*head.card.classes, *head.card.ancestors) if isinstance(label, CategoryLabel)])
+    kept = products_of(examples, head=head, rows=slice(0, VoicesConfig().max_products))
+    labels, classes = examples.labels[: len(kept)].numpy(), nodes.of(head.card.classes)
+    silent = WordModel.fit([""] * len(classes), nodes=classes)
+    voices = Voices(
+        nodes=nodes,
+        counts=np.bincount(labels, minlength=len(nodes)),
+        head=HeadVoice(head=head, nodes=classes.astype(np.int32)),
+        words=silent,
+        words_without=silent,
+        neighbours=Neighbours.fit(kept, labels=labels, rows=np.arange(len(kept)), seed=0),
+        supplied=SuppliedCounts.fit(kept.supplied, nodes=labels),
+        names=Names(paths=tuple(label.path for label in nodes.labels)),
+        tower=None,
+    )
+    weights = np.zeros((1 + len(CONTEXTS), len(PRIOR_WEIGHTS)))
+    weights[0] = [*PRIOR_WEIGHTS.values()]
+    return CategoryPredictor(voices=voices, model=ConditionalLogit(weights=weights), least_known=(0.0,) * NUM_CONTEXTS)
+
+
+def products_of(examples: Examples, *, head: TrainedHead, rows: slice) -> ProductSet:
+    """Some of the products, without texts."""
+    vectors = examples.vectors[rows].numpy()
+    nothing = pl.Series([None] * len(vectors), dtype=pl.String)
+    return ProductSet(
+        features=head.card.features,
+        dims=head.card.dims,
+        vectors=vectors,
+        present=examples.present[rows].numpy(),
+        supplied=pl.DataFrame(dict.fromkeys((*map(raw_column, TEXT_FEATURES), PARTNER), nothing)),
+    )
 
 
 def report_classes(report: Report, *, options: argparse.Namespace) -> None:
@@ -187,7 +221,7 @@ def report_classes(report: Report, *, options: argparse.Namespace) -> None:
     columns = ["method", "seconds", "to head", "CPU seconds", "to head", "top-1", "ran for"]
     report.add(
         f"{options.products:,} products x {options.classes:,} categories, {len(ALL_FEATURES)} x {options.dim} numbers"
-        f"\n\n{table(columns, methods, cells=cells)}\n\nscoring, with node probabilities: {scoring:.1f} s, "
+        f"\n\n{table(columns, methods, cells=cells)}\n\nscoring, without texts: {scoring:.1f} s, "
         f"{options.products / scoring:,.0f} products/s; peak of training the head: {memory:,.0f} MB",
         methods=methods,
         scoring_s=scoring,

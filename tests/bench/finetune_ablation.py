@@ -15,8 +15,6 @@ import argparse
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -24,20 +22,23 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from report import Failure, figure, options_parser, reporting, table
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from prodemb.category.labels import CategoryLabels, category_labels
+from prodemb.core.arrays import NO_ANSWER
 from prodemb.core.device import choose_device
 from prodemb.core.features import FEATURES
-from prodemb.core.progress import ProgressCallback
+from prodemb.core.progress import no_progress
 from prodemb.heads.examples import Examples
+from prodemb.heads.head import TrainedHead
+from prodemb.heads.labels import CategoryLabel
 from prodemb.heads.train import Labelled, load_labelled, train_head
 from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
 from prodemb.job.pipeline import Pipeline
 from prodemb.sample.catalog import write_sample
+from prodemb.shards.product_set import read_products
 from prodemb.shards.reader import open_shard_set
 from prodemb.taxonomy.taxonomy import read_taxonomy, sample_taxonomy
 
@@ -105,16 +106,16 @@ def make_pipeline(work: Path, *, options: argparse.Namespace) -> Pipeline:
 
 def frozen(pipeline: Pipeline) -> Figures:
     """The figures of the checkpoint as published."""
-    embed_catalog(pipeline, progress=unwatched)
+    embed_catalog(pipeline, progress=no_progress)
     return measured(pipeline, shards=Path(pipeline.embed.out), minutes=None)
 
 
 def finetuned(pipeline: Pipeline) -> Figures:
     """The figures after fine-tuning, and how long that took without embedding and heads."""
     started = time.perf_counter()
-    finetune_category(pipeline, progress=unwatched)
+    finetune_category(pipeline, progress=no_progress)
     minutes = (time.perf_counter() - started) / 60
-    embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, progress=unwatched)
+    embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, progress=no_progress)
     return measured(pipeline, shards=Path(pipeline.finetune.shards), minutes=minutes)
 
 
@@ -124,15 +125,27 @@ def measured(pipeline: Pipeline, *, shards: Path, minutes: float | None) -> Figu
     taxonomy = read_taxonomy(Path(pipeline.train.taxonomy)) if pipeline.train.taxonomy else sample_taxonomy()
     labels = category_labels(shard_set, taxonomy=taxonomy, taxonomy_name="the taxonomy")
     data = load_labelled(shard_set, labels=labels, config=pipeline.train, device=choose_device("auto"))
-    head = train_head(data, config=pipeline.train, aggregate=pipeline.aggregate, head=pipeline.head)
+    learned = data.outside_test
+    head = train_head(data, learned, config=pipeline.train, aggregate=pipeline.aggregate, head=pipeline.head)
     everything = np.arange(len(data.features))
     return {
         "title": probed(data, features=np.array([data.features.index("title")])),
         "picture": probed(data, features=np.array([data.features.index("image")])),
         "all": probed(data, features=everything),
-        "head": head.card.metrics.top1 if head.card.metrics else None,
+        "head": of_head(data, head=head),
         "minutes": minutes,
     }
+
+
+def of_head(data: Labelled[CategoryLabels], *, head: TrainedHead) -> float | None:
+    """Top-1 of the head on the test products."""
+    if not len(data.test):
+        return None
+    products = read_products(data.shard_set, features=data.features, rows=data.rows[data.test])
+    numbers = {label: number for number, label in enumerate(data.labels.classes)}
+    own = [numbers.get(label, NO_ANSWER) for label in head.card.classes if isinstance(label, CategoryLabel)]
+    predicted = head.predict(products.vectors, present=products.present)
+    return float((np.array([*own, NO_ANSWER])[predicted] == data.index_of(data.test)).mean())
 
 
 def probed(data: Labelled[CategoryLabels], *, features: npt.NDArray[np.int64]) -> float | None:
@@ -142,22 +155,16 @@ def probed(data: Labelled[CategoryLabels], *, features: npt.NDArray[np.int64]) -
     dim = data.shard_set.schema.dim
     columns = (features[:, None] * dim + np.arange(dim)).flatten()
     vectors = data.examples.vectors.float().cpu().numpy()[:, columns]
-    train, test = data.train[present[data.train]], data.test[present[data.test]]
+    train, test = data.outside_test[present[data.outside_test]], data.test[present[data.test]]
     if not len(test) or not len(train):
         return None
     targets = data.examples.labels.cpu().numpy()
     scaler = StandardScaler().fit(vectors[train])
     probe = LogisticRegression(C=0.1, max_iter=200)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)  # that it has not converged, or that products are few
         probe.fit(scaler.transform(vectors[train]), targets[train])
     return float((probe.predict(scaler.transform(vectors[test])) == targets[test]).mean())
-
-
-@contextmanager
-def unwatched(_title: str) -> Iterator[ProgressCallback]:
-    """No progress display."""
-    yield lambda _done, _total: None
 
 
 if __name__ == "__main__":

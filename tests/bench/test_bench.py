@@ -156,7 +156,11 @@ def test_what_each_source_adds_to_the_brand(run_bench: RunBench, tmp_path: Path)
     tables = {"embed": f'out = "{shards}"', "brands": f'aliases = "{aliases}"', "train": "epochs = 2"}
     pipeline.write_text('target = "brand"\n' + "".join(f"[{name}]\n{line}\n" for name, line in tables.items()))
     figures = run_bench("brand_evidence", "--pipeline", str(pipeline))["figures"]
-    assert list(figures)[:3] == ["head on CLIP", "  and the supplied brand (CLIP)", "  and the title (CLIP)"]
+    assert list(figures)[:3] == [
+        "head on CLIP",
+        "  with neighbours and the supplied brand (CLIP)",
+        "  and the title (CLIP)",
+    ]
     for rates in figures.values():
         assert list(rates) == ["as supplied", "unseen spellings", "brand withheld", "wrong brand supplied"]
         assert all(0 <= rate <= 1 for rate in rates.values())

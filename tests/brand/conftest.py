@@ -1,4 +1,4 @@
-"""A head of a few brands, its labelled products and its fuser."""
+"""Labelled products of a few brands, and a predictor that was fitted to those outside the test part."""
 
 import pytest
 import torch
@@ -7,13 +7,14 @@ from prodemb.aliases.canonicalise import canonicalise
 from prodemb.aliases.config import BrandsConfig
 from prodemb.aliases.counts import count_supplied
 from prodemb.aliases.table import AliasTable
-from prodemb.brand.fit import FuseConfig, fit_fuser
+from prodemb.brand.fit import CrossFit, FuseConfig, Recipe, cross_fit
 from prodemb.brand.labels import BrandLabels, brand_labels
-from prodemb.brand.predict import Fuser
+from prodemb.brand.predict import BrandPredictor, Fuser
+from prodemb.core.progress import no_progress
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.network import HeadConfig
-from prodemb.heads.train import Labelled, TrainConfig, load_labelled, train_head
+from prodemb.heads.train import Labelled, TrainConfig, load_labelled
 from prodemb.shards.reader import ShardSet
 from tests.shard_sets import write_branded_set
 
@@ -39,10 +40,27 @@ def data(shard_set: ShardSet, aliases: AliasTable) -> Labelled[BrandLabels]:
 
 
 @pytest.fixture(scope="session")
-def head(data: Labelled[BrandLabels]) -> TrainedHead:
-    return train_head(data, config=CONFIG, aggregate=AggregateConfig(), head=HeadConfig(hidden_layer_sizes=(16,)))
+def recipe(aliases: AliasTable) -> Recipe:
+    head = HeadConfig(hidden_layer_sizes=(16,))
+    return Recipe(train=CONFIG, aggregate=AggregateConfig(), head=head, fuse=FuseConfig(), aliases=aliases)
 
 
 @pytest.fixture(scope="session")
-def fuser(data: Labelled[BrandLabels], head: TrainedHead, aliases: AliasTable) -> Fuser:
-    return fit_fuser(data, head=head, aliases=aliases, config=FuseConfig())
+def fitted(data: Labelled[BrandLabels], recipe: Recipe) -> CrossFit:
+    return cross_fit(data, recipe=recipe, progress=no_progress)
+
+
+@pytest.fixture(scope="session")
+def predictor(data: Labelled[BrandLabels], recipe: Recipe, fitted: CrossFit) -> BrandPredictor:
+    own = recipe.fit(data, data.outside_test, gold=fitted.gold, title="", progress=no_progress)
+    return fitted.weighing(own)
+
+
+@pytest.fixture(scope="session")
+def head(predictor: BrandPredictor) -> TrainedHead:
+    return predictor.head
+
+
+@pytest.fixture(scope="session")
+def fuser(predictor: BrandPredictor) -> Fuser:
+    return predictor.fuser

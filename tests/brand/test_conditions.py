@@ -1,17 +1,14 @@
 """Conditions: a withheld brand is gone, a wrong one is another product's and not the true one."""
 
-import numpy as np
-
 from prodemb.brand.conditions import WITHHELD, WRONG, brand_conditions, true_names
 from prodemb.brand.labels import BrandLabels
 from prodemb.brand.predict import Fuser
-from prodemb.heads.split import VALIDATION
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import read_products
 
 
 def test_wrong_brands_are_wrong(data: Labelled[BrandLabels], fuser: Fuser) -> None:
-    rows = np.flatnonzero(data.split == VALIDATION)
+    rows = data.rows[data.inside(0)]
     products = read_products(data.shard_set, features=data.features, rows=rows)
     truth = fuser.names.ids_of(true_names(data, rows=rows))
     seen = dict(brand_conditions(products, truth=truth, fuser=fuser, seed=0))

@@ -1,32 +1,73 @@
 """Evaluation: the fused brand is better than each source alone, also where the supplied one is withheld or wrong."""
 
-from prodemb.brand.conditions import AS_SUPPLIED, WITHHELD, WRONG
-from prodemb.brand.evaluate import evaluate_brands
-from prodemb.brand.fit import FuseConfig
+from dataclasses import replace
+
+import numpy as np
+
+from prodemb.brand.conditions import AS_SUPPLIED, UNKNOWN_BRAND, WITHHELD, WRONG
+from prodemb.brand.evaluate import FUSED, HEAD, evaluate_brands
+from prodemb.brand.fit import CrossFit, FuseConfig
 from prodemb.brand.labels import BrandLabels
-from prodemb.brand.predict import Fuser
-from prodemb.heads.head import TrainedHead
+from prodemb.brand.predict import BrandPredictor
+from prodemb.heads.evaluation import PROMISED
 from prodemb.heads.train import Labelled, TrainConfig
 
 
 def test_the_fused_brand_beats_every_source_in_every_condition(
-    data: Labelled[BrandLabels], head: TrainedHead, fuser: Fuser
+    data: Labelled[BrandLabels], predictor: BrandPredictor, fitted: CrossFit
 ) -> None:
-    found = evaluate_brands(data, head=head, fuser=fuser, train=TrainConfig(), config=FuseConfig(), min_confidence=0.5)
-    by_name = {condition.name: condition for condition in found.conditions}
+    found = evaluate_brands(
+        data, predictor=predictor, fitted=fitted, train=TrainConfig(), config=FuseConfig(), min_confidence=0.5
+    )
+    by_name = {each.name: each for each in found.conditions}
     assert next(iter(by_name)) == AS_SUPPLIED
-    assert list(by_name)[-2:] == [WITHHELD, WRONG]
-    for name in (AS_SUPPLIED, WITHHELD, WRONG):
-        rates = by_name[name].top1
-        assert rates["prodemb"] >= max(rates.values()) - 0.003, (name, rates)
+    assert list(by_name)[-3:] == [WITHHELD, WRONG, UNKNOWN_BRAND]
+    for condition in (AS_SUPPLIED, WITHHELD, WRONG):
+        rates = by_name[condition].top1
+        assert rates[FUSED] >= max(rates.values()) - 0.003, (condition, rates)
     assert by_name[WITHHELD].top1["supplied canonical"] == by_name[WRONG].top1["supplied canonical"] == 0
-    assert by_name[AS_SUPPLIED].top1["prodemb"] > 0.9 > by_name[AS_SUPPLIED].top1["supplied canonical"]
+    assert by_name[AS_SUPPLIED].top1[FUSED] > 0.9 > by_name[AS_SUPPLIED].top1["supplied canonical"]
     for group, num_kinds in (("supplied", 4), ("examples", 3)):
-        counts = [condition.num_products for condition in found.conditions if condition.group == group]
+        counts = [each.num_products for each in found.conditions if each.group == group]
         assert len(counts) == num_kinds
-        assert sum(counts) == by_name[AS_SUPPLIED].num_products
-    assert found.fused is not None
-    assert found.fused.top1 == by_name[AS_SUPPLIED].top1["prodemb"]
-    assert found.fused.ece is not None
-    assert found.fused.ece < 0.1
-    assert {baseline.name for baseline in found.baselines} >= {"supplied as is", "logistic regression"}
+        assert sum(counts) == by_name[AS_SUPPLIED].num_products == len(data.test)
+    methods = {method.name: method.metrics for method in found.methods}
+    assert methods.keys() >= {"supplied as is", "logistic regression"}
+    assert list(methods)[-2:] == [HEAD, FUSED]
+    for name in (HEAD, FUSED):
+        metrics = methods[name]
+        assert metrics is not None
+        assert metrics.top1 == by_name[AS_SUPPLIED].top1[name]
+
+
+def test_confidence_is_that_of_products_that_were_not_learned(
+    data: Labelled[BrandLabels], predictor: BrandPredictor, fitted: CrossFit
+) -> None:
+    train = TrainConfig.parse({"baselines": {"run": False}}, source="test")
+    found = evaluate_brands(
+        data, predictor=predictor, fitted=fitted, train=train, config=FuseConfig(), min_confidence=0.5
+    )
+    assert found.num_learned == len(data.outside_test)
+    assert found.reliability is not None
+    assert found.reliability.calibration_error is not None
+    assert found.reliability.calibration_error < 0.1
+    assert [each.promise.precision for each in found.promised] == list(PROMISED)
+    for each in found.promised:
+        if each.promise.threshold is not None and each.kept is not None:
+            assert each.kept >= each.promise.precision - 0.05
+            assert each.coverage > 0.5
+    unknown = found.conditions[-1]
+    assert unknown.name == UNKNOWN_BRAND
+    assert unknown.top1[FUSED] > 0.6
+
+
+def test_without_a_test_part_there_are_promises_alone(
+    data: Labelled[BrandLabels], predictor: BrandPredictor, fitted: CrossFit
+) -> None:
+    without = replace(data, test=np.zeros(0, np.int32))
+    found = evaluate_brands(
+        without, predictor=predictor, fitted=fitted, train=TrainConfig(), config=FuseConfig(), min_confidence=0.5
+    )
+    assert (found.methods, found.conditions, found.reliability) == ((), (), None)
+    assert [each.promise.precision for each in found.promised] == list(PROMISED)
+    assert not any(each.coverage for each in found.promised)

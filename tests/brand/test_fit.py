@@ -4,14 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
+import torch
 
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.candidates import PRIOR_WEIGHTS
-from prodemb.brand.fit import FuseConfig, fit_fuser
+from prodemb.brand.fit import CrossFit, Recipe, cross_fit
 from prodemb.brand.labels import BrandLabels
 from prodemb.brand.predict import SOURCES, Fuser
+from prodemb.confidence.reliability import Reliability
+from prodemb.core.progress import no_progress
 from prodemb.heads.head import TrainedHead
-from prodemb.heads.train import Labelled
+from prodemb.heads.train import Labelled, TrainConfig, load_labelled
 from prodemb.shards.product_set import read_products
 
 
@@ -54,21 +57,55 @@ def test_a_product_that_nothing_speaks_for_has_no_brand(
     assert (answers.sources == -1).all()
 
 
+def test_weights_are_learned_from_products_that_each_predictor_has_not_seen(
+    data: Labelled[BrandLabels], fitted: CrossFit
+) -> None:
+    assert np.array_equal(np.sort(fitted.rows), data.rows[data.outside_test])
+    assert fitted.gold
+    answers = fitted.answers(data)
+    assert np.array_equal(answers.groups, data.groups[fitted.rows])
+    error = Reliability.of(answers.probabilities[:, 0], correct=answers.correct[:, 0]).calibration_error
+    assert answers.correct.mean() > 0.9
+    assert error is not None
+    assert error < 0.05
+
+
+def test_a_folds_labels_have_no_say_in_its_own_predictor(data: Labelled[BrandLabels], recipe: Recipe) -> None:
+    inside = data.rows[data.inside(0)]
+    index = data.labels.index.copy()
+    index[inside] = np.random.default_rng(0).permutation(index[inside])
+    assert not np.array_equal(index, data.labels.index)
+    shuffled = replace(data, labels=replace(data.labels, index=index))
+    products = read_products(data.shard_set, features=data.features, rows=inside)
+    predictions = [
+        recipe.fit(each, each.outside(0), gold=True, title="", progress=no_progress).predict(products, k=3)
+        for each in (data, shuffled)
+    ]
+    assert predictions[0].names == predictions[1].names
+    assert np.array_equal(predictions[0].brands, predictions[1].brands)
+    assert np.array_equal(predictions[0].probabilities, predictions[1].probabilities)
+
+
 def test_without_gold_labels_supplied_brands_are_learned_from(
-    data: Labelled[BrandLabels], head: TrainedHead, aliases: AliasTable
+    data: Labelled[BrandLabels], recipe: Recipe, aliases: AliasTable
 ) -> None:
     canonical = aliases.canonical_of(data.shard_set.frame(["raw_brand"]).to_series())
-    names = [label.name for label in data.all_labels.classes]
-    index = np.array([names.index(name) if name in names else -1 for name in canonical])
-    labels = replace(data.all_labels, index=index, gold=np.zeros(len(index), bool))
-    fitted = fit_fuser(replace(data, all_labels=labels), head=head, aliases=aliases, config=FuseConfig())
-    assert not fitted.names.redirects
-    assert dict(zip(PRIOR_WEIGHTS, fitted.model.weights, strict=True))["supplied"] > 1
+    names = data.labels.names
+    index = np.array([names.index(name) if name in names else -1 for name in canonical], np.int32)
+    labels = replace(data.labels, index=index, gold=np.zeros(len(index), bool))
+    config = recipe.train.model_copy(update={"epochs": 2})
+    supplied = load_labelled(data.shard_set, labels=labels, config=config, device=torch.device("cpu"))
+    fitted = cross_fit(supplied, recipe=replace(recipe, train=config), progress=no_progress)
+    assert not fitted.gold
+    assert dict(zip(PRIOR_WEIGHTS, fitted.model.weights[0], strict=True))["supplied"] > 1
+    predictor = recipe.fit(supplied, supplied.everything, gold=fitted.gold, title="", progress=no_progress)
+    assert not predictor.fuser.names.redirects
 
 
-def test_without_validation_products_the_weights_are_those_given(
-    data: Labelled[BrandLabels], head: TrainedHead, aliases: AliasTable
-) -> None:
-    few = replace(data, split=np.zeros_like(data.split))
-    fitted = fit_fuser(few, head=head, aliases=aliases, config=FuseConfig())
-    assert fitted.model.weights.tolist() == list(PRIOR_WEIGHTS.values())
+def test_without_other_features_than_the_brand_nothing_is_compared(data: Labelled[BrandLabels], recipe: Recipe) -> None:
+    config = TrainConfig(epochs=1, features=("brand",))
+    alone = load_labelled(data.shard_set, labels=data.labels, config=config, device=torch.device("cpu"))
+    predictor = replace(recipe, train=config).fit(alone, alone.outside_test, gold=True, title="", progress=no_progress)
+    assert predictor.fuser.neighbours is None
+    products = read_products(data.shard_set, features=("brand",), rows=np.arange(9))
+    assert (predictor.predict(products, k=1).brands >= 0).any()

@@ -8,7 +8,6 @@ import pytest
 
 from prodemb.brand.labels import BrandLabels, brand_labels
 from prodemb.core.errors import HeadError
-from prodemb.heads.split import TEST, TRAIN
 from tests.shard_sets import write_columns
 
 
@@ -53,9 +52,9 @@ def test_rare_classes_are_left_out_and_counted(tmp_path: Path) -> None:
         gold=["Lee", "Lee", "Puma", "Puma", "Bose", "Bose", "Boss", None],
         supplied=["Lee", None, "puma", None, None, None, None, "NIKE Inc"],
     )
-    split = np.array([TRAIN, TRAIN, TRAIN, TRAIN, TRAIN, TEST, TRAIN, TEST], "u1")
-    kept = labels.frequent(split, min_count=2, roll_up=True)
+    learned = np.array([True, True, True, True, True, False, True, False])
+    kept = labels.frequent(learned, min_count=2, roll_up=True)
     assert names(kept) == ["Lee", "Lee", "Puma", "Puma", None, None, None, None]
     assert (kept.num_rare_classes, kept.num_rare_products, kept.num_labelled) == (3, 4, 4)
     with pytest.raises(HeadError, match=r"found 0 classes with 3 or more .*8 of 8 products have a label, in 5 classes"):
-        labels.frequent(split, min_count=3, roll_up=True)
+        labels.frequent(learned, min_count=3, roll_up=True)

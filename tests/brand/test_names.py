@@ -1,5 +1,6 @@
 """Names: one number a brand however it is spelled, what texts name, and strings that nobody has seen."""
 
+import numpy as np
 import polars as pl
 
 from prodemb.aliases.table import AliasRow, AliasTable
@@ -64,3 +65,14 @@ def test_a_redirected_name_is_another() -> None:
     assert names.resolved_id("lee cooper") == 0
     mentions = say(("Lee Cooper", "Lee Cooper jeans"), names=names)
     assert (mentions.supplied.tolist(), mentions.titles.names[0, 0]) == ([0], 0)
+
+
+def test_a_hidden_name_is_named_nowhere() -> None:
+    mentions = say(("Nike", "Nike Air by Lee"), ("Lee", "Lee Cooper by Nike"), (None, "Lee"), ("n/a", None))
+    left = mentions.without(np.array([1, 0, -1, 1]))
+    assert left.supplied.tolist() == [-1, -1, -1, -1]
+    assert left.is_known.tolist() == left.in_title.tolist() == [False] * 4
+    assert [set(names) - {-1} for names in left.titles.names.tolist()] == [{0}, {1, 3}, {0}, set()]
+    assert not (left.titles.longer[:2] == [[1], [0]]).any()
+    assert left.has_title.tolist() == [True, True, True, False]
+    assert mentions.supplied.tolist() == [1, 0, -1, -1]

@@ -2,30 +2,28 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from prodemb.aliases.table import AliasTable
-from prodemb.brand.fit import FuseConfig, fit_fuser
 from prodemb.brand.labels import BrandLabels
-from prodemb.brand.store import FuserCard, _hash_of, load_fuser, save_fuser
+from prodemb.brand.predict import BrandPredictor
+from prodemb.brand.store import FUSER_FILES, load_fuser, save_fuser
 from prodemb.core.errors import HeadError
 from prodemb.core.files import sha256_of, write_json
-from prodemb.heads.head import TrainedHead, load_head, save_head
+from prodemb.heads.fuser_files import FuserCard, _hash_of
+from prodemb.heads.head import load_head, save_head
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import read_products
 
 
 @pytest.fixture(scope="module")
-def folder(
-    data: Labelled[BrandLabels], head: TrainedHead, aliases: AliasTable, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def folder(predictor: BrandPredictor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("head")
-    fuser = fit_fuser(data, head=head, aliases=aliases, config=FuseConfig())
-    save_head(folder, head, fuser_sha256=save_fuser(folder, fuser))
+    save_head(folder, predictor.head, fuser_sha256=save_fuser(folder, predictor.fuser))
     return folder
 
 
@@ -36,18 +34,25 @@ def copied(folder: Path, to: Path) -> Path:
 
 
 def test_a_fuser_that_was_read_answers_like_the_one_that_was_written(
-    folder: Path, data: Labelled[BrandLabels], aliases: AliasTable
+    folder: Path, data: Labelled[BrandLabels], predictor: BrandPredictor
 ) -> None:
     head = load_head(folder)
     products = read_products(data.shard_set, features=data.features, rows=np.arange(300))
-    fitted = fit_fuser(data, head=head, aliases=aliases, config=FuseConfig())
-    first, second = (some.predict(products, head=head, k=3) for some in (fitted, load_fuser(folder, card=head.card)))
+    read = load_fuser(folder, card=head.card)
+    first, second = (some.predict(products, head=head, k=3) for some in (predictor.fuser, read))
     assert np.array_equal(first.brands, second.brands)
     assert np.array_equal(first.probabilities, second.probabilities)
     assert first.names == second.names
+    assert read.label_names == tuple(data.labels.names)
 
 
-@pytest.mark.parametrize("name", ["fuser.json", "names.parquet", "aliases.parquet"])
+def test_a_fuser_without_neighbours_comes_back_without(tmp_path: Path, predictor: BrandPredictor) -> None:
+    fuser = replace(predictor.fuser, neighbours=None)
+    head = save_head(tmp_path, predictor.head, fuser_sha256=save_fuser(tmp_path, fuser))
+    assert load_fuser(tmp_path, card=head.card).neighbours is None
+
+
+@pytest.mark.parametrize("name", FUSER_FILES)
 def test_altered_and_missing_files_are_named(folder: Path, tmp_path: Path, name: str) -> None:
     card = load_head(folder).card
     path = copied(folder, tmp_path) / name
@@ -80,7 +85,7 @@ def test_a_weight_that_is_no_number_is_refused_though_its_checksum_is_right(fold
     ("change", "message"),
     [
         (lambda frame: frame.with_columns(title_count=pl.lit(-1)), "a value is missing or a number negative"),
-        (lambda frame: frame.with_columns(name=pl.lit(None, pl.String)), "a value is missing"),
+        (lambda frame: frame.with_columns(name=pl.lit(None, pl.String)), "null values to non-nullable"),
         (lambda frame: frame.drop("is_rare"), "wanted also 'is_rare'"),
         (lambda frame: frame.with_columns(title_count=pl.lit("many")), "damaged"),
     ],
@@ -92,7 +97,7 @@ def test_tables_of_no_fuser_are_refused_though_their_checksums_are_right(
     path = tmp_path / "names.parquet"
     change(pl.read_parquet(path)).write_parquet(path)
     card = FuserCard.model_validate_json((tmp_path / "fuser.json").read_text())
-    card = card.model_copy(update={"names_sha256": sha256_of(path)})
+    card = card.model_copy(update={"files": card.files | {path.name: sha256_of(path)}})
     write_json(tmp_path / "fuser.json", card.model_dump(mode="json"))
     with pytest.raises(HeadError, match=message) as caught:
         load_fuser(tmp_path, card=head.card.model_copy(update={"fuser_sha256": _hash_of(card)}))

@@ -1,70 +1,82 @@
 """Evaluation: every condition beside every baseline, against the nodes that products are labelled with."""
 
-from pathlib import Path
+from dataclasses import replace
 
-import pytest
+import numpy as np
 import torch
 
-from prodemb.category.conditions import FEATURES_LEFT
-from prodemb.category.evaluate import HEAD, TAUS, evaluate_categories
-from prodemb.category.labels import CategoryLabels, category_labels
-from prodemb.heads.aggregate import AggregateConfig
-from prodemb.heads.head import TrainedHead
-from prodemb.heads.network import HeadConfig
-from prodemb.heads.train import Labelled, TrainConfig, load_labelled, train_head
-from prodemb.taxonomy.taxonomy import Taxonomy
-from tests.shard_sets import write_clustered_set
+from prodemb.category.conditions import ALL, FEATURES_LEFT
+from prodemb.category.evaluate import FUSED, HEAD, evaluate_categories
+from prodemb.category.fit import CrossFit, Recipe
+from prodemb.category.labels import CategoryLabels
+from prodemb.category.predict import CategoryPredictor
+from prodemb.core.progress import no_progress
+from prodemb.heads.evaluation import PROMISED
+from prodemb.heads.train import Labelled, TrainConfig, load_labelled
 
-TAXONOMY = Taxonomy(
-    paths={1: "Things"} | {i: f"Things > Kind {i}" for i in range(2, 6)} | {6: "Other", 7: "Other > Kind 7"}
-)
-CONFIG = TrainConfig(epochs=6)
+QUIET = TrainConfig.parse({"baselines": {"run": False}}, source="test")
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Labelled[CategoryLabels], TrainedHead]:
-    shard_set = write_clustered_set(tmp_path_factory.mktemp("shards"))
-    labels = category_labels(shard_set, taxonomy=TAXONOMY, taxonomy_name="the test taxonomy")
-    data = load_labelled(shard_set, labels=labels, config=CONFIG, device=torch.device("cpu"))
-    return data, train_head(data, config=CONFIG, aggregate=AggregateConfig(), head=HeadConfig(hidden_layer_sizes=(32,)))
-
-
-def test_each_condition_has_every_method(trained: tuple[Labelled[CategoryLabels], TrainedHead]) -> None:
-    data, head = trained
-    found = evaluate_categories(data, head=head, train=CONFIG, tau=0.0)
+def test_each_condition_has_every_method(
+    data: Labelled[CategoryLabels], predictor: CategoryPredictor, fitted: CrossFit
+) -> None:
+    found = evaluate_categories(data, predictor=predictor, fitted=fitted, train=TrainConfig())
     conditions = found.conditions
     assert [c.name for c in conditions if c.group is None] == list(FEATURES_LEFT)
-    methods = ["supplied value", "most frequent class", "TF-IDF + linear SVM", "kNN", "logistic regression", HEAD]
+    baselines = ["supplied value", "most frequent class", "TF-IDF + linear SVM", "kNN", "logistic regression"]
     for condition in conditions:
-        assert list(condition.top1) == list(condition.macro_f1) == list(condition.tree_f1) == methods
-    everything, *bands = (c for c in conditions if c.name == "all features" or c.group is not None)
-    assert everything.num_products == len(data.test_rows) == sum(band.num_products for band in bands)
-    assert everything.tree_f1[HEAD] >= everything.top1[HEAD] > 0.8
+        assert list(condition.top1) == list(condition.macro_f1) == list(condition.tree_f1) == [*baselines, HEAD, FUSED]
+    everything, *bands = (c for c in conditions if c.name == ALL or c.group is not None)
+    assert everything.num_products == len(data.test) == sum(band.num_products for band in bands)
+    assert everything.top1[FUSED] >= everything.top1[HEAD] > 0.7
+    assert all(everything.tree_f1[name] >= everything.top1[name] for name in (HEAD, FUSED))
     by_name = {c.name: c for c in conditions}
     assert by_name["picture only"].top1[HEAD] < everything.top1[HEAD]
     assert by_name["title only"].top1["supplied value"] == everything.top1["most frequent class"]
-
-    assert found.nodes is not None
-    assert found.nodes.tree is not None
-    assert found.nodes.top1 == everything.top1[HEAD]
-    assert found.nodes.tree.top1_by_level[-1] <= found.nodes.tree.top1_by_level[0]
-    assert [point.tau for point in found.by_tau] == list(TAUS)
-    assert found.by_tau[0].top1 == everything.top1[HEAD]
-    assert len(found.back_off) == len(found.back_off_test)
-    assert head.with_evaluation(found).card.evaluation == found
-    assert found.tau == 0.0
+    assert [method.name for method in found.methods] == [*baselines, HEAD, FUSED]
+    fused = found.methods[-1].metrics
+    assert fused is not None
+    assert fused.tree is not None
+    assert fused.top1 == everything.top1[FUSED]
+    assert fused.tree.top1_by_level[-1] <= fused.tree.top1_by_level[0]
 
 
-def test_products_of_a_rolled_up_category_are_right_for_their_own_node_alone(tmp_path: Path) -> None:
-    shard_set = write_clustered_set(tmp_path)
-    labels = category_labels(shard_set, taxonomy=TAXONOMY, taxonomy_name="the test taxonomy")
-    config = TrainConfig(epochs=3, min_examples=150)
-    data = load_labelled(shard_set, labels=labels, config=config, device=torch.device("cpu"))
-    assert sorted(label.path for label in data.labels.nodes) == ["Other", "Things"]
-    head = train_head(data, config=config, aggregate=AggregateConfig(), head=HeadConfig(hidden_layer_sizes=(8,)))
-    found = evaluate_categories(data, head=head, train=config, tau=0.0)
-    assert head.card.metrics is not None
-    assert found.nodes is not None
-    assert found.nodes.tree is not None
-    assert head.card.metrics.top1 > 0.8 > found.nodes.top1
-    assert found.nodes.tree.precision > 0.8
+def test_confidence_is_that_of_products_that_were_not_learned(
+    data: Labelled[CategoryLabels], predictor: CategoryPredictor, fitted: CrossFit
+) -> None:
+    found = evaluate_categories(data, predictor=predictor, fitted=fitted, train=QUIET)
+    assert found.num_learned == len(data.outside_test) == found.num_out_of_fold
+    assert found.out_of_fold == (fitted.prediction.first == fitted.truth).mean()
+    assert found.reliability is not None
+    assert found.reliability.calibration_error is not None
+    assert found.reliability.calibration_error < 0.1
+    assert sum(each.count for each in found.reliability.bins) == len(data.test)
+    assert [each.promise.precision for each in found.promised] == list(PROMISED)
+    for each in found.promised:
+        if each.promise.threshold is not None:
+            assert each.kept is not None
+            assert each.level is not None
+            assert each.kept >= each.promise.precision - 0.05
+            assert 1 <= each.level <= 2
+    assert predictor.head.with_evaluation(found).card.evaluation == found
+
+
+def test_without_a_test_part_there_are_promises_alone(
+    data: Labelled[CategoryLabels], predictor: CategoryPredictor, fitted: CrossFit
+) -> None:
+    without = replace(data, test=np.zeros(0, np.int32))
+    found = evaluate_categories(without, predictor=predictor, fitted=fitted, train=QUIET)
+    assert (found.methods, found.conditions, found.reliability) == ((), (), None)
+    assert [each.promise.precision for each in found.promised] == list(PROMISED)
+
+
+def test_what_the_head_rolls_up_the_other_voices_still_tell_apart(
+    data: Labelled[CategoryLabels], recipe: Recipe, fitted: CrossFit
+) -> None:
+    config = QUIET.model_copy(update={"epochs": 3, "min_examples": 150})
+    rolled_up = load_labelled(data.shard_set, labels=data.labels, config=config, device=torch.device("cpu"))
+    voices = replace(recipe, train=config).fit_voices(rolled_up, rolled_up.outside_test, title="", progress=no_progress)
+    assert sorted(label.path for label in voices.head.head.card.classes) == ["Other", "Things"]  # type: ignore[union-attr]
+    found = evaluate_categories(rolled_up, predictor=fitted.predictor(voices), fitted=fitted, train=config)
+    rates = found.conditions[0].top1
+    assert rates[HEAD] < 0.4 < 0.8 < rates[FUSED]

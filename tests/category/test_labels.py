@@ -10,7 +10,6 @@ import pytest
 from prodemb.category.labels import CategoryLabels, category_labels
 from prodemb.core.errors import HeadError, TaxonomyError
 from prodemb.heads.labels import CategoryLabel
-from prodemb.heads.split import TEST, TRAIN
 from prodemb.taxonomy.mapping import CategoryMapping
 from prodemb.taxonomy.taxonomy import Taxonomy
 from tests.shard_sets import write_columns
@@ -75,12 +74,12 @@ def test_categories_of_shopify_are_labels_by_a_mapping(tmp_path: Path) -> None:
 def test_rare_classes_are_rolled_up_to_a_node_that_has_enough(tmp_path: Path) -> None:
     labels = categories(tmp_path, ["187", "212", "212", "187", "8", "8", "8", "166"])
     assert (labels.ancestors, [node.id for node in labels.nodes]) == ((), [8, 166, 187, 212])
-    split = np.array([TRAIN, TRAIN, TRAIN, TEST, TRAIN, TRAIN, TEST, TEST], "u1")
-    kept = labels.frequent(split, min_count=2, roll_up=True)
+    learned = np.array([True, True, True, False, True, True, False, False])
+    kept = labels.frequent(learned, min_count=2, roll_up=True)
     assert [label.id for label in kept.classes] == [8, 212]
     assert kept.index.tolist() == [-1, 1, 1, -1, 0, 0, 0, -1]
     assert [label.path for label in kept.ancestors] == ["Clothes"]
-    together = labels.frequent(np.full(8, TRAIN), min_count=3, roll_up=True)
+    together = labels.frequent(np.ones(8, bool), min_count=3, roll_up=True)
     assert [label.id for label in together.classes] == [8, 166]
     assert together.index.tolist() == [1, 1, 1, 1, 0, 0, 0, 1]
     assert (together.num_rolled_up, together.num_rare_products) == (4, 0)
@@ -96,4 +95,4 @@ def test_a_wrong_taxonomy_is_an_error_that_says_what_to_set(tmp_path: Path) -> N
 def test_a_catalog_without_categories_is_an_error(tmp_path: Path) -> None:
     labels = categories(tmp_path, [None, None, None])
     with pytest.raises(HeadError, match=r"0 of 3 products have a label.*with a google_category_id"):
-        labels.frequent(np.zeros(3, "u1"), min_count=2, roll_up=False)
+        labels.frequent(np.ones(3, bool), min_count=2, roll_up=False)

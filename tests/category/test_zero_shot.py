@@ -1,6 +1,7 @@
-"""Zero-shot answers are the nearest names by weighted likeness, and their file is read as it was written."""
+"""Zero-shot answers are the nearest names by words and vectors, and their file is read as it was written."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prodemb.category.zero_shot import WEIGHTS, ZeroShot
+from prodemb.category.candidates import SOURCES
+from prodemb.category.nodes import Nodes
+from prodemb.category.voices.tower import WEIGHTS
+from prodemb.category.zero_shot import ZeroShot
+from prodemb.core.arrays import NO_ANSWER
 from prodemb.core.errors import FingerprintError, ShardError
 from prodemb.core.features import TEXT_FEATURES, Feature, raw_column
 from prodemb.shards.format import ShardSchema
@@ -44,15 +49,30 @@ def make_products(num: int) -> ProductSet:
 def test_the_nearest_node_by_weighted_likeness_answers() -> None:
     paths, products = make_paths(), make_products(60)
     zero_shot = ZeroShot.of(paths, schema=SCHEMA, taxonomy="t.txt")
-    predicted, known = zero_shot.predict(products, k=2), zero_shot.known(products)
-    assert known.tolist() == products.present[:, [0, 2]].any(axis=1).tolist()
-    for row in np.flatnonzero(known):
+    predicted = zero_shot.predict(products, k=2)
+    is_compared = products.present[:, [0, 2]].any(axis=1)
+    assert (predicted.first != NO_ANSWER).tolist() == is_compared.tolist()
+    for row in np.flatnonzero(is_compared):
         title, _, image = products.vectors[row].astype(np.float64).reshape(3, 8)
         likeness = paths.vectors.astype(np.float64) @ (WEIGHTS["title"] * title + WEIGHTS["image"] * image)
-        assert predicted.classes[row, 0] == likeness.argmax()
-    nodes = zero_shot.nodes_of(products, labels=tuple(reversed(zero_shot.nodes.labels)))
-    assert nodes[known].tolist() == (4 - predicted.classes[known, 0]).tolist()
-    assert (nodes[~known] == -1).all()
+        assert predicted.nodes[row].tolist() == np.argsort(-likeness)[:2].tolist()
+    assert predicted.sources is not None
+    assert set(predicted.sources[is_compared].tolist()) == {SOURCES.index("names")}
+    assert predicted.known is None
+    nodes = zero_shot.nodes_of(products, nodes=Nodes(tuple(reversed(zero_shot.nodes.labels))))
+    assert nodes[is_compared].tolist() == (4 - predicted.first[is_compared]).tolist()
+    assert (nodes[~is_compared] == NO_ANSWER).all()
+
+
+@pytest.mark.parametrize("feature", ["title", "cat2"])
+def test_words_that_a_name_has_say_more_than_vectors(feature: Feature) -> None:
+    names = ("Home", "Home > Coffee Mugs", "Home > Lamps", "Toys", "Toys > Kites")
+    zero_shot = ZeroShot.of(replace(make_paths(), paths=names), schema=SCHEMA, taxonomy="t.txt")
+    products = make_products(40)
+    lengths = np.linalg.norm(products.vectors.reshape(40, 3, 8).astype(np.float32), axis=2).repeat(8, axis=1)
+    texts = products.supplied.with_columns(pl.lit("A blue coffee mug").alias(raw_column(feature)))
+    said = replace(products, vectors=(products.vectors / np.maximum(lengths, 1)).astype("<f2"), supplied=texts)
+    assert set(zero_shot.predict(said, k=1).first.tolist()) == {1}
 
 
 def test_vectors_of_another_model_are_refused() -> None:

@@ -8,9 +8,8 @@ from typer.testing import CliRunner
 from prodemb.cli import app
 from prodemb.confidence.answers import write_answers
 from prodemb.core.errors import ConfigError, HeadError
-from prodemb.heads.head import save_head
 from tests.shard_sets import write_random_set
-from tests.small_heads import answers_at, make_head
+from tests.small_heads import answers_at, make_head, save_predictor
 
 WORDS = ["score", "shards", "out.parquet", "--head", "head"]
 
@@ -20,7 +19,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_random_set(Path("shards"))
     head = Path("head")
-    save_head(head, make_head("category", answers_sha256=write_answers(head, answers_at(0.2))))
+    save_predictor(head, make_head("category"), answers_sha256=write_answers(head, answers_at(0.2)))
 
 
 def test_precision_and_certainty_make_a_promise() -> None:
@@ -38,7 +37,7 @@ def test_a_precision_that_is_none_names_the_option() -> None:
 
 
 def test_a_head_without_answers_cannot_promise() -> None:
-    save_head(Path("head"), make_head("category"))
+    save_predictor(Path("head"), make_head("category"))
     result = CliRunner().invoke(app, [*WORDS, "--precision", "0.9"])
     assert isinstance(result.exception, HeadError)
     assert not Path("out.parquet").exists()

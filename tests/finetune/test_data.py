@@ -14,7 +14,7 @@ from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.core.errors import OutputError
 from prodemb.finetune import data
 from prodemb.finetune.data import LabelledProducts, read_labelled_products, read_pictures
-from prodemb.heads.split import TEST, TRAIN, VALIDATION, split_of
+from prodemb.heads.split import TEST, TRAIN, VALIDATION, groups_of, split_of
 from prodemb.taxonomy.gold import tell_gold
 from prodemb.taxonomy.taxonomy import Taxonomy
 from prodemb.towers.image import ImagePreprocessor
@@ -25,7 +25,7 @@ TAXONOMY = Taxonomy(paths={1: "Home", 2: "Home > Mugs", 3: "Shoes"})
 NUM_PRODUCTS = 60
 TITLES = [f"thing {i}" for i in range(NUM_PRODUCTS)]
 IDS = [f"p{i}" for i in range(NUM_PRODUCTS)]
-PARTS = split_of(pl.Series(TITLES), pl.Series(IDS))
+PARTS = split_of(groups_of(pl.Series(TITLES), pl.Series(IDS)))
 PREPROCESSOR = ImagePreprocessor(size=16, crop=(16, 16), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 

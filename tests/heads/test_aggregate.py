@@ -133,7 +133,7 @@ def test_vectors_of_several_lengths_cannot_be_averaged(mode: AggregateMode) -> N
         ({"mode": "sum"}, "mode: found 'sum', wanted 'mean', 'weighted', 'concat' or 'gated'"),
         ({"weights": {"titel": 2.0}}, "titel"),
         ({"weights": {"title": 0.0}}, "found title = 0.0, wanted a weight above 0"),
-        ({"weights": {"title": float("nan")}}, "wanted a weight above 0"),
+        ({"weights": {"title": float("nan")}}, "found nan, wanted a finite number"),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict[str, object], message: str) -> None:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from prodemb.core.errors import HeadError
 from prodemb.core.features import BRAND_FEATURES
 from prodemb.heads.aggregate import AggregateConfig, AggregateMode
+from prodemb.heads.evaluation import BrandEvaluation
 from prodemb.heads.head import HeadCard, TrainedHead, load_head, save_head
 from prodemb.heads.labels import BrandLabel, CategoryLabel
-from prodemb.heads.metrics import Metrics
 from prodemb.heads.network import HeadConfig
 
 DIM = 6
@@ -34,9 +34,7 @@ def make_head(mode: AggregateMode = "concat", *, num_classes: int = 7, seed: int
         aggregate=AggregateConfig(mode=mode, weights={"title": 2.0}),
         head=HeadConfig(hidden_layer_sizes=(8, 5), normalise_logits=mode == "mean"),
         num_train=30,
-        num_validation=4,
-        coverage=0.5,
-        metrics=Metrics(top1=0.5, top5=None, macro_f1=0.25, ece=0.1, num_products=3),
+        evaluation=BrandEvaluation(num_learned=26),
         classes=tuple(BrandLabel(name=f"Bränd {i}") for i in range(num_classes)),
     )
     head = TrainedHead.untrained(card)
@@ -58,7 +56,7 @@ def test_a_loaded_head_answers_as_the_saved_one(tmp_path: Path, mode: AggregateM
     saved = save_head(tmp_path / "heads" / "brand", head)
     loaded = load_head(tmp_path / "heads" / "brand")
     assert loaded.card == saved.card
-    assert loaded.card.metrics == head.card.metrics
+    assert loaded.card.evaluation == head.card.evaluation
     vectors, present = inputs(9)
     for ours, theirs in zip(
         head.network.topk(vectors, present=present, k=5),
@@ -71,7 +69,7 @@ def test_a_loaded_head_answers_as_the_saved_one(tmp_path: Path, mode: AggregateM
 def test_the_card_is_readable(tmp_path: Path) -> None:
     save_head(tmp_path, make_head())
     card = json.loads((tmp_path / "head.json").read_text(encoding="utf-8"))
-    assert card["schema_version"] == 2
+    assert card["schema_version"] == 3
     assert card["classes"][0] == {"name": "Bränd 0"}
     assert (card["features"], card["fingerprint"], card["dims"]) == (list(BRAND_FEATURES), "abc", [DIM] * 4)
     assert "Bränd" in (tmp_path / "head.json").read_text(encoding="utf-8")
@@ -81,8 +79,8 @@ def test_the_card_is_readable(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 1}, "found schema_version 1, wanted 2; train again"),
-        ({"schema_version": 9}, "found schema_version 9, wanted 2"),
+        ({"schema_version": 2}, "found schema_version 2, wanted 3; train again"),
+        ({"schema_version": 9}, "found schema_version 9, wanted 3"),
         ({"dims": [12] * 4}, "does not fit head.json"),
         ({"classes": [{"name": "one"}]}, "does not fit head.json"),
         ({"classes": [{"id": "x", "path": "y"}]}, "damaged: classes"),
@@ -159,7 +157,7 @@ def test_classes_of_categories_come_back_as_such(tmp_path: Path) -> None:
         ({"class_counts": [-1] * 7}, "class_counts"),
         ({"aggregate": {"weights": {"title": float("inf")}}}, "aggregate.weights.title"),
         ({"lexical": {"dim": 64}}, "lexical: found the feature or its kind"),
-        ({"coverage": float("nan")}, "coverage"),
+        ({"seconds": float("nan")}, "seconds"),
     ],
 )
 def test_a_card_of_no_head_costs_nothing_and_is_refused(

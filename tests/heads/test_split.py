@@ -7,14 +7,18 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.heads.split import TEST, TRAIN, VALIDATION, split_of
+from prodemb.heads.split import TEST, TRAIN, VALIDATION, Groups, folds_of, groups_of, num_folds, split_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
-def split(titles: Sequence[str | None], ids: list[str] | None = None) -> list[int]:
+def groups(titles: Sequence[str | None], ids: list[str] | None = None) -> Groups:
     ids = ids or [str(i) for i in range(len(titles))]
-    return split_of(pl.Series(titles, dtype=pl.String), pl.Series(ids, dtype=pl.String)).tolist()
+    return groups_of(pl.Series(titles, dtype=pl.String), pl.Series(ids, dtype=pl.String))
+
+
+def split(titles: Sequence[str | None], ids: list[str] | None = None) -> list[int]:
+    return split_of(groups(titles, ids)).tolist()
 
 
 def test_the_parts_are_the_same_forever() -> None:
@@ -68,3 +72,21 @@ def test_row_order_does_not_matter(rows: list[tuple[str | None, str]], random: o
 
 def test_no_products_have_no_parts() -> None:
     assert split([]) == []
+
+
+def test_folds_are_about_even_in_every_part_and_the_same_forever() -> None:
+    own = groups([f"Mug {i}" for i in range(20_000)])
+    folds, parts = folds_of(own, num_folds=5), split_of(own)
+    for part in (TRAIN, VALIDATION, TEST):
+        shares = np.bincount(folds[parts == part]) / (parts == part).sum()
+        assert np.allclose(shares, 0.2, atol=0.04)
+    assert folds_of(groups(["Nike Air Zoom", "Mug", None, "Größe 42"]), num_folds=5).tolist() == [4, 3, 1, 0]
+
+
+def test_variants_of_one_product_are_in_one_fold() -> None:
+    own = groups(["Puma Men White T-shirt", "puma men t-shirt, black XL", "Puma men T-shirt"])
+    assert len(set(own.tolist())) == 1
+
+
+def test_few_products_have_more_folds() -> None:
+    assert [num_folds(num) for num in (0, 5_000, 5_001, 50_000, 50_001)] == [5, 5, 3, 3, 2]

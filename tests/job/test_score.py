@@ -9,11 +9,10 @@ import pytest
 from prodemb.confidence.answers import write_answers
 from prodemb.core.errors import ConfigError
 from prodemb.core.progress import no_progress
-from prodemb.heads.head import save_head
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.score import joint_scoring, score_shards
 from tests.shard_sets import write_random_set
-from tests.small_heads import answers_at, make_head
+from tests.small_heads import answers_at, make_head, save_predictor
 
 
 def joint(brand: dict[str, Any], category: dict[str, Any]) -> Pipeline:
@@ -25,9 +24,9 @@ def joint(brand: dict[str, Any], category: dict[str, Any]) -> Pipeline:
 
 
 def test_what_counts_for_both_targets_may_stand_in_either_pipeline() -> None:
-    score = joint({"top": 3, "precision": 0.95, "tau": 0.7}, {"top": 4, "tau": 0.5, "keep_gold": False}).score
-    assert (score.top, score.tau, score.precision, score.keep_gold) == (3, 0.5, 0.95, False)
-    assert score.certainty == 0.9
+    score = joint({"top": 3, "precision": 0.95, "certainty": 0.8}, {"top": 4, "keep_gold": False}).score
+    assert (score.top, score.certainty, score.precision, score.keep_gold) == (3, 0.8, 0.95, False)
+    assert joint({}, {}).score.certainty == 0.9
     assert joint({"precision": 0.95}, {"precision": 0.95}).score.precision == 0.95
 
 
@@ -40,7 +39,7 @@ def test_two_precisions_for_one_file_are_refused() -> None:
 
 def test_a_precision_is_promised_by_the_answers_beside_the_head(tmp_path: Path) -> None:
     shards, folder, out = write_random_set(tmp_path / "shards"), tmp_path / "head", tmp_path / "out.parquet"
-    save_head(folder, make_head("category", answers_sha256=write_answers(folder, answers_at(0.2))))
+    save_predictor(folder, make_head("category"), answers_sha256=write_answers(folder, answers_at(0.2)))
     pipeline = Pipeline.parse({"target": "brand", "score": {"precision": 0.9}}, source="test")
     report = score_shards([shards], out=out, heads=[folder], pipeline=pipeline, progress=no_progress)
     threshold = report.counts.promises["category"].threshold

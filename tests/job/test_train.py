@@ -44,11 +44,12 @@ def test_a_brand_head_is_made_again_where_another_confidence_is_evaluated(tmp_pa
         return train(pipeline, shards=tmp_path / "shards", folder=pipeline.head_folder, progress=steps.show).was_done
 
     assert not was_done()
-    assert steps[-4:] == [
+    assert steps[-9:] == [
         "Reading labels and vectors",
-        "Training the brand head",
-        "Fusing supplied brand, title and head",
+        *(f"Training the brand head, fold {fold} of 5" for fold in range(1, 6)),
+        "Training the brand head without the test part",
         "Comparing with baselines",
+        "Training the brand head on all labels",
     ]
     assert was_done()
     assert not was_done(min_brand_confidence=0.9)

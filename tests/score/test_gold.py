@@ -142,5 +142,5 @@ def test_labels_win_over_zero_shot_too(tmp_path: Path) -> None:
     zero_shot = ZeroShot.of(paths, schema=shards.schema, taxonomy="t.txt")
     report = score([shards], out, predictors=[zero_shot], config=ScoreConfig(), device=CPU)
     frame = pl.read_parquet(out)
-    assert frame["category_source"].to_list()[:5] == ["gold", None, "gold", None, None]
+    assert frame["category_source"].to_list()[:5] == ["gold", "names", "gold", None, "names"]
     assert (report.counts.gold, report.counts.unresolved_gold) == ({"category": 2}, 3)

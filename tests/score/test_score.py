@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
@@ -26,10 +25,11 @@ from prodemb.score.predictions import LevelCounts
 from prodemb.score.predictor import load_predictor
 from prodemb.score.score import ScoreConfig, score
 from prodemb.shards.paths import PathVectors
+from prodemb.shards.product_set import read_products
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
 from tests.shard_sets import update_shards, write_random_set
-from tests.small_heads import CPU, answers_at, make_head, predictor_of, score_with
+from tests.small_heads import CPU, answers_at, category_predictor, make_head, predictor_of, score_with
 
 COLUMNS = [
     "product_id",
@@ -67,22 +67,23 @@ def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
     assert steps == [(40, 100), (80, 100), (100, 100)]
     assert (report.num_products, report.absent, report.counts.unanswered) == (100, (), {"category": 1, "brand": 1})
 
-    vectors = torch.from_numpy(np.concatenate([shards.vectors(f) for f in FEATURES], axis=1))
-    present = torch.from_numpy(np.stack([shards.present(f) for f in FEATURES], axis=1))
-    probabilities, classes = (part.numpy() for part in heads[0].network.topk(vectors, present=present, k=5))
+    products = read_products(shards, features=FEATURES, rows=np.arange(100))
+    first = heads[0].predict(products.vectors, present=products.present)
+    predicted = category_predictor(heads[0]).predict(products, k=5)
     for row in (0, 39, 40, 99):
         answers = frame["category_top"][row].to_list()
-        assert [a["id"] for a in answers] == (100 + classes[row]).tolist()
-        assert [a["path"] for a in answers] == [f"Things > Kind {c}" for c in classes[row]]
-        assert [a["probability"] for a in answers] == pytest.approx(probabilities[row].tolist(), abs=1e-6)
+        assert answers[0]["id"] == 100 + first[row]
+        assert [a["id"] for a in answers] == (99 + predicted.nodes[row]).tolist()
+        assert [a["path"] for a in answers] == [f"Things > Kind {node - 1}" for node in predicted.nodes[row]]
+        assert [a["probability"] for a in answers] == pytest.approx(predicted.probabilities[row].tolist(), abs=1e-5)
         assert frame["category_id"][row] == answers[0]["id"]
         assert frame["category_path"][row] == answers[0]["path"]
         assert frame["category_confidence"][row] == answers[0]["probability"]
         assert frame["brand"][row] == frame["brand_top"][row][0]["name"]
-    assert frame.row(3)[1:] == (*(None,) * 8, "UNKNOWN", None, None, None, [])
+    assert frame.row(3)[1:] == (*(None,) * 8, "UNKNOWN", None, None, False, [])
     nulls = dict(zip(COLUMNS[2:], frame.select(COLUMNS[2:]).null_count().row(0), strict=True))
-    never_null, never_told = ("brand", "brand_top"), ("category_source", "category_known", "brand_known")
-    assert nulls == {name: 0 if name in never_null else 100 if name in never_told else 1 for name in nulls}
+    assert nulls == {name: 0 if name in ("brand", "brand_top", "brand_known") else 1 for name in nulls}
+    assert set(frame["category_source"].drop_nulls()) == {"head"}
 
 
 def test_the_file_has_a_row_group_a_shard_and_says_where_it_came_from(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_the_columns_of_a_missing_head_are_null(tmp_path: Path, target: Target) 
     (absent,) = report.absent
     assert absent != target
     for column in COLUMNS[2:]:
-        is_null = column.startswith(absent) or column in ("category_source", "category_known", "brand_known")
+        is_null = column.startswith(absent)
         is_told = column.startswith("category") or column in ("brand_source", "brand_confidence")
         assert frame[column].null_count() == (100 if is_null else int(is_told))
 
@@ -293,7 +294,6 @@ def grouped_head(**entries: Any) -> TrainedHead:
         "category",
         classes=tuple(CategoryLabel(id=100 + i, path=f"Group {i % 2} > Kind {i}") for i in range(9)),
         ancestors=(CategoryLabel(id=7, path="Group 0"), CategoryLabel(id=8, path="Group 1")),
-        class_counts=(1000, 1, 1, 1, 1, 1, 1, 1, 1),
         **entries,
     )
 
@@ -338,10 +338,10 @@ def test_a_doubtful_brand_is_unknown(tmp_path: Path) -> None:
         out = tmp_path / f"{least}.parquet"
         report = score_with([shards], out, head, answers=answers, precision=0.99, min_brand_confidence=least)
         threshold = report.counts.promises["brand"].threshold
-        assert threshold is not None
+        assert (threshold is None) == (least == 1)
         frame = pl.read_parquet(out)
         first = frame["brand_top"].list.first().struct.field("probability")
-        sure = (first >= max(threshold, least)).fill_null(value=False)
+        sure = (first >= max(threshold or 1.0, least)).fill_null(value=False)
         assert frame["brand"].ne("UNKNOWN").equals(sure, check_names=False)
         assert sure.sum() == 0 if least else 10 < sure.sum() < 90
 
@@ -372,16 +372,6 @@ def test_the_counts_of_a_promise_are_kept_with_the_predictions(tmp_path: Path) -
     assert not score_with([shards], tmp_path / "out.parquet", head, **asked, certainty=0.8).was_done
 
 
-def test_logit_adjustment_takes_from_the_frequent_categories(tmp_path: Path) -> None:
-    shards, head = write_random_set(tmp_path / "shards"), grouped_head()
-    counts = {}
-    for tau in (0.0, 1.0):
-        out = tmp_path / f"{tau}.parquet"
-        score_with([shards], out, head, tau=tau)
-        counts[tau] = pl.read_parquet(out)["category_id"].eq(100).sum()
-    assert counts[1.0] < counts[0.0]
-
-
 def test_zero_shot_answers_and_says_so(tmp_path: Path) -> None:
     shards, out = write_random_set(tmp_path / "shards"), tmp_path / "out.parquet"
     vectors = np.random.default_rng(5).standard_normal((4, 8)).astype(np.float16)
@@ -394,6 +384,8 @@ def test_zero_shot_answers_and_says_so(tmp_path: Path) -> None:
     frame = pl.read_parquet(out)
     assert set(frame["category_id"].drop_nulls()) <= {1, 2, 3, 4}
     assert frame["category_level"].drop_nulls().is_in([1, 2]).all()
+    assert frame["category_confidence"].null_count() == 100
+    assert frame["category_source"].drop_nulls().unique().to_list() == ["names"]
     told = json.loads(pq.read_metadata(out).metadata[b"prodemb"])["heads"]
     assert [head.get("zero_shot", False) for head in told] == [False, True]
     with pytest.raises(ConfigError, match=r"\[score\] precision: found 0.9 for zero-shot categories"):

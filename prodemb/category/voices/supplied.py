@@ -39,12 +39,15 @@ class SuppliedCounts:
             supplied: n rows, a column per text feature and maybe one for the partner.
             nodes: (n,) the nodes of the products.
         """
-        counts = [
-            pl.DataFrame({"key": keys, "node": pl.Series(nodes, dtype=pl.Int32)}).drop_nulls("key")
+        counted = [
+            pl.DataFrame({"key": keys, "node": pl.Series(nodes, dtype=pl.Int32)})
+            .drop_nulls("key")
+            .group_by("key", "node")
+            .agg(pl.len().cast(pl.Int64).alias("count"))
             for keys in _keys(supplied)
         ]
-        table = pl.concat(counts).group_by("key", "node").len("count")
-        return cls(table=table.select("key", "node", pl.col("count").cast(pl.Int64)).sort("key", "node"))
+        # No two kinds of keys share one, so nothing is left to add up.
+        return cls(table=pl.concat(counted).sort("key", "node"))
 
     def exact(self) -> "SuppliedCounts":
         """The same for whole categories alone, as if products with other words at any level had not been seen."""

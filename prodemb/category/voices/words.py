@@ -1,5 +1,6 @@
 """The words: a linear model of the categories on all words of a product's texts, and one on those without cat1-3."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -39,7 +40,7 @@ class WordModel:
     idf: Floats
     """(F,) their inverse document frequency."""
     weights: sparse.csr_array
-    """(F, C) float32."""
+    """(F, C) float32, each a number that float16 holds."""
     intercepts: Floats
     """(C,)."""
     nodes: npt.NDArray[np.int32]
@@ -75,7 +76,10 @@ class WordModel:
                 nodes=classes.astype(np.int32),
             )
         inputs = _weighed(counts, hashes=hashes, idf=idf)
-        model = LinearSVC(tol=1e-2).fit(inputs, labels)
+        with warnings.catch_warnings():
+            # That it has not converged, or that so many classes for so few products look like a regression.
+            warnings.simplefilter("ignore", UserWarning)
+            model = LinearSVC(tol=1e-2, random_state=0).fit(inputs, labels)
         coefficients, intercepts = model.coef_, model.intercept_
         if len(classes) == 2:
             coefficients, intercepts = (
@@ -83,10 +87,12 @@ class WordModel:
                 np.concatenate([-intercepts, intercepts]),
             )
         coefficients[np.abs(coefficients) < _LEAST_WEIGHT] = 0
+        weights = sparse.csr_array(coefficients.T, dtype=np.float32)
+        weights.data = weights.data.astype(np.float16).astype(np.float32)
         return cls(
             hashes=hashes.astype(np.int32),
             idf=idf,
-            weights=sparse.csr_array(coefficients.T, dtype=np.float32),
+            weights=weights,
             intercepts=intercepts.astype(np.float32),
             nodes=classes.astype(np.int32),
         )

@@ -105,7 +105,7 @@ def _comparison_lines(evaluation: CategoryEvaluation | BrandEvaluation) -> list[
         return []
     is_certain = metrics.top1 - own.top1 > margin_of(own.top1, num=own.num_products)
     return [
-        f"{best} alone is better here: {metrics.top1:.3f} against {own.top1:.3f} on "
+        f"{best.removesuffix(' alone')} alone is better here: {metrics.top1:.3f} against {own.top1:.3f} on "
         f"{counted(own.num_products, 'product')}{'' if is_certain else ', which is within chance'}"
     ]
 
