@@ -257,7 +257,18 @@ def _report(report: Report, *, options: argparse.Namespace, folder: Path) -> Non
         aliases = {"brands": {"aliases": str(folder / "aliases.csv")}}
         pipeline = Pipeline(target="brand").replaced({"train": train, **aliases}, source="options")
         brands = report.attempt("brands", lambda: measure_brands(options.brands, pipeline=pipeline))
-        report.add(f"supplied brands: {brands}", brands=brands)
+        columns = [
+            "",
+            "audited",
+            "wrong",
+            "found",
+            f"precision at {TOP}",
+            "precision",
+            "recall",
+            "right brand",
+            "seconds",
+        ]
+        report.add(table(columns, {"supplied brands": brands}, cells=_brand_cells), brands=brands)
         return
     labels: dict[str, dict[str, ErrorFigures | Failure]] = {}
     if options.shards is not None:
@@ -267,6 +278,12 @@ def _report(report: Report, *, options: argparse.Namespace, folder: Path) -> Non
             made = synthetic(options.products, num_classes=num_classes, noise=noise)
             labels |= report_errors(report, f"{num_classes:,} classes", made, options.cleanlab)
     report.add("", labels=labels)
+
+
+def _brand_cells(row: BrandFigures) -> list[str]:
+    counts = (f"{count:,}" for count in (row.num_audited, row.num_wrong, row.num_found))
+    shares = (row.precision_at_top, row.precision, row.recall, row.suggested_right)
+    return [*counts, *(figure(share, digits=3) for share in shares), figure(row.seconds, digits=1)]
 
 
 if __name__ == "__main__":
