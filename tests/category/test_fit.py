@@ -68,7 +68,7 @@ def test_a_folds_labels_have_no_say_in_its_own_answers(data: Labelled[CategoryLa
             by_fold=(),
             least_known=(0.5,) * NUM_CONTEXTS,
             rows=inside,
-            truth=inside,
+            truth=inside.astype(np.int64),
             prediction=None,  # type: ignore[arg-type]
         )
         answers.append(fitted.predictor(voices).predict(products, k=3))
