@@ -4,6 +4,7 @@ import errno
 import hashlib
 import mmap
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,10 +35,13 @@ class ShardFile:
         self.path = path
         self._descriptor = -1
         try:
-            self._descriptor = os.open(path, os.O_RDONLY)
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             raise ShardError(f"{path}: missing, though the manifest lists it; embed again to redo it") from None
-        self._changed_ns = os.fstat(self._descriptor).st_ctime_ns
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ShardError(f"{path}: is no regular file; remove it and embed again to redo it")
+        self._changed_ns = status.st_ctime_ns
 
     def __del__(self) -> None:
         if self._descriptor >= 0:

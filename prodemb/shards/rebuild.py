@@ -32,6 +32,8 @@ def rebuilt_manifest(folder: Path) -> Manifest | None:
 
 
 def _read(path: Path) -> tuple[ShardSchema, ShardRecord] | None:
+    if not path.is_file():
+        return None
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             schema = ShardSchema.from_metadata(file.metadata.metadata, path=path)

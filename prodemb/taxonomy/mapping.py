@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from prodemb.core.errors import TaxonomyError
+from prodemb.core.regular import read_regular
 from prodemb.taxonomy.paths import plain_path
+
+MAX_FILE_BYTES = 64 << 20
+"""Of a file of a taxonomy or a mapping; the largest that is published has 5 MB."""
 
 _FROM, _TO = "→", "⇒"
 """How the lines of the text form begin: a category of Shopify, then the category of Google that it is."""
@@ -40,7 +44,7 @@ def read_mapping(path: Path) -> CategoryMapping:
     Source: github.com/Shopify/product-taxonomy, `dist/en/integrations/google`.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular(path, max_bytes=MAX_FILE_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise TaxonomyError(f"{path}: no such file; {_WANTED}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -50,7 +54,7 @@ def read_mapping(path: Path) -> CategoryMapping:
     else:
         try:
             rules = [*_rules(json.loads(text), source=str(path))]
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             found = f"{type(error).__name__}: {error}"
             raise TaxonomyError(f"{path}: cannot be read as a mapping ({found}); {_WANTED}") from None
         by_id = {_id_of(own): google for own, _, google in rules}

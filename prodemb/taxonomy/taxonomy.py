@@ -11,7 +11,8 @@ from typing import Literal
 
 from prodemb.core.errors import TaxonomyError
 from prodemb.core.files import replacing
-from prodemb.taxonomy.mapping import CategoryMapping
+from prodemb.core.regular import read_regular
+from prodemb.taxonomy.mapping import MAX_FILE_BYTES, CategoryMapping
 from prodemb.taxonomy.paths import plain_path
 from prodemb.taxonomy.sample_nodes import NODES, VERSION
 
@@ -24,8 +25,8 @@ SEPARATOR = " > "
 """Between the names of a path."""
 
 _VERSION_LINE = re.compile(r"#\s*Google_Product_Taxonomy_Version:\s*(\S+)")
-_NODE_LINE = re.compile(r"(\d+) - (\S.*)")
-_ID = re.compile(r"(\d+)(?:\.0+)?")
+_NODE_LINE = re.compile(r"(\d{1,18}) - (\S.*)")
+_ID = re.compile(r"(\d{1,18})(?:\.0+)?")
 _LOCALE = re.compile(r"[a-z]{2,3}-[A-Z]{2}")
 _FETCH_SECONDS = 30.0
 
@@ -203,7 +204,7 @@ def read_taxonomy(path: Path) -> Taxonomy:
             or lacks its parent; the message names file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_regular(path, max_bytes=MAX_FILE_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise TaxonomyError(f"{path}: no such file; wanted a taxonomy-with-ids.*.txt of Google") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from prodemb.core.errors import CatalogError
+from prodemb.core.regular import NotRegularError, open_regular
 
 MAX_LAYERS = 3
 MAX_UNPACKED_BYTES = 64 << 30
@@ -61,10 +62,14 @@ class Packed:
         """
         try:
             with ExitStack() as stack:
-                stream: Any = stack.enter_context(self.path.open("rb"))
+                stream: Any = stack.enter_context(open_regular(self.path))
                 for layer in self.layers:
                     stream = stack.enter_context(self._unpacked(stream, layer, stack))
                 yield stream
+        except NotRegularError:
+            raise CatalogError(
+                f"{self.path}: is no regular file, wanted one that can be read again and again"
+            ) from None
         except _DAMAGED as error:
             said = " ".join(str(error).split()) or type(error).__name__
             raise CatalogError(f"{self.path}: cannot be read: {said}") from error
