@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -270,3 +271,11 @@ def test_an_id_of_thousands_of_digits_is_none(tmp_path: Path) -> None:
     with pytest.raises(TaxonomyError, match=r"line 1: found '9{80}…', wanted"):
         read_taxonomy(tmp_path / "t.txt")
     assert sample_taxonomy().resolve("9" * 5000) is None
+
+
+@pytest.mark.parametrize(("start", "found"), [("", "unknown"), ("Apparel & Accessories>", "removed")])
+def test_a_label_of_thousands_of_levels_is_resolved_at_once(start: str, found: Found) -> None:
+    label = start + ">".join(["x"] * 32_000)
+    started = time.process_time()
+    assert sample_taxonomy().trace(label) == Trace(node=166 if start else None, found=found)
+    assert time.process_time() - started < 1

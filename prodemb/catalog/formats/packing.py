@@ -20,6 +20,8 @@ from prodemb.core.regular import NotRegularError, open_regular
 MAX_LAYERS = 3
 MAX_UNPACKED_BYTES = 64 << 30
 """What a format that is not read front to back (Parquet, a workbook) may take on disk when it is unpacked."""
+MAX_BESIDE_BYTES = 32 << 20
+"""Of a picture in an archive: more than is let in, so that one that is cut is refused for its size."""
 HEAD_BYTES = 8
 
 _MAGIC = (
@@ -118,7 +120,8 @@ class Packed:
             names = set(archive.namelist())
             for path in (PurePosixPath(self.member).parent / wanted, wanted):
                 if str(path) in names:
-                    return archive.read(str(path))
+                    with archive.open(str(path)) as member:
+                        return member.read(MAX_BESIDE_BYTES)
         return None
 
 
