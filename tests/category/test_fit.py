@@ -63,7 +63,14 @@ def test_a_folds_labels_have_no_say_in_its_own_answers(data: Labelled[CategoryLa
     answers = []
     for each in (data, shuffled):
         voices = replace(recipe, train=QUICK).fit_voices(each, each.outside(2), title="", progress=no_progress)
-        fitted = CrossFit(model=model, least_known=(0.5,) * NUM_CONTEXTS, rows=inside, truth=inside, prediction=None)  # type: ignore[arg-type]
+        fitted = CrossFit(
+            model=model,
+            by_fold=(),
+            least_known=(0.5,) * NUM_CONTEXTS,
+            rows=inside,
+            truth=inside.astype(np.int64),
+            prediction=None,  # type: ignore[arg-type]
+        )
         answers.append(fitted.predictor(voices).predict(products, k=3))
     for name, ours in vars(answers[0]).items():
         assert np.array_equal(ours, getattr(answers[1], name)), name
