@@ -92,8 +92,13 @@ def write_clustered_set(
     features: tuple[Feature, ...] = FEATURES,
     noise: float = 0.8,
     shard_size: int = 250,
+    partners: Sequence[str] = (),
 ) -> ShardSet:
-    """Products in clusters, one per class of categories and brands, with a third of the vectors absent."""
+    """Products in clusters, one per class of categories and brands, with a third of the vectors absent.
+
+    Args:
+        partners: who sent them, in turn.
+    """
     random = np.random.default_rng(7)
     labels = random.integers(0, num_classes, num)
     centres = random.standard_normal((len(features), num_classes, 16))
@@ -105,7 +110,8 @@ def write_clustered_set(
             drawn = centred + noise * random.standard_normal(centred.shape)
             drawn[random.random(len(some)) < 0.3] = 0
             vectors[feature][start : start + shard_size] = drawn
-    columns = {
+    columns: dict[str, list[str | None]] = {
+        "partner": [partners[i % len(partners)] if partners else None for i in range(num)],
         "title": [f"kind{label} item {i}" for i, label in enumerate(labels)],
         "brand": [f"Brand {label}" if i % 3 else "Wrong" for i, label in enumerate(labels)],
         "cat1": [f"group {label // 2}" for label in labels],
