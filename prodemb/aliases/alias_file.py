@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -14,15 +15,18 @@ from prodemb.aliases.table import COLUMNS, AliasRow, AliasTable, Layout, Status
 from prodemb.core.bounded import read_bytes, read_table
 from prodemb.core.errors import CatalogError
 from prodemb.core.files import replacing
-from prodemb.core.text import FORMULA, one_line
+from prodemb.core.text import FORMULA_MARK, one_line
 
-_RISKY = rf"(?:{FORMULA}|[\t\r\n'])"
-"""How a cell begins that gets an apostrophe: as a formula, or with what would be read back as something else."""
+_BEGIN = r"(^|[;,\t\r\n])"
+"""Where a cell begins, or would where a spreadsheet splits at another mark than the file's."""
+_RISKY = rf"(?:(?:[^\S\t\r\n]|\uFEFF)*{FORMULA_MARK}|[\t\r\n'])"
+"""What gets an apostrophe before it there: a formula, or what would be read back as something else."""
+_TO_ESCAPE = re.compile(rf"{_BEGIN}(?={_RISKY})")
+_ESCAPED = re.compile(rf"{_BEGIN}'(?={_RISKY})")
 _MOST = 10**12
 """Most products of a string, and the largest score."""
 MAX_FILE_BYTES = 512 << 20
 """Most bytes of an alias file, and of its rows where it is Parquet."""
-_ESCAPE = "'"
 _NEEDED = ("supplied", "canonical")
 _TEXTS = ("supplied", "canonical", "rule", "status", "proposed", "decided")
 _SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
@@ -32,9 +36,10 @@ _SEPARATORS = (",", ";", "\t")
 def write_aliases(table: AliasTable, path: Path) -> None:
     """Write a table as Parquet or CSV, by the file's suffix; the file is complete or not there.
 
-    CSV cells that a spreadsheet would run as a formula (they begin with = + - @, also after spaces) get an apostrophe
-    in front, and so do those that begin with an apostrophe; `read_aliases` takes it off again. A person's own columns
-    are written as they are. Columns, separator and byte order mark are those of the file that the table was read from.
+    What a spreadsheet would run as a formula (it begins with = + - @, also after spaces) gets an apostrophe in front,
+    at the beginning of a CSV cell and behind each mark at which another spreadsheet may split; and so does what begins
+    with an apostrophe there. `read_aliases` takes it off again. A person's own columns are written as they are.
+    Columns, separator and byte order mark are those of the file that the table was read from.
 
     Raises:
         CatalogError: the name ends in another suffix.
@@ -47,7 +52,7 @@ def write_aliases(table: AliasTable, path: Path) -> None:
         if suffix == ".parquet":
             frame.write_parquet(temporary)
         else:
-            frame.with_columns(_escaped(name) for name in _TEXTS).write_csv(
+            frame.with_columns(_escaped(frame[name]) for name in _TEXTS).write_csv(
                 temporary,
                 include_bom=table.layout.byte_order_mark,
                 separator=table.layout.separator,
@@ -116,7 +121,7 @@ def _read_csv(path: Path) -> tuple[pl.DataFrame, Layout]:
     # A spreadsheet ends rows with empty cells where a cell to the right was ever touched.
     unnamed = [name for name, label in zip(table.columns, names, strict=False) if not label]
     table = table.drop(name for name in unnamed if table[name].null_count() == table.height)
-    table = table.with_columns(_unescaped(name) for name in _TEXTS if name in table.columns)
+    table = table.with_columns(_unescaped(table[name]) for name in _TEXTS if name in table.columns)
     return table, Layout(separator=separator, byte_order_mark=raw.startswith(codecs.BOM_UTF8))
 
 
@@ -157,14 +162,19 @@ def _check_lengths(text: str, *, separator: str, source: str) -> None:
             )
 
 
-def _escaped(name: str) -> pl.Expr:
-    cell = pl.col(name)
-    return pl.when(cell.str.contains(f"^{_RISKY}")).then(pl.lit(_ESCAPE) + cell).otherwise(cell).alias(name)
+def _escaped(cells: pl.Series) -> pl.Series:
+    return _replaced(cells, where=f"{_BEGIN}{_RISKY}", pattern=_TO_ESCAPE, by=r"\1'")
 
 
-def _unescaped(name: str) -> pl.Expr:
-    cell = pl.col(name)
-    return pl.when(cell.str.contains(f"^{_ESCAPE}{_RISKY}")).then(cell.str.slice(1)).otherwise(cell).alias(name)
+def _unescaped(cells: pl.Series) -> pl.Series:
+    return _replaced(cells, where=f"{_BEGIN}'", pattern=_ESCAPED, by=r"\1")
+
+
+def _replaced(cells: pl.Series, *, where: str, pattern: re.Pattern[str], by: str) -> pl.Series:
+    """Replace a pattern in the few cells that `where` finds; polars itself cannot look ahead."""
+    places = cells.str.contains(where).fill_null(False).arg_true()
+    changed = [pattern.sub(by, cell) for cell in cells[places]]
+    return cells.scatter(places, changed) if changed else cells
 
 
 def _rows_of(table: pl.DataFrame, *, source: str) -> list[AliasRow]:
@@ -190,7 +200,8 @@ def _row_of(cells: dict[str, Any], *, where: str) -> AliasRow:
         CatalogError: the status is unknown, or the score or the products are not numbers.
     """
     supplied = str(cells["supplied"] or "")
-    canonical, proposed, rule = (str(cells[name] or "").strip() for name in ("canonical", "proposed", "rule"))
+    names = ("canonical", "proposed", "rule", "decided")
+    canonical, proposed, rule, decided = (str(cells[name] or "").strip() for name in names)
     status = str(cells["status"] or "").strip().lower() or "accepted"
     if status not in get_args(Status):
         raise CatalogError(f"{where}: status: found {status!r}, wanted one of {', '.join(get_args(Status))}")
@@ -206,6 +217,7 @@ def _row_of(cells: dict[str, Any], *, where: str) -> AliasRow:
         products=products,
         status=status,  # type: ignore[arg-type]
         proposed=proposed or None,
+        decided=decided or None,
     )
     return replace(row, rule=rule) if rule else row
 

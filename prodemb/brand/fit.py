@@ -1,7 +1,7 @@
 """Fitting what predicts brands: a head, counts of names, and weights of the evidence from out-of-fold candidates."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -124,6 +124,8 @@ class CrossFit:
     """What out-of-fold products teach."""
 
     model: ConditionalLogit
+    by_fold: tuple[ConditionalLogit, ...]
+    """For each fold the weights that the others teach."""
     rows: Indices
     """(n,) the rows of these products in the shard set."""
     confidences: Floats
@@ -153,25 +155,65 @@ def cross_fit(data: Labelled[BrandLabels], *, recipe: Recipe, progress: Progress
     Raises:
         FewLabelsError: the products outside a fold are of fewer than two brands.
     """
+    return _weigh_evidence(data, _fold_predictors(data, recipe=recipe, progress=progress), recipe=recipe)
+
+
+def out_of_fold(
+    data: Labelled[BrandLabels], *, recipe: Recipe, progress: Progress
+) -> Iterator[tuple[Indices, BrandPredictor]]:
+    """All labelled products, fold by fold and the test part last, each with a predictor that has seen none of them.
+
+    Neither its head nor its counts, neighbours and weights have, so the predictors of all folds are held until the
+    last of them is there.
+
+    Yields:
+        (m,) indices of labelled products, at least one, and their predictor.
+
+    Raises:
+        FewLabelsError: as `cross_fit`.
+    """
+    folds = [*_fold_predictors(data, recipe=recipe, progress=progress)]
+    fitted = _weigh_evidence(data, folds, recipe=recipe)
+    for (inside, predictor), model in zip(folds, fitted.by_fold, strict=True):
+        yield inside, replace(predictor, fuser=replace(predictor.fuser, model=model))
+    test = np.setdiff1d(data.everything, data.outside_test)
+    if len(test):
+        title = "Training the brand head without the test part"
+        own = recipe.fit(data, data.outside_test, gold=fitted.gold, title=title, progress=progress)
+        yield test, fitted.weighing(own)
+
+
+def _fold_predictors(
+    data: Labelled[BrandLabels], *, recipe: Recipe, progress: Progress
+) -> Iterator[tuple[Indices, BrandPredictor]]:
+    """The products of each fold, (m,) indices, and a predictor that learned from the other folds."""
+    gold = _has_gold(data)
+    for fold in range(data.num_folds):
+        inside = data.inside(fold)
+        if len(inside):
+            title = f"Training the brand head, fold {fold + 1} of {data.num_folds}"
+            yield inside, recipe.fit(data, data.outside(fold), gold=gold, title=title, progress=progress)
+
+
+def _weigh_evidence(
+    data: Labelled[BrandLabels], fold_predictors: Iterable[tuple[Indices, BrandPredictor]], *, recipe: Recipe
+) -> CrossFit:
+    """What a sample of the products of each fold teaches; see `_fold_predictors`."""
     gold = _has_gold(data)
     seen = _sample(data, data.outside_test, gold=gold, at_most=recipe.fuse.max_products, seed=recipe.fuse.seed)
     logger.info("weighing evidence on %d products, %s", len(seen), "gold labels" if gold else "supplied brands")
     folds: list[list[Choices]] = []
     rows: list[Indices] = []
-    for fold in range(data.num_folds):
-        judged = seen[data.folds[seen] == fold]
-        if len(judged):
-            title = f"Training the brand head, fold {fold + 1} of {data.num_folds}"
-            predictor = recipe.fit(data, data.outside(fold), gold=gold, title=title, progress=progress)
-            folds.append([*_judge(data, judged, predictor=predictor, recipe=recipe, gold=gold)])
-            rows.append(data.rows[judged])
+    for inside, predictor in fold_predictors:
+        judged = np.intersect1d(inside, seen)
+        folds.append([*_judge(data, judged, predictor=predictor, recipe=recipe, gold=gold)] if len(judged) else [])
+        rows.append(data.rows[judged])
     prior, l2 = np.array([*PRIOR_WEIGHTS.values()]), recipe.fuse.l2
-    answered = [
-        _answers(own[0], model=model)
-        for own, model in zip(folds, leave_one_out(folds, prior=prior, l2=l2), strict=True)
-    ]
+    models = leave_one_out(folds, prior=prior, l2=l2)
+    answered = [_answers(own[0], model=model) for own, model in zip(folds, models, strict=True) if own]
     return CrossFit(
         model=Choices.concat(choices for own in folds for choices in own).fit(prior=prior, l2=l2),
+        by_fold=tuple(models),
         rows=np.concatenate(rows),
         confidences=np.concatenate([confidences for confidences, _ in answered]),
         correct=np.concatenate([correct for _, correct in answered]),

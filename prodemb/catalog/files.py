@@ -7,6 +7,8 @@ from pathlib import Path
 
 from prodemb.catalog.urls import host_of
 from prodemb.core.errors import CatalogError
+from prodemb.core.files import expanded
+from prodemb.core.text import printable
 
 TABLE_SUFFIXES = frozenset(
     ".parquet .pq .csv .tsv .tab .txt .jsonl .ndjson .json .xml .rss .atom .xlsx .xlsm .xls .xlsb .ods .arrow .feather"
@@ -30,7 +32,7 @@ def find_files(path: str) -> list[Path]:
         raise CatalogError(
             f"found a catalog's address (host {host_of(path) or '(none)'}), wanted a file, folder or glob: download it"
         )
-    place = Path(path).expanduser()
+    place = expanded(path)
     if place.is_dir():
         return _in_folder(place)
     if place.exists():
@@ -45,7 +47,14 @@ def find_files(path: str) -> list[Path]:
 
 
 def labels_of(files: Sequence[Path]) -> list[str]:
-    """What tells each file from the others: its folder (`alder/feed.csv`, `borea/feed.csv`), or its name."""
+    """What tells each file from the others: its folder (`alder/feed.csv`, `borea/feed.csv`), or its name.
+
+    What of a name is not UTF-8 is escaped, because a label is a value of the products.
+    """
+    return [printable(label) for label in _labels_of(files)]
+
+
+def _labels_of(files: Sequence[Path]) -> list[str]:
     if len(files) == 1:
         return [stem_of(files[0])]
     above = Path(os.path.commonpath([str(each.absolute().parent) for each in files]))

@@ -21,6 +21,7 @@ from prodemb.catalog.urls import is_showable
 from prodemb.catalog.values import as_texts, is_text
 from prodemb.core.errors import CatalogError
 from prodemb.core.features import CATALOG_COLUMNS, PARTNER
+from prodemb.core.files import expanded
 from prodemb.taxonomy.taxonomy import Taxonomy, sample_taxonomy
 
 _STANDARD = ("product_id", "title")
@@ -288,7 +289,7 @@ class _Planner:
         inside, roots = [], []
         for source, own in zip(self._sources, columns, strict=True):
             given = self._config.image_root
-            root = Path(given).expanduser() if given else source.path.absolute().parent
+            root = expanded(given) if given else source.path.absolute().parent
             is_inside = False
             if kind == "path" and "image" in own and not given:
                 values = _first_pictures(source, own["image"])

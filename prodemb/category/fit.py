@@ -1,7 +1,7 @@
 """Fitting what predicts categories: all voices, and from their out-of-fold answers the weights of each."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,8 @@ class CrossFit:
     """What out-of-fold products teach."""
 
     model: ConditionalLogit
+    by_fold: tuple[ConditionalLogit, ...]
+    """For each fold the weights that the others teach."""
     least_known: tuple[float, ...]
     """The least probability of being in a labelled category, of a product that counts as known, by
     `context_numbers`."""
@@ -108,16 +110,53 @@ def cross_fit(data: Labelled[CategoryLabels], *, recipe: Recipe, progress: Progr
     Raises:
         FewLabelsError: the products outside a fold are of fewer than two categories.
     """
-    folds: list[_Fold] = []
-    total = len(data.outside_test)
+    return _weigh_voices(data, _fold_voices(data, recipe=recipe, progress=progress), recipe=recipe)
+
+
+def out_of_fold(
+    data: Labelled[CategoryLabels], *, recipe: Recipe, progress: Progress
+) -> Iterator[tuple[Indices, CategoryPredictor]]:
+    """All labelled products, fold by fold and the test part last, each with a predictor that has seen none of them.
+
+    Neither its voices nor their weights have, so the voices of all folds are held until the last of them is there.
+
+    Yields:
+        (m,) indices of labelled products, at least one, and their predictor.
+
+    Raises:
+        FewLabelsError: as `cross_fit`.
+    """
+    folds = [*_fold_voices(data, recipe=recipe, progress=progress)]
+    fitted = _weigh_voices(data, folds, recipe=recipe)
+    for (inside, voices), model in zip(folds, fitted.by_fold, strict=True):
+        yield inside, replace(fitted.predictor(voices), model=model)
+    test = np.setdiff1d(data.everything, data.outside_test)
+    if len(test):
+        title = "Training the category head without the test part"
+        yield test, fitted.predictor(recipe.fit_voices(data, data.outside_test, title=title, progress=progress))
+
+
+def _fold_voices(
+    data: Labelled[CategoryLabels], *, recipe: Recipe, progress: Progress
+) -> Iterator[tuple[Indices, Voices]]:
+    """The products of each fold, (m,) indices, and voices that learned from the other folds."""
     for fold in range(data.num_folds):
         inside = data.inside(fold)
-        at_most = max(1, recipe.voices.max_answers * len(inside) // max(1, total))
-        judged = inside[sample_rows(len(inside), at_most=at_most, seed=recipe.voices.seed)]
-        if len(judged):
+        if len(inside):
             title = f"Training the category head, fold {fold + 1} of {data.num_folds}"
-            voices = recipe.fit_voices(data, data.outside(fold), title=title, progress=progress)
-            folds.append(_judge(data, judged, voices=voices, config=recipe.voices))
+            yield inside, recipe.fit_voices(data, data.outside(fold), title=title, progress=progress)
+
+
+def _weigh_voices(
+    data: Labelled[CategoryLabels], fold_voices: Iterable[tuple[Indices, Voices]], *, recipe: Recipe
+) -> CrossFit:
+    """What a sample of the products of each fold teaches; see `_fold_voices`."""
+    folds: list[_Fold] = []
+    total = len(data.outside_test)
+    for inside, voices in fold_voices:
+        at_most = max(1, recipe.voices.max_answers * len(inside) // total)
+        judged = inside[sample_rows(len(inside), at_most=at_most, seed=recipe.voices.seed)]
+        folds.append(_judge(data, judged, voices=voices, config=recipe.voices))
     choices = [fold.choices for fold in folds]
     prior, l2 = np.array([*PRIOR_WEIGHTS.values()]), recipe.voices.l2
     models = leave_one_out(choices, prior=prior, l2=l2)
@@ -127,6 +166,7 @@ def cross_fit(data: Labelled[CategoryLabels], *, recipe: Recipe, progress: Progr
     ]
     return CrossFit(
         model=Choices.concat(each for own in choices for each in own).fit(prior=prior, l2=l2),
+        by_fold=tuple(models),
         least_known=_least_known(folds, models=models),
         rows=np.concatenate([fold.rows for fold in folds]),
         truth=np.concatenate([fold.truth for fold in folds]),

@@ -6,9 +6,11 @@ import sys
 
 import typer
 
+from prodemb.cli.audit import audit
 from prodemb.cli.brands import brands
-from prodemb.cli.display import LogFormatter, fail
+from prodemb.cli.display import LogFormatter
 from prodemb.cli.embed import embed
+from prodemb.cli.ending import ending_well
 from prodemb.cli.feed import feed
 from prodemb.cli.init import init
 from prodemb.cli.read import read
@@ -17,13 +19,14 @@ from prodemb.cli.score import score
 from prodemb.cli.shards import inspect, verify
 from prodemb.cli.sources import sample, taxonomy
 from prodemb.cli.train import finetune_category, train_brand, train_category
-from prodemb.core.errors import ProdembError
+from prodemb.core.errors import ConfigError
 from prodemb.core.rlimits import raise_limit
-from prodemb.core.text import silence_pillow
+from prodemb.core.streams import open_closed_streams
+from prodemb.core.text import is_encodable, silence_pillow
 
 PANELS = {
     "Whole job": (read, init, run),
-    "Single steps, in order": (embed, brands, train_brand, train_category, finetune_category, score, feed),
+    "Single steps, in order": (embed, brands, train_brand, train_category, finetune_category, score, feed, audit),
     "Shards": (inspect, verify),
     "Sample data and taxonomy": (sample, taxonomy),
 }
@@ -32,7 +35,7 @@ PANELS = {
 app = typer.Typer(
     name="prodemb",
     help="One Google product category and one canonical brand for every product of a catalog, from CLIP embeddings.",
-    epilog="Exit status: 0 success, 1 an error or damaged shards, 2 wrong usage, 130 interrupted.",
+    epilog="Exit status: 0 success, 1 an error or damaged shards, 2 wrong usage, 130 interrupted, 143 terminated.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -43,7 +46,8 @@ for panel, commands in PANELS.items():
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one line on stderr and status 1."""
+    """Run the command line; whatever goes wrong ends in one line on stderr and status 1."""
+    open_closed_streams()
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
@@ -54,18 +58,17 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     silence_pillow()
     raise_limit()
-    if any("://" in argument for argument in sys.argv[1:]):
-        # Not shown: it may hold a password or a signature.
-        fail("found a URL among the arguments; URLs are not accepted: download the file and pass its path")
-    try:
+    with ending_well():
+        _check_arguments(sys.argv[1:])
         app()
-    except ProdembError as error:
-        fail(str(error))
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        fail(f"{where}{error.strerror or error}; completed work is kept")
-    except SystemExit as stop:
-        # typer turns Ctrl-C into this status.
-        if stop.code == 130:
-            print("prodemb: stopped; completed work is kept: run the same command to continue", file=sys.stderr)
-        raise
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    for argument in arguments:
+        if "://" in argument:
+            # Not shown: it may hold a password or a signature.
+            raise ConfigError(
+                "found a URL among the arguments; URLs are not accepted: download the file and pass its path"
+            )
+        if not is_encodable(argument):
+            raise ConfigError(f"found the argument {argument!r}, which is not UTF-8; wanted a name in UTF-8")

@@ -2,12 +2,14 @@
 
 import logging
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import typer
 
-from prodemb.core.text import for_terminal
+from prodemb.core.errors import OutputError
+from prodemb.core.text import line_for_terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,12 +23,14 @@ class LogFormatter(logging.Formatter):
     """A warning on a line of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return for_terminal(f"prodemb: {super().format(record)}")
+        return line_for_terminal(f"prodemb: {super().format(record)}")
 
 
 def say(line: str) -> None:
-    """Print a line of text."""
-    typer.echo(for_terminal(line))
+    """Print a line of text, below as many empty ones as it begins with."""
+    text = line.lstrip("\n")
+    with _on_stdout():
+        typer.echo("\n" * (len(line) - len(text)) + line_for_terminal(text))
 
 
 def show(items: "Iterable[str | Table]") -> None:
@@ -47,10 +51,22 @@ def _show_table(table: "Table") -> None:
     # Numbers are never cut: a table that does not fit is wider than the terminal.
     least = Measurement.get(console, console.options.update(max_width=_NO_LIMIT), table).minimum
     console.width = max(console.width if console.is_terminal else FILE_WIDTH, least)
-    console.print(table)
+    with _on_stdout():
+        console.print(table)
 
 
-def fail(message: str) -> NoReturn:
-    """Print an error on one line and exit with status 1."""
-    print(f"prodemb: error: {for_terminal(message)}", file=sys.stderr)
-    sys.exit(1)
+@contextmanager
+def _on_stdout() -> Iterator[None]:
+    """Say of a failure that it is of stdout; that its reader has gone is typer's to handle."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"stdout: cannot be written: {error.strerror}; completed work is kept") from error
+
+
+def tell(message: str) -> None:
+    """Print a line on stderr; where that is full or closed, there is nobody to tell."""
+    with suppress(OSError, ValueError):
+        print(line_for_terminal(f"prodemb: {message}"), file=sys.stderr, flush=True)

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from prodemb.core.bounded import MAX_BYTES, opened
-from prodemb.core.errors import BusyError, OutputError
+from prodemb.core.errors import BusyError, ConfigError, OutputError, ProdembError
 
 _DISK_TROUBLE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
 )
+
+_OS_ERROR = re.compile(r"\(os error (\d{1,4})\)")
+"""How Rust's errors end."""
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
 
@@ -68,6 +71,18 @@ def write_json(path: Path, value: Any) -> None:
     if len(text) > MAX_BYTES // 4 and (num_bytes := len(text.encode())) > MAX_BYTES:
         raise OutputError(f"{path}: would be {num_bytes:,} bytes, and not more than {MAX_BYTES:,} are read again")
     write_text(path, text)
+
+
+def expanded(path: str) -> Path:
+    """A path with `~` or `~user` at its beginning replaced by the home folder.
+
+    Raises:
+        ConfigError: there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{path}: no user {Path(path).parts[0][1:]!r} with a home folder here") from None
 
 
 def sha256_of(path: Path) -> str:
@@ -120,10 +135,21 @@ def naming(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in _DISK_TROUBLE or not _is_of(error.filename, path):
+    except ProdembError:
+        raise
+    except Exception as error:
+        number = _number_of(error)
+        if number not in _DISK_TROUBLE or not _is_of(getattr(error, "filename", None), path):
             raise
-        raise OutputError(f"{path}: cannot be written: {os.strerror(error.errno)}; what was finished stays") from error
+        raise OutputError(f"{path}: cannot be written: {os.strerror(number)}; what was finished stays") from error
+
+
+def _number_of(error: Exception) -> int:
+    """The system's number of an error, 0 where it has none; safetensors and polars give it in words."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = _OS_ERROR.search(str(error))
+    return int(found[1]) if found else 0
 
 
 def _is_of(named: str | bytes | None, path: Path) -> bool:

@@ -13,7 +13,8 @@ _LONGEST_LINE = 4000
 _TAIL = 1000
 """Characters that are shown of the end of a longer line, where an error says what is wanted."""
 
-FORMULA = r"[\s\uFEFF]*[=+\-@＝＋－＠]"
+FORMULA_MARK = r"[=+\-@＝＋－＠]"
+FORMULA = rf"[\s\uFEFF]*{FORMULA_MARK}"
 """How a cell begins that a spreadsheet may run as a formula: also after spaces or in full width; a regular expression
 for polars and for Python."""
 

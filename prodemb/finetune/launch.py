@@ -2,14 +2,20 @@
 
 import logging
 import multiprocessing
+import signal
+import threading
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from prodemb.core.children import begin_child, take_record
 from prodemb.core.errors import ProdembError, WorkerError
 from prodemb.core.progress import ProgressCallback
 from prodemb.finetune.processes import is_first_process
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Work(Protocol):
@@ -28,11 +34,13 @@ def launch(work: Work, *, count: int, on_progress: ProgressCallback | None) -> N
         WorkerError: a process died.
         ProdembError: what a process raised.
     """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     # It reports failures at length, with addresses and process ids; we raise them.
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    for name in ("torch.distributed.elastic", "torch.distributed.elastic.agent.server.api"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -48,9 +56,14 @@ def launch(work: Work, *, count: int, on_progress: ProgressCallback | None) -> N
     with ThreadPoolExecutor(1) as listener:
         errors = listener.submit(_listen, messages, on_progress)
         try:
-            elastic_launch(config, _run)(work, messages)
+            with _own_signals():
+                elastic_launch(config, _run)(work, messages)
         except ChildFailedError as error:
             died = error
+        except SignalException as error:
+            if error.sigval == signal.SIGINT:
+                raise KeyboardInterrupt from None
+            raise SystemExit(128 + error.sigval) from None
         finally:
             messages.put(None)
     if errors.result():
@@ -62,6 +75,20 @@ def launch(work: Work, *, count: int, on_progress: ProgressCallback | None) -> N
             f"fine-tuning process {rank} ended with status {failure.exitcode}: {reason}; saved steps are kept, the "
             "same command resumes from them"
         )
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Take the signals back that torch takes from this process: it raises an Exception of its own for each."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _listen(messages: Any, on_progress: ProgressCallback | None) -> list[ProdembError]:

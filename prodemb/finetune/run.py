@@ -14,6 +14,7 @@ from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.core.arrays import sample_rows
 from prodemb.core.device import DeviceName
+from prodemb.core.files import naming
 from prodemb.core.folders import holding
 from prodemb.core.progress import ProgressCallback
 from prodemb.finetune.config import FinetuneConfig
@@ -94,7 +95,8 @@ class Run:
 
     def finish(self, *, on_progress: ProgressCallback | None) -> FinetuneReport:
         """Train and put the new checkpoint folder in place, unless another run has just done so."""
-        with holding(self._state, kind="training state") if self._processes.is_first else nullcontext():
+        held = holding(self._state, kind="training state") if self._processes.is_first else nullcontext()
+        with naming(self._state), held:
             self._processes.from_first(None)
             check_shared(self._state, processes=self._processes)
             report = self._processes.from_first(self._job.done(self._products) if self._processes.is_first else None)

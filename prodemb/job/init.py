@@ -18,7 +18,7 @@ from prodemb.catalog.overview import Overview, read_through
 from prodemb.catalog.plan import ReadingPlan
 from prodemb.catalog.reader import Catalog, open_catalog
 from prodemb.core.features import CATALOG_COLUMNS
-from prodemb.core.files import write_text
+from prodemb.core.files import expanded, write_text
 from prodemb.core.text import counted
 from prodemb.taxonomy.taxonomy import Taxonomy, sample_taxonomy
 
@@ -117,7 +117,7 @@ def _folder_name(path: str) -> str:
     A file or folder in the working folder lends its own name. Any other one, and one whose name has to be changed, also
     gets a hash of its path, because something else may have the same name.
     """
-    relative = os.path.relpath(Path(path).expanduser())
+    relative = os.path.relpath(expanded(str(path)))
     place = Path(relative)
     while set("*?[") & set(place.name):
         place = place.parent

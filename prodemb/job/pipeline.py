@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from prodemb.aliases.config import BrandsConfig
+from prodemb.audit.config import AuditConfig
 from prodemb.brand.fit import FuseConfig
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig
@@ -49,6 +50,7 @@ class Pipeline(Config):
     voices: VoicesConfig = VoicesConfig()
     finetune: FinetuneConfig = FinetuneConfig()
     score: ScoreConfig = ScoreConfig()
+    audit: AuditConfig = AuditConfig()
 
     @model_validator(mode="after")
     def _originals_stay(self) -> Self:

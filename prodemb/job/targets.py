@@ -82,14 +82,7 @@ class BrandTarget:
 
     def train(self, data: Labelled[BrandLabels], folder: Path, *, inputs_hash: str, progress: Progress) -> TrainedHead:
         """See `HeadTarget`."""
-        pipeline = self._pipeline
-        recipe = BrandRecipe(
-            train=pipeline.train,
-            aggregate=pipeline.aggregate,
-            head=pipeline.head,
-            fuse=pipeline.fuse,
-            aliases=self._aliases,
-        )
+        pipeline, recipe = self._pipeline, brand_recipe(self._pipeline, aliases=self._aliases)
         fitted = cross_fit_brands(data, recipe=recipe, progress=progress)
         title = "Training the brand head without the test part"
         measured = recipe.fit(data, data.outside_test, gold=fitted.gold, title=title, progress=progress)
@@ -128,6 +121,17 @@ class BrandTarget:
         return head
 
 
+def brand_recipe(pipeline: Pipeline, *, aliases: AliasTable) -> BrandRecipe:
+    """What a brand predictor is trained by."""
+    return BrandRecipe(
+        train=pipeline.train,
+        aggregate=pipeline.aggregate,
+        head=pipeline.head,
+        fuse=pipeline.fuse,
+        aliases=aliases,
+    )
+
+
 class CategoryTarget:
     """Categories: gold labels in the pipeline's taxonomy; zero-shot beside the head where its vectors are there."""
 
@@ -150,21 +154,24 @@ class CategoryTarget:
         """See `HeadTarget`."""
         return category_labels(self._shard_set, taxonomy=self._taxonomy, taxonomy_name=self._name)
 
-    def train(
-        self, data: Labelled[CategoryLabels], folder: Path, *, inputs_hash: str, progress: Progress
-    ) -> TrainedHead:
-        """See `HeadTarget`."""
+    def recipe(self) -> CategoryRecipe:
+        """What a predictor is trained by."""
         pipeline = self._pipeline
-        nodes = Nodes([CategoryLabel(id=node, path=path) for node, path in self._taxonomy.paths.items()])
-        recipe = CategoryRecipe(
+        return CategoryRecipe(
             train=pipeline.train,
             aggregate=pipeline.aggregate,
             head=pipeline.head,
             voices=pipeline.voices,
-            nodes=nodes,
+            nodes=Nodes([CategoryLabel(id=node, path=path) for node, path in self._taxonomy.paths.items()]),
             names=Names(paths=tuple(self._taxonomy.paths.values())),
             tower=None if self._zero_shot is None else self._zero_shot.tower,
         )
+
+    def train(
+        self, data: Labelled[CategoryLabels], folder: Path, *, inputs_hash: str, progress: Progress
+    ) -> TrainedHead:
+        """See `HeadTarget`."""
+        pipeline, recipe = self._pipeline, self.recipe()
         fitted = cross_fit_categories(data, recipe=recipe, progress=progress)
         title = "Training the category head without the test part"
         measured = recipe.fit_voices(data, data.outside_test, title=title, progress=progress)
@@ -186,7 +193,7 @@ class CategoryTarget:
             final.head.with_evaluation(evaluation),
             inputs_hash=inputs_hash,
             fuser_sha256=save_voices(folder, final),
-            answers_sha256=write_answers(folder, fitted.answers(data, nodes=nodes)),
+            answers_sha256=write_answers(folder, fitted.answers(data, nodes=recipe.nodes)),
         )
 
     def load(self, folder: Path) -> TrainedHead:

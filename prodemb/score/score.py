@@ -124,8 +124,8 @@ def score(
         raise ConfigError(f"{out}: its folder is a shard set; wanted another folder for the predictions")
     if out.exists() and not is_predictions(out):
         raise ConfigError(f"{out}: holds no whole predictions, so it is not replaced; remove it, or give another name")
-    sources = _match(predictors, shard_sets=shard_sets)
-    _check_numbers(sources)
+    sources = match_shard_sets(predictors, shard_sets=shard_sets)
+    check_numbers(sources)
     report = ScoreReport(
         out=out,
         num_products=sources[0].num_products,
@@ -246,8 +246,14 @@ def _counts(targets: Sequence[TargetColumns], *, changes: dict[str, int] | None)
     )
 
 
-def _match(predictors: Sequence[Predictor], *, shard_sets: Sequence[ShardSet]) -> list[ShardSet]:
-    """The one shard set of each predictor's model."""
+def match_shard_sets(predictors: Sequence[Predictor], *, shard_sets: Sequence[ShardSet]) -> list[ShardSet]:
+    """The one shard set of each predictor's model.
+
+    Raises:
+        HeadError: there is no predictor, or two for one target.
+        FingerprintError: no shard set has the vectors of a head's model.
+        ShardError: two shard sets could be meant, or lack a feature.
+    """
     if not predictors:
         raise HeadError("no head to score with; run `prodemb train-brand` or `prodemb train-category` first")
     targets = [predictor.card.target for predictor in predictors]
@@ -284,7 +290,7 @@ def _shard_set_of(predictor: Predictor, *, shard_sets: Sequence[ShardSet]) -> Sh
     return source
 
 
-def _check_numbers(sources: Sequence[ShardSet]) -> None:
+def check_numbers(sources: Sequence[ShardSet]) -> None:
     """Raise ShardError where the shard sets cannot hold the same products; warn where one of them is older."""
     first = sources[0]
     for other in sources[1:]:

@@ -87,15 +87,19 @@ class TextPreprocessor:
         return torch.from_numpy(padded), mask
 
 
-def token_batches(lengths: Sequence[int], *, max_tokens: int) -> list[list[int]]:
+def token_batches(lengths: Sequence[int], *, max_tokens: int, padded: bool) -> list[list[int]]:
     """Group texts of similar length: indices into `lengths`, shortest first, at most `max_tokens` per padded batch.
 
     A text longer than `max_tokens` is a batch of its own.
+
+    Args:
+        padded: whether a batch may hold texts of several lengths.
     """
     batches: list[list[int]] = []
     batch: list[int] = []
     for index in np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable").tolist():
-        if batch and lengths[index] * (len(batch) + 1) > max_tokens:
+        is_full = lengths[index] * (len(batch) + 1) > max_tokens
+        if batch and (is_full or not (padded or lengths[index] == lengths[batch[0]])):
             batches.append(batch)
             batch = []
         batch.append(index)

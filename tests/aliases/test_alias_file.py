@@ -1,5 +1,6 @@
 """The alias file: written, edited in spreadsheets, read back."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from prodemb.aliases.alias_file import read_aliases, write_aliases
 from prodemb.aliases.junk import UNBRANDED, UNKNOWN
-from prodemb.aliases.table import COLUMNS, AliasRow, AliasTable
+from prodemb.aliases.table import COLUMNS, AliasRow, AliasTable, Layout
 from prodemb.core.errors import CatalogError
 
 ROWS = [
@@ -33,14 +34,17 @@ def test_a_table_comes_back_as_it_was(path: Path) -> None:
     assert tuple(read_aliases(path).frame().columns) == COLUMNS
 
 
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"))
+MARKS = st.text("';,\t\r\n =+-@\"\ufeffa", max_size=8)
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00")) | MARKS
 NAMES = TEXT.map(str.strip).filter(bool)
 
 
 @settings(deadline=None, max_examples=60)
 @given(
     st.lists(
-        st.builds(AliasRow, TEXT, NAMES, NAMES, st.floats(0, 1), st.integers(0, 10**9), st.just("review"), NAMES),
+        st.builds(
+            AliasRow, TEXT, NAMES, NAMES, st.floats(0, 1), st.integers(0, 10**9), st.just("review"), NAMES, NAMES
+        ),
         unique_by=lambda row: row.supplied,
     ),
     st.sampled_from(["csv", "parquet"]),
@@ -60,6 +64,26 @@ def test_formulas_are_neutralised_in_csv(tmp_path: Path, formula: str) -> None:
     line = path.read_text(encoding="utf-8").splitlines()[1]
     assert line.startswith(f"'{formula},'{formula},")
     assert read_aliases(path).lookup(formula) == formula.strip()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Nike;=cmd|' /C calc'!A0", "Acme\t=1+1", "A, -B", "A;'x", "A; \t@b", "a\n=b", "L'Oréal; 'x'", ";;=1", "a;''=b"],
+)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_no_cell_begins_with_a_formula_wherever_a_spreadsheet_splits(tmp_path: Path, name: str, separator: str) -> None:
+    path = tmp_path / "aliases.csv"
+    rows = [AliasRow("Other", "Other"), AliasRow(name, name, products=2)]
+    write_aliases(AliasTable(rows, layout=Layout(separator=separator)), path)
+    for cell in re.split(r"[;,\t\r\n]", path.read_text(encoding="utf-8")):
+        assert not re.match(r'[\s"]*[=+\-@]', cell), cell
+    assert read_aliases(path).rows == tuple(rows)
+
+
+def test_what_prodemb_decided_is_not_taken_for_a_person_s_after_reading(path: Path) -> None:
+    rows = [AliasRow("NIKE", "Nike", decided="Nike"), AliasRow("Lumo", "Luma", decided="Lumo")]
+    write_aliases(AliasTable(rows), path)
+    assert [row.is_edited for row in read_aliases(path).rows] == [False, True]
 
 
 def test_a_person_answers_a_proposal(path: Path) -> None:

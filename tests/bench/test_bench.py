@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from prodemb.sample.catalog import write_sample
+from tests.audit.conftest import write_catalog as write_audited_set
+from tests.audit.conftest import write_taxonomy as write_audited_taxonomy
 from tests.bench.conftest import BENCH, RunBench
 from tests.shard_sets import write_branded_set
 
@@ -202,6 +204,25 @@ def test_fine_tuning_in_each_way(run_bench: RunBench, losses: list[str], trained
     rows = run_bench("finetune_ablation", *options)["rows"]
     assert list(rows) == ["frozen", *(f"{loss}, {part}" for loss in losses for part in trained)]
     assert all(0 <= row[name] <= 1 for row in rows.values() for name in ("title", "picture", "all", "head"))
+
+
+def test_planted_label_errors(run_bench: RunBench) -> None:
+    labels = run_bench("audit", "--products", "600", "--classes", "5", "40")["labels"]
+    assert list(labels) == ["5 classes", "40 classes"]
+    for rows in labels.values():
+        assert list(rows) == ["prodemb"]
+        assert min(rows["prodemb"][name] for name in ("num_found", "precision_at_top", "recall", "seconds")) > 0
+
+
+def test_errors_planted_among_the_labels_of_shards(run_bench: RunBench, tmp_path: Path) -> None:
+    write_audited_set(tmp_path / "shards")
+    taxonomy = write_audited_taxonomy(tmp_path)
+    options = ["--epochs", "4", "--taxonomy", str(taxonomy)]
+    (rows,) = run_bench("audit", "--shards", str(tmp_path / "shards"), *options)["labels"].values()
+    assert 0 < rows["prodemb"]["recall"] <= 1
+    brands = run_bench("audit", "--brands", str(tmp_path / "shards"), *options)["brands"]
+    assert brands["num_wrong"] > 0
+    assert brands["precision_at_top"] > 0.5
 
 
 def test_hostile_pictures_are_bounded() -> None:

@@ -5,11 +5,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from prodemb.core.bounded import read_json
-from prodemb.core.errors import BusyError, OutputError
-from prodemb.core.files import naming, replacing, sha256_of, temporary_name, write_json
+from prodemb.core.errors import BusyError, ConfigError, OutputError
+from prodemb.core.files import expanded, naming, replacing, sha256_of, temporary_name, write_json
+from tests.conftest import fill
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -123,3 +127,40 @@ def test_what_cannot_be_read_is_not_taken_for_the_output(tmp_path: Path, output:
     with pytest.raises(OSError, match=named) as raised, naming(tmp_path / output):
         raise error
     assert raised.value is error
+
+
+@pytest.mark.parametrize("size", [1000, 1_000_000])
+def test_a_full_disk_that_another_library_tells_of_names_the_file(small_disk: Path, size: int) -> None:
+    fill(small_disk, leave=600)
+    path = small_disk / "a"
+    full = rf"{path}: cannot be written: No space left on device"
+    with (
+        pytest.raises(OutputError, match=full),
+        replacing(path) as to,
+    ):
+        save_file({"a": torch.zeros(size)}, to)
+    with (
+        pytest.raises(OutputError, match=full),
+        replacing(path) as to,
+    ):
+        pl.DataFrame({"a": [str(number) for number in range(size)]}).write_parquet(to)
+    assert not path.exists()
+
+
+def test_another_library_s_other_errors_pass() -> None:
+    with pytest.raises(ValueError, match="os error 2"), naming(Path("a")):
+        raise ValueError("cannot open (os error 2)")
+
+
+def test_the_home_of_nobody_is_named() -> None:
+    assert expanded("~/a") == Path.home() / "a"
+    with pytest.raises(ConfigError, match="~nosuchuser/a: no user 'nosuchuser'"):
+        expanded("~nosuchuser/a")
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prodemb.core.files.MAX_BYTES", 40)
+    write_json(tmp_path / "a.json", "x" * 37)
+    with pytest.raises(OutputError, match=r"a\.json: would be 41 bytes"):
+        write_json(tmp_path / "a.json", "x" * 38)
+    assert read_json(tmp_path / "a.json") == "x" * 37

@@ -1,15 +1,16 @@
 """SIGKILL at random moments, over and over: the result in the end is that of an uninterrupted run, bit for bit.
 
     python tests/faults/kills.py                                    50 kills of embed and of an update, 10 of the others
-    python tests/faults/kills.py --embed 5 --update 5 --finetune 1 --score 2 --products 300 --json
+    python tests/faults/kills.py --embed 5 --update 5 --train 2 --finetune 1 --score 2 --products 300 --json
 
-Four tasks, each on the generated sample with the bundled CLIP: `embed` of a whole catalog; `update` of its shard set to
-a catalog with products changed, added, removed and moved; `finetune` (the checkpoint); `score` (the predictions). Each
-first runs uninterrupted. Then it is killed at a moment drawn from the length of that run, started again and killed
-again; when it finishes before the kill, its files are compared and it starts over from nothing, until it has been
-killed as often as wanted. Every file is compared, except locks and the seconds in a fine-tuning report and log; so a
-stray file is a failure too. Every product must be in the shards once, in the catalog's order. During an update, the set
-must be either the old or the new one after every kill. The exit status is 1 where a file differs.
+Five tasks, each on the generated sample with the bundled CLIP: `embed` of a whole catalog; `update` of its shard set to
+a catalog with products changed, added, removed and moved; `train` of a brand head in the place of another one, which
+goes on scoring until then; `finetune` (the checkpoint); `score` (the predictions). Each first runs uninterrupted. Then
+it is killed at a moment drawn from the length of that run, started again and killed again; when it finishes before the
+kill, its files are compared and it starts over from nothing, until it has been killed as often as wanted. Every file is
+compared, except locks and the seconds in a head's card, a fine-tuning report and log; so a stray file is a failure too.
+Every product must be in the shards once, in the catalog's order. During an update, the set must be either the old or
+the new one after every kill. The exit status is 1 where a file differs.
 """
 
 import argparse
@@ -28,12 +29,14 @@ from typing import Any, Literal
 
 import polars as pl
 
+from prodemb.brand.store import load_fuser
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.finetune import finetune
+from prodemb.heads.head import load_head
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.score import score_shards
 from prodemb.job.train import train
@@ -44,7 +47,7 @@ from prodemb.shards.verify import verify
 from prodemb.taxonomy.taxonomy import sample_taxonomy
 from prodemb.towers.checkpoint import BUNDLED, find_checkpoint
 
-TaskName = Literal["embed", "update", "finetune", "score"]
+TaskName = Literal["embed", "update", "train", "finetune", "score"]
 
 _MODELS = "transformers.models"
 _PRELOADED = (
@@ -56,7 +59,7 @@ _PRELOADED = (
     "sklearn",
 )
 _NOT_COMPARED = (".prodemb", ".checked.json")
-_WITH_SECONDS = ("finetune.json", "log.jsonl")
+_WITH_SECONDS = ("head.json", "finetune.json", "log.jsonl")
 _TIMEOUT = 600.0
 
 
@@ -87,7 +90,7 @@ class Survival:
 
 
 class Scene:
-    """The sample, its shards and a head, made once; and the four tasks on them."""
+    """The sample, its shards and a head, made once; and the five tasks on them."""
 
     def __init__(self, folder: Path, *, products: int, shard_size: int) -> None:
         self._folder, self._shard_size = folder, shard_size
@@ -99,14 +102,16 @@ class Scene:
         self._head = folder / "head"
 
     def task(self, name: TaskName) -> Task:
-        """One of the four."""
+        """One of the five."""
         if name == "embed":
             return Task(run=self.embed, prepare=_nothing, state=self._shards_state)
         if name == "update":
             return Task(run=self.update, prepare=self._copy_base, state=self._update_state)
         if name == "finetune":
             return Task(run=self.finetune, prepare=_nothing, state=_checkpoint_state)
-        self._train()
+        self._train_once()
+        if name == "train":
+            return Task(run=self.train, prepare=self._copy_head, state=self._head_state)
         return Task(run=self.score, prepare=_nothing, state=lambda folder: "there" if any(folder.iterdir()) else "none")
 
     def embed(self, folder: Path) -> None:
@@ -116,6 +121,12 @@ class Scene:
     def update(self, folder: Path) -> None:
         """Embed tomorrow's catalog onto today's shards."""
         self._embed(self.tomorrow, folder / "shards")
+
+    def train(self, folder: Path) -> None:
+        """Train a brand head with other settings than the one that is there, and its alias file."""
+        values: dict[str, dict[str, Any]] = {"brands": {"aliases": str(folder / "aliases.csv")}, "train": {"epochs": 4}}
+        pipeline = self._pipeline.replaced(values, source="kills")
+        train(pipeline, shards=self._base, folder=folder / "head", progress=_unwatched)
 
     def finetune(self, folder: Path) -> None:
         """Fine-tune the bundled CLIP for a few steps."""
@@ -150,8 +161,17 @@ class Scene:
         config = EmbedConfig(out=str(out), shard_size=self._shard_size, window=self._shard_size)
         embed(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=ImagesConfig())
 
-    def _train(self) -> None:
-        train(self._pipeline, shards=self._base, folder=self._head, progress=_unwatched)
+    def _train_once(self) -> None:
+        if not self._head.exists():
+            train(self._pipeline, shards=self._base, folder=self._head, progress=_unwatched)
+
+    def _copy_head(self, folder: Path) -> None:
+        shutil.copytree(self._head, folder / "head")
+
+    def _head_state(self, folder: Path) -> str:
+        head = load_head(folder / "head")
+        load_fuser(folder / "head", card=head.card)
+        return "old" if head.card == load_head(self._head).card else "new"
 
     def _copy_base(self, folder: Path) -> None:
         shutil.copytree(self._base, folder / "shards")
@@ -200,12 +220,12 @@ def survive(name: TaskName, task: Task, *, folder: Path, kills: int, rng: random
         if process.exitcode != 0:
             raise SystemExit(f"{name}: a run after {num_killed} kills ended with status {process.exitcode}")
         finished += 1
-        equal &= _files(broken) == wanted
+        equal &= _is_equal(_files(broken), wanted)
         _start_over(task, broken)
     process = _context().Process(target=task.run, args=(broken,))
     process.start()
     process.join(_TIMEOUT)
-    equal &= process.exitcode == 0 and _files(broken) == wanted
+    equal &= process.exitcode == 0 and _is_equal(_files(broken), wanted)
     task.state(broken)
     return Survival(
         name=name,
@@ -255,6 +275,14 @@ def _files(folder: Path) -> dict[str, bytes]:
     return found
 
 
+def _is_equal(found: dict[str, bytes], wanted: dict[str, bytes]) -> bool:
+    """Whether all files are the same; those that are not are named."""
+    others = [name for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name)]
+    if others:
+        print(f"not as in an uninterrupted run: {', '.join(others)}", file=sys.stderr)
+    return not others
+
+
 def _without_seconds(path: Path) -> bytes:
     entries = (
         [json.loads(line) for line in path.read_text().splitlines()]
@@ -262,11 +290,17 @@ def _without_seconds(path: Path) -> bytes:
         else [json.loads(path.read_text())]
     )
     for entry in entries:
-        entry.pop("seconds", None)
         entry.get("config", {}).pop("out", None)
-        for epoch in entry.get("curve", {}).get("epochs", ()):
-            del epoch["seconds"]
+        _drop_seconds(entry)
     return json.dumps(entries).encode()
+
+
+def _drop_seconds(value: Any) -> None:
+    """Remove `seconds` wherever it stands in JSON."""
+    if isinstance(value, dict):
+        value.pop("seconds", None)
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _drop_seconds(inner)
 
 
 def _check_rows(shards: Path, *, catalog: Path) -> None:
@@ -307,7 +341,7 @@ def _unwatched(_: str) -> Iterator[Callable[[int, int | None], None]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    defaults: dict[TaskName, int] = {"embed": 50, "update": 50, "finetune": 10, "score": 10}
+    defaults: dict[TaskName, int] = {"embed": 50, "update": 50, "train": 10, "finetune": 10, "score": 10}
     for name, kills in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=kills, help=f"kills of {name}")
     parser.add_argument("--products", type=int, default=1000)

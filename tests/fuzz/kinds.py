@@ -42,6 +42,8 @@ from prodemb.shards.writer import EncodedFeature, write_shard
 from prodemb.taxonomy.taxonomy import read_taxonomy, sample_taxonomy
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.image import ImagePreprocessor
+from tests.fuzz.changes import changed, changed_json, json_values
+from tests.fuzz.handed_over import HANDED_OVER
 from tests.fuzz.hostile_pictures import KINDS as PICTURE_KINDS
 from tests.fuzz.hostile_pictures import whole
 
@@ -57,41 +59,6 @@ TYPES = [
 anything = st.text(st.characters(exclude_characters="\r\n"), max_size=60) | st.text(
     ",\"';\t|\\ ab\0\ufeff1=", max_size=30
 )
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-def changed(data: DataObject, content: bytes) -> bytes:
-    """A file with a few bytes changed, added, repeated or gone."""
-    edited = bytearray(content)
-    for _ in range(data.draw(st.integers(0, 6))):
-        place = data.draw(st.integers(0, len(edited)))
-        match data.draw(st.integers(0, 5)):
-            case 0 | 1:
-                edited[place : place + 1] = bytes([data.draw(st.integers(0, 255))])
-            case 2:
-                edited[place:place] = data.draw(st.binary(max_size=12))
-            case 3:
-                del edited[place : place + data.draw(st.integers(1, 40))]
-            case 4:
-                edited[place:place] = edited[place : place + data.draw(st.integers(1, 60))]
-            case _:
-                del edited[place:]
-    return bytes(edited)
-
-
-def changed_json(data: DataObject, values: Any) -> Any:
-    """JSON with one value somewhere in it replaced by any other."""
-    if isinstance(values, dict) and values and data.draw(st.integers(0, 3)):
-        key = data.draw(st.sampled_from(sorted(values)))
-        return values | {key: changed_json(data, values[key])}
-    if isinstance(values, list) and values and data.draw(st.booleans()):
-        place = data.draw(st.integers(0, len(values) - 1))
-        return [*values[:place], changed_json(data, values[place]), *values[place + 1 :]]
-    return data.draw(json_values)
 
 
 def read_whole(path: Path, *, titled: bool = True) -> list[dict[str, Any]]:
@@ -385,7 +352,7 @@ CHECKS: dict[str, Callable[[DataObject, Path], None]] = {
     check.__name__: check
     for check in (
         *(csv_rows, jsonl_rows, parquet_rows, catalog_files, pictures, picture_values, taxonomy_files, pipeline_files),
-        *(alias_tables, alias_files, texts, shards, manifests, head_cards, checkpoints),
+        *(alias_tables, alias_files, texts, shards, manifests, head_cards, checkpoints, *HANDED_OVER),
     )
 }
 """Every kind by name."""

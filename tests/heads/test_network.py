@@ -59,5 +59,7 @@ def test_many_products_and_none_are_predicted_alike() -> None:
 
 
 def test_a_wrong_width_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"found hidden_layer_sizes = \[512, 0\], wanted at most 64 widths from 1 to"):
+    with pytest.raises(
+        ConfigError, match=r"found hidden_layer_sizes = \[512, 0\], wanted at most 64 widths from 1 to 65,536"
+    ):
         HeadConfig.parse({"hidden_layer_sizes": [512, 0]}, source="brand.toml")

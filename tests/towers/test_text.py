@@ -40,11 +40,12 @@ def test_any_text_has_a_start_and_an_end(text: TextPreprocessor, value: str) -> 
     assert 2 <= len(tokens) <= text.max_length
 
 
-@given(st.lists(st.integers(1, 77), max_size=200), st.integers(77, 1000))
-def test_batches_hold_every_text_once_within_the_budget(lengths: list[int], max_tokens: int) -> None:
-    batches = token_batches(lengths, max_tokens=max_tokens)
+@given(st.lists(st.integers(1, 77), max_size=200), st.integers(77, 1000), st.booleans())
+def test_batches_hold_every_text_once_within_the_budget(lengths: list[int], max_tokens: int, padded: bool) -> None:
+    batches = token_batches(lengths, max_tokens=max_tokens, padded=padded)
     assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
     assert all(max(lengths[place] for place in batch) * len(batch) <= max_tokens for batch in batches)
+    assert padded or all(len({lengths[place] for place in batch}) == 1 for batch in batches)
 
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
 from prodemb.category.voices.opinion import Opinion
-from prodemb.core.arrays import Floats
+from prodemb.core.arrays import NO_ANSWER, Floats
 from prodemb.core.features import raw_column
 from prodemb.shards.product_set import ProductSet
 from prodemb.taxonomy.taxonomy import SEPARATOR
@@ -55,6 +56,22 @@ class Names:
         place = {text: row for row, text in enumerate(distinct)}
         rows = np.array([place[text] for text in texts], dtype=np.int64)
         return Opinion.of(scores[rows], nodes=np.arange(len(self.paths)), num_nodes=len(self.paths))
+
+    def nodes_named(self, texts: pl.Series) -> npt.NDArray[np.int64]:
+        """The node whose own name each text is, but for case, marks and plural, (n,); -1 where there is none, or two.
+
+        Args:
+            texts: (n,) string, null where there is none.
+        """
+        return np.array([self._by_name.get(_folded(text or ""), NO_ANSWER) for text in texts], dtype=np.int64)
+
+    @cached_property
+    def _by_name(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for node, path in enumerate(self.paths):
+            name = _folded(path.rpartition(SEPARATOR)[2])
+            found[name] = NO_ANSWER if name in found or not name else node
+        return found
 
     @cached_property
     def _comparisons(self) -> "tuple[_Comparison, ...]":

@@ -49,6 +49,10 @@ class SuppliedCounts:
         # No two kinds of keys share one, so nothing is left to add up.
         return cls(table=pl.concat(counted).sort("key", "node"))
 
+    def exact(self) -> "SuppliedCounts":
+        """The same for whole categories alone, as if products with other words at any level had not been seen."""
+        return SuppliedCounts(table=self.table.filter(pl.col("key").str.starts_with(f"{len(_COLUMNS)}")))
+
     def opinion(self, supplied: pl.DataFrame, *, num_nodes: int, hidden: npt.NDArray[np.bool_] | None) -> Opinion:
         """The log of each node's share among the products with a product's key; nothing where no key is known.
 

@@ -1,0 +1,81 @@
+"""Ctrl-C and SIGTERM at any moment of a command: a status, one line, and the same command goes on."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from prodemb.core.files import is_temporary
+
+ROOT = Path(__file__).parents[2]
+STOPPED = "prodemb: stopped; completed work is kept: run the same command to continue"
+PIPELINE = """
+target = "category"
+[catalog]
+path = "sample/catalog.parquet"
+[embed]
+workers = 2
+shard_size = 16
+window = 16
+out = "by-two"
+[finetune]
+epochs = 1
+batch_size = 16
+save_steps = 1
+"""
+COMMANDS = {
+    "embed with two workers": "embed --pipeline category.toml",
+    "train-brand": "train-brand --shards shards --out trained",
+    "finetune-category": "finetune-category --pipeline category.toml",
+    "score": "score shards out.parquet --head head",
+}
+
+
+def start(words: str, *, cwd: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "prodemb.cli", *words.split()]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, list[str]]:
+    """A command's status, and what it said but for its progress."""
+    _, said = process.communicate(timeout=180)
+    return process.returncode, [line for line in said.splitlines() if not re.match(r"prodemb: [\w -]+: \d+ s", line)]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scene")
+    (folder / "category.toml").write_text(PIPELINE)
+    for words in (
+        "sample sample --products 60",
+        "embed sample/catalog.parquet --out shards",
+        "train-brand --shards shards --out head",
+    ):
+        assert ended(start(words, cwd=folder)) == (0, [])
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_signal_is_one_line_and_the_next_run_goes_on(scene: Path, name: str) -> None:
+    rng = random.Random(name)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = start(COMMANDS[name], cwd=scene)
+        time.sleep(rng.uniform(0.5, 3))
+        process.send_signal(number)
+        status, said = ended(process)
+        # It was done before the signal came, or just leaving.
+        assert (status, said) in [(128 + number, [STOPPED]), (0, []), (-number, [])]
+    assert ended(start(COMMANDS[name], cwd=scene)) == (0, [])
+    assert not [path for path in scene.rglob("*") if is_temporary(path.name)]
+    if name == "score":
+        assert pl.read_parquet(scene / "out.parquet").height == 60
