@@ -38,7 +38,7 @@ def test_neighbours_come_back_bit_by_bit(tmp_path: Path, neighbours: Neighbours)
 
 def test_some_of_the_head_s_features_are_enough(tmp_path: Path) -> None:
     products = random_products(CARD, num=20).of(("title", "image"))
-    write_neighbours(tmp_path, Neighbours.fit(products, labels=np.zeros(20), rows=np.arange(20), seed=0))
+    write_neighbours(tmp_path, Neighbours.fit(products, labels=np.zeros(20, np.int64), rows=np.arange(20), seed=0))
     assert read_neighbours(tmp_path, head=CARD, num_labels=1).features == ("title", "image")
 
 

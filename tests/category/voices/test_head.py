@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from prodemb.category.voices.head import HeadVoice
+from prodemb.core.features import Feature
 from prodemb.heads.head import TrainedHead
 from prodemb.shards.product_set import ProductSet
 from tests.small_heads import make_head, random_products
 
 NODES = np.array([9, 3, 5, 7, 1, 2, 4, 6, 8], np.int32)
-CATEGORIES = ("cat1", "cat2", "cat3")
+CATEGORIES: tuple[Feature, ...] = ("cat1", "cat2", "cat3")
 
 
 @pytest.fixture(scope="module")
