@@ -20,7 +20,7 @@ from prodemb.confidence.promise import Promise, promise
 from prodemb.confidence.reliability import Reliability
 from prodemb.core.arrays import Floats, Indices
 from prodemb.core.features import raw_column
-from prodemb.heads.compare import fit_baselines, read_test_products
+from prodemb.heads.compare import fit_baselines, out_of_fold_figures, read_test_products
 from prodemb.heads.evaluation import CERTAINTY, PROMISED, BaselineResult, BrandEvaluation, Condition, Promised
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.metrics import by_class_count, evaluate
@@ -54,11 +54,7 @@ def evaluate_brands(
     """
     answers = fitted.answers(data).above(min_confidence)
     promises = [promise(answers, precision=precision, certainty=CERTAINTY) for precision in PROMISED]
-    own = {
-        "num_learned": len(data.outside_test),
-        "out_of_fold": float(fitted.correct.mean()),
-        "num_out_of_fold": len(fitted.rows),
-    }
+    own = out_of_fold_figures(data, rows=fitted.rows, correct=fitted.correct)
     if not len(data.test):
         return BrandEvaluation(**own, promised=tuple(Promised(promise=each) for each in promises))
     fuser, head = predictor.fuser, predictor.head

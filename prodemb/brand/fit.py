@@ -200,7 +200,7 @@ def _weigh_evidence(
 ) -> CrossFit:
     """What a sample of the products of each fold teaches; see `_fold_predictors`."""
     gold = _has_gold(data)
-    seen = _sample(data, data.outside_test, gold=gold, at_most=recipe.fuse.max_products, seed=recipe.fuse.seed)
+    seen = _sample(data, data.in_folds, gold=gold, at_most=recipe.fuse.max_products, seed=recipe.fuse.seed)
     logger.info("weighing evidence on %d products, %s", len(seen), "gold labels" if gold else "supplied brands")
     folds: list[list[Choices]] = []
     rows: list[Indices] = []
@@ -209,6 +209,17 @@ def _weigh_evidence(
         folds.append([*_judge(data, judged, predictor=predictor, recipe=recipe, gold=gold)] if len(judged) else [])
         rows.append(data.rows[judged])
     prior, l2 = np.array([*PRIOR_WEIGHTS.values()]), recipe.fuse.l2
+    if not any(folds):
+        none = np.zeros(0, dtype=np.int64)
+        prior_model = ConditionalLogit(weights=prior[None])
+        return CrossFit(
+            model=prior_model,
+            by_fold=(prior_model,) * len(folds),
+            rows=none,
+            confidences=none.astype(np.float32),
+            correct=none.astype(np.bool_),
+            gold=gold,
+        )
     models = leave_one_out(folds, prior=prior, l2=l2)
     answered = [_answers(own[0], model=model) for own, model in zip(folds, models, strict=True) if own]
     return CrossFit(

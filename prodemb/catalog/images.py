@@ -1,8 +1,8 @@
 """Getting the bytes of a product's picture: from a local path, an http(s) address or the catalog itself."""
 
 import errno
+import os
 import random
-import stat
 import threading
 import time
 from contextlib import closing
@@ -19,6 +19,7 @@ from prodemb.catalog.network import Deadline, GuardedBackend, GuardedTransport, 
 from prodemb.catalog.pictures import data_of, is_base64
 from prodemb.catalog.urls import ADDRESS, is_address, is_showable
 from prodemb.core.config import Config
+from prodemb.core.regular import NotRegularError, open_regular
 
 FIRST_WAIT_S = 0.5
 """Pause before the first new attempt; doubles each time, and is shortened at random by up to a half."""
@@ -180,13 +181,16 @@ class ImageLoader:
         detail = value if is_showable(value) else ""
         try:
             path = self._locate(value)
-            status = path.stat()
-            # A pipe or a device could block or never end.
-            if not stat.S_ISREG(status.st_mode):
-                raise AbsentImage("not a file", detail=detail)
-            if status.st_size > self._config.max_bytes:
+            # What is read is what was found to lie beneath the root, whatever becomes of the names meanwhile.
+            with open_regular(path, beneath=self._root if path.is_relative_to(self._root) else None) as file:
+                # The files of /proc have no size, and some of them no end.
+                num_bytes = os.fstat(file.fileno()).st_size
+                data = file.read(self._config.max_bytes + 1) if 0 < num_bytes <= self._config.max_bytes else b""
+            if num_bytes > self._config.max_bytes:
                 raise AbsentImage("too large", detail=detail)
-            return self._of_allowed_size(path.read_bytes(), detail=detail)
+            return self._of_allowed_size(data, detail=detail)
+        except NotRegularError as error:
+            raise AbsentImage("not a file", detail=detail) from error
         except OSError as error:
             missing = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
             raise AbsentImage("file not found" if missing else "cannot be read", detail=detail) from error

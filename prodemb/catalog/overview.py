@@ -164,7 +164,7 @@ def read_through(catalog: Catalog, *, out: Path | None = None) -> Overview:
 def _is_written_here(path: Path) -> bool:
     """Whether a file is a standard catalog that an earlier reading wrote."""
     try:
-        return _MARK in (pq.read_metadata(path).metadata or {})
+        return path.is_file() and _MARK in (pq.read_metadata(path).metadata or {})
     except (OSError, pa.ArrowException):
         return False
 

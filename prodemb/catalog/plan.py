@@ -12,11 +12,12 @@ from prodemb.catalog.config import CatalogConfig, TableConfig
 from prodemb.catalog.files import labels_of, names_of
 from prodemb.catalog.formats import Source
 from prodemb.catalog.formats.records import RecordsSource
+from prodemb.catalog.formats.source import shown_names
 from prodemb.catalog.guess import ColumnGuess, TableGuess, guess_table
 from prodemb.catalog.nested import is_same_language, parsed
 from prodemb.catalog.picture_roots import local_paths, picture_root, root_of_absolute
 from prodemb.catalog.pictures import PictureKind, as_pictures, is_list, kind_of
-from prodemb.catalog.profile import Profile, profiles_of
+from prodemb.catalog.profile import MAX_LOOKED_AT, Profile, profiles_of
 from prodemb.catalog.urls import is_showable
 from prodemb.catalog.values import as_texts, is_text
 from prodemb.core.errors import CatalogError
@@ -185,6 +186,11 @@ class _Planner:
             self._profiles[label] = tuple(profiles)
         if chosen is None:
             self._notes.append(_made_ids(sources[0], found))
+        if (num_columns := len(sources[0].columns)) > MAX_LOOKED_AT:
+            self._notes.append(
+                f"columns: looked at {MAX_LOOKED_AT:,} of {num_columns:,}, those with telling names first; name others "
+                "in [catalog] columns"
+            )
         table = found.table(chosen, parent_key=parent_key)
         given = {key: getattr(self._config, key) for key in self._config.model_fields_set & {*TableConfig.model_fields}}
         return table.model_copy(update={key: value for key, value in given.items() if key != "columns"})
@@ -372,4 +378,4 @@ def _made_ids(source: Source, found: TableGuess) -> str:
 
 
 def _there(source: Source) -> str:
-    return f"columns there: {', '.join(source.columns)}" if source.columns else "it has no columns"
+    return f"columns there: {shown_names(source.columns)}" if source.columns else "it has no columns"

@@ -15,7 +15,7 @@ from prodemb.category.zero_shot import ZERO_SHOT, ZeroShot
 from prodemb.confidence.promise import Promise, promise
 from prodemb.confidence.reliability import Reliability
 from prodemb.core.arrays import NO_ANSWER, Indices
-from prodemb.heads.compare import fit_baselines, read_test_products
+from prodemb.heads.compare import fit_baselines, out_of_fold_figures, read_test_products
 from prodemb.heads.evaluation import CERTAINTY, PROMISED, BaselineResult, CategoryEvaluation, Condition, Promised
 from prodemb.heads.metrics import by_class_count, evaluate, macro_f1
 from prodemb.heads.train import Labelled, TrainConfig
@@ -48,11 +48,7 @@ def evaluate_categories(
         promise(fitted.answers(data, nodes=predictor.nodes), precision=precision, certainty=CERTAINTY)
         for precision in PROMISED
     ]
-    own = {
-        "num_learned": len(data.outside_test),
-        "out_of_fold": float((fitted.prediction.first == fitted.truth).mean()),
-        "num_out_of_fold": len(fitted.rows),
-    }
+    own = out_of_fold_figures(data, rows=fitted.rows, correct=fitted.prediction.first == fitted.truth)
     if not len(data.test):
         return CategoryEvaluation(**own, promised=tuple(Promised(promise=each) for each in promises))
     products, rows = read_test_products(data, config=train)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.category.candidates import NUM_CONTEXTS, PRIOR_WEIGHTS, is_labelled
+from prodemb.category.candidates import CONTEXTS, NUM_CONTEXTS, PRIOR_WEIGHTS, is_labelled
 from prodemb.category.conditions import ALL, WRONG, CategoryCondition, category_conditions
 from prodemb.category.config import VoicesConfig
 from prodemb.category.labels import CategoryLabels
@@ -88,6 +88,25 @@ class CrossFit:
     prediction: NodePrediction
     """For them, as supplied, by voices and weights that have not seen them."""
 
+    @classmethod
+    def untaught(cls, *, nodes: Nodes) -> "CrossFit":
+        """The built-in weights, where no product can be judged."""
+        prior, depth = np.array([*PRIOR_WEIGHTS.values()]), nodes.tree.lineage.shape[1]
+        none = np.zeros((0, depth), dtype=np.int64)
+        return cls(
+            model=ConditionalLogit(weights=np.stack([prior, *(np.zeros_like(prior) for _ in CONTEXTS)])),
+            by_fold=(),
+            least_known=(0.0,) * NUM_CONTEXTS,
+            rows=none[:, 0],
+            truth=none[:, 0],
+            prediction=NodePrediction(
+                nodes=none[:, :1],
+                probabilities=none[:, :1].astype(np.float32),
+                lineage=none,
+                lineage_probabilities=none.astype(np.float32),
+            ),
+        )
+
     def predictor(self, voices: Voices) -> CategoryPredictor:
         """Weigh these voices by it."""
         return CategoryPredictor(voices=voices, model=self.model, least_known=self.least_known)
@@ -152,13 +171,15 @@ def _weigh_voices(
 ) -> CrossFit:
     """What a sample of the products of each fold teaches; see `_fold_voices`."""
     folds: list[_Fold] = []
-    total = len(data.outside_test)
+    total = len(data.in_folds)
     for inside, voices in fold_voices:
         at_most = max(1, recipe.voices.max_answers * len(inside) // total)
         judged = inside[sample_rows(len(inside), at_most=at_most, seed=recipe.voices.seed)]
         folds.append(_judge(data, judged, voices=voices, config=recipe.voices))
-    choices = [fold.choices for fold in folds]
     prior, l2 = np.array([*PRIOR_WEIGHTS.values()]), recipe.voices.l2
+    if not folds:
+        return CrossFit.untaught(nodes=recipe.nodes)
+    choices = [fold.choices for fold in folds]
     models = leave_one_out(choices, prior=prior, l2=l2)
     predictions = [
         weigh(fold.as_supplied.candidates, model=model, nodes=recipe.nodes, k=5)

@@ -8,7 +8,6 @@ and what to do about it.
 import json
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from prodemb.core.regular import NotRegularError, open_regular
 
 MAX_BYTES = 64 << 20
 """Most bytes of a JSON or text file, and of the metadata at the end of a Parquet file."""
@@ -42,15 +43,12 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         ValueError: it is a folder, a pipe or a device.
         OSError: it cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise ValueError("is a folder" if stat.S_ISDIR(mode) else "is no regular file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            yield file
-    finally:
-        os.close(descriptor)
+        file = open_regular(path)
+    except NotRegularError:
+        raise ValueError("is a folder" if path.is_dir() else "is no regular file") from None
+    with file:
+        yield file
 
 
 def read_bytes(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:

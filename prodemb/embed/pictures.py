@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import groupby, islice
 from types import TracebackType
@@ -14,12 +15,13 @@ from prodemb.catalog.fair_queue import FairQueue
 from prodemb.catalog.images import ImageLoader, failure_reason
 from prodemb.catalog.urls import host_of
 from prodemb.core.errors import ImagesError
+from prodemb.towers.decoders import DECODERS
 
 PICTURES_PER_TASK = 4
 """Local pictures that a worker takes at once: each task costs 30 microseconds that no other thread can use."""
 PATIENCE_SECONDS = 600.0
-"""A picture that takes longer ends the run with an error; where the deadline of a download is long, three deadlines: a
-download may wait for another one's end, and then has its own."""
+"""Where no picture was ready for longer, the run ends with an error; where the deadline of a download is long, three
+deadlines: a download may wait for another one's end, and then has its own."""
 
 T = TypeVar("T")
 
@@ -28,26 +30,25 @@ class PictureBatch(Generic[T]):
     """Pictures that are being fetched; iterating waits for each in turn."""
 
     def __init__(
-        self, cells: Sequence[str | bytes], tasks: "Sequence[Future[list[T | str]]]", *, timeout_s: float
+        self, cells: Sequence[str | bytes], tasks: "Sequence[Future[list[T | str]]]", *, fetcher: "PictureFetcher"
     ) -> None:
         self.counts = PictureCounts()
         """Of the pictures given out so far."""
-        self._cells, self._tasks, self._timeout_s = cells, tasks, timeout_s
+        self._cells, self._tasks, self._fetcher = cells, tasks, fetcher
 
     def __iter__(self) -> Iterator[T | str]:
         """What `decode` made of each picture, or the reason why it failed, in the order of the cells.
 
         Raises:
-            ImagesError: a picture was not ready in time.
+            ImagesError: no picture, here or elsewhere, was ready in time.
         """
         cells = iter(self._cells)
         for task in self._tasks:
-            try:
-                results = task.result(timeout=self._timeout_s)
-            except TimeoutError:
+            results = self._fetcher.wait_for(task)
+            if results is None:
                 raise ImagesError(
-                    f"a picture was not ready after {self._timeout_s:.0f} s: {picture_source(next(cells))}"
-                ) from None
+                    f"a picture was not ready after {self._fetcher.timeout_s:.0f} s: {picture_source(next(cells))}"
+                )
             for result, cell in zip(results, cells, strict=False):
                 self.counts.add(cell, reason=result if isinstance(result, str) else None)
                 yield result
@@ -64,7 +65,9 @@ class PictureFetcher:
         self.loader = loader
         self.seconds = 0.0
         """Spent on decoding in all threads."""
-        self._timeout_s = max(PATIENCE_SECONDS, 3 * loader.config.deadline_s)
+        self.timeout_s = max(PATIENCE_SECONDS, 3 * loader.config.deadline_s)
+        """How long it may take until the next picture is ready."""
+        self._ready_at = time.monotonic()
         self._stopped = threading.Event()
         self._workers = ThreadPoolExecutor(num_workers, thread_name_prefix="decode")
         self._downloads = FairQueue(num_threads=loader.config.concurrency, share=loader.config.host_share)
@@ -78,12 +81,22 @@ class PictureFetcher:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stopped.set()
+        if kind is not None:
+            DECODERS.end()
         self._downloads.shutdown(wait=kind is None)
         self._workers.shutdown(wait=kind is None, cancel_futures=True)
 
     def fetch(self, cells: Sequence[str | bytes], decode: Callable[[bytes], T]) -> PictureBatch[T]:
         """Start on pictures, given as the catalog names them (paths, addresses) or holds them (bytes)."""
-        return PictureBatch(cells, list(self._submit(cells, decode)), timeout_s=self._timeout_s)
+        return PictureBatch(cells, list(self._submit(cells, decode)), fetcher=self)
+
+    def wait_for(self, task: "Future[list[T | str]]") -> list[T | str] | None:
+        """The result of a task that was started here; None where for `timeout_s` no picture of any task was ready."""
+        started = time.monotonic()
+        while (left := max(started, self._ready_at) + self.timeout_s - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                return task.result(timeout=left)
+        return None
 
     def _submit(self, cells: Sequence[str | bytes], decode: Callable[[bytes], T]) -> Iterator[Future[list[T | str]]]:
         """Some local pictures together, each other one alone."""
@@ -101,11 +114,15 @@ class PictureFetcher:
         try:
             data = self.loader.load(cell)
             with self._decoding:
+                if self._stopped.is_set():
+                    return "stopped"
                 started = time.perf_counter()
                 picture = decode(data)
                 seconds = time.perf_counter() - started
         except Exception as error:
             return failure_reason(error)
+        finally:
+            self._ready_at = time.monotonic()
         with self._lock:
             self.seconds += seconds
         return picture

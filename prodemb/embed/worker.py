@@ -87,6 +87,7 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
         dim=towers.dim,
         lexical=config.lexical,
         features=config.features,
+        fine_tuned=plan.checkpoint.is_fine_tuned,
     )
     callback.on_start(schema)
     reuse = Reuse(plan.reuse) if plan.reuse is not None else None

@@ -20,11 +20,9 @@ from prodemb.finetune.data import LabelledProducts
 from prodemb.finetune.log import draw_curves
 from prodemb.finetune.report import FinetuneReport
 from prodemb.finetune.state import LOG, NEW, OLD, is_unfinished, remove_state, state_folder
-from prodemb.towers.checkpoint import Checkpoint, find_checkpoint
+from prodemb.towers.checkpoint import FINETUNE_REPORT, Checkpoint, find_checkpoint
 from prodemb.towers.load import Towers, save_checkpoint
 
-REPORT = "finetune.json"
-"""The report's file in the checkpoint folder, and the mark that the folder is done."""
 CURVES = "curves.png"
 ROW_HASHES = "products.npy"
 """The hashes of the products that a checkpoint was made from, in its folder."""
@@ -73,7 +71,7 @@ def check_out(out: Path, *, checkpoint: Checkpoint) -> None:
             f"[finetune] out: found {str(out)!r}, which is the checkpoint to fine-tune; wanted another folder, "
             "since the original stays as it is"
         )
-    if out.exists() and not (out.is_dir() and ((out / REPORT).exists() or not any(out.iterdir()))):
+    if out.exists() and not (out.is_dir() and ((out / FINETUNE_REPORT).exists() or not any(out.iterdir()))):
         raise ConfigError(
             f"[finetune] out: {out} holds something that fine-tuning did not write; wanted a new or an empty folder"
         )
@@ -82,7 +80,7 @@ def check_out(out: Path, *, checkpoint: Checkpoint) -> None:
 def finished_report(out: Path) -> FinetuneReport | None:
     """The report of the folder at `out`, where it is finished and its checkpoint is the one that was written."""
     try:
-        report = FinetuneReport.model_validate(read_json(out / REPORT))
+        report = FinetuneReport.model_validate(read_json(out / FINETUNE_REPORT))
         intact = find_checkpoint(str(out.absolute())).fingerprint == report.fingerprint
     except (FileNotFoundError, ValueError, ModelError):
         return None
@@ -133,9 +131,9 @@ def publish(report: FinetuneReport, *, out: Path, products: LabelledProducts) ->
     shutil.copyfile(state_folder(out) / LOG, new / LOG)
     np.save(new / ROW_HASHES, np.unique(products.row_hashes))
     draw_curves(report.curve, new / CURVES, title=f"{report.model}, {report.num_train:,} products")
-    files = (REPORT, *sorted(path.name for path in new.iterdir()))
+    files = (FINETUNE_REPORT, *sorted(path.name for path in new.iterdir()))
     report = report.model_copy(update={"files": files})
-    write_json(new / REPORT, report.model_dump(mode="json", exclude={"changed", "was_done"}))
+    write_json(new / FINETUNE_REPORT, report.model_dump(mode="json", exclude={"changed", "was_done"}))
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
         _keep_foreign_files(out, new=new, files=files)
@@ -151,7 +149,7 @@ def _keep_foreign_files(out: Path, *, new: Path, files: tuple[str, ...]) -> None
         files: of the new checkpoint.
     """
     try:
-        own = {*files, *FinetuneReport.model_validate(read_json(out / REPORT)).files}
+        own = {*files, *FinetuneReport.model_validate(read_json(out / FINETUNE_REPORT)).files}
     except (OSError, ValueError):
         own = {*files}
     for path in out.iterdir():

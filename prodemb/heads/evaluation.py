@@ -61,7 +61,8 @@ class Evaluation(Config):
     num_learned: int = 0
     """Labelled products that were learned from."""
     out_of_fold: float | None = None
-    """Share of the out-of-fold answers that are right; the better of two heads by it is kept. None without answers."""
+    """Share of the out-of-fold answers that are right, of products that fine-tuning does not learn from either: the
+    better of two heads by it is kept. None without answers."""
     num_out_of_fold: int = 0
     """How many answers that are."""
     methods: tuple[BaselineResult, ...] = ()

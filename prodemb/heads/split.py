@@ -53,7 +53,7 @@ def groups_of(titles: pl.Series, product_ids: pl.Series) -> Groups:
 def split_of(groups: Groups) -> Split:
     """The part of each product, (n,) uint8: `TRAIN` (80 % of the groups), `VALIDATION` (10 %) or `TEST` (10 %).
 
-    Heads learn from the first two, with cross-fitting; fine-tuning stops by the second.
+    Heads learn from the first two, with cross-fitting; fine-tuning learns from the first, and stops by the second.
     """
     percents = groups % 100
     return np.select(

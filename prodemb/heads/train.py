@@ -20,7 +20,7 @@ from prodemb.heads.fit import FitConfig, fit
 from prodemb.heads.head import HeadCard, TrainedHead
 from prodemb.heads.labels import Labels, Learned
 from prodemb.heads.network import HeadConfig, Network
-from prodemb.heads.split import TEST, Groups, folds_of, groups_of, num_folds, split_of
+from prodemb.heads.split import TEST, VALIDATION, Groups, folds_of, groups_of, num_folds, split_of
 from prodemb.shards.reader import ShardSet
 
 LabelsT = TypeVar("LabelsT", bound=Labels)
@@ -53,6 +53,9 @@ class TrainConfig(FitConfig):
 
 TEST_FOLD = -1
 """The fold of the test part, which no fold's head learns from."""
+NO_FOLD = -2
+"""The fold of products that are learned from and never judged, because the model that made their vectors has learned
+their labels: the training part of a fine-tuning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +71,7 @@ class Labelled(Generic[LabelsT]):
     rows: Indices
     """(m,) rows of the shard set whose products have a label, ascending."""
     folds: npt.NDArray[np.int8]
-    """(m,) the fold of each; `TEST_FOLD` for the test part."""
+    """(m,) the fold of each; `TEST_FOLD` for the test part, `NO_FOLD` for products that are never judged."""
     num_folds: int
     test: Indices
     """Indices into `rows`: the test products that figures are measured on."""
@@ -86,6 +89,11 @@ class Labelled(Generic[LabelsT]):
     def outside_test(self) -> Indices:
         """Indices of those that are not in the test part."""
         return _indices(self.folds != TEST_FOLD)
+
+    @property
+    def in_folds(self) -> Indices:
+        """Indices of those that can be judged out of fold."""
+        return _indices(self.folds >= 0)
 
     def inside(self, fold: int) -> Indices:
         """Indices of a fold's products."""
@@ -111,6 +119,9 @@ def load_labelled(
 ) -> Labelled[LabelsT]:
     """Split the labelled products into test part and folds, and load their vectors.
 
+    Where the model of the shards was fine-tuned, only products that it was not fine-tuned on are in folds: answers for
+    the others would be better than those for new products.
+
     Test products are those with a gold label, or where no product of the test part has one, those with any label.
 
     Args:
@@ -124,8 +135,10 @@ def load_labelled(
     groups = shard_groups(shard_set)
     rows = _indices(labels.index != NO_ANSWER)
     parts = split_of(groups[rows])
-    count = num_folds(int((parts != TEST).sum()))
-    folds = np.where(parts == TEST, np.int8(TEST_FOLD), folds_of(groups[rows], num_folds=count))
+    judged = parts == VALIDATION if shard_set.schema.fine_tuned else parts != TEST
+    count = num_folds(int(judged.sum()))
+    folds = np.where(judged, folds_of(groups[rows], num_folds=count), np.int8(NO_FOLD))
+    folds[parts == TEST] = TEST_FOLD
     gold = bool(((folds == TEST_FOLD) & labels.gold[rows]).any())
     data = Labelled(
         shard_set=shard_set,

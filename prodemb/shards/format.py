@@ -77,6 +77,9 @@ class ShardSchema(Config):
     """What made the lexical vectors; None where there are none."""
     features: tuple[Feature, ...]
     """The features that have a vector column, in the order of `prodemb.core.features.ALL_FEATURES`."""
+    fine_tuned: bool = False
+    """Whether prodemb fine-tuned the model: it has then learned from the labels of the training part, so vectors of
+    these products are better than those of new ones."""
 
     @field_validator("features")
     @classmethod

@@ -33,6 +33,8 @@ def rebuilt_manifest(folder: Path) -> Manifest | None:
 
 
 def _read(path: Path) -> tuple[ShardSchema, ShardRecord] | None:
+    if not path.is_file():
+        return None
     try:
         parquet_footer(path)
         with pq.ParquetFile(path, page_checksum_verification=True) as file:

@@ -176,9 +176,14 @@ class Taxonomy:
         ):
             if node in self.paths:
                 return node
-        names = path.split(">")
-        above = (plain_path(">".join(names[:level])) for level in range(len(names), 0, -1))
+        # No deeper than any path of the taxonomy, however many levels a label has.
+        names = [plain_path(name) for name in path.split(">", self._max_depth)[: self._max_depth]]
+        above = (">".join(names[:level]) for level in range(len(names), 0, -1))
         return next((self._by_plain_path[names] for names in above if names in self._by_plain_path), None)
+
+    @cached_property
+    def _max_depth(self) -> int:
+        return max(map(self.depth, self.paths), default=0)
 
     @cached_property
     def _children(self) -> dict[int, tuple[int, ...]]:

@@ -30,6 +30,8 @@ _WEIGHTS = ("model.safetensors", "model-*.safetensors", _INDEX)
 _WEIGHTS_FILE = re.compile(r"[\w.-]+\.safetensors")
 _TOWERS = ("text_config", "vision_config")
 _SETTINGS = ("*.json", "*.txt", "*.model")
+FINETUNE_REPORT = "finetune.json"
+"""The report in a checkpoint folder that prodemb's fine-tuning wrote, and the mark that the folder is done."""
 _NOT_SETTINGS = ("*.index.json", "trainer_state.json", "finetune*.json", "README*")
 
 
@@ -54,6 +56,11 @@ class Checkpoint:
         for path in self.files():
             digest.update(f"{path.name} {sha256_of(path)}\n".encode())
         return digest.hexdigest()[:16]
+
+    @property
+    def is_fine_tuned(self) -> bool:
+        """Whether prodemb's fine-tuning wrote it."""
+        return (self.folder / FINETUNE_REPORT).is_file()
 
     def files(self) -> list[Path]:
         """The files that decide what a vector is, by name."""

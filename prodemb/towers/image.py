@@ -17,7 +17,8 @@ from PIL import Image
 from prodemb.core.bounded import read_json
 from prodemb.core.errors import ModelError
 from prodemb.core.files import write_json
-from prodemb.towers.unpack import Pixels, unpacked
+from prodemb.towers.decoders import Pixels
+from prodemb.towers.unpack import unpacked
 
 MAX_ASPECT = 4
 """Of a more elongated picture only the middle is resized; the centre crop takes no more than that anyway."""

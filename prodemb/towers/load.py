@@ -1,6 +1,7 @@
 """Loading a dual encoder, and running its two towers on ready batches."""
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,10 @@ DtypeName = Literal["auto", "float32", "bfloat16"]
 
 DEFAULT_PATCH = 32
 """Pixels of a patch's side where config.json does not say, as in CLIPVisionConfig."""
+
+
+MAX_CLAIMED = 2
+"""How many times as many numbers as its weights hold a checkpoint's settings may ask for."""
 
 
 class Towers:
@@ -116,6 +121,7 @@ def load_towers(
     folder = checkpoint.folder
     try:
         with _quiet():
+            _check_size(checkpoint)
             model, info = AutoModel.from_pretrained(
                 folder,
                 dtype=chosen_dtype,
@@ -125,8 +131,13 @@ def load_towers(
                 attn_implementation="sdpa",
                 output_loading_info=True,
             )
+    except ModelError:
+        raise
     except Exception as error:  # transformers raises anything on settings that do not fit
-        raise ModelError(f"{checkpoint.name}: cannot be loaded: {first_line_of(error)}") from None
+        # transformers points at a report of sizes that it prints, which nobody sees.
+        is_misfit = "above report" in str(error) or "report above" in str(error)
+        reason = "its weights have other sizes than its config.json says" if is_misfit else first_line_of(error)
+        raise ModelError(f"{checkpoint.name}: cannot be loaded: {reason}") from None
     _check_dual_encoder(model, checkpoint=checkpoint, info=info)
     model.requires_grad_(for_training)
     return Towers(
@@ -137,6 +148,27 @@ def load_towers(
         device=chosen_device,
         dtype=chosen_dtype,
     )
+
+
+def _check_size(checkpoint: Checkpoint) -> None:
+    """Raise ModelError where the settings are of a far larger model than the weights, before any memory is taken."""
+    from safetensors import safe_open
+    from transformers import AutoConfig, AutoModel
+
+    num_held = 0
+    for path in checkpoint.folder.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            num_held += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    with torch.device("meta"):
+        model = AutoModel.from_config(
+            AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=False, local_files_only=True)
+        )
+    num_claimed = sum(parameter.numel() for parameter in model.parameters())
+    if num_claimed > MAX_CLAIMED * num_held:
+        raise ModelError(
+            f"{checkpoint.folder / 'config.json'}: found a model of {num_claimed:,} numbers, wanted one of the "
+            f"{num_held:,} that its weights hold"
+        )
 
 
 def save_checkpoint(towers: Towers, folder: Path) -> None:

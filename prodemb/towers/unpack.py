@@ -1,7 +1,8 @@
 """Unpacking a picture's file to red, green and blue, in memory and time that no file can choose.
 
-A header that claims too much is refused before any memory is taken, a file of endless small pieces after so many reads,
-and large pictures are unpacked one at a time. `tests/bench/picture_bounds.py` measures what is left.
+A header that claims too much is refused before any memory is taken, and a file of endless small pieces after so many
+reads. What is large, makes many passes, or has a decoder that no header bounds is decoded in another process, under
+limits (`decoders.py`). `tests/bench/picture_bounds.py` measures what is left.
 """
 
 import importlib.util
@@ -11,7 +12,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,23 +20,15 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from prodemb.catalog.images import AbsentImage
-
-Pixels = npt.NDArray[np.uint8]
+from prodemb.towers.decode_cost import decode_cost
+from prodemb.towers.decoders import DECODERS, Pixels
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
 """What is decoded. Others are excluded on purpose: some of Pillow's decoders start other programs or run in Python."""
-MAX_PIXELS = 64_000_000
-"""Larger pictures are refused by their header, before any memory is taken for them."""
-MAX_SIDE = 65_535
-"""So are longer ones: each row costs memory of its own."""
 MAX_READS = 250_000
 """How often a file may be read from. A valid one of 20 MB takes 10,000; one of nothing but markers, millions."""
-LARGE_PIXELS = 16_000_000
-"""Pictures that still fill more when unpacked wait for each other: one takes up to a gigabyte."""
 BAND_PIXELS = 4_000_000
 """Larger pictures are turned to red, green and blue in bands of about so many pixels."""
-USUAL_SCANS = 32
-"""Passes a progressive JPEG may make over `MAX_PIXELS`; encoders make about ten, a bomb makes thousands."""
 OVERSAMPLE = 1.3
 """A JPEG is decoded smaller only while it stays this many times the size wanted ..."""
 LEAST_EDGE = 224
@@ -50,7 +43,6 @@ SIDEWAYS = (5, 6, 7, 8)
 IN_XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 HAS_SIMPLEJPEG = importlib.util.find_spec("simplejpeg") is not None
 
-_large = threading.Lock()
 _scratch = threading.local()
 
 
@@ -65,21 +57,41 @@ def unpacked(data: bytes, *, wanted: int) -> Iterator[tuple[Pixels, tuple[int, i
         AbsentImage: the bytes are not a picture, are cut off, or are too large when unpacked; also where that shows
             only in what the caller does with the pixels.
     """
+    with _naming_reasons(), Image.open(_Frugal(data), formats=FORMATS) as image:
+        full = image.size
+        orientation = _orientation(image)
+        factor = _factor(image, wanted=max(OVERSAMPLE * wanted, LEAST_EDGE))
+        cost = decode_cost(image, data, factor=factor)
+        with DECODERS.taking(cost.num_bytes) if cost.is_large else nullcontext():
+            if cost.is_small:
+                pixels = _decoded(image, data, factor=factor)
+            else:
+                pixels = DECODERS.decode(data, factor=factor, num_bytes=cost.num_bytes)
+            pixels = _upright(pixels, orientation)
+            height, width = full if orientation in SIDEWAYS else full[::-1]
+            yield pixels, (height, width) if factor > 1 else pixels.shape[:2]
+
+
+def decoded_whole(data: bytes, *, factor: int) -> Pixels:
+    """The pixels of a picture's file as they lie in it, transparency on white; (h / factor, w / factor, 3), rounded up.
+
+    Raises:
+        AbsentImage: as `unpacked`.
+    """
+    with _naming_reasons(), Image.open(_Frugal(data), formats=FORMATS) as image:
+        return _decoded(image, data, factor=factor)
+
+
+@contextmanager
+def _naming_reasons() -> Iterator[None]:
+    """Make an AbsentImage of whatever is raised: Pillow's decoders raise anything on hostile input."""
     try:
-        with Image.open(_Frugal(data), formats=FORMATS) as image:
-            _refuse_bombs(image, data)
-            full = image.size
-            orientation = _orientation(image)
-            factor = _factor(image, wanted=max(OVERSAMPLE * wanted, LEAST_EDGE))
-            with _turn(image, factor=factor):
-                pixels = _upright(_decoded(image, data, factor=factor), orientation)
-                height, width = full if orientation in SIDEWAYS else full[::-1]
-                yield pixels, (height, width) if factor > 1 else pixels.shape[:2]
+        yield
     except AbsentImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         raise AbsentImage("too many pixels", detail=str(error)) from error
-    except Exception as error:  # Pillow's decoders raise anything on hostile input
+    except Exception as error:
         raise AbsentImage(_reason(error), detail=f"{type(error).__name__}: {error}") from error
 
 
@@ -95,25 +107,11 @@ class _Frugal(io.BytesIO):
         return super().read(size)
 
 
-def _refuse_bombs(image: Image.Image, data: bytes) -> None:
-    num_pixels = image.width * image.height
-    if num_pixels > MAX_PIXELS or max(image.size) > MAX_SIDE:
-        raise AbsentImage("too many pixels", detail=f"{image.width} x {image.height}")
-    if "progressive" in image.info and num_pixels * data.count(b"\xff\xda") > USUAL_SCANS * MAX_PIXELS:
-        raise AbsentImage("too many pixels", detail=f"{image.width} x {image.height} in too many passes")
-
-
 def _factor(image: Image.Image, *, wanted: float) -> int:
     """How many times smaller to decode: only a JPEG can be, and its shorter side stays at least `wanted`."""
     if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
         return 1
     return next((factor for factor in (8, 4, 2) if min(image.size) // factor >= wanted), 1)
-
-
-def _turn(image: Image.Image, *, factor: int) -> AbstractContextManager[Any]:
-    """Large pictures one at a time. A progressive JPEG is held whole, at whatever fraction it comes out."""
-    held = 1 if "progressive" in image.info else factor
-    return _large if image.width * image.height > LARGE_PIXELS * held**2 else nullcontext()
 
 
 def _decoded(image: Image.Image, data: bytes, *, factor: int) -> Pixels:

@@ -3,7 +3,8 @@
     python tests/bench/picture_bounds.py                      all of them, a minute or two
     python tests/bench/picture_bounds.py gif "png text"       those whose name contains one of these
 
-The files are those of `tests/fuzz/hostile_pictures.py`; memory is what decoding adds to a process that is ready for it.
+The files are those of `tests/fuzz/hostile_pictures.py`; memory is what decoding adds to a process that is ready for it,
+and all of the process that decodes for it where there is one.
 A row fails where decoding ends in anything but pixels or the reason why there are none.
 """
 
@@ -22,6 +23,7 @@ from PIL import Image
 from report import figure, options_parser, reporting, table
 
 from prodemb.catalog.images import AbsentImage
+from prodemb.towers.decoders import DECODERS
 from prodemb.towers.image import ImagePreprocessor
 
 sys.path.append(str(Path(__file__).parents[1] / "fuzz"))
@@ -75,8 +77,8 @@ def measure(name: str) -> PictureFigures:
 def _decode(data: bytes) -> tuple[float, float, str, str]:
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
     error = ""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.process_time()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before, started = _peak_mb("self"), time.process_time()
     try:
         PREPROCESSOR.decode(data)
         outcome = "pixels"
@@ -84,8 +86,16 @@ def _decode(data: bytes) -> tuple[float, float, str, str]:
         outcome = absent.reason
     except BaseException as raised:
         outcome, error = "crash", repr(raised)
-    seconds = time.process_time() - started
-    return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, outcome, error
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    peak_mb = _peak_mb("self") - before + sum(_peak_mb(child) for child in children)
+    DECODERS.end()
+    decoders = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() - started + decoders.ru_utime + decoders.ru_stime, peak_mb, outcome, error
+
+
+def _peak_mb(process: str) -> float:
+    (line,) = (line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ any other:
     python tests/bench/real_text_tower.py SENTENCE_TRANSFORMERS_FOLDER OUT
     prodemb embed catalog.csv --model OUT --out shards/minilm
 
-A `VisionTextDualEncoder` takes a text tower's pooled output, where a sentence encoder takes the mean over its tokens. So
-one more layer is added whose attention is uniform, which makes its first token that mean. The two share no space:
+A `VisionTextDualEncoder` takes a text tower's pooled output, where a sentence encoder takes the mean over its tokens.
+So one more layer is added whose attention is uniform, which makes its first token that mean. The two share no space:
 pictures and texts are compared by the heads, never with each other.
 """
 

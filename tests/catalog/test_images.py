@@ -18,6 +18,7 @@ from prodemb.catalog import images
 from prodemb.catalog.images import AbsentImage, ImageLoader, ImagesConfig
 from prodemb.catalog.network import is_public
 from tests.conftest import jpeg
+from tests.core.test_regular import swapping
 from tests.picture_server import PICTURE, PictureServer, running_server
 
 
@@ -94,6 +95,31 @@ def test_why_a_local_picture_is_absent(tmp_path: Path, value: str | bytes, expec
     (root / "link.jpg").symlink_to("../outside.jpg")
     (root / "circle.jpg").symlink_to("circle.jpg")
     assert reason(root, value, max_bytes=1000) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("/proc/kmsg", ("empty file", "cannot be read")),
+        ("/proc/self/pagemap", ("empty file",)),
+        ("/proc/self/fd/0", ("not a file", "file not found", "empty file", "outside the image root")),
+        ("/dev/zero", ("not a file",)),
+        ("/dev/tty", ("not a file", "cannot be read")),
+    ],
+)
+def test_no_device_is_read_though_paths_may_lead_outside(tmp_path: Path, value: str, expected: tuple[str, ...]) -> None:
+    assert reason(tmp_path, value, allow_outside_root=True) in expected
+
+
+def test_a_link_that_is_swapped_while_pictures_load_leads_nowhere(tmp_path: Path) -> None:
+    root, inside, outside = tmp_path / "root", tmp_path / "root" / "inside", tmp_path / "outside"
+    root.mkdir()
+    for file in (inside, outside):
+        file.write_text(file.name)
+    with swapping(root / "name.jpg", inside=inside, outside=outside), loader(root) as opened:
+        for _ in range(4000):
+            with suppress(AbsentImage):
+                assert opened.load("name.jpg") == b"inside"
 
 
 def test_a_picture_may_stand_in_a_data_address(tmp_path: Path) -> None:

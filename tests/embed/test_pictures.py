@@ -1,6 +1,7 @@
 """Pictures come in the order they were asked for, a slow host holds up no other, and failures are counted."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from prodemb.embed import pictures
 from prodemb.embed.pictures import PICTURES_PER_TASK, PictureFetcher
 from prodemb.towers.image import ImagePreprocessor
 from tests.conftest import jpeg
+from tests.fuzz.hostile_pictures import BUILDERS
 from tests.picture_server import PictureServer, running_server
 
 PREPROCESSOR = ImagePreprocessor(size=(16, 16), crop=None, mean=(0, 0, 0), std=(1, 1, 1))
@@ -82,3 +84,28 @@ def test_a_host_that_does_not_answer_holds_up_no_other(tmp_path: Path) -> None:
             PictureServer.gate.set()
     for number, picture in enumerate(pictures):
         np.testing.assert_array_equal(picture, PREPROCESSOR.decode(jpeg(number)))
+
+
+def test_a_run_that_ends_early_ends_what_is_being_decoded(tmp_path: Path) -> None:
+    data = BUILDERS["png 8,000 x 8,000 16-bit rgba"]()
+    started = 0.0
+    with (
+        suppress(KeyboardInterrupt),
+        ImageLoader(ImagesConfig(), root=tmp_path) as loader,
+        PictureFetcher(loader, num_workers=2) as fetcher,
+    ):
+        batch = fetcher.fetch([data] * 20, PREPROCESSOR.decode)
+        time.sleep(1)
+        started = time.monotonic()
+        raise KeyboardInterrupt
+    assert [task.result(timeout=5) for task in batch._tasks if not task.cancelled()]
+    assert time.monotonic() - started < 1
+
+
+def test_pictures_that_are_slow_one_by_one_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "PATIENCE_SECONDS", 0.4)
+    with (
+        ImageLoader(ImagesConfig(deadline_s=0.01), root=Path()) as loader,
+        PictureFetcher(loader, num_workers=1) as fetcher,
+    ):
+        assert list(fetcher.fetch([b"a"] * 8, lambda data: time.sleep(0.2))) == [None] * 8

@@ -119,6 +119,14 @@ def many_scans(width: int, height: int, *, num_scans: int) -> bytes:
     return data[:last] + data[last:-2] * num_scans + data[-2:]
 
 
+def baseline_scans(width: int, height: int, *, num_scans: int, before: bytes = b"") -> bytes:
+    """A baseline JPEG of a component a scan, all empty, and more of the first component; `before` is its header's."""
+    data = encoded(Image.new("RGB", (width, height)), "JPEG")
+    scans = [jpeg_segment(0xDA, bytes((1, number, 0 if number == 1 else 0x11, 0, 63, 0))) for number in (1, 2, 3)]
+    head = data[: data.index(b"\xff\xda")]
+    return head[:2] + before + head[2:] + b"".join(scans) + scans[0] * num_scans + b"\xff\xd9"
+
+
 def webp_claiming(width: int, height: int) -> bytes:
     """An extended WebP with a canvas of a size, and one small frame."""
     frame = whole("WEBP")[12:]
@@ -176,6 +184,12 @@ BUILDERS: dict[str, Callable[[], bytes]] = {
     "jpeg many passes": lambda: many_scans(2000, 2000, num_scans=2000),
     "jpeg many passes, small": lambda: many_scans(64, 64, num_scans=100_000),
     "jpeg a pass too few to refuse": lambda: many_scans(4000, 4000, num_scans=118),
+    "jpeg many scans": lambda: baseline_scans(8000, 8000, num_scans=200_000),
+    "jpeg many scans, small": lambda: baseline_scans(64, 64, num_scans=100_000),
+    "jpeg scans behind a false header": lambda: baseline_scans(
+        8000, 8000, num_scans=200_000, before=b"\xff" + jpeg_segment(0xFE, bytes(0xFEFC) + b"\xff\xda\0\x0c\x03")
+    ),
+    "jpeg 8,000 x 8,000 in three scans": lambda: baseline_scans(8000, 8000, num_scans=29),
     "jpeg exif bomb": lambda: jpeg_with(jpeg_segment(0xE1, exif_bomb(5_000, num_bytes=65_000))),
     "jpeg exif bomb in parts": lambda: jpeg_with(
         jpeg_segment(0xE1, exif_bomb(5_000, num_bytes=65_000)) + jpeg_segment(0xE1, b"Exif\0\0" + bytes(65_000)) * 220

@@ -1,7 +1,9 @@
 """The Google taxonomy: reading its files, walking it, resolving what feeds carry, fetching it."""
 
+import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prodemb.core.errors import TaxonomyError
+from prodemb.taxonomy.mapping import read_mapping
 from prodemb.taxonomy.taxonomy import (
     Found,
     Taxonomy,
@@ -257,3 +260,29 @@ def test_an_unreachable_server_is_named(tmp_path: Path) -> None:
         port = http.server_port
     with pytest.raises(TaxonomyError, match=f"127.0.0.1:{port}/x: cannot be fetched"):
         fetch_taxonomy("en-US", out=tmp_path / "taxonomy.txt", url=f"http://127.0.0.1:{port}/x")
+
+
+@pytest.mark.parametrize("read", [read_taxonomy, read_mapping])
+def test_a_pipe_and_a_file_without_end_are_an_error(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(TaxonomyError, match=r"pipe: cannot be read .* is no regular file"):
+        read(tmp_path / "pipe")
+    with (tmp_path / "sparse.txt").open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(TaxonomyError, match=r"sparse.txt: cannot be read .* is larger than 67,108,864 bytes"):
+        read(tmp_path / "sparse.txt")
+
+
+def test_an_id_of_thousands_of_digits_is_none(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("9" * 5000 + " - Arts\n")
+    with pytest.raises(TaxonomyError, match=r"line 1: found '9{80}…', wanted"):
+        read_taxonomy(tmp_path / "t.txt")
+    assert sample_taxonomy().resolve("9" * 5000) is None
+
+
+@pytest.mark.parametrize(("start", "found"), [("", "unknown"), ("Apparel & Accessories>", "removed")])
+def test_a_label_of_thousands_of_levels_is_resolved_at_once(start: str, found: Found) -> None:
+    label = start + ">".join(["x"] * 32_000)
+    started = time.process_time()
+    assert sample_taxonomy().trace(label) == Trace(node=166 if start else None, found=found)
+    assert time.process_time() - started < 1

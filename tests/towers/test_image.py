@@ -19,7 +19,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from prodemb.catalog.images import AbsentImage
 from prodemb.core.errors import ModelError
-from prodemb.towers import unpack
+from prodemb.towers import decode_cost, unpack
 from prodemb.towers.image import ImagePreprocessor
 
 PROCESSORS = {
@@ -186,7 +186,7 @@ def test_a_jpeg_of_too_many_passes_is_refused(square: ImagePreprocessor, monkeyp
     square.decode(data)
     last_scan = data.rindex(b"\xff\xda")
     bomb = data[:last_scan] + data[last_scan:-2] * 5000 + data[-2:]
-    monkeypatch.setattr(unpack, "MAX_PIXELS", 1_000_000)
+    monkeypatch.setattr(decode_cost, "MAX_PIXELS", 1_000_000)
     assert reason(square, bomb) == "too many pixels"
 
 

@@ -1,6 +1,7 @@
 """The loaded towers against transformers' own model on the same inputs."""
 
 import json
+import resource
 import shutil
 from pathlib import Path
 
@@ -185,3 +186,30 @@ def test_a_tokenizer_that_panics_is_one_error(
     with pytest.raises(ModelError, match="its tokenizer cannot be loaded: "):
         load_towers(find_checkpoint(str(tmp_path)), device="cpu")
     assert "panicked" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("sizes", [{"vocab_size": 9_000_000}, {"intermediate_size": 900_000, "num_hidden_layers": 90}])
+def test_settings_of_a_larger_model_than_the_weights_take_no_memory(
+    tiny_clip: Path, tmp_path: Path, sizes: dict[str, int]
+) -> None:
+    folder = tmp_path / "clip"
+    shutil.copytree(tiny_clip, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"] |= sizes
+    (folder / "config.json").write_text(json.dumps(config))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        ModelError, match=r"config.json: found a model of [0-9,]+ numbers, wanted one of the [0-9,]+ that"
+    ):
+        load_towers(find_checkpoint(str(folder)), device="cpu")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+
+
+def test_weights_of_other_sizes_are_an_error_that_shows_its_reason(tiny_clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clip"
+    shutil.copytree(tiny_clip, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["vocab_size"] += 7
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"cannot be loaded: its weights have other sizes than its config.json says"):
+        load_towers(find_checkpoint(str(folder)), device="cpu")

@@ -26,8 +26,10 @@ NUM_SAMPLED = 2_000
 """Records at the beginning that tell what the columns' values look like."""
 MAX_ROW_LINES = 5_000
 """A quoted value that runs over more lines than this was opened by a stray quote."""
-LOOKED_AHEAD = 16
+LOOKED_AHEAD = 4
 """Bytes that may be read ahead in vain for each byte that has been read: so reading stays linear in a file's size."""
+LINE_BYTES = 64
+"""Bytes that each line counts as more when it is read ahead in vain: short lines cost as much as they do."""
 MAX_SLOW_SHARE = 0.1
 """A block with more irregular rows than this is read row by row altogether."""
 _TOTALS = rf"(?i)^[^\pL\pN]*(?:{TOTALS})"
@@ -192,19 +194,19 @@ class _Parser:
 
     def _over_lines(self, record: Record, first: str, num_bytes: int) -> tuple[list[str], int] | None:
         """The values of a record that runs over several lines and its bytes; None where its quote is a stray one."""
-        start = num_bytes
-        lines = [first]
+        lines, ahead = [first], 0
         num_columns = self._rows.num_columns
-        limit = start + self._allowance
         found = None
         while True:
             try:
-                line = self._text.line(num_bytes) if num_bytes < limit and len(lines) < MAX_ROW_LINES else None
+                is_allowed = ahead < self._allowance and len(lines) < MAX_ROW_LINES
+                line = self._text.line(num_bytes) if is_allowed else None
             except TooLongError:
                 line = None
             if line is None:
                 break
             num_bytes += len(line)
+            ahead += len(line) + LINE_BYTES
             lines.append(_text(line))
             record.add(lines[-1])
             if not record.is_open:
@@ -219,7 +221,7 @@ class _Parser:
             if len(record.values) >= num_columns + 1:
                 break
         if found is None:
-            self._allowance = max(0, self._allowance - (num_bytes - start))
+            self._allowance = max(0, self._allowance - ahead)
         return found
 
     def _has_no_joined_rows(self, block: "Block") -> bool:

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Literal
 
 from prodemb.catalog.formats.header import find_header, known_share
@@ -28,6 +29,11 @@ class Dialect:
     delimiter: str
     quoting: Quoting
 
+    @cached_property
+    def spaces_then_end(self) -> re.Pattern[str]:
+        """Spaces at the end of a value."""
+        return re.compile(rf" +(?={re.escape(self.delimiter)}|$)")
+
 
 class Record:
     """A record as it is put together from the lines it runs over."""
@@ -35,7 +41,7 @@ class Record:
     def __init__(self, dialect: Dialect) -> None:
         self._delimiter = dialect.delimiter
         self._quoting = dialect.quoting
-        self._spaces_then_end = re.compile(rf" +(?={re.escape(dialect.delimiter)}|$)")
+        self._dialect = dialect
         self.values: list[str] = []
         self.bare_quotes = 0
         """Quotes inside of quoted values that are not written as they ought to be."""
@@ -85,7 +91,7 @@ class Record:
                 look = quote + 2
                 continue
             end = quote + 1
-            if after == " " and (spaces := self._spaces_then_end.match(line, quote + 1)):
+            if after == " " and (spaces := self._dialect.spaces_then_end.match(line, quote + 1)):
                 end, after = spaces.end(), line[spaces.end() : spaces.end() + 1]
             if after in ("", self._delimiter):
                 self._open.append(line[start:quote])
@@ -118,12 +124,10 @@ def values_of_line(line: str, delimiter: str, *, num_columns: int) -> list[str] 
     First only quotes around a whole value count (`"Heron" Lamp` keeps its own), then none.
     """
     line = line.removesuffix("\r")
-    sign = re.escape(delimiter)
-    whole = re.compile(rf'"((?:[^"]++|"")*+)"(?={sign}|$)|([^{sign}]*+)')
     values: list[str] = []
     position = 0
     while position <= len(line):
-        match = whole.match(line, position)
+        match = _whole_value(delimiter).match(line, position)
         assert match is not None
         values.append(match[2] if match[1] is None else match[1].replace('""', '"'))
         position = match.end() + 1
@@ -131,6 +135,13 @@ def values_of_line(line: str, delimiter: str, *, num_columns: int) -> list[str] 
         return values
     plain = plain_values(line, delimiter)
     return plain if len(plain) == num_columns else None
+
+
+@cache
+def _whole_value(delimiter: str) -> re.Pattern[str]:
+    """A value with quotes around all of it, or else up to the delimiter."""
+    sign = re.escape(delimiter)
+    return re.compile(rf'"((?:[^"]++|"")*+)"(?={sign}|$)|([^{sign}]*+)')
 
 
 def sample_records(

@@ -15,10 +15,13 @@ from typing import IO, Any
 import pyarrow as pa
 
 from prodemb.core.errors import CatalogError
+from prodemb.core.regular import NotRegularError, open_regular
 
 MAX_LAYERS = 3
 MAX_UNPACKED_BYTES = 64 << 30
 """What a format that is not read front to back (Parquet, a workbook) may take on disk when it is unpacked."""
+MAX_BESIDE_BYTES = 32 << 20
+"""Of a picture in an archive: more than is let in, so that one that is cut is refused for its size."""
 HEAD_BYTES = 8
 
 _MAGIC = (
@@ -61,10 +64,14 @@ class Packed:
         """
         try:
             with ExitStack() as stack:
-                stream: Any = stack.enter_context(self.path.open("rb"))
+                stream: Any = stack.enter_context(open_regular(self.path))
                 for layer in self.layers:
                     stream = stack.enter_context(self._unpacked(stream, layer, stack))
                 yield stream
+        except NotRegularError:
+            raise CatalogError(
+                f"{self.path}: is no regular file, wanted one that can be read again and again"
+            ) from None
         except _DAMAGED as error:
             said = " ".join(str(error).split()) or type(error).__name__
             raise CatalogError(f"{self.path}: cannot be read: {said}") from error
@@ -113,7 +120,8 @@ class Packed:
             names = set(archive.namelist())
             for path in (PurePosixPath(self.member).parent / wanted, wanted):
                 if str(path) in names:
-                    return archive.read(str(path))
+                    with archive.open(str(path)) as member:
+                        return member.read(MAX_BESIDE_BYTES)
         return None
 
 

@@ -20,6 +20,10 @@ MAX_ROW_BYTES = 64 << 20
 """A longer row is skipped without being held in memory, and so is one with more bytes (a picture) in a column."""
 MAX_COLUMNS = 16_384
 """As many as a spreadsheet has."""
+MAX_NAME_CHARS = 1_000
+"""Of a column's name; the rest of it is left out."""
+MAX_SHOWN, MAX_SHOWN_CHARS = 50, 80
+"""Column names, and characters of each, that an error shows."""
 NUM_REMEMBERED = 1_000
 """Skipped rows kept one by one; the rest are only counted."""
 
@@ -140,7 +144,7 @@ class Source(ABC):
     def _check_columns(self, columns: list[str]) -> None:
         for name in columns:
             if name not in self.columns:
-                raise CatalogError(f"{self.path}: found no column {name!r}; columns there: {', '.join(self.columns)}")
+                raise CatalogError(f"{self.path}: found no column {name!r}; columns there: {shown_names(self.columns)}")
 
     def _skip(self, row: int, reason: str) -> None:
         self.skipped.add(SkippedRow(self.path, row, reason))
@@ -216,14 +220,21 @@ def _texts(values: Sequence[str | None]) -> pa.Array:
         return pa.array(mended, pa.large_string())
 
 
+def shown_names(names: Sequence[str]) -> str:
+    """The names as an error shows them: not more than a person reads."""
+    shown = ", ".join(name[:MAX_SHOWN_CHARS] for name in names[:MAX_SHOWN])
+    return shown if len(names) <= MAX_SHOWN else f"{shown} and {len(names) - MAX_SHOWN:,} more"
+
+
 def unique_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Names without white space around them, made unique."""
+    """Names without white space around them, cut where they are endless, and made unique."""
     found: dict[str, None] = {}
+    numbers: Counter[str] = Counter()
     for place, name in enumerate(names, start=1):
-        own = " ".join(name.split()) or f"column_{place}"
-        number, unique = 1, own
+        own = " ".join(name.split())[:MAX_NAME_CHARS] or f"column_{place}"
+        unique = own
         while unique in found:
-            number += 1
-            unique = f"{own}_{number}"
+            numbers[own] += 1
+            unique = f"{own}_{numbers[own] + 1}"
         found[unique] = None
     return tuple(found)

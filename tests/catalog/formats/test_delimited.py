@@ -108,11 +108,11 @@ def test_a_long_true_value_is_kept(tmp_path: Path) -> None:
     assert [row["cat2"] for row in found.rows] == [value, "B"]
 
 
-@pytest.mark.parametrize("line", ['1,a","\n', '1,"a,b,c\n', '1,"a\n'])
+@pytest.mark.parametrize("line", ['1,a","\n', '1,"a,b,c\n', '1,"a\n', '"1,a\n', '1,a,"b\n'])
 def test_stray_quotes_are_read_in_linear_time(tmp_path: Path, line: str) -> None:
     started = time.process_time()
-    Found(tmp_path / "a.csv", "id,title\n" + line * 20_000)
-    assert time.process_time() - started < 20
+    assert len(Found(tmp_path / "a.csv", "id,title\n" + line * 40_000).ids) in (0, 40_000)
+    assert time.process_time() - started < 5
 
 
 def test_many_columns_are_read_soon(tmp_path: Path) -> None:
