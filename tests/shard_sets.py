@@ -23,6 +23,7 @@ def write_shards(
     sizes: Sequence[int],
     fingerprint: str = "f1",
     model: str = "tiny",
+    fine_tuned: bool = False,
 ) -> None:
     """Write a complete shard set.
 
@@ -34,7 +35,7 @@ def write_shards(
     num, dim = sum(sizes), next(iter(vectors.values())).shape[1]
     given = {"product_id": [f"p{i}" for i in range(num)], **(columns or {})}
     rows = pa.table({name: pa.array(given.get(name, [None] * num), pa.string()) for name in PRODUCT_COLUMNS})
-    schema = ShardSchema(fingerprint=fingerprint, model=model, dim=dim, features=tuple(vectors))
+    schema = ShardSchema(fingerprint=fingerprint, model=model, dim=dim, features=tuple(vectors), fine_tuned=fine_tuned)
     records = []
     for index, size in enumerate(sizes):
         start = sum(sizes[:index])
@@ -93,11 +94,13 @@ def write_clustered_set(
     noise: float = 0.8,
     shard_size: int = 250,
     partners: Sequence[str] = (),
+    fine_tuned: bool = False,
 ) -> ShardSet:
     """Products in clusters, one per class of categories and brands, with a third of the vectors absent.
 
     Args:
         partners: who sent them, in turn.
+        fine_tuned: whether their model was fine-tuned.
     """
     random = np.random.default_rng(7)
     labels = random.integers(0, num_classes, num)
@@ -119,7 +122,7 @@ def write_clustered_set(
         "brand_label": [f"Brand {label}" for label in labels],
     }
     sizes = [min(shard_size, num - start) for start in range(0, num, shard_size)]
-    write_shards(folder, vectors=vectors, columns=columns, sizes=sizes)
+    write_shards(folder, vectors=vectors, columns=columns, sizes=sizes, fine_tuned=fine_tuned)
     return open_shard_set(folder)
 
 
