@@ -72,8 +72,9 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
     )
 
     shown = started("run", cwd=tmp_path)
-    assert "Brand head" in shown
-    assert "prodemb head, CLIP fine-tuned" in shown
+    for part in ("Brand: ", "Category: ", "prodemb, CLIP frozen", "prodemb, CLIP fine-tuned"):
+        assert part in shown
+    assert "scoring keeps the head on" in " ".join(shown.split())
     (out,) = tmp_path.rglob("out.parquet")
     frame = pl.read_parquet(out)
     assert frame["product_id"].to_list() == own["product_id"].to_list()
