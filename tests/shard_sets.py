@@ -157,6 +157,7 @@ def write_branded_set(folder: Path, *, num: int = 900) -> ShardSet:
         ],
         "brand": texts,
         "brand_label": [BRANDS[name] for name in brand],
+        "partner": ["alder" if number % 3 else "borea" for number in range(num)],
     }
     write_shards(folder, vectors=vectors, columns=columns, sizes=[num], fingerprint="clip")
     return open_shard_set(folder)
