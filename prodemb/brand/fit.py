@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +28,7 @@ from prodemb.confidence.choices import Choices, leave_one_out
 from prodemb.confidence.conditional_logit import ConditionalLogit
 from prodemb.core.arrays import Floats, Indices, sample_rows
 from prodemb.core.config import Config
+from prodemb.core.errors import FewLabelsError
 from prodemb.core.features import raw_column
 from prodemb.core.progress import Progress
 from prodemb.heads.aggregate import AggregateConfig
@@ -192,7 +194,8 @@ def _fold_predictors(
         inside = data.inside(fold)
         if len(inside):
             title = f"Training the brand head, fold {fold + 1} of {data.num_folds}"
-            yield inside, recipe.fit(data, data.outside(fold), gold=gold, title=title, progress=progress)
+            with suppress(FewLabelsError):  # the others can do without this fold
+                yield inside, recipe.fit(data, data.outside(fold), gold=gold, title=title, progress=progress)
 
 
 def _weigh_evidence(

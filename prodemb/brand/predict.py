@@ -25,6 +25,9 @@ from prodemb.shards.product_set import ProductSet
 
 _BRAND, _TITLE = raw_column("brand"), raw_column("title")
 
+_DOUBT = 0.5
+"""Probability of none of the candidates from which a product counts as one whose brand nobody knows."""
+
 SOURCES = ("supplied", "title", "head")
 """Where a brand can come from; its source is the first of these that names it."""
 
@@ -42,7 +45,7 @@ class BrandPrediction:
     sources: npt.NDArray[np.int64]
     """(n,) the index in `SOURCES` of where the first one comes from; -1 where there is none."""
     known: npt.NDArray[np.bool_]
-    """(n,) whether the first one is a label or in the alias table, and no name that was only just read."""
+    """(n,) whether the first one is a label or in the alias table, and "none of them" is unlikely."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +153,8 @@ class Fuser:
 
     def weigh(self, candidates: Candidates, mentions: Mentions, *, k: int) -> BrandPrediction:
         """The `k` most probable brands from the candidates of n products, and what their texts name."""
-        proba = candidates.predict_proba(self.model)[:, :-1]
+        all_proba = candidates.predict_proba(self.model)
+        proba, none = all_proba[:, :-1], all_proba[:, -1]
         order = np.argsort(-proba, axis=1, kind="stable")[:, :k]
         probabilities = np.take_along_axis(proba, order, axis=1).astype(np.float32)
         brands = np.where(probabilities > 0, np.take_along_axis(candidates.ids[:, :-1], order, axis=1), NO_NAME)
@@ -158,7 +162,7 @@ class Fuser:
         in_title = (mentions.titles.names == first[:, None]).any(axis=1)
         sources = np.select([first == NO_NAME, first == mentions.supplied, in_title], [-1, 0, 1], default=2)
         names = (*self.names.names, *mentions.new_names)
-        known = (first != NO_NAME) & (first < len(self.names.names))
+        known = (first != NO_NAME) & (first < len(self.names.names)) & (none < _DOUBT)
         return BrandPrediction(names=names, brands=brands, probabilities=probabilities, sources=sources, known=known)
 
 

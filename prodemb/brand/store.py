@@ -43,6 +43,7 @@ _ALIASES = pa.schema(
         pa.field("supplied", pa.string(), nullable=False),
         pa.field("canonical", pa.string(), nullable=False),
         pa.field("products", pa.int64(), nullable=False),
+        pa.field("is_persons", pa.bool_(), nullable=False),
     ]
 )
 _LABELS = pa.schema([pa.field("name", pa.string(), nullable=False)])
@@ -50,8 +51,8 @@ _LABELS = pa.schema([pa.field("name", pa.string(), nullable=False)])
 
 def save_fuser(folder: Path, fuser: Fuser) -> str:
     """Write the fuser's files into a head's folder; return the hash for the head's card."""
-    decided = [(row.supplied, row.effective, row.products) for row in fuser.names.aliases.rows]
-    schema = {"supplied": pl.String, "canonical": pl.String, "products": pl.Int64}
+    decided = [(row.supplied, row.effective, row.products, row.is_edited) for row in fuser.names.aliases.rows]
+    schema = {"supplied": pl.String, "canonical": pl.String, "products": pl.Int64, "is_persons": pl.Boolean}
     write_frame(folder / ALIASES_NAME, pl.DataFrame(decided, schema=schema, orient="row"))
     write_frame(folder / NAMES_NAME, _names_frame(fuser))
     write_frame(folder / LABELS_NAME, pl.DataFrame({"name": pl.Series(fuser.label_names, dtype=pl.String)}))
@@ -72,7 +73,10 @@ def load_fuser(folder: Path, *, card: HeadCard) -> Fuser:
     found = read_fuser_card(folder, head=card, features=[*PRIOR_WEIGHTS], num_contexts=0, files=files)
     frame = read_frame(folder / NAMES_NAME, schema=_NAMES)
     rows = read_frame(folder / ALIASES_NAME, schema=_ALIASES).iter_rows()
-    aliases = AliasTable(AliasRow(supplied, canonical, products=products) for supplied, canonical, products in rows)
+    aliases = AliasTable(
+        AliasRow(supplied, canonical, products=products, decided=None if is_persons else canonical)
+        for supplied, canonical, products, is_persons in rows
+    )
     redirects = frame.drop_nulls("redirect_to").select("name", "redirect_to").iter_rows()
     classes = [label.name for label in card.classes if isinstance(label, BrandLabel)]
     rare = frame.filter("is_rare")["name"].to_list()

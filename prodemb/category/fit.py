@@ -1,6 +1,7 @@
 """Fitting what predicts categories: all voices, and from their out-of-fold answers the weights of each."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from prodemb.confidence.candidates import Candidates
 from prodemb.confidence.choices import Choices, leave_one_out
 from prodemb.confidence.conditional_logit import ConditionalLogit
 from prodemb.core.arrays import Indices, sample_rows
+from prodemb.core.errors import FewLabelsError
 from prodemb.core.progress import Progress
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.network import HeadConfig
@@ -163,7 +165,8 @@ def _fold_voices(
         inside = data.inside(fold)
         if len(inside):
             title = f"Training the category head, fold {fold + 1} of {data.num_folds}"
-            yield inside, recipe.fit_voices(data, data.outside(fold), title=title, progress=progress)
+            with suppress(FewLabelsError):  # the others can do without this fold
+                yield inside, recipe.fit_voices(data, data.outside(fold), title=title, progress=progress)
 
 
 def _weigh_voices(

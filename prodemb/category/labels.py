@@ -26,6 +26,8 @@ class CategoryLabels(Labels):
     columns: ClassVar[str] = "google_category_id"
 
     classes: tuple[CategoryLabel, ...]
+    resolved: dict[str, int] = field(default_factory=dict)
+    """Gold labels as they are written, and the id of the node of each that the taxonomy still has."""
     unknown: dict[str, int] = field(default_factory=dict)
     """Gold labels that are not in the taxonomy, most frequent first, and how many products have each."""
     renamed: dict[str, int] = field(default_factory=dict)
@@ -94,6 +96,7 @@ def category_labels(shard_set: ShardSet, *, taxonomy: Taxonomy, taxonomy_name: s
         ancestors=tuple(CategoryLabel(id=node, path=taxonomy.path_of(node)) for node in sorted(above)),
         index=index,
         gold=index >= 0,
+        resolved={text: node for text, node in found.nodes.items() if node is not None and text not in found.removed},
         unknown=found.unknown,
         renamed=found.renamed,
         removed=found.removed,

@@ -1,6 +1,7 @@
 """Predicting categories: all voices weighed into one probability per node, and one answer per product."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -24,6 +25,9 @@ class CategoryPredictor:
     least_known: tuple[float, ...]
     """The least probability of being in a labelled category, of a product that counts as known, by
     `context_numbers`."""
+
+    gold: Mapping[str, int] = field(default_factory=dict)
+    """Gold labels as the catalog writes them, and the id of the node of each."""
 
     @property
     def head(self) -> TrainedHead:

@@ -34,13 +34,14 @@ from prodemb.heads.labels import CategoryLabel
 from prodemb.heads.neighbours_file import NEIGHBOURS_NAME, read_neighbours, write_neighbours
 from prodemb.taxonomy.taxonomy import Taxonomy
 
-NODES_NAME, SUPPLIED_NAME, WORDS_NAME, NAMES_NAME = (
+NODES_NAME, GOLD_NAME, SUPPLIED_NAME, WORDS_NAME, NAMES_NAME = (
     "nodes.parquet",
+    "gold.parquet",
     "supplied.parquet",
     "words.safetensors",
     "names.safetensors",
 )
-_FILES = (NODES_NAME, SUPPLIED_NAME, WORDS_NAME, NAMES_NAME, NEIGHBOURS_NAME)
+_FILES = (NODES_NAME, GOLD_NAME, SUPPLIED_NAME, WORDS_NAME, NAMES_NAME, NEIGHBOURS_NAME)
 VOICES_FILES = (FUSER_NAME, *_FILES)
 
 _NODES = pa.schema(
@@ -49,6 +50,9 @@ _NODES = pa.schema(
         pa.field("path", pa.string(), nullable=False),
         pa.field("labelled", pa.int64(), nullable=False),
     ]
+)
+_GOLD = pa.schema(
+    [pa.field("label", pa.string(), nullable=False), pa.field("id", pa.int64(), nullable=False)],
 )
 _SUPPLIED = pa.schema(
     [
@@ -64,6 +68,8 @@ def save_voices(folder: Path, predictor: CategoryPredictor) -> str:
     voices, labels = predictor.voices, predictor.nodes.labels
     nodes = {"id": [node.id for node in labels], "path": [node.path for node in labels], "labelled": voices.counts}
     write_frame(folder / NODES_NAME, pl.DataFrame(nodes, schema_overrides={"labelled": pl.Int64}))
+    gold = {"label": [*predictor.gold], "id": [*predictor.gold.values()]}
+    write_frame(folder / GOLD_NAME, pl.DataFrame(gold, schema={"label": pl.String, "id": pl.Int64}))
     write_frame(folder / SUPPLIED_NAME, voices.supplied.table)
     write_arrays(folder / WORDS_NAME, _word_arrays(voices.words, "all") | _word_arrays(voices.words_without, "own"))
     vectors = np.zeros((0, 0), np.float16) if voices.tower is None else voices.tower.vectors.half().cpu().numpy()
@@ -102,7 +108,10 @@ def load_voices(folder: Path, *, head: TrainedHead) -> CategoryPredictor:
         names=Names(paths=paths),
         tower=_tower(folder / NAMES_NAME, head=head, num_nodes=len(paths)),
     )
-    return CategoryPredictor(voices=voices, model=card.model, least_known=card.least_known)
+    labels = read_frame(folder / GOLD_NAME, schema=_GOLD)
+    check(known.issuperset(labels["id"]), folder / GOLD_NAME, "names no node")
+    gold = dict(zip(labels["label"], labels["id"], strict=True))
+    return CategoryPredictor(voices=voices, model=card.model, least_known=card.least_known, gold=gold)
 
 
 def _nodes(frame: pl.DataFrame, *, path: Path) -> Nodes:

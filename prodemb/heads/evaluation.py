@@ -1,5 +1,6 @@
 """The evaluation of a head beside its baselines: what evaluating either target returns, and what the card holds."""
 
+import math
 from collections.abc import Iterable
 from typing import Literal, Self
 
@@ -88,6 +89,21 @@ class BrandEvaluation(Evaluation):
     """The figures of a brand predictor."""
 
     target: Literal["brand"] = "brand"
+
+
+def is_better(tuned: Evaluation | None, published: Evaluation | None) -> bool:
+    """Whether a head on the fine-tuned CLIP is better than one on CLIP as published, out of fold.
+
+    By more than a standard error: fine-tuning has chosen its weights by the same products, and its heads of the folds
+    have learned from more of them. Where nothing is known of the latter, the fine-tuned one is.
+    """
+    if published is None or published.out_of_fold is None:
+        return True
+    if tuned is None or tuned.out_of_fold is None:
+        return False
+    shares = ((each.out_of_fold or 0.0, each.num_out_of_fold) for each in (tuned, published))
+    error = math.sqrt(sum(share * (1 - share) / max(1, num) for share, num in shares))
+    return tuned.out_of_fold - published.out_of_fold > error
 
 
 PROMISED = (0.9, 0.95, 0.99)

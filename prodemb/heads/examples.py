@@ -57,11 +57,6 @@ class Examples:
         for batch in torch.split(rows[torch.randperm(len(rows), device=self.device)], batch_size):
             yield self, batch
 
-    def in_order(self, indices: Indices, *, batch_size: int) -> Iterator[Chosen]:
-        """These products in the given order."""
-        for batch in torch.split(self._on_device(indices), batch_size):
-            yield self, batch
-
     def _on_device(self, indices: Indices) -> Tensor:
         return torch.from_numpy(indices).to(self.device, torch.int64)
 
@@ -110,13 +105,6 @@ class WindowedExamples:
         for examples in self._each([np.concatenate([blocks[block] for block in window]) for window in windows]):
             rows = torch.randperm(len(examples.labels), device=self.device)
             for batch in torch.tensor_split(rows, -(-len(rows) // batch_size)):
-                yield examples, batch
-
-    def in_order(self, indices: Indices, *, batch_size: int) -> Iterator[Chosen]:
-        """These products in the given order."""
-        size = self._blocks_per_window * _BLOCK
-        for examples in self._each([indices[start : start + size] for start in range(0, len(indices), size)]):
-            for batch in torch.split(torch.arange(len(examples.labels), device=self.device), batch_size):
                 yield examples, batch
 
     def whole(self) -> Examples:

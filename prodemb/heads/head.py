@@ -58,7 +58,8 @@ class HeadCard(Config):
     seconds: float = 0
     """How long training it took, without the heads of the folds and the evaluation."""
     gold: bool = True
-    """Whether all figures are against gold labels; else against supplied brands, which the brand feature gives away."""
+    """Whether the figures on test products are against gold labels; else against supplied brands, which the brand
+    feature gives away."""
     evaluation: CategoryEvaluation | BrandEvaluation | None = Field(default=None, discriminator="target")
     """Figures beside the baselines, of the same head trained without the test part; None before it is evaluated."""
     inputs_hash: str = ""
@@ -67,6 +68,9 @@ class HeadCard(Config):
     """Of `head.safetensors`; empty before the head is saved."""
     fuser_sha256: str = ""
     """Of `fuser.json`, which names the checksums of the files beside it."""
+    gold_answers: bool = True
+    """Whether the out-of-fold answers were held against gold labels. Else they are of products whose label is the
+    supplied brand, and say nothing of products without one."""
     answers_sha256: str = ""
     """Of `answers.parquet`, the out-of-fold answers that precision is promised by; empty where there are none."""
     classes: tuple[CategoryLabel, ...] | tuple[BrandLabel, ...]
@@ -74,8 +78,7 @@ class HeadCard(Config):
     ancestors: tuple[CategoryLabel, ...] = ()
     """For categories: the nodes above the classes that are no class themselves, which back-off may answer with."""
     class_counts: tuple[int, ...] = ()
-    """Products of each class that it learned from; logit adjustment takes the priors from these. Empty where not
-    known."""
+    """Products of each class that it learned from; empty where not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +101,13 @@ class TrainedHead:
         self.network.to(device).eval()
         return self
 
-    def with_evaluation(self, evaluation: CategoryEvaluation | BrandEvaluation) -> "TrainedHead":
-        """The same head with these figures on its card."""
+    def with_evaluation(
+        self, evaluation: CategoryEvaluation | BrandEvaluation, *, gold_answers: bool = True
+    ) -> "TrainedHead":
+        """The same head with these figures on its card, and whether its out-of-fold answers are against gold labels."""
         assert evaluation.target == self.card.target, (evaluation.target, self.card.target)
-        return replace(self, card=self.card.model_copy(update={"evaluation": evaluation}))
+        updates = {"evaluation": evaluation, "gold_answers": gold_answers}
+        return replace(self, card=self.card.model_copy(update=updates))
 
     def predict(self, vectors: npt.NDArray[np.float16], *, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """The most probable class of each product.

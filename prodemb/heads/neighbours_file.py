@@ -50,6 +50,7 @@ def read_neighbours(folder: Path, *, head: HeadCard, num_labels: int) -> Neighbo
     check(len(mean) == len(scale) == len(components) == sum(own), path, "other dimensions than the head's")
     check(vectors.shape[1] == components.shape[1] and len(vectors) > 0, path, "vectors of another length")
     check(len(labels) == len(rows) == len(vectors), path, "not one label a vector")
+    check(bool((rows >= 0).all()), path, "rows below 0")
     check(bool(((labels >= 0) & (labels < num_labels)).all()), path, "labels of no class")
     return Neighbours(
         features=features,

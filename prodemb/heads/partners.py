@@ -7,7 +7,7 @@ import numpy as np
 
 from prodemb.core.arrays import Indices, sample_rows
 from prodemb.core.features import PARTNER
-from prodemb.heads.train import Labelled, LabelsT
+from prodemb.heads.train import NO_FOLD, Labelled, LabelsT
 
 _FEWEST = 30
 """Labelled products of a partner from which on figures are worth a training."""
@@ -38,7 +38,7 @@ def leave_partners_out(data: Labelled[LabelsT], *, at_most: int, seed: int) -> I
     counts = np.bincount(of[of >= 0], minlength=len(partners.values))
     for partner in np.argsort(-counts, kind="stable")[:at_most].tolist():
         learned = data.outside_test[of[data.outside_test] != partner]
-        own = np.flatnonzero((of == partner) & data.labels.gold[data.rows])
+        own = np.flatnonzero((of == partner) & data.labels.gold[data.rows] & (data.folds != NO_FOLD))
         judged = own[~np.isin(data.groups[data.rows[own]], data.groups[data.rows[learned]])]
         if counts[partner] < counts.sum() and len(judged) >= _FEWEST:
             some = sample_rows(len(judged), at_most=_MOST, seed=seed)

@@ -12,11 +12,12 @@ from prodemb.core.errors import ConfigError, FewLabelsError, HeadError
 from prodemb.core.progress import Progress
 from prodemb.embed.embed import EmbedReport
 from prodemb.finetune.report import FinetuneReport
+from prodemb.heads.evaluation import is_better
 from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.sample import generate_sample, is_sample_missing
-from prodemb.job.score import is_better, joint_scoring, score_shards
+from prodemb.job.score import joint_scoring, score_shards
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.train import TrainReport, head_shards, train
 from prodemb.job.zero_shot import has_category_labels, open_zero_shot, renew_path_vectors
@@ -180,7 +181,7 @@ def _category(
     if isinstance(frozen, StepSkipped) or not finetune:
         return frozen
     tuned = yield from _fine_tuned(pipeline, progress=progress)
-    return tuned if is_better(tuned.head.card, frozen.head.card) else frozen
+    return tuned if is_better(tuned.head.card.evaluation, frozen.head.card.evaluation) else frozen
 
 
 def _fine_tuned(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, None, TrainReport]:
@@ -232,7 +233,8 @@ def _score(
 def _joint(pipelines: Sequence[Pipeline]) -> Pipeline:
     """The pipeline that scoring takes its settings from."""
     category = next((pipeline for pipeline in pipelines if pipeline.target == "category"), pipelines[0])
-    return joint_scoring(pipelines[0], category=category)
+    brand = next((pipeline for pipeline in pipelines if pipeline.target == "brand"), pipelines[0])
+    return joint_scoring(brand, category=category)
 
 
 def _check_sources(pipeline: Pipeline) -> None:

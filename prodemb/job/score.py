@@ -8,6 +8,7 @@ from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.device import choose_device
 from prodemb.core.errors import ConfigError, HeadError
 from prodemb.core.progress import Progress
+from prodemb.heads.evaluation import is_better
 from prodemb.heads.head import CARD_NAME, HeadCard, load_head
 from prodemb.job.pipeline import Pipeline
 from prodemb.score.predictor import Predictor, load_predictor
@@ -44,15 +45,9 @@ def trained_heads(pipelines: Sequence[Pipeline]) -> list[Path]:
         found = [folder for folder in candidates if (folder / CARD_NAME).is_file()]
         if len(found) == 2:
             tuned, published = (load_head(folder).card for folder in found)
-            found = found if is_better(tuned, published) else found[::-1]
+            found = found if is_better(tuned.evaluation, published.evaluation) else found[::-1]
         folders += found[:1]
     return folders
-
-
-def is_better(tuned: HeadCard, published: HeadCard) -> bool:
-    """Whether the head on the fine-tuned CLIP is at least as good as that on CLIP as published, out of fold."""
-    shares = [0.0 if card.evaluation is None else card.evaluation.out_of_fold or 0.0 for card in (tuned, published)]
-    return shares[0] >= shares[1]
 
 
 def frozen_card(pipeline: Pipeline, *, tuned: HeadCard) -> HeadCard | None:

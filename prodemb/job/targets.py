@@ -1,5 +1,6 @@
 """What differs between training a predictor of brands and one of categories: labels, inputs, evaluation and files."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, Protocol
 
@@ -108,7 +109,7 @@ class BrandTarget:
         final = fitted.weighing(recipe.fit(data, data.everything, gold=fitted.gold, title=title, progress=progress))
         return save_head(
             folder,
-            final.head.with_evaluation(evaluation),
+            final.head.with_evaluation(evaluation, gold_answers=fitted.gold),
             inputs_hash=inputs_hash,
             fuser_sha256=save_fuser(folder, final.fuser),
             answers_sha256=write_answers(folder, fitted.answers(data)),
@@ -187,7 +188,8 @@ class CategoryTarget:
             judge_categories_of_new_partners(data, recipe=recipe, fitted=fitted, progress=progress)
         )
         title = "Training the category head on all labels"
-        final = fitted.predictor(recipe.fit_voices(data, data.everything, title=title, progress=progress))
+        voices = recipe.fit_voices(data, data.everything, title=title, progress=progress)
+        final = replace(fitted.predictor(voices), gold=data.labels.resolved)
         return save_head(
             folder,
             final.head.with_evaluation(evaluation),

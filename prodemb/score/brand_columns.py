@@ -3,13 +3,15 @@
 import math
 
 import numpy as np
+import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prodemb.aliases.junk import UNKNOWN
+from prodemb.aliases.junk import UNKNOWN, find_junk
 from prodemb.brand.predict import SOURCES, BrandPredictor
 from prodemb.confidence.promise import Promise
-from prodemb.core.features import Feature
+from prodemb.core.features import Feature, raw_column
 from prodemb.heads.labels import Target
 from prodemb.score.columns import BRAND_TOP, Tally, ranked
 from prodemb.score.gold import GOLD, GoldBrands
@@ -53,6 +55,9 @@ class BrandColumns:
         names, unknown = pa.array([*prediction.names, UNKNOWN], pa.string()), len(prediction.names)
         first, confidences = prediction.brands[:, 0], prediction.probabilities[:, 0]
         is_likely = (first >= 0) & (confidences >= self._min_confidence)
+        if self.promise is not None and not self._predictor.card.gold_answers:
+            # The promise rests on labels that are supplied brands, so it is none for products without one.
+            is_likely &= has_brand(chunk.products.supplied[raw_column("brand")])
         brands = names.take(pa.array(np.where(is_likely, first, unknown)))
         is_gold = np.zeros(len(first), np.bool_)
         if self._gold is not None:
@@ -62,14 +67,13 @@ class BrandColumns:
         unanswered = ~is_likely & ~is_gold
         self.tally.num_unanswered += int(unanswered.sum())
         self.tally.num_gold += int(is_gold.sum())
-        known = np.zeros(len(first), np.bool_) if prediction.known is None else prediction.known
         return {
             "brand": brands,
             "brand_confidence": pa.array(np.where(is_gold, np.float32(1), confidences), mask=unanswered),
             "brand_source": pa.array([*SOURCES, GOLD], pa.string()).take(
                 pa.array(np.where(is_gold, len(SOURCES), prediction.sources), mask=unanswered)
             ),
-            "brand_known": pa.array(known, mask=np.full(len(first), prediction.known is None)),
+            "brand_known": pa.array(prediction.known, mask=unanswered),
             "brand_top": ranked(
                 [names],
                 fields=BRAND_TOP,
@@ -78,3 +82,10 @@ class BrandColumns:
                 valid=prediction.brands >= 0,
             ),
         }
+
+
+def has_brand(supplied: pl.Series) -> npt.NDArray[np.bool_]:
+    """Whether each supplied brand, (n,) string, is there and no word for nothing, (n,)."""
+    distinct = supplied.unique().drop_nulls()
+    named = pl.Series([bool(text.strip()) and find_junk(text) is None for text in distinct], dtype=pl.Boolean)
+    return supplied.replace_strict(distinct, named, default=False, return_dtype=pl.Boolean).to_numpy()

@@ -15,7 +15,7 @@ from prodemb.core.arrays import NO_ANSWER
 from prodemb.core.features import TEXT_FEATURES
 from prodemb.heads.labels import Target
 from prodemb.score.columns import CATEGORY_TOP, Tally, ranked
-from prodemb.score.gold import GOLD, GoldCategories, num_labelled
+from prodemb.score.gold import GOLD, GoldNodes, num_labelled
 from prodemb.shards.product_stream import Chunk
 from prodemb.taxonomy.taxonomy import SEPARATOR
 
@@ -32,7 +32,7 @@ class CategoryColumns:
         *,
         top: int,
         promise: Promise | None,
-        gold: GoldCategories | None,
+        gold: GoldNodes | None,
     ) -> None:
         """Answer with `predictor`, listing the `top` most probable nodes of each product.
 
@@ -71,14 +71,15 @@ class ZeroShotColumns:
 
     target: Target = "category"
     texts = TEXT_FEATURES
-    promise: Promise | None = None
 
-    def __init__(self, zero_shot: ZeroShot, *, top: int, gold: GoldCategories | None) -> None:
+    def __init__(self, zero_shot: ZeroShot, *, top: int, promise: Promise | None, gold: GoldNodes | None) -> None:
         """Answer with the nearest node, listing the `top` nearest ones of each product.
 
         Args:
+            promise: with one, which cannot hold without labels, nothing is answered.
             gold: as in `CategoryColumns`.
         """
+        self.promise = promise
         self.features = zero_shot.card.features
         self.tally = Tally()
         self._zero_shot = zero_shot
@@ -94,7 +95,7 @@ class ZeroShotColumns:
         return _category_columns(
             self._zero_shot.nodes,
             prediction=prediction,
-            nodes=prediction.nodes[:, 0],
+            nodes=prediction.first if self.promise is None else np.full(len(prediction.first), NO_ANSWER),
             confidences=None,
             is_predicted=prediction.first != NO_ANSWER,
             gold=_gold_nodes(chunk, gold=self._gold, tally=self.tally),
@@ -102,7 +103,7 @@ class ZeroShotColumns:
         )
 
 
-def _gold_nodes(chunk: Chunk, *, gold: GoldCategories | None, tally: Tally) -> npt.NDArray[np.int64]:
+def _gold_nodes(chunk: Chunk, *, gold: GoldNodes | None, tally: Tally) -> npt.NDArray[np.int64]:
     """The node of each product's gold label, (n,); -1 where it has none that is found, which are counted."""
     labels = chunk.gold["google_category_id"]
     if gold is None:

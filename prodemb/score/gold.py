@@ -1,6 +1,6 @@
 """Gold labels of the products that are scored: the category and the brand that a person gave them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -17,17 +17,22 @@ GOLD = "gold"
 """The source of an answer that is the product's own gold label."""
 
 
-class GoldCategories:
+class GoldNodes:
     """Finds gold categories, ids or paths, among the nodes that a predictor answers with."""
 
-    def __init__(self, nodes: Sequence[CategoryLabel]) -> None:
-        """Take the nodes; the parent of each must be one of them by the time that a label is looked up."""
+    def __init__(self, nodes: Sequence[CategoryLabel], *, known: Mapping[str, int] | None = None) -> None:
+        """Take the nodes; the parent of each must be one of them by the time that a label is looked up.
+
+        Args:
+            known: labels that were resolved in training, by another version, locale or mapping too; ids of nodes.
+        """
         self._nodes = tuple(nodes)
+        self._known = known or {}
 
     def nodes_of(self, labels: pl.Series) -> npt.NDArray[np.int64]:
         """The node of each label as an index, (n,); -1 where there is no label or no such node.
 
-        A node that is not among them counts as the nearest one above it, as in `Taxonomy.trace`.
+        A node that is not among them is no answer, though one above it may be: it would be less than the label says.
 
         Args:
             labels: (n,) string, the column `google_category_id`.
@@ -35,10 +40,16 @@ class GoldCategories:
         distinct = labels.unique().drop_nulls()
         if distinct.is_empty():
             return np.full(len(labels), NO_ANSWER, dtype=np.int64)
-        found = (self._taxonomy.resolve(label) for label in distinct)
-        indices = [NO_ANSWER if node is None else self._indices[node] for node in found]
+        indices = [self._index_of(label) for label in distinct]
         numbers = pl.Series(indices, dtype=pl.Int64)
         return labels.replace_strict(distinct, numbers, default=NO_ANSWER, return_dtype=pl.Int64).to_numpy()
+
+    def _index_of(self, label: str) -> int:
+        known = self._known.get(label)
+        if known is not None:
+            return self._indices[known]
+        trace = self._taxonomy.trace(label)
+        return NO_ANSWER if trace.node is None or trace.found == "removed" else self._indices[trace.node]
 
     @cached_property
     def _taxonomy(self) -> Taxonomy:
@@ -67,6 +78,10 @@ class GoldBrands:
         return labels.replace_strict(distinct, names, default=None, return_dtype=pl.String)
 
     def _name_of(self, label: str) -> str | None:
+        corrected = self._names.aliases.corrected(pl.Series([label], dtype=pl.String))[0]
+        if corrected is None:
+            return None
+        label = corrected
         junk = find_junk(label)
         if not label or (junk is not None and junk.rule == "placeholder"):
             return None

@@ -3,13 +3,19 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.confidence.answers import Answers, read_answers
 from prodemb.confidence.promise import Promise, promise
-from prodemb.core.errors import ConfigError, HeadError
+from prodemb.core.errors import HeadError
 from prodemb.heads.head import HeadCard
 from prodemb.heads.labels import Target
 from prodemb.score.predictor import Predictor
+
+_NO_ANSWERS = Answers(
+    probabilities=np.zeros((0, 1), np.float32), correct=np.zeros((0, 1), np.bool_), groups=np.zeros(0, np.uint64)
+)
 
 
 def read_head_answers(folders: Sequence[Path], *, predictors: Sequence[Predictor]) -> dict[Target, Answers]:
@@ -42,11 +48,9 @@ def make_promises(
 
     Args:
         answers: out of fold, of each head.
-
         min_brand_confidence: brands with less are UNKNOWN whatever is promised, so nothing is tested below.
 
     Raises:
-        ConfigError: a predictor is zero-shot.
         HeadError: a head has no out-of-fold answers.
     """
     if precision is None:
@@ -54,10 +58,9 @@ def make_promises(
     promises: dict[Target, Promise] = {}
     for predictor in predictors:
         if isinstance(predictor, ZeroShot):
-            raise ConfigError(
-                f"[score] precision: found {precision:g} for zero-shot categories, which have no labels to promise by; "
-                "label products and train a head, or leave it out"
-            )
+            # No label, no promise: no category is answered, and the report says how many labels it takes.
+            promises["category"] = promise(_NO_ANSWERS, precision=precision, certainty=certainty)
+            continue
         target = predictor.card.target
         if target not in answers:
             raise HeadError(

@@ -28,7 +28,7 @@ from prodemb.score.brand_columns import BrandColumns
 from prodemb.score.category_columns import CategoryColumns, ZeroShotColumns
 from prodemb.score.columns import TargetColumns, predictions_schema
 from prodemb.score.diff import Earlier, changes_schema
-from prodemb.score.gold import GoldBrands, GoldCategories
+from prodemb.score.gold import GoldBrands, GoldNodes
 from prodemb.score.predictions import (
     LevelCounts,
     ScoreCounts,
@@ -218,11 +218,11 @@ def _target_columns(predictor: Predictor, *, config: ScoreConfig, promise: Promi
                 gold=GoldBrands(predictor.fuser.names) if config.keep_gold else None,
             )
         case CategoryPredictor():
-            gold = GoldCategories(predictor.nodes.labels) if config.keep_gold else None
+            gold = GoldNodes(predictor.nodes.labels, known=predictor.gold) if config.keep_gold else None
             return CategoryColumns(predictor, top=config.top, promise=promise, gold=gold)
         case ZeroShot():
-            gold = GoldCategories(predictor.nodes.labels) if config.keep_gold else None
-            return ZeroShotColumns(predictor, top=config.top, gold=gold)
+            gold = GoldNodes(predictor.nodes.labels) if config.keep_gold else None
+            return ZeroShotColumns(predictor, top=config.top, promise=promise, gold=gold)
 
 
 def _counts(targets: Sequence[TargetColumns], *, changes: dict[str, int] | None) -> ScoreCounts:

@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from prodemb.core.arrays import Indices
 from prodemb.core.errors import ShardError
 from prodemb.core.features import Feature
 from prodemb.heads.examples import Chosen, Examples, WindowedExamples, load_examples
@@ -78,14 +77,6 @@ def test_windows_shuffle_and_show_each_product_once(shard_set: ShardSet, windowe
     first = {*labels[:512].tolist()}
     again = shown(windowed.batches(places, batch_size=200), shard_set=shard_set)[1]
     assert first != {*again[:512].tolist()}
-
-
-def test_in_order_they_stay_in_order(shard_set: ShardSet, windowed: WindowedExamples) -> None:
-    some: Indices = PLACES[::2]
-    sizes, labels = shown(windowed.in_order(some, batch_size=300), shard_set=shard_set)
-    assert sizes == [300, 212, 155]
-    assert labels.tolist() == some.tolist()
-    assert shown(windowed.in_order(PLACES[:0], batch_size=300), shard_set=shard_set)[0] == []
 
 
 def test_a_sample_is_one_window(

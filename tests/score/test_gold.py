@@ -12,7 +12,7 @@ from prodemb.brand.names import BrandNames
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.errors import TaxonomyError
 from prodemb.heads.labels import CategoryLabel
-from prodemb.score.gold import GoldBrands, GoldCategories, num_labelled
+from prodemb.score.gold import GoldBrands, GoldNodes, num_labelled
 from prodemb.score.score import ScoreConfig, score
 from prodemb.shards.paths import PathVectors
 from prodemb.shards.reader import ShardSet, open_shard_set
@@ -30,7 +30,7 @@ NODES = tuple(CategoryLabel(id=node, path=path) for node, path in ((5, "A > B"),
         ("a>b &gt; c", 1),
         ("5 - A > B", 0),
         ("5 - A > Old name", 0),
-        ("A > B > Other", 0),
+        ("A > B > Other", -1),
         ("99", -1),
         ("Z", -1),
         ("", -1),
@@ -39,11 +39,17 @@ NODES = tuple(CategoryLabel(id=node, path=path) for node, path in ((5, "A > B"),
 )
 def test_ids_and_paths_are_found_among_the_nodes(label: str | None, index: int) -> None:
     labels = pl.Series([None, label, "6", label], dtype=pl.String)
-    assert GoldCategories(NODES).nodes_of(labels).tolist() == [-1, index, 1, index]
+    assert GoldNodes(NODES).nodes_of(labels).tolist() == [-1, index, 1, index]
+
+
+def test_labels_that_training_resolved_are_those_nodes() -> None:
+    known = GoldNodes(NODES, known={"gid://shopify/TaxonomyCategory/aa": 6, "A > B > Other": 7})
+    labels = pl.Series(["gid://shopify/TaxonomyCategory/aa", "A > B > Other", "7"])
+    assert known.nodes_of(labels).tolist() == [1, 3, 3]
 
 
 def test_nodes_without_their_parents_are_refused_once_a_label_needs_them() -> None:
-    orphans = GoldCategories(NODES[:2])
+    orphans = GoldNodes(NODES[:2])
     assert orphans.nodes_of(pl.Series([None, None], dtype=pl.String)).tolist() == [-1, -1]
     with pytest.raises(TaxonomyError, match="no line for its parent 'A'"):
         orphans.nodes_of(pl.Series(["6"]))

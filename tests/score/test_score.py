@@ -80,9 +80,9 @@ def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
         assert frame["category_path"][row] == answers[0]["path"]
         assert frame["category_confidence"][row] == answers[0]["probability"]
         assert frame["brand"][row] == frame["brand_top"][row][0]["name"]
-    assert frame.row(3)[1:] == (*(None,) * 8, "UNKNOWN", None, None, False, [])
+    assert frame.row(3)[1:] == (*(None,) * 8, "UNKNOWN", None, None, None, [])
     nulls = dict(zip(COLUMNS[2:], frame.select(COLUMNS[2:]).null_count().row(0), strict=True))
-    assert nulls == {name: 0 if name in ("brand", "brand_top", "brand_known") else 1 for name in nulls}
+    assert nulls == {name: 0 if name in ("brand", "brand_top") else 1 for name in nulls}
     assert set(frame["category_source"].drop_nulls()) == {"head"}
 
 
@@ -111,7 +111,7 @@ def test_the_columns_of_a_missing_head_are_null(tmp_path: Path, target: Target) 
     for column in COLUMNS[2:]:
         is_null = column.startswith(absent)
         is_told = column.startswith("category") or column in ("brand_source", "brand_confidence")
-        assert frame[column].null_count() == (100 if is_null else int(is_told))
+        assert frame[column].null_count() == (100 if is_null else int(is_told or column == "brand_known"))
 
 
 def test_each_product_has_the_partner_whose_feed_it_is_from(tiny_clip: Path, tmp_path: Path) -> None:
@@ -388,5 +388,6 @@ def test_zero_shot_answers_and_says_so(tmp_path: Path) -> None:
     assert frame["category_source"].drop_nulls().unique().to_list() == ["names"]
     told = json.loads(pq.read_metadata(out).metadata[b"prodemb"])["heads"]
     assert [head.get("zero_shot", False) for head in told] == [False, True]
-    with pytest.raises(ConfigError, match=r"\[score\] precision: found 0.9 for zero-shot categories"):
-        score([shards], out, predictors=[zero_shot], config=ScoreConfig(precision=0.9), device=CPU)
+    unpromised = score([shards], out, predictors=[zero_shot], config=ScoreConfig(precision=0.9), device=CPU)
+    assert unpromised.counts.promises["category"].more_labels_needed == 22
+    assert pl.read_parquet(out)["category_id"].null_count() == unpromised.num_products

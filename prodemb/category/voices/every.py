@@ -28,6 +28,8 @@ from prodemb.heads.neighbours import Nearest, Neighbours
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import ProductSet, read_products, supplied_values
 
+_MOST_THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""Each holds what the voices say of some hundred products."""
 _CATEGORIES: tuple[Feature, ...] = ("cat1", "cat2", "cat3")
 
 
@@ -109,8 +111,10 @@ class Voices:
             return list_candidates(opinions, counts=self.counts, hidden=hidden, contexts=contexts_of(some))
 
         # One thread each, since none of the steps is large.
-        with few_threads(0), ThreadPoolExecutor(os.cpu_count()) as pool:
-            yield from pool.map(judge, range(0, max(1, len(products)), ROWS_AT_A_TIME))
+        starts = range(0, max(1, len(products)), ROWS_AT_A_TIME)
+        with few_threads(0), ThreadPoolExecutor(_MOST_THREADS) as pool:
+            for first in range(0, len(starts), _MOST_THREADS):
+                yield from pool.map(judge, starts[first : first + _MOST_THREADS])
 
     def opinions(self, products: ProductSet, *, hidden: npt.NDArray[np.bool_] | None = None) -> Opinions:
         """What all voices say of a few products, n.

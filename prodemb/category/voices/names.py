@@ -49,6 +49,8 @@ class Names:
         """
         distinct = texts.unique(maintain_order=True)
         folded = [_folded(text or "") for text in distinct.str.slice(0, _LONGEST)]
+        if not any(_folded(path) for path in self.paths):
+            return Opinion.nothing(len(texts), num_nodes=len(self.paths))
         scores = np.zeros((len(folded), len(self.paths)), dtype=np.float32)
         for compare in self._comparisons:
             compare.add_to(scores, folded)

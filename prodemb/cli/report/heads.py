@@ -10,6 +10,7 @@ from rich.table import Table
 from prodemb.cli.report.brands import alias_lines, brand_tables
 from prodemb.cli.report.categories import category_lines, category_tables
 from prodemb.core.text import counted
+from prodemb.heads.evaluation import is_better
 
 if TYPE_CHECKING:
     # For annotations alone: at run time they would load torch.
@@ -46,8 +47,14 @@ def figures(card: HeadCard, *, frozen: HeadCard | None) -> list[str | Table]:
     """
     if card.evaluation is None:
         return []
+    against = (
+        ""
+        if card.gold and card.gold_answers
+        else "no gold brands: figures are against supplied brands, where there are"
+    )
     return [
         *_methods_table(card, frozen=frozen),
+        *([against] if against else []),
         *_comparison_lines(card.evaluation),
         *_choice_lines(card, frozen=frozen),
         *brand_tables(card),
@@ -114,14 +121,14 @@ def _choice_lines(card: HeadCard, *, frozen: HeadCard | None) -> list[str]:
     """Which of two heads is kept, and by how much it is better."""
     if frozen is None or frozen.evaluation is None or card.evaluation is None:
         return []
-    tuned, published = card.evaluation.out_of_fold, frozen.evaluation.out_of_fold
-    if tuned is None or published is None:
-        return []
-    kept = "fine-tuned CLIP" if tuned >= published else "CLIP as published"
-    return [
-        f"scoring keeps the head on {kept}: of {counted(card.evaluation.num_out_of_fold, 'out-of-fold answer')} "
-        f"{tuned:.1%} are right with the fine-tuned CLIP, {published:.1%} with CLIP as published"
+    both = [("the fine-tuned CLIP", card.evaluation), ("CLIP as published", frozen.evaluation)]
+    shares = [
+        f"{each.out_of_fold:.1%} of {each.num_out_of_fold:,} with {name}"
+        for name, each in both
+        if each.out_of_fold is not None
     ]
+    kept = "the fine-tuned CLIP" if is_better(card.evaluation, frozen.evaluation) else "CLIP as published"
+    return [f"right out of fold: {', '.join(shares)}; scoring uses the head on {kept}"]
 
 
 def _confidence_lines(evaluation: CategoryEvaluation | BrandEvaluation) -> list[str]:
