@@ -1,12 +1,14 @@
 """Predicting another feed with heads that are trained: embedded with their own checkpoints into a cache, and scored."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from prodemb.catalog.config import CatalogConfig
 from prodemb.catalog.reader import open_catalog
-from prodemb.core.errors import ConfigError
+from prodemb.core.errors import ConfigError, ShardError
 from prodemb.core.progress import Progress
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.heads.head import HeadCard, load_head
@@ -14,8 +16,11 @@ from prodemb.job.pipeline import Pipeline
 from prodemb.job.score import score_shards
 from prodemb.predict.cache import set_of_feed
 from prodemb.predict.comparison import FeedComparison, compare_feed
+from prodemb.predict.explain import Explanation
+from prodemb.predict.predictor import Predictor
 from prodemb.predict.vectors import settings_for
 from prodemb.score.score import ScoreReport
+from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import open_shard_set
 
 
@@ -71,3 +76,24 @@ def predict_feed(
     return PredictReport(
         score=report, embedded=embedded, comparison=compare_feed(out, manifests=manifests, cards=cards)
     )
+
+
+def explain_product(
+    product: Mapping[str, Any], *, heads: Sequence[Path], pipelines: Sequence[Pipeline]
+) -> tuple[dict[str, Any], tuple[Explanation, ...]]:
+    """Predict one product, and say why; see `Predictor.explain`.
+
+    Args:
+        heads: their folders, at most one per target.
+        pipelines: the first says how CLIP runs and what predictions hold; all, where labelled products may be found.
+    """
+    settings = pipelines[0].model_dump(mode="json", include={"embed", "images", "score"}, exclude_unset=True)
+    named = [
+        Path(name) for each in pipelines for name in (each.train.shards, each.embed.out, each.finetune.shards) if name
+    ]
+    shards = []
+    for folder in dict.fromkeys(named):
+        if has_manifest(folder):
+            with suppress(ShardError):
+                shards.append(open_shard_set(folder))
+    return Predictor.load(heads, settings=settings).explain(product, shards=shards)

@@ -16,6 +16,7 @@ from prodemb.core.device import choose_device
 from prodemb.embed.config import EmbedConfig
 from prodemb.heads.head import HeadCard
 from prodemb.predict.encoder import Encoder, chunk_of
+from prodemb.predict.explain import Explanation, explain_brand, explain_category
 from prodemb.predict.heads import find_heads
 from prodemb.predict.products import CatalogRows, Products, as_rows
 from prodemb.predict.vectors import settings_for
@@ -24,6 +25,7 @@ from prodemb.score.predictor import load_predictor
 from prodemb.score.promises import make_promises, read_head_answers
 from prodemb.score.score import ScoreConfig, predictions_of, target_columns
 from prodemb.shards.product_stream import Chunk
+from prodemb.shards.reader import ShardSet
 
 
 class PredictorConfig(Config):
@@ -116,11 +118,6 @@ class Predictor:
         """Of the heads."""
         return tuple(each.card for each in self._predictors)
 
-    @property
-    def predictors(self) -> "tuple[BrandPredictor | CategoryPredictor, ...]":
-        """What answers for each target."""
-        return tuple(self._predictors)
-
     def predict(
         self,
         products: Products,
@@ -152,12 +149,39 @@ class Predictor:
         size, schema = self._config.embed.shard_size, predictions_schema()
         with self._lock:
             parts = [
-                predictions_of(self.chunks(rows.slice(start, size)), targets=self._targets)
+                predictions_of(self._chunks(rows.slice(start, size)), targets=self._targets)
                 for start in range(0, len(rows), size)
             ]
         return pl.DataFrame(pl.from_arrow(pa.concat_tables([schema.empty_table(), *(p.cast(schema) for p in parts)])))
 
-    def chunks(self, rows: CatalogRows) -> list[Chunk]:
-        """At most `[embed] shard_size` products, at least one, as each of `predictors` reads them; not for threads."""
+    def explain(
+        self, product: Mapping[str, Any], *, shards: Sequence[ShardSet] = ()
+    ) -> tuple[dict[str, Any], tuple[Explanation, ...]]:
+        """Predict one product, and say why.
+
+        Args:
+            product: as for `predict`.
+            shards: those that the heads were trained on, for the titles of labelled products, where they are there.
+
+        Returns:
+            The columns of the predictions file by name, and the likeliest answers for each target.
+
+        Raises:
+            CatalogError, ConfigError, ModelError: as `predict`.
+        """
+        rows = as_rows([product], columns={}, category_separator=None, images=self._config.images)
+        with self._lock:
+            chunks = self._chunks(rows)
+            (prediction,) = predictions_of(chunks, targets=self._targets).to_pylist()
+            explanations = tuple(
+                explain_brand(each, chunk.products, shards=shards)
+                if isinstance(each, BrandPredictor)
+                else explain_category(each, chunk.products, shards=shards)
+                for each, chunk in zip(self._predictors, chunks, strict=True)
+            )
+        return prediction, explanations
+
+    def _chunks(self, rows: CatalogRows) -> list[Chunk]:
+        """At most `[embed] shard_size` products, at least one, as each head reads them."""
         embedded = {fingerprint: encoder.encode(rows) for fingerprint, encoder in self._encoders.items()}
         return [chunk_of(embedded[each.card.fingerprint], features=each.card.features) for each in self._predictors]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from prodemb.cli.report.embed import audit_line, change_lines
 from prodemb.cli.report.score import missing_head_lines, score_lines
 from prodemb.core.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
     # For annotations alone: at run time it would load torch.
+    from prodemb.heads.labels import Target
     from prodemb.job.predict import PredictReport
     from prodemb.predict.comparison import FeedComparison
+    from prodemb.predict.explain import Explanation
 
 
 def feed_items(report: PredictReport) -> Iterator[str | Table]:
@@ -47,3 +50,35 @@ def _comparison_table(comparison: FeedComparison) -> Table:
     for feature, (here, learned) in comparison.empty.items():
         table.add_row(f"{feature}: empty", f"{here:.1%}", "" if learned is None else f"{learned:.1%}")
     return table
+
+
+def product_items(prediction: Mapping[str, Any], explanations: Iterable[Explanation]) -> Iterator[str | Table]:
+    """The answers for one product, who speaks for each, and the nearest labelled products.
+
+    Args:
+        prediction: its columns of the predictions file.
+    """
+    for explanation in explanations:
+        is_brand = explanation.target == "brand"
+        answer = prediction["brand" if is_brand else "category_path"]
+        confidence, source = (prediction[f"{explanation.target}_{what}"] for what in ("confidence", "source"))
+        sure = "" if confidence is None else f", confidence {confidence:.3f}"
+        yield f"{explanation.target}: {answer or 'none'}{sure}{f', decided by: {source}' if source else ''}"
+        if prediction[f"{explanation.target}_known"] is False:
+            yield f"  {_UNKNOWN[explanation.target]}"
+        answers = Table("likeliest", Column("probability", justify="right"), "first choice of")
+        for each in explanation.answers:
+            answers.add_row(each.name, f"{each.probability:.3f}", ", ".join(each.voices))
+        yield answers
+        if explanation.neighbours:
+            near = Table("nearest labelled products", Column("cosine", justify="right"), "title")
+            for product in explanation.neighbours:
+                near.add_row(product.label, f"{product.cosine:.3f}", (product.title or "")[:_LONGEST_TITLE])
+            yield near
+
+
+_LONGEST_TITLE = 60
+_UNKNOWN: dict[Target, str] = {
+    "category": "unlike the products of all labelled categories",
+    "brand": "neither a label nor in the alias file",
+}
