@@ -11,6 +11,7 @@ from prodemb.cli.brands import brands
 from prodemb.cli.display import LogFormatter
 from prodemb.cli.embed import embed
 from prodemb.cli.ending import ending_well
+from prodemb.cli.export import export
 from prodemb.cli.feed import feed
 from prodemb.cli.init import init
 from prodemb.cli.predict import predict
@@ -28,7 +29,7 @@ from prodemb.core.text import is_encodable, silence_pillow
 PANELS = {
     "Whole job": (read, init, run, predict),
     "Single steps, in order": (embed, brands, train_brand, train_category, finetune_category, score, feed, audit),
-    "Shards": (inspect, verify),
+    "Shards": (inspect, verify, export),
     "Sample data and taxonomy": (sample, taxonomy),
 }
 """The commands as `prodemb --help` lists them."""
