@@ -27,6 +27,9 @@ from prodemb.score.score import ScoreConfig, predictions_of, target_columns
 from prodemb.shards.product_stream import Chunk
 from prodemb.shards.reader import ShardSet
 
+_ONE_AT_A_TIME = threading.Lock()
+"""Held while products are embedded and scored: torch's number of threads, which both set, is the process's."""
+
 
 class PredictorConfig(Config):
     """The tables of a pipeline file that predicting depends on."""
@@ -48,7 +51,7 @@ class Predictor:
     same order, `[embed] shard_size` at a time. The last bits of a vector depend on what is encoded beside it, so a
     product alone may get a confidence that differs a little, by less than 0.01 as a rule.
 
-    Several threads may share a predictor: one call runs at a time, and uses all cores.
+    Several threads may share a predictor: one call of all predictors runs at a time, and uses all cores.
     """
 
     def __init__(
@@ -78,7 +81,6 @@ class Predictor:
             fingerprint: Encoder(own, images=config.images, image_root=image_root)
             for fingerprint, own in settings.items()
         }
-        self._lock = threading.Lock()
 
     @classmethod
     def load(
@@ -147,7 +149,7 @@ class Predictor:
             products, columns=columns or {}, category_separator=category_separator, images=self._config.images
         )
         size, schema = self._config.embed.shard_size, predictions_schema()
-        with self._lock:
+        with _ONE_AT_A_TIME:
             parts = [
                 predictions_of(self._chunks(rows.slice(start, size)), targets=self._targets)
                 for start in range(0, len(rows), size)
@@ -170,7 +172,7 @@ class Predictor:
             CatalogError, ConfigError, ModelError: as `predict`.
         """
         rows = as_rows([product], columns={}, category_separator=None, images=self._config.images)
-        with self._lock:
+        with _ONE_AT_A_TIME:
             chunks = self._chunks(rows)
             (prediction,) = predictions_of(chunks, targets=self._targets).to_pylist()
             explanations = tuple(
