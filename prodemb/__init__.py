@@ -8,6 +8,7 @@ The command line (`prodemb --help`) and these functions do the same work with th
     train(target, shards, out=...)          stage two: a head for brands or categories
     load_head(folder)                       a trained head
     score(shards, out, heads=[...])         predictions for every product, as one Parquet file
+    Predictor.load(folder)                  heads and their CLIP in memory, for frames and single products
 """
 
 from importlib import import_module
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prodemb.job.api import embed, load_head, open_catalog, open_shards, score, train
+    from prodemb.predict.predictor import Predictor
 
 __version__ = "0.1.0"
 
-__all__ = ["embed", "load_head", "open_catalog", "open_shards", "score", "train"]
+__all__ = ["Predictor", "embed", "load_head", "open_catalog", "open_shards", "score", "train"]
 
 # Two functions have the name of a subpackage, and Python sets a subpackage as an attribute here when it first imports
 # it. Imported now (they are empty), these two cannot replace the functions later.
@@ -31,8 +33,9 @@ def __getattr__(name: str) -> Any:
     """Load the functions when they are first used: importing prodemb loads neither torch nor pyarrow nor polars."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    function = globals()[name] = getattr(import_module(f"{__name__}.job.api"), name)
-    return function
+    home = "predict.predictor" if name == "Predictor" else "job.api"
+    found = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return found
 
 
 def __dir__() -> list[str]:

@@ -14,7 +14,7 @@ import prodemb
 from prodemb.core.errors import CatalogError, ConfigError
 from prodemb.sample.catalog import write_sample
 
-STEPS = ("open_catalog", "embed", "open_shards", "train", "load_head", "score")
+STEPS = ("open_catalog", "embed", "open_shards", "train", "load_head", "score", "Predictor")
 """In the order in which each finds what the ones before it made."""
 
 

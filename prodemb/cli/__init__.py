@@ -11,8 +11,10 @@ from prodemb.cli.brands import brands
 from prodemb.cli.display import LogFormatter
 from prodemb.cli.embed import embed
 from prodemb.cli.ending import ending_well
+from prodemb.cli.export import export
 from prodemb.cli.feed import feed
 from prodemb.cli.init import init
+from prodemb.cli.predict import predict
 from prodemb.cli.read import read
 from prodemb.cli.run import run
 from prodemb.cli.score import score
@@ -25,9 +27,9 @@ from prodemb.core.streams import open_closed_streams
 from prodemb.core.text import is_encodable, silence_pillow
 
 PANELS = {
-    "Whole job": (read, init, run),
+    "Whole job": (read, init, run, predict),
     "Single steps, in order": (embed, brands, train_brand, train_category, finetune_category, score, feed, audit),
-    "Shards": (inspect, verify),
+    "Shards": (inspect, verify, export),
     "Sample data and taxonomy": (sample, taxonomy),
 }
 """The commands as `prodemb --help` lists them."""

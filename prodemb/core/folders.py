@@ -23,7 +23,7 @@ from prodemb.core.files import is_temporary, naming, remove_leftover, temporary_
 MARKER = ".prodemb"
 """The marker: says what the folder holds. A run holds its lock (flock), which goes with its process."""
 
-Kind = Literal["shard set", "head", "checkpoint", "training state", "sample"]
+Kind = Literal["shard set", "head", "checkpoint", "training state", "sample", "export"]
 """What a folder of prodemb's holds."""
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2

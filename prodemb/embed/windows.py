@@ -132,11 +132,12 @@ class WindowReader:
             ]
         known = [NO_VALUE if cell is None else found for cell, found in zip(cells, known, strict=True)]
         unknown = [cell for cell, found in zip(cells, known, strict=True) if found is None]
-        decode = partial(_decode, preprocessor=self._preprocessor, reuse=reuse)
+        decode = partial(decode_picture, preprocessor=self._preprocessor, reuse=reuse)
         return WindowPictures(sources, known, fetcher.fetch(unknown, decode))
 
 
-def _decode(data: bytes, *, preprocessor: ImagePreprocessor, reuse: Reuse | None) -> Picture:
+def decode_picture(data: bytes, *, preprocessor: ImagePreprocessor, reuse: Reuse | None) -> Picture:
+    """The picture in a file's bytes; without its pixels where an earlier set has its vector."""
     hashed = content_hash(data)
     is_stored = reuse is not None and reuse.has_picture(hashed)
     return Picture(content_hash=hashed, pixels=None if is_stored else preprocessor.decode(data))

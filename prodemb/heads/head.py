@@ -53,6 +53,8 @@ class HeadCard(Config):
     head: HeadConfig
     num_train: int
     """Labelled products that it learned from: all with a class."""
+    present_counts: tuple[int, ...] = ()
+    """How many of these have each of `features`, to compare other products with. Empty where not known."""
     epochs: int = 0
     """Passes over these."""
     seconds: float = 0
@@ -244,6 +246,8 @@ def _check_parts(card: HeadCard) -> None:
         raise ValueError(f"classes: wanted one or more, each of a {card.target}")
     if len(card.class_counts) not in (0, len(card.classes)) or any(count < 0 for count in card.class_counts):
         raise ValueError("class_counts: wanted a number for each class, or none")
+    if len(card.present_counts) not in (0, len(card.features)) or any(count < 0 for count in card.present_counts):
+        raise ValueError("present_counts: wanted a number for each feature, or none")
 
 
 def _first_line(error: Exception) -> str:

@@ -21,6 +21,7 @@ from prodemb.heads.head import HeadCard, TrainedHead
 from prodemb.heads.labels import Labels, Learned
 from prodemb.heads.network import HeadConfig, Network
 from prodemb.heads.split import TEST, VALIDATION, Groups, folds_of, groups_of, num_folds, split_of
+from prodemb.shards.product_set import load_presence
 from prodemb.shards.reader import ShardSet
 
 LabelsT = TypeVar("LabelsT", bound=Labels)
@@ -225,6 +226,9 @@ def train_head(
         aggregate=aggregate,
         head=head,
         num_train=len(learned),
+        present_counts=tuple(
+            load_presence(data.shard_set, features=data.features, rows=data.rows[learned]).sum(axis=0).tolist()
+        ),
         epochs=epochs,
         seconds=round(time.perf_counter() - start, 2),
         gold=data.gold,

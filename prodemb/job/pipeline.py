@@ -22,12 +22,13 @@ from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.labels import Target
 from prodemb.heads.network import HeadConfig
 from prodemb.heads.train import TrainConfig
+from prodemb.predict.config import PredictConfig
 from prodemb.score.score import ScoreConfig
 
 PIPELINES = Path("pipelines")
 """Where a project keeps its pipeline files."""
 
-_FILES = frozenset({"out", "shards", "aliases", "model", "taxonomy", "label_taxonomy", "mapping"})
+_FILES = frozenset({"out", "cache", "shards", "aliases", "model", "taxonomy", "label_taxonomy", "mapping"})
 """Keys, in any table, that name a file or a folder."""
 
 Values = Mapping[str, Mapping[str, Any]]
@@ -51,6 +52,7 @@ class Pipeline(Config):
     finetune: FinetuneConfig = FinetuneConfig()
     score: ScoreConfig = ScoreConfig()
     audit: AuditConfig = AuditConfig()
+    predict: PredictConfig = PredictConfig()
 
     @model_validator(mode="after")
     def _originals_stay(self) -> Self:

@@ -152,6 +152,8 @@ def _category_columns(
     sources = np.full(len(answers), NO_ANSWER) if prediction.sources is None else prediction.sources
     sources = np.where(is_gold, len(SOURCES), sources)
     known = np.zeros(len(answers), np.bool_) if prediction.known is None else prediction.known
+    lineage = nodes_of.tree.lineage[answers]
+    subtrees = np.where(is_gold[:, None], np.float32(1), prediction.lineage_probabilities)
     indices = pa.array(answers, mask=unanswered)
     likely = np.zeros(len(answers), np.float32) if confidences is None else confidences
     unsure = unanswered | ((confidences is None) & ~is_gold)
@@ -164,6 +166,14 @@ def _category_columns(
             pa.array(sources, mask=unanswered | (sources == NO_ANSWER))
         ),
         "category_known": pa.array(known, mask=~is_predicted | (prediction.known is None)),
+        "category_ancestors": ranked(
+            [ids, paths],
+            fields=CATEGORY_TOP,
+            indices=lineage,
+            probabilities=np.ma.masked_array(subtrees, mask=np.broadcast_to(unsure[:, None], subtrees.shape)),
+            valid=lineage != NO_ANSWER,
+            null=unanswered,
+        ),
         "category_top": ranked(
             [ids, paths],
             fields=CATEGORY_TOP,

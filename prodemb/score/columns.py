@@ -15,7 +15,7 @@ from prodemb.shards.product_stream import Chunk
 
 _PROBABILITY = pa.field("probability", pa.float32())
 CATEGORY_TOP = (pa.field("id", pa.int64()), pa.field("path", pa.string()), _PROBABILITY)
-"""Of each entry of `category_top`."""
+"""Of each entry of `category_top` and `category_ancestors`."""
 BRAND_TOP = (pa.field("name", pa.string()), _PROBABILITY)
 """Of each entry of `brand_top`."""
 
@@ -26,6 +26,7 @@ CATEGORY_FIELDS = (
     pa.field("category_confidence", pa.float32()),
     pa.field("category_source", pa.string()),
     pa.field("category_known", pa.bool_()),
+    pa.field("category_ancestors", pa.list_(pa.struct(CATEGORY_TOP))),
     pa.field("category_top", pa.list_(pa.struct(CATEGORY_TOP))),
 )
 BRAND_FIELDS = (
@@ -40,6 +41,8 @@ REPEATING = (
     "category_id",
     "category_path",
     "category_source",
+    "category_ancestors.list.element.id",
+    "category_ancestors.list.element.path",
     "category_top.list.element.id",
     "category_top.list.element.path",
     "brand",
@@ -106,7 +109,7 @@ def ranked(
         values: what the indices stand for, one array per field but the probability.
         fields: of the structs.
         indices: (n, k) into `values`, best first.
-        probabilities: (n, k); None where they are not known.
+        probabilities: (n, k), some of them masked; None where they are not known.
         valid: (n, k) which predictions there are; the first ones of each row.
         null: (n,) products whose list is null; none where it is not given.
     """

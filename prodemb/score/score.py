@@ -41,7 +41,7 @@ from prodemb.score.predictions import (
 from prodemb.score.predictor import Predictor
 from prodemb.score.promises import make_promises
 from prodemb.shards.format import has_manifest
-from prodemb.shards.product_stream import ProductStream, same_ids
+from prodemb.shards.product_stream import Chunk, ProductStream, same_ids
 from prodemb.shards.reader import ShardSet
 
 logger = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ def score(
         return replace(report, counts=before)
     earlier = None if since is None else Earlier(since, schema=schema)
     targets = [
-        _target_columns(predictor.to(device), config=config, promise=promises.get(predictor.card.target))
+        target_columns(predictor.to(device), config=config, promise=promises.get(predictor.card.target))
         for predictor in predictors
     ]
     num_done, written = 0, schema if earlier is None else changes_schema(schema)
@@ -176,21 +176,31 @@ def _predictions(sources: Sequence[ShardSet], *, targets: Sequence[TargetColumns
     Args:
         sources: the shard set of each target.
     """
-    schema, start = predictions_schema(), 0
+    start = 0
     streams = [
         ProductStream(source, features=target.features, texts=target.texts)
         for source, target in zip(sources, targets, strict=True)
     ]
     for record in sources[0].manifest.shards:
         chunks = [stream.take(record.num_products) for stream in streams]
-        product_ids = same_ids(chunks, sources=sources, start=start)
-        columns = {"product_id": _strings(product_ids), PARTNER: _strings(chunks[0].partners)}
-        for target, chunk in zip(targets, chunks, strict=True):
-            columns |= target.columns(chunk)
-        missing = [field for field in schema if field.name not in columns]
-        columns |= {field.name: pa.nulls(record.num_products, field.type) for field in missing}
-        yield pa.table(columns).select(schema.names)
+        same_ids(chunks, sources=sources, start=start)
+        yield predictions_of(chunks, targets=targets)
         start += record.num_products
+
+
+def predictions_of(chunks: Sequence[Chunk], *, targets: Sequence[TargetColumns]) -> pa.Table:
+    """The predictions of n products, with the columns of `predictions_schema`; those of other targets are null.
+
+    Args:
+        chunks: the products with what each target reads.
+    """
+    schema, first = predictions_schema(), chunks[0]
+    columns = {"product_id": _strings(first.product_ids), PARTNER: _strings(first.partners)}
+    for target, chunk in zip(targets, chunks, strict=True):
+        columns |= target.columns(chunk)
+    missing = [field for field in schema if field.name not in columns]
+    columns |= {field.name: pa.nulls(len(first.product_ids), field.type) for field in missing}
+    return pa.table(columns).select(schema.names)
 
 
 def _strings(texts: pl.Series) -> pa.Array:
@@ -206,7 +216,7 @@ def _checksum_of_earlier(since: Path, *, out: Path) -> str:
         raise ConfigError(f"{since}: cannot be read as earlier predictions: {error.strerror}") from None
 
 
-def _target_columns(predictor: Predictor, *, config: ScoreConfig, promise: Promise | None) -> TargetColumns:
+def target_columns(predictor: Predictor, *, config: ScoreConfig, promise: Promise | None) -> TargetColumns:
     """What turns a predictor's output into columns, by the settings."""
     match predictor:
         case BrandPredictor():

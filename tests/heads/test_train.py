@@ -79,6 +79,8 @@ def test_a_head_learns(shard_set: ShardSet) -> None:
     assert (card.target, card.fingerprint, card.dims, card.features) == ("category", "f1", (16,) * 7, FEATURES)
     assert (card.num_train + len(data.test), card.epochs, card.gold) == (600, 12, True)
     assert sum(card.class_counts) == card.num_train
+    learned = read_products(shard_set, features=FEATURES, rows=data.rows[data.outside_test])
+    assert card.present_counts == tuple(learned.present.sum(axis=0))
     assert len(card.classes) == 6
 
 

@@ -87,6 +87,7 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
         "category_confidence",
         "category_source",
         "category_known",
+        "category_ancestors",
         "category_top",
         "brand",
         "brand_confidence",

@@ -52,3 +52,14 @@ def test_what_a_predictor_tells_is_written(tmp_path: Path) -> None:
 def test_what_a_predictor_does_not_tell_is_null(tmp_path: Path) -> None:
     columns = columns_of(Silent, tmp_path)
     assert columns["category_source"].to_pylist() == columns["category_known"].to_pylist() == [None] * 5
+
+
+def test_the_ancestors_lead_from_the_top_to_the_answer_with_the_probability_of_each_subtree(tmp_path: Path) -> None:
+    columns = columns_of(Telling, tmp_path)
+    for row in (0, 1, 2, 4):
+        top, answer = columns["category_ancestors"][row].as_py()
+        assert (top["id"], top["path"]) == (99, "Things")
+        assert answer["path"] == columns["category_path"][row].as_py()
+        assert answer["probability"] == columns["category_confidence"][row].as_py()
+        assert answer["probability"] < top["probability"] <= 1
+    assert columns["category_ancestors"][3].as_py() is None

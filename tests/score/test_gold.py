@@ -105,6 +105,10 @@ def test_products_are_answered_with_their_own_labels(tmp_path: Path) -> None:
         (8, "Group 1", 1, 1.0, "gold"),
         (104, "Group 0 > Kind 4", 2, 1.0, "gold"),
     ]
+    assert frame["category_ancestors"][0].to_list() == [
+        {"id": 7, "path": "Group 0", "probability": 1.0},
+        {"id": 100, "path": "Group 0 > Kind 0", "probability": 1.0},
+    ]
     assert frame.select("brand", "brand_confidence", "brand_source").gather([0, 1, 3, 7]).rows() == [
         ("Brand 1", 1.0, "gold"),
         ("Brand 2", 1.0, "gold"),
@@ -150,3 +154,6 @@ def test_labels_win_over_zero_shot_too(tmp_path: Path) -> None:
     frame = pl.read_parquet(out)
     assert frame["category_source"].to_list()[:5] == ["gold", "names", "gold", None, "names"]
     assert (report.counts.gold, report.counts.unresolved_gold) == ({"category": 2}, 3)
+    ancestors = frame["category_ancestors"].to_list()
+    assert [node["probability"] for node in ancestors[0]] == [1.0]
+    assert {node["probability"] for node in ancestors[1]} == {None}

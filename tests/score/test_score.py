@@ -40,6 +40,7 @@ COLUMNS = [
     "category_confidence",
     "category_source",
     "category_known",
+    "category_ancestors",
     "category_top",
     "brand",
     "brand_confidence",
@@ -80,7 +81,7 @@ def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
         assert frame["category_path"][row] == answers[0]["path"]
         assert frame["category_confidence"][row] == answers[0]["probability"]
         assert frame["brand"][row] == frame["brand_top"][row][0]["name"]
-    assert frame.row(3)[1:] == (*(None,) * 8, "UNKNOWN", None, None, None, [])
+    assert frame.row(3)[1:] == (*(None,) * 9, "UNKNOWN", None, None, None, [])
     nulls = dict(zip(COLUMNS[2:], frame.select(COLUMNS[2:]).null_count().row(0), strict=True))
     assert nulls == {name: 0 if name in ("brand", "brand_top") else 1 for name in nulls}
     assert set(frame["category_source"].drop_nulls()) == {"head"}
@@ -93,7 +94,14 @@ def test_the_file_has_a_row_group_a_shard_and_says_where_it_came_from(tmp_path: 
     assert [file.metadata.row_group(i).num_rows for i in range(3)] == [40, 40, 20]
     group = file.metadata.row_group(0)
     columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
-    for path in ("category_path", "category_top.list.element.path", "brand_top.list.element.name", "brand", "partner"):
+    for path in (
+        "category_path",
+        "category_ancestors.list.element.path",
+        "category_top.list.element.path",
+        "brand_top.list.element.name",
+        "brand",
+        "partner",
+    ):
         assert columns[path].has_dictionary_page, path
     assert not columns["product_id"].has_dictionary_page
     made_by = json.loads(file.metadata.metadata[b"prodemb"])

@@ -1,4 +1,4 @@
-"""What is shown of a shard set: where it comes from, its size, and which vectors are missing."""
+"""What is shown of a shard set: where it comes from, its size, which vectors are missing, and what was exported."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from rich.table import Table
 from prodemb.core.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from prodemb.shards.export import ExportReport
     from prodemb.shards.format import Manifest
 
 
@@ -56,6 +58,13 @@ def vector_table(manifest: Manifest) -> Table:
         shown = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.items())
         table.add_row(feature, f"{manifest.num_products - missing:,}", f"{missing:,}", shown)
     return table
+
+
+def export_lines(report: ExportReport) -> Iterator[str]:
+    """What an export wrote."""
+    yield f"{counted(report.num_products, 'product')} exported: {report.folder}"
+    for name, num_bytes in report.files:
+        yield f"  {name}, {_size(num_bytes)}"
 
 
 def _size(num_bytes: float) -> str:

@@ -1,0 +1,1 @@
+"""Predictions straight from products: embedding and scoring with what has been learned, and nothing that learns."""

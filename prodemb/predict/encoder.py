@@ -1,0 +1,121 @@
+"""One CLIP, loaded and kept: products to the vectors that embedding them would write."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from prodemb.catalog.images import ImageLoader, ImagesConfig
+from prodemb.core.features import GOLD_LABELS, PARTNER, TEXT_FEATURES, Feature, raw_column
+from prodemb.embed.config import EmbedConfig
+from prodemb.embed.pictures import PictureFetcher
+from prodemb.embed.plan import ShardTask
+from prodemb.embed.prefetch import Prefetcher
+from prodemb.embed.shard import EmbeddedShard, embed_shard
+from prodemb.embed.windows import Picture, Window, WindowPictures, decode_picture
+from prodemb.embed.words import LexicalPool
+from prodemb.embed.worker import WINDOWS_AHEAD
+from prodemb.predict.products import CatalogRows
+from prodemb.shards.format import HASH_BYTES, NO_VALUE
+from prodemb.shards.product_set import ProductSet
+from prodemb.shards.product_stream import Chunk
+from prodemb.towers.checkpoint import find_checkpoint
+from prodemb.towers.load import load_towers
+from prodemb.towers.pool import TowerPool
+
+logger = logging.getLogger(__name__)
+
+
+class Encoder:
+    """A loaded checkpoint."""
+
+    def __init__(self, config: EmbedConfig, *, images: ImagesConfig, image_root: Path) -> None:
+        """Load it.
+
+        Args:
+            config: which model, and which features are encoded.
+            image_root: the folder that picture paths start from.
+
+        Raises:
+            ModelError: the checkpoint cannot be loaded.
+        """
+        checkpoint = find_checkpoint(config.model, revision=config.revision)
+        self._config, self._images, self._image_root = config, images, image_root
+        self._towers = load_towers(checkpoint, device=config.device, dtype=config.dtype)
+        self._batch_tokens = config.batch_tokens
+
+    def encode(self, products: CatalogRows) -> EmbeddedShard:
+        """What a shard of n products would hold, at least one and at most `[embed] shard_size`.
+
+        On a CPU the vectors are bit by bit those that embedding a catalog of the same products makes.
+
+        Raises:
+            ModelError: a tower failed.
+            ImagesError: a picture was not ready in time.
+        """
+        config = self._config
+        num_threads = config.decode_workers or os.cpu_count() or 1
+        with (
+            ImageLoader(self._images, root=self._image_root) as loader,
+            TowerPool(self._towers, batch_tokens=self._batch_tokens, max_pictures=config.window_size()) as pool,
+            PictureFetcher(loader, num_workers=num_threads) as fetcher,
+            LexicalPool(config.lexical, num_threads=num_threads) as words,
+            Prefetcher(self._windows(products, fetcher=fetcher), ahead=WINDOWS_AHEAD, source="products") as windows,
+        ):
+            self._batch_tokens = pool.batch_tokens
+            embedded = embed_shard(windows, pool=pool, words=words, features=config.features).result()
+        if "image" in config.features:
+            _warn_of_pictures(embedded)
+        return embedded
+
+    def _windows(self, products: CatalogRows, *, fetcher: PictureFetcher) -> Iterator[Window]:
+        size, task = self._config.window_size(), ShardTask(index=0, start=0, stop=len(products))
+        decode = partial(decode_picture, preprocessor=self._towers.image, reuse=None)
+        for start in range(0, len(products), size):
+            rows = products.rows.slice(start, size)
+            if "image" not in self._config.features:
+                yield Window(task, rows, None)
+                continue
+            cells = products.pictures[start : start + size]
+            known: list[Picture | str | None] = [
+                products.errors.get(start + row, NO_VALUE) if cell is None else None for row, cell in enumerate(cells)
+            ]
+            fetched = fetcher.fetch([cell for cell in cells if cell is not None], decode)
+            # Where they come from is for updates, and there are none.
+            sources = np.zeros((len(cells), HASH_BYTES), dtype=np.uint8)
+            yield Window(task, rows, WindowPictures(sources, known, fetched))
+
+
+def _warn_of_pictures(embedded: EmbeddedShard) -> None:
+    reasons = Counter(embedded.encoded["image"].absent.drop_null().to_pylist())
+    del reasons[NO_VALUE]
+    if reasons:
+        listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+        logger.warning("pictures that cannot be used: %s", listed)
+
+
+def chunk_of(embedded: EmbeddedShard, *, features: tuple[Feature, ...]) -> Chunk:
+    """Embedded products as scoring reads them from a shard.
+
+    Args:
+        features: whose vectors are read, some of the encoded ones.
+    """
+    encoded = [embedded.encoded[feature] for feature in features]
+    rows = pl.DataFrame(pl.from_arrow(embedded.rows))
+    return Chunk(
+        product_ids=rows["product_id"],
+        partners=rows[PARTNER],
+        gold=rows.select(GOLD_LABELS),
+        products=ProductSet(
+            features=features,
+            dims=tuple(each.vectors.shape[1] for each in encoded),
+            vectors=np.concatenate([each.vectors for each in encoded], axis=1),
+            present=np.stack([each.absent.is_null().to_numpy(zero_copy_only=False) for each in encoded], axis=1),
+            supplied=rows.select(PARTNER, *(pl.col(feature).alias(raw_column(feature)) for feature in TEXT_FEATURES)),
+        ),
+    )
