@@ -14,6 +14,7 @@ from prodemb.cli.ending import ending_well
 from prodemb.cli.feed import feed
 from prodemb.cli.init import init
 from prodemb.cli.read import read
+from prodemb.cli.report_page import report
 from prodemb.cli.run import run
 from prodemb.cli.score import score
 from prodemb.cli.shards import inspect, verify
@@ -26,7 +27,17 @@ from prodemb.core.text import is_encodable, silence_pillow
 
 PANELS = {
     "Whole job": (read, init, run),
-    "Single steps, in order": (embed, brands, train_brand, train_category, finetune_category, score, feed, audit),
+    "Single steps, in order": (
+        embed,
+        brands,
+        train_brand,
+        train_category,
+        finetune_category,
+        score,
+        feed,
+        audit,
+        report,
+    ),
     "Shards": (inspect, verify),
     "Sample data and taxonomy": (sample, taxonomy),
 }
