@@ -38,4 +38,4 @@ def report(
         [read_pipeline(path) for path in pipelines] if pipelines else [own_pipeline("brand"), own_pipeline("category")]
     )
     made = make_report(chosen, out=out or report_path(chosen), audit=audit, progress=show_progress)
-    say(f"report at {made.out}: open it in a browser")
+    say(f"report at {made.out}{', already up to date' if made.was_done else ''}: open it in a browser")

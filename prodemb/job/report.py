@@ -1,8 +1,10 @@
 """Making the report of what pipelines have made: their catalog, shards, heads and predictions."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import polars as pl
 
 from prodemb import __version__
 from prodemb.aliases.alias_file import read_aliases
@@ -10,9 +12,12 @@ from prodemb.catalog.images import ImageLoader
 from prodemb.catalog.reader import open_catalog
 from prodemb.core.bounded import read_json
 from prodemb.core.errors import CatalogError, ConfigError, ShardError
+from prodemb.core.files import sha256_of
+from prodemb.core.inputs import inputs_hash
 from prodemb.core.progress import Progress
+from prodemb.core.text import one_line
 from prodemb.finetune.report import FinetuneReport
-from prodemb.heads.head import load_head
+from prodemb.heads.head import HeadCard, load_head
 from prodemb.heads.labels import Target
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.score import frozen_card, trained_heads
@@ -20,24 +25,49 @@ from prodemb.report.gallery import gallery
 from prodemb.report.incoming import incoming
 from prodemb.report.learned import learned
 from prodemb.report.outcome import outcome, read_predictions
-from prodemb.report.page import check_report_out, write_page
+from prodemb.report.page import check_report_out, is_report_of, write_page
 from prodemb.report.review import audit_of, merges
-from prodemb.report.summary import Audit, Card, Learned, Merges, StepTime, Summary
+from prodemb.report.summary import Card, Learned, StepTime, Summary
 from prodemb.report.thumbnails import with_pictures
-from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.shards.format import read_manifest
+from prodemb.shards.reader import open_shard_set
+from prodemb.towers.checkpoint import FINETUNE_REPORT
 
 REPORT_NAME = "report.html"
 AUDIT_NAME = "audit.parquet"
 """Where an audit is looked for beside the predictions."""
-FINETUNE_NAME = "finetune.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportMade:
-    """A report that was written."""
+    """A report that is there."""
 
     out: Path
     summary: Summary
+    """What it shows, without pictures and times where an earlier run wrote it."""
+    was_done: bool
+    """Whether it was already made from these predictions, heads and files, and is left as it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sources:
+    """What a report is made from."""
+
+    predictions: Path
+    shards: Path
+    aliases: Path | None
+    audit: Path | None
+    heads: dict[Path, HeadCard]
+
+    def inputs_hash(self) -> str:
+        """The `prodemb.core.inputs.inputs_hash` of a report of these."""
+        files = [path for path in (self.predictions, self.aliases, self.audit) if path is not None]
+        return inputs_hash(
+            prodemb_version=__version__,
+            shards=read_manifest(self.shards).checksum(),
+            files={str(path): sha256_of(path) for path in files},
+            heads={str(folder): card.weights_sha256 for folder, card in self.heads.items()},
+        )
 
 
 def report_path(pipelines: Sequence[Pipeline]) -> Path:
@@ -50,14 +80,16 @@ def make_report(
     *,
     out: Path,
     progress: Progress,
+    heads: Sequence[Path] | None = None,
     audit: Path | None = None,
     steps: Sequence[StepTime] = (),
 ) -> ReportMade:
-    """Write a report of what is there now.
+    """Write a report of what is there now, unless `out` is one of just that.
 
     Args:
         pipelines: of one catalog, at most one a target.
         out: an `.html` file.
+        heads: the folders of the heads that made the predictions; by default those that scoring takes.
         audit: findings to show; by default `audit.parquet` beside the predictions, where there is one.
         steps: what the run measured that this report is of.
 
@@ -68,75 +100,81 @@ def make_report(
     """
     check_report_out(out)
     with progress("Writing the report"):
-        summary = _summary(pipelines, audit=audit, steps=steps)
-        write_page(summary, out)
-    return ReportMade(out=out, summary=summary)
+        sources = _sources(pipelines, heads=trained_heads(pipelines) if heads is None else heads, audit=audit)
+        summary, wanted = _summary(pipelines, sources=sources, steps=steps), sources.inputs_hash()
+        if is_report_of(out, inputs_hash=wanted):
+            return ReportMade(out=out, summary=summary, was_done=True)
+        summary = replace(summary, gallery=_with_pictures(summary.gallery, pipeline=pipelines[0]))
+        write_page(summary, out, inputs_hash=wanted)
+    return ReportMade(out=out, summary=summary, was_done=False)
 
 
-def _summary(pipelines: Sequence[Pipeline], *, audit: Path | None, steps: Sequence[StepTime]) -> Summary:
-    first = pipelines[0]
-    path = Path(first.score.out)
+def _sources(pipelines: Sequence[Pipeline], *, heads: Sequence[Path], audit: Path | None) -> _Sources:
+    path = Path(pipelines[0].score.out)
     if not path.is_file():
         raise ConfigError(f"{path}: no predictions yet; run `prodemb run` or `prodemb score` first")
-    predictions = read_predictions(path)
-    shard_set = open_shard_set(Path(first.embed.out))
-    if predictions["product_id"].to_list() != shard_set.frame(["product_id"]).to_series().to_list():
-        raise ShardError(f"{path}: its products are not those of {shard_set.folder}; score again")
-    answered: tuple[Target, ...] = tuple(
-        target
-        for target in ("category", "brand")
-        if predictions[f"{target}_source"].count() or predictions[target].count()
+    aliases = [Path(pipeline.brands.aliases) for pipeline in pipelines if pipeline.target == "brand"]
+    beside = path.with_name(AUDIT_NAME)
+    if audit is not None and not audit.is_file():
+        raise ConfigError(f"{audit}: no such file; wanted findings, as `prodemb audit` writes them")
+    return _Sources(
+        predictions=path,
+        shards=Path(pipelines[0].embed.out),
+        aliases=next((each for each in aliases if each.is_file()), None),
+        audit=audit or (beside if beside.is_file() else None),
+        heads={folder: load_head(folder).card for folder in heads},
     )
+
+
+def _summary(pipelines: Sequence[Pipeline], *, sources: _Sources, steps: Sequence[StepTime]) -> Summary:
+    """All but the pictures."""
+    predictions = read_predictions(sources.predictions)
+    shard_set = open_shard_set(sources.shards)
+    if not predictions["product_id"].equals(shard_set.frame(["product_id"]).to_series().cast(pl.String)):
+        raise ShardError(f"{sources.predictions}: its products are not those of {shard_set.folder}; score again")
+    targets: tuple[Target, ...] = ("category", "brand")
+    path = sources.aliases
     return Summary(
         version=__version__,
         incoming=incoming(shard_set),
-        learned=tuple(each for pipeline in pipelines for each in _learned(pipeline)),
-        outcome=outcome(predictions, path=path, targets=answered),
-        merges=_merges(pipelines, shard_set=shard_set),
-        audit=_audit(audit, beside=path),
-        gallery=_with_pictures(gallery(predictions, shard_set=shard_set), pipeline=first),
-        finetune=_finetune(pipelines),
+        learned=_learned(pipelines, heads=sources.heads),
+        outcome=outcome(
+            predictions,
+            path=sources.predictions,
+            targets=tuple(target for target in targets if predictions[f"{target}_first"].count()),
+        ),
+        merges=None if path is None else merges(read_aliases(path), path=path, shard_set=shard_set),
+        audit=None if sources.audit is None else audit_of(sources.audit),
+        gallery=gallery(predictions, shard_set=shard_set),
+        finetune=_finetune(pipelines, heads=sources.heads),
         steps=tuple(steps),
     )
 
 
-def _learned(pipeline: Pipeline) -> list[Learned]:
-    """What the head that scoring uses has learned, if there is one."""
-    least = pipeline.score.min_brand_confidence if pipeline.target == "brand" else 0.0
+def _learned(pipelines: Sequence[Pipeline], *, heads: Mapping[Path, HeadCard]) -> tuple[Learned, ...]:
+    """What the heads have learned, that of categories first."""
     found = []
-    for folder in trained_heads([pipeline]):
-        card = load_head(folder).card
-        frozen = frozen_card(pipeline, tuned=card)
-        found.append(learned(folder, card=card, frozen=frozen, min_confidence=least))
-    return found
+    for pipeline in sorted(pipelines, key=lambda pipeline: pipeline.target, reverse=True):
+        least = pipeline.score.min_brand_confidence if pipeline.target == "brand" else 0.0
+        for folder, card in heads.items():
+            if card.target == pipeline.target:
+                frozen = frozen_card(pipeline, tuned=card)
+                found.append(learned(folder, card=card, frozen=frozen, min_confidence=least))
+    return tuple(found)
 
 
-def _merges(pipelines: Sequence[Pipeline], *, shard_set: ShardSet) -> Merges | None:
+def _finetune(pipelines: Sequence[Pipeline], *, heads: Mapping[Path, HeadCard]) -> FinetuneReport | None:
+    """What fine-tuning did, where a head is on its checkpoint."""
+    fingerprints = {card.fingerprint for card in heads.values()}
     for pipeline in pipelines:
-        path = Path(pipeline.brands.aliases)
-        if pipeline.target == "brand" and path.is_file():
-            return merges(read_aliases(path), path=path, shard_set=shard_set)
-    return None
-
-
-def _audit(path: Path | None, *, beside: Path) -> Audit | None:
-    if path is not None:
-        return audit_of(path)
-    found = beside.with_name(AUDIT_NAME)
-    return audit_of(found) if found.is_file() else None
-
-
-def _finetune(pipelines: Sequence[Pipeline]) -> FinetuneReport | None:
-    """What fine-tuning did, where the head that scoring uses is on its checkpoint."""
-    for pipeline in pipelines:
-        path = Path(pipeline.finetune.out) / FINETUNE_NAME
+        path = Path(pipeline.finetune.out) / FINETUNE_REPORT
         if pipeline.target != "category" or not path.is_file():
             continue
         try:
-            report = FinetuneReport.parse(read_json(path), source=str(path))
+            report = FinetuneReport.model_validate(read_json(path))
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{path}: damaged: {error}; fine-tune again") from None
-        if any(load_head(folder).card.fingerprint == report.fingerprint for folder in trained_heads([pipeline])):
+            raise ConfigError(f"{path}: damaged: {one_line(error)}; fine-tune again") from None
+        if report.fingerprint in fingerprints:
             return report
     return None
 

@@ -59,20 +59,22 @@ def risk_chart(points: Sequence[RiskPoint], *, promised: Sequence[Promised], nam
     def draw(axes: Axes) -> None:
         axes.plot([each.coverage for each in points], [each.precision for each in points], color=_LINE)
         least = min(each.precision for each in points)
+        marks: dict[tuple[float, float], list[str]] = {}
         for each in promised:
             given = each.promise
-            if given.coverage is None or given.observed_precision is None:
-                continue
-            axes.plot([given.coverage], [given.observed_precision], color=_MARK, marker="D", linestyle="none")
+            if given.coverage is not None and given.observed_precision is not None:
+                marks.setdefault((given.coverage, given.observed_precision), []).append(f"{given.precision:.0%}")
+        for (coverage, precision), names in marks.items():
+            axes.plot([coverage], [precision], color=_MARK, marker="D", linestyle="none")
             axes.annotate(
-                f"{given.precision:.0%}",
-                (given.coverage, given.observed_precision),
+                ", ".join(names),
+                (coverage, precision),
                 textcoords="offset points",
                 xytext=(-4, -16),
                 ha="right",
                 color=_MARK,
             )
-            least = min(least, given.observed_precision)
+            least = min(least, precision)
         axes.set(xlabel="share answered", ylabel="share of these that is right", xlim=(0, 1.01))
         axes.set_ylim(max(0.0, least - 0.03), 1.005)
 

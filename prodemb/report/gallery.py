@@ -1,10 +1,13 @@
 """The gallery: some products of each kind, with what was sent, what is answered and what the labels say."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
-from prodemb.core.features import TEXT_FEATURES, raw_column
-from prodemb.report.summary import Card
+from prodemb.core.features import raw_column
+from prodemb.heads.labels import Target
+from prodemb.report.summary import Answer, Card
 from prodemb.score.gold import GOLD
 from prodemb.shards.product_set import supplied_values
 from prodemb.shards.reader import ShardSet
@@ -12,7 +15,7 @@ from prodemb.shards.reader import ShardSet
 MAX_OF_KIND = {"wrong": 240, "no answer": 160, "unsure": 120, "no label": 120, "right": 120}
 """Most products of each kind."""
 _SEED = 0
-_CATEGORY = [raw_column(f"cat{level}") for level in (1, 2, 3) if f"cat{level}" in TEXT_FEATURES]
+_CATEGORY = [raw_column("cat1"), raw_column("cat2"), raw_column("cat3")]
 
 
 def gallery(predictions: pl.DataFrame, *, shard_set: ShardSet) -> tuple[Card, ...]:
@@ -67,30 +70,25 @@ def _picked(judged: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts).unique("row", keep="first", maintain_order=True)
 
 
-def _card(row: dict[str, str | float | None], supplied: dict[str, str | None]) -> Card:
+def _card(row: dict[str, Any], supplied: dict[str, str | None]) -> Card:
     levels = [supplied[column] for column in _CATEGORY]
     return Card(
-        product_id=str(row["product_id"]),
-        partner=_text(row["partner"]),
+        product_id=row["product_id"],
+        partner=row["partner"],
         title=supplied[raw_column("title")],
         supplied_brand=supplied[raw_column("brand")],
         supplied_category=" > ".join(level for level in levels if level) or None,
-        **_answer(row, "category"),
-        **_answer(row, "brand"),
+        category=_answer(row, "category"),
+        brand=_answer(row, "brand"),
     )
 
 
-def _answer(row: dict[str, str | float | None], target: str) -> dict[str, str | float | None]:
-    """What a card says of one target: of a labelled product the head's own first answer, beside the label."""
+def _answer(row: dict[str, Any], target: Target) -> Answer:
     verdict = row[f"{target}_verdict"]
     labelled = verdict in ("right", "wrong")
-    return {
-        target: row[f"{target}_first"] if labelled else row[target],
-        f"{target}_confidence": row[f"{target}_first_confidence" if labelled else f"{target}_confidence"],
-        f"{target}_label": row[target] if labelled else None,
-        f"{target}_verdict": verdict,
-    }
-
-
-def _text(value: str | float | None) -> str | None:
-    return None if value is None else str(value)
+    return Answer(
+        value=row[f"{target}_first" if labelled else target],
+        confidence=row[f"{target}_first_confidence" if labelled else f"{target}_confidence"],
+        label=row[target] if labelled else None,
+        verdict=verdict,
+    )

@@ -78,7 +78,7 @@ def outcome(predictions: pl.DataFrame, *, path: Path, targets: tuple[Target, ...
         num_categories_left_out=num_left_out,
         brands=tuple(
             BrandCount(name=name, num_products=count, confidence=confidence)
-            for name, count, confidence in counts.head(MAX_BRANDS).iter_rows()
+            for name, count, confidence, _ in counts.head(MAX_BRANDS).iter_rows()
         ),
         num_brands=len(counts),
         num_unbranded=int((predictions["brand"] == UNBRANDED).sum()),
@@ -89,7 +89,8 @@ def outcome(predictions: pl.DataFrame, *, path: Path, targets: tuple[Target, ...
 def _target(predictions: pl.DataFrame, target: Target) -> TargetOutcome:
     answered = predictions.drop_nulls(target)
     sources = answered[f"{target}_source"].drop_nulls().value_counts(sort=True)
-    confidence = answered[f"{target}_confidence"].drop_nulls()
+    predicted = answered.filter(pl.col(f"{target}_source").ne_missing(GOLD))
+    confidence = predicted[f"{target}_confidence"].drop_nulls()
     bands, rest = {}, len(confidence)
     for bound in BANDS:
         # Confidences are float32: 0.9 among them is less than the float64 of that name.
@@ -107,9 +108,11 @@ def _target(predictions: pl.DataFrame, target: Target) -> TargetOutcome:
 
 
 def _counts(rows: pl.DataFrame, target: Target) -> pl.DataFrame:
-    """Distinct answers, how many products have each, and their mean confidence, the most frequent first."""
-    means = pl.col(f"{target}_confidence").cast(pl.Float64).mean().alias("confidence")
-    return rows.group_by(target).agg(pl.len().alias("num"), means).sort("num", target, descending=[True, False])
+    """Distinct answers, the most frequent first: `num` products, the `mean` confidence `of` so many without gold."""
+    predicted = pl.col(f"{target}_source").ne_missing(GOLD)
+    given = pl.col(f"{target}_confidence").cast(pl.Float64).filter(predicted)
+    counts = rows.group_by(target).agg(pl.len().alias("num"), given.mean().alias("mean"), given.count().alias("of"))
+    return counts.sort("num", target, descending=[True, False])
 
 
 @dataclass(kw_only=True)
@@ -122,12 +125,11 @@ class _Count:
     num_confident: int = 0
     children: dict[str, "_Count"] = field(default_factory=dict)
 
-    def add(self, num: int, confidence: float | None) -> None:
-        """Count products with their mean confidence, if they have any."""
+    def add(self, num: int, *, mean: float | None, of: int) -> None:
+        """Count products, some of them with a mean confidence."""
         self.num += num
-        if confidence is not None:
-            self.sum += num * confidence
-            self.num_confident += num
+        self.sum += of * (mean or 0.0)
+        self.num_confident += of
 
 
 def _tree(predictions: pl.DataFrame) -> tuple[tuple[Node, ...], int, int]:
@@ -135,11 +137,11 @@ def _tree(predictions: pl.DataFrame) -> tuple[tuple[Node, ...], int, int]:
     counts = _counts(predictions.drop_nulls("category"), "category")
     root = _Count()
     sizes: list[int] = []
-    for path, num, confidence in counts.iter_rows():
+    for path, num, mean, of in counts.iter_rows():
         at = root
         for name in path.split(SEPARATOR):
             at = at.children.setdefault(name, _Count())
-            at.add(num, confidence)
+            at.add(num, mean=mean, of=of)
         at.num_own += num
     waiting = [root]
     for count in waiting:

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from prodemb.report.thumbnails import TOO_MANY
 
 GENERATOR = "prodemb report"
 """By which a report is known as one, that may be replaced."""
+INPUTS = "prodemb-inputs"
+"""Under this name a report says what it was made from."""
 _HEAD_BYTES = 512
 _FOLDER = Path(__file__).parent
 
@@ -45,25 +46,38 @@ def check_report_out(path: Path) -> None:
 
 
 def _is_report(path: Path) -> bool:
+    return _has_entry(path, name="generator", content=GENERATOR)
+
+
+def is_report_of(path: Path, *, inputs_hash: str) -> bool:
+    """Whether a file is a report that was made from these inputs."""
+    return _is_report(path) and _has_entry(path, name=INPUTS, content=inputs_hash)
+
+
+def _has_entry(path: Path, *, name: str, content: str) -> bool:
+    """Whether a page says this of itself."""
     try:
         with opened(path) as file:
-            return f'name="generator" content="{GENERATOR}"'.encode() in file.read(_HEAD_BYTES)
+            return f'name="{name}" content="{content}"'.encode() in file.read(_HEAD_BYTES)
     except (OSError, ValueError):
         return False
 
 
-def write_page(summary: Summary, path: Path) -> None:
+def write_page(summary: Summary, path: Path, *, inputs_hash: str) -> None:
     """Write a report; the file is complete or not there.
+
+    Args:
+        inputs_hash: of everything that it was made from.
 
     Raises:
         ConfigError: `path` is no `.html` file, or one that is no report.
         BusyError, OutputError: another run writes it, or it cannot be written.
     """
     check_report_out(path)
-    write_text(path, render(summary))
+    write_text(path, render(summary, inputs_hash=inputs_hash))
 
 
-def render(summary: Summary) -> str:
+def render(summary: Summary, *, inputs_hash: str = "") -> str:
     """The page. Whatever comes from a catalog is escaped, and shows no control characters and no secrets of URLs."""
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
@@ -89,6 +103,7 @@ def render(summary: Summary) -> str:
     return environment.get_template("page.html.j2").render(
         s=summary,
         generator=GENERATOR,
+        inputs_hash=inputs_hash,
         style=Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),
         script=Markup(script),
         script_hash=Markup(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
@@ -150,7 +165,7 @@ def _cut(text: str, most: int) -> str:
 
 def _least_confidence(card: Card) -> str:
     """The lower one of a card's confidences, for the filter; empty where it has none."""
-    given = [each for each in (card.category_confidence, card.brand_confidence) if each is not None]
+    given = [each for each in (card.category.confidence, card.brand.confidence) if each is not None]
     return f"{min(given):.4f}" if given else ""
 
 
@@ -164,11 +179,12 @@ def _sections(summary: Summary) -> list[tuple[str, str]]:
 
 def _choices(cards: tuple[Card, ...]) -> list[tuple[str, str, list[str]]]:
     """What the gallery can be filtered by: the name of the field, its label, and its values."""
-    tops = {card.category.split(SEPARATOR)[0] for card in cards if card.category}
-    brands, partners = {card.brand for card in cards if card.brand}, {card.partner for card in cards if card.partner}
-    kinds = Counter(f"{target} {getattr(card, f'{target}_verdict')}" for card in cards for target in _TARGETS)
+    tops = {card.category.value.split(SEPARATOR)[0] for card in cards if card.category.value}
+    brands = {card.brand.value for card in cards if card.brand.value}
+    partners = {card.partner for card in cards if card.partner}
+    kinds = {f"category {card.category.verdict}" for card in cards} | {f"brand {card.brand.verdict}" for card in cards}
     found = [
-        ("kind", "Kind", [kind for kind in _KINDS if kinds[kind]]),
+        ("kind", "Kind", [kind for kind in _KINDS if kind in kinds]),
         ("category", "Category", sorted(tops)),
         ("brand", "Brand", sorted(brands)),
         ("partner", "Partner", sorted(partners)),
@@ -176,8 +192,7 @@ def _choices(cards: tuple[Card, ...]) -> list[tuple[str, str, list[str]]]:
     return [each for each in found if each[2]]
 
 
-_TARGETS = ("category", "brand")
-_KINDS = [f"{target} {verdict}" for target in _TARGETS for verdict in VERDICTS]
+_KINDS = [f"{target} {verdict}" for target in ("category", "brand") for verdict in VERDICTS]
 
 
 def _methods(learned: Learned) -> list[_Method]:
@@ -188,9 +203,9 @@ def _methods(learned: Learned) -> list[_Method]:
     rows = [(each.name, each.metrics, each.note) for each in evaluation.methods]
     if learned.frozen is not None and learned.frozen.evaluation is not None and rows:
         own = learned.frozen.evaluation.methods[-1:]
-        name, *rest = rows.pop()
+        name, metrics, note = rows.pop()
         rows += [(f"{each.name}, CLIP frozen", each.metrics, each.note) for each in own]
-        rows.append((f"{name}, CLIP fine-tuned", *rest))
+        rows.append((f"{name}, CLIP fine-tuned", metrics, note))
     best = max((metrics.top1 for _, metrics, _ in rows if metrics is not None), default=None)
     return [
         _Method(name=name, metrics=metrics, note=note, is_best=metrics is not None and metrics.top1 == best)

@@ -71,7 +71,7 @@ class Node:
     num_own: int
     """Answered with it itself."""
     confidence: float | None
-    """The mean of all these; None where none is given."""
+    """The mean of all these but those with a gold label; None where none is given."""
     children: tuple["Node", ...] = ()
     num_left_out: int = 0
     """Smaller categories right below it that are not listed."""
@@ -84,7 +84,7 @@ class BrandCount:
     name: str
     num_products: int
     confidence: float | None
-    """The mean; None where none is given."""
+    """The mean of all but those with a gold label; None where none is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ class TargetOutcome:
     sources: dict[str, int]
     """By what decided, the most frequent first; without those of no answer."""
     bands: dict[str, int]
-    """By band of confidence, the surest first."""
+    """By band of confidence, the surest first; without those answered with their gold label."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +162,23 @@ class Audit:
     """Some columns of `prodemb.audit.table.SCHEMA`, the surest first."""
 
 
+VERDICTS = ("right", "wrong", "no answer", "no label")
+"""What is said of an answer: it is the product's label, it is another one, there is none, or there is no label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What is answered for one target of a product: where it has a gold label, the head's own first answer."""
+
+    value: str | None
+    """A brand, or a category's path; None where there is none."""
+    confidence: float | None
+    label: str | None
+    """The gold label; None where it has none, or the answer is withheld."""
+    verdict: str
+    """One of `VERDICTS`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """One product of the gallery."""
@@ -171,24 +188,12 @@ class Card:
     title: str | None
     supplied_brand: str | None
     supplied_category: str | None
-    category: str | None
-    category_confidence: float | None
-    category_label: str | None
-    """Its gold label; None where it has none."""
-    category_verdict: str
-    """One of `VERDICTS`."""
-    brand: str | None
-    brand_confidence: float | None
-    brand_label: str | None
-    brand_verdict: str
+    category: Answer
+    brand: Answer
     picture: str | None = None
     """A small JPEG as a data address."""
     no_picture: str | None = None
     """Why there is none."""
-
-
-VERDICTS = ("right", "wrong", "no answer", "no label")
-"""What is said of an answer: it is the product's label, it is another one, there is none, or there is no label."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,10 +201,14 @@ class StepTime:
     """What one step of a run cost."""
 
     name: str
+    """The command that does the same on its own."""
+    fine_tuned: bool
+    """Whether it uses the fine-tuned CLIP."""
     seconds: float
     num_products: int | None = None
-    """Products that it worked on, where its time grows with them."""
-    detail: str = ""
+    """Products that it worked on; None where an earlier run had done it, or its time does not grow with them."""
+    bottleneck: str | None = None
+    """The part of it that limits the speed."""
 
     @property
     def rate(self) -> float | None:
