@@ -9,7 +9,6 @@ from prodemb.core.errors import ConfigError
 from prodemb.core.files import write_text
 from prodemb.finetune.report import Curve, EpochResult
 
-
 _SMOOTH = 0.02
 """The time constant of the running mean of the losses in the picture, as a share of the steps."""
 

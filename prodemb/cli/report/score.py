@@ -8,7 +8,6 @@ from prodemb.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from prodemb.confidence.promise import Promise
     from prodemb.heads.labels import Target
