@@ -2,11 +2,12 @@
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from prodemb.core.bounded import opened
@@ -23,6 +24,7 @@ GENERATOR = "prodemb report"
 """By which a report is known as one, that may be replaced."""
 INPUTS = "prodemb-inputs"
 """Under this name a report says what it was made from."""
+MAX_PAGE_BYTES = 9_500_000
 _HEAD_BYTES = 512
 _FOLDER = Path(__file__).parent
 
@@ -78,7 +80,36 @@ def write_page(summary: Summary, path: Path, *, inputs_hash: str) -> None:
 
 
 def render(summary: Summary, *, inputs_hash: str = "") -> str:
-    """The page. Whatever comes from a catalog is escaped, and shows no control characters and no secrets of URLs."""
+    """The page, with as many products as fit into `MAX_PAGE_BYTES`.
+
+    Whatever comes from a catalog is escaped, and shows no control characters and no secrets of URLs.
+    """
+    page = _rendered(summary, inputs_hash=inputs_hash)
+    while len(page.encode()) > MAX_PAGE_BYTES and summary.gallery:
+        summary = replace(summary, gallery=summary.gallery[: len(summary.gallery) // 2])
+        page = _rendered(summary, inputs_hash=inputs_hash)
+    return page
+
+
+def _rendered(summary: Summary, *, inputs_hash: str) -> str:
+    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
+    return _template().render(
+        s=summary,
+        generator=GENERATOR,
+        inputs_hash=inputs_hash,
+        style=Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=Markup(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
+        sections=_sections(summary),
+        choices=_choices(summary.gallery),
+        left_out=_left_out(summary),
+        methods_of=_methods,
+        charts=_Charts(),
+    )
+
+
+@cache
+def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -99,20 +130,7 @@ def render(summary: Summary, *, inputs_hash: str = "") -> str:
         "top": lambda path: (path or "").split(SEPARATOR)[0],
         "least": _least_confidence,
     }
-    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
-    return environment.get_template("page.html.j2").render(
-        s=summary,
-        generator=GENERATOR,
-        inputs_hash=inputs_hash,
-        style=Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        script_hash=Markup(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
-        sections=_sections(summary),
-        choices=_choices(summary.gallery),
-        left_out=_left_out(summary),
-        methods_of=_methods,
-        charts=_Charts(),
-    )
+    return environment.get_template("page.html.j2")
 
 
 class _Charts:
