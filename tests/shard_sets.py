@@ -23,6 +23,7 @@ def write_shards(
     sizes: Sequence[int],
     fingerprint: str = "f1",
     model: str = "tiny",
+    fine_tuned: bool = False,
 ) -> None:
     """Write a complete shard set.
 
@@ -34,7 +35,7 @@ def write_shards(
     num, dim = sum(sizes), next(iter(vectors.values())).shape[1]
     given = {"product_id": [f"p{i}" for i in range(num)], **(columns or {})}
     rows = pa.table({name: pa.array(given.get(name, [None] * num), pa.string()) for name in PRODUCT_COLUMNS})
-    schema = ShardSchema(fingerprint=fingerprint, model=model, dim=dim, features=tuple(vectors))
+    schema = ShardSchema(fingerprint=fingerprint, model=model, dim=dim, features=tuple(vectors), fine_tuned=fine_tuned)
     records = []
     for index, size in enumerate(sizes):
         start = sum(sizes[:index])
@@ -92,8 +93,15 @@ def write_clustered_set(
     features: tuple[Feature, ...] = FEATURES,
     noise: float = 0.8,
     shard_size: int = 250,
+    partners: Sequence[str] = (),
+    fine_tuned: bool = False,
 ) -> ShardSet:
-    """Products in clusters, one per class of categories and brands, with a third of the vectors absent."""
+    """Products in clusters, one per class of categories and brands, with a third of the vectors absent.
+
+    Args:
+        partners: who sent them, in turn.
+        fine_tuned: whether their model was fine-tuned.
+    """
     random = np.random.default_rng(7)
     labels = random.integers(0, num_classes, num)
     centres = random.standard_normal((len(features), num_classes, 16))
@@ -105,7 +113,8 @@ def write_clustered_set(
             drawn = centred + noise * random.standard_normal(centred.shape)
             drawn[random.random(len(some)) < 0.3] = 0
             vectors[feature][start : start + shard_size] = drawn
-    columns = {
+    columns: dict[str, list[str | None]] = {
+        "partner": [partners[i % len(partners)] if partners else None for i in range(num)],
         "title": [f"kind{label} item {i}" for i, label in enumerate(labels)],
         "brand": [f"Brand {label}" if i % 3 else "Wrong" for i, label in enumerate(labels)],
         "cat1": [f"group {label // 2}" for label in labels],
@@ -113,7 +122,7 @@ def write_clustered_set(
         "brand_label": [f"Brand {label}" for label in labels],
     }
     sizes = [min(shard_size, num - start) for start in range(0, num, shard_size)]
-    write_shards(folder, vectors=vectors, columns=columns, sizes=sizes)
+    write_shards(folder, vectors=vectors, columns=columns, sizes=sizes, fine_tuned=fine_tuned)
     return open_shard_set(folder)
 
 
@@ -148,6 +157,7 @@ def write_branded_set(folder: Path, *, num: int = 900) -> ShardSet:
         ],
         "brand": texts,
         "brand_label": [BRANDS[name] for name in brand],
+        "partner": ["alder" if number % 3 else "borea" for number in range(num)],
     }
     write_shards(folder, vectors=vectors, columns=columns, sizes=[num], fingerprint="clip")
     return open_shard_set(folder)

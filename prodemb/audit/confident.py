@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from prodemb.core.arrays import NO_ANSWER, Confidences, Indices
 
+_MAX_MEASURE = 0.8
+
 
 @dataclass(frozen=True, kw_only=True)
 class Suspects:
@@ -25,8 +27,9 @@ def find_label_errors(
 ) -> Suspects:
     """The labels for which another class is likely by its own measure, and likelier than the label.
 
-    A class's own measure is the mean probability that its products give it. A class without any has none, and is never
-    suggested.
+    A class's own measure is the mean probability that its products give it, or 0.8 where that is more: probabilities
+    are calibrated here, and it must not take more of them the clearer a class is. A class without any products has no
+    measure, and is never suggested.
 
     Source: Northcutt, Jiang and Chuang, Confident learning: Estimating uncertainty in dataset labels, JAIR 70, 2021.
 
@@ -38,7 +41,7 @@ def find_label_errors(
     """
     classes, index = np.unique(labels, return_inverse=True)
     sums = np.bincount(index, weights=self_confidences, minlength=len(classes))
-    means = sums / np.bincount(index, minlength=len(classes))
+    means = np.minimum(sums / np.bincount(index, minlength=len(classes)), _MAX_MEASURE)
     place = np.minimum(np.searchsorted(classes, others), max(0, len(classes) - 1))
     has_measure = (others != NO_ANSWER) & (np.append(classes, NO_ANSWER)[place] == others)
     reached = has_measure & (probabilities >= np.append(means, np.inf)[place])

@@ -14,8 +14,9 @@ from prodemb.heads.labels import Target
 Kind = Literal["supplied", "gold"]
 """What is audited: what partners sent, or the gold labels."""
 
-Reason = Literal["few labels", "no value", "no meaning", "no answer", "few alike"]
-"""Why a value was not audited: there are too few labels to learn from; there is no value; it stands for nothing that is
+Reason = Literal["few labels", "fine-tuned", "no value", "no meaning", "no answer", "few alike"]
+"""Why a value was not audited: there are too few labels to learn from; the model of the
+vectors was fine-tuned with the label; there is no value; it stands for nothing that is
 known for certain; nothing is answered; or too few other products with the same label were learned from."""
 
 

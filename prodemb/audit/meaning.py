@@ -44,7 +44,7 @@ def supplied_shares(supplied: pl.DataFrame, *, nodes: Indices, voices: Voices) -
         supplied: n rows, as in `supplied_meanings`.
         nodes: (n,).
     """
-    tree, exact = voices.nodes.tree, voices.supplied.exact()
+    tree, exact = voices.nodes.tree, voices.supplied.exact
     parts: list[npt.NDArray[np.float64]] = [np.zeros(0)]
     for start in range(0, len(nodes), ROWS_AT_A_TIME):
         own = nodes[start : start + ROWS_AT_A_TIME]
@@ -59,7 +59,7 @@ def supplied_shares(supplied: pl.DataFrame, *, nodes: Indices, voices: Voices) -
 
 def _of_distinct(supplied: pl.DataFrame, *, voices: Voices) -> npt.NDArray[np.int64]:
     num_nodes = len(voices.nodes)
-    counted = voices.supplied.exact().opinion(supplied, num_nodes=num_nodes, hidden=None)
+    counted = voices.supplied.exact.opinion(supplied, num_nodes=num_nodes, hidden=None)
     nodes = _shared(counted, tree=voices.nodes.tree)
     new = np.flatnonzero(~np.isfinite(counted.scores).any(axis=1))
     if len(new):

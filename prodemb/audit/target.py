@@ -42,6 +42,7 @@ def audit_target(
     parts: Sequence[Part],
     gold: Indices,
     sources: tuple[str, ...],
+    why_outside: Reason = "few labels",
     on_progress: ProgressCallback | None = None,
 ) -> tuple[KindAudit, KindAudit]:
     """Audit the supplied values and the gold labels of one target.
@@ -49,9 +50,10 @@ def audit_target(
     Memory grows with the labelled products, by their top answers, and with what is found.
 
     Args:
-        parts: each product in one of them at most; values of products in none count as `few labels`.
+        parts: each product in one of them at most; values of products in none are not audited.
         gold: (n,) the id of each product's gold label; -1 where it has none.
         sources: the voices of all auditors.
+        why_outside: why some products are in no part.
         on_progress: called with the products done and how many there are.
     """
     supplied, labelled = (_Collected.of(shard_set.num_products) for _ in range(2))
@@ -66,8 +68,8 @@ def audit_target(
             if on_progress:
                 on_progress(int((~outside).sum()), shard_set.num_products)
         labelled.skipped["few alike"] += int((~part.learned & (gold[part.rows] != NO_ANSWER)).sum())
-    supplied.skipped["few labels"] += int(outside.sum())
-    labelled.skipped["few labels"] += int((outside & (gold != NO_ANSWER)).sum())
+    supplied.skipped[why_outside] += int(outside.sum())
+    labelled.skipped[why_outside] += int((outside & (gold != NO_ANSWER)).sum())
     labelled.skipped["no value"] += int((gold == NO_ANSWER).sum())
     return (
         KindAudit(

@@ -40,8 +40,8 @@ tags: [clip, product, tiny]
 A CLIP of about two million parameters (64 pixels, patch 16, 4 + 4 layers, 32 tokens, 128 numbers) that ships with
 prodemb, so that its whole job runs without a network. It learnt from {num_products:,} invented products with drawn
 pictures (`prodemb sample`, seed {seed}, {epochs:g} passes): titles were matched with pictures, and both with the latent
-semantic analysis of the product's texts. No gold label was used. It knows a part of the sample's world, without
-{left_out}, and little else: for real work choose a published CLIP or SigLIP.
+semantic analysis of the product's texts. No gold label was used. It knows the sample's world and little else: for real
+work choose a published CLIP or SigLIP.
 
 - tokenizer: byte-level BPE, lower case, no accents; the end token has the largest id and stands in the config
 - made by: `python -m prodemb.bundled.pretrain`
@@ -58,9 +58,6 @@ class PretrainConfig(Config):
     """Products to learn from."""
     epochs: float = 5
     """Times each product is seen."""
-    left_out: tuple[str, ...] = ("Electronics", "Home & Garden", "Toys & Games")
-    """Branches of the taxonomy that it never sees, as a published CLIP has not seen everything that is sold: what
-    fine-tuning is for."""
     batch_size: int = 64
     """Products in a batch; all others of the batch are negatives."""
     learning_rate: float = 1e-3
@@ -74,7 +71,7 @@ def pretrain(config: PretrainConfig, *, out: Path) -> None:
     started = time.perf_counter()
     torch.manual_seed(config.seed)
     tokenizer = train_tokenizer(tokenizer_texts(config.num_products, seed=config.seed))
-    training = build_training_set(config.num_products, seed=config.seed, left_out=config.left_out)
+    training = build_training_set(config.num_products, seed=config.seed)
     logger.info("%d products and the tokenizer in %.0f s", len(training.titles), time.perf_counter() - started)
     model = build_model(tokenizer)
     train(model, tokenizer, training, config=config)
@@ -192,8 +189,7 @@ def save(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, *, config: Pretra
     size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
     processor = CLIPImageProcessorPil(size=size, crop_size=size, do_center_crop=False)
     processor.save_pretrained(folder)
-    left_out = " and ".join([", ".join(config.left_out[:-1]), *config.left_out[-1:]])
-    card = _CARD.format(num_products=config.num_products, epochs=config.epochs, seed=config.seed, left_out=left_out)
+    card = _CARD.format(num_products=config.num_products, epochs=config.epochs, seed=config.seed)
     write_text(folder / "README.md", card)
 
 

@@ -1,9 +1,8 @@
 """What the tiny CLIP learns from: generated products, their pictures, their texts and what these are about."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import count, islice
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 from prodemb.bundled.architecture import DIM, IMAGE_SIZE
 from prodemb.bundled.words import WORDS
 from prodemb.sample.catalog import Product, product
-from prodemb.taxonomy.taxonomy import SEPARATOR, Taxonomy, sample_taxonomy
+from prodemb.taxonomy.taxonomy import sample_taxonomy
 
 _TEXTS = ("title", "description", "brand", "cat1", "cat2", "cat3")
 _TOKENIZER_PRODUCTS = 8_000
@@ -35,19 +34,11 @@ class TrainingSet:
     """(n, dim) float32, unit length: what all texts of the product together are about."""
 
 
-def build_training_set(num_products: int, *, seed: int, left_out: Collection[str]) -> TrainingSet:
-    """Make the products to learn from.
-
-    Args:
-        num_products: how many are tried; those without a readable picture are not used.
-        left_out: top-level branches of the taxonomy that no product is taken from.
-    """
-    taxonomy = sample_taxonomy()
+def build_training_set(num_products: int, *, seed: int) -> TrainingSet:
+    """Make the products to learn from; those without a readable picture are left out."""
     pictures, titles, others = [], [], []
-    tried = (
-        made for made in (product(index, seed=seed) for index in count()) if _branch(made, taxonomy) not in left_out
-    )
-    for made in islice(tried, num_products):
+    for index in range(num_products):
+        made = product(index, seed=seed)
         pixels = _pixels(made)
         if pixels is None:
             continue
@@ -78,11 +69,6 @@ def _topics(texts: list[str], *, seed: int) -> Tensor:
     topics = TruncatedSVD(components, random_state=seed % 2**31).fit_transform(words)
     padded = np.pad(topics - topics.mean(axis=0), ((0, 0), (0, DIM - components)))
     return torch.nn.functional.normalize(torch.from_numpy(padded).float(), dim=-1)
-
-
-def _branch(made: Product, taxonomy: Taxonomy) -> str:
-    """The top-level branch of a product's category."""
-    return taxonomy.path_of(int(made.row["google_category_id"] or 0)).split(SEPARATOR)[0]
 
 
 def _pixels(made: Product) -> np.ndarray | None:

@@ -135,7 +135,7 @@ def cross_fit(data: Labelled[CategoryLabels], *, recipe: Recipe, progress: Progr
 def out_of_fold(
     data: Labelled[CategoryLabels], *, recipe: Recipe, progress: Progress
 ) -> Iterator[tuple[Indices, CategoryPredictor]]:
-    """All labelled products, fold by fold and the test part last, each with a predictor that has seen none of them.
+    """All labelled products in folds, then the test part, each with a predictor that has seen none of them.
 
     Neither its voices nor their weights have, so the voices of all folds are held until the last of them is there.
 

@@ -135,6 +135,8 @@ def _word_arrays(model: WordModel, name: str) -> dict[str, np.ndarray]:
 
 def _words(arrays: Arrays, name: str, *, num_nodes: int, path: Path) -> WordModel:
     hashes, idf, weights, columns, starts, intercepts, nodes = (arrays[f"{name}_{part}"] for part in _PARTS)
+    hashes, columns, nodes = (array.astype(np.int32) for array in (hashes, columns, nodes))
+    starts = starts.astype(np.int64)
     check(len(hashes) == len(idf) == len(starts) - 1, path, "not one idf a word")
     check(bool((np.diff(hashes) > 0).all()) and bool(((hashes >= 0) & (hashes < NUM_HASHES)).all()), path, "no hashes")
     check(len(weights) == len(columns) == starts[-1] and starts[0] == 0, path, "not one class a weight")
@@ -142,11 +144,11 @@ def _words(arrays: Arrays, name: str, *, num_nodes: int, path: Path) -> WordMode
     check(bool(((columns >= 0) & (columns < len(nodes))).all()) and len(intercepts) == len(nodes), path, "no classes")
     check(bool(((nodes >= 0) & (nodes < num_nodes)).all()), path, "names no node")
     return WordModel(
-        hashes=hashes.astype(np.int32),
+        hashes=hashes,
         idf=idf.astype(np.float32),
         weights=sparse.csr_array((weights.astype(np.float32), columns, starts), shape=(len(hashes), len(nodes))),
         intercepts=intercepts.astype(np.float32),
-        nodes=nodes.astype(np.int32),
+        nodes=nodes,
     )
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from prodemb.confidence.reliability import Reliability
 from prodemb.core.arrays import NO_ANSWER, Confidences, Indices
 from prodemb.core.config import Config
 from prodemb.taxonomy.metrics import TreeMetrics
@@ -38,7 +39,7 @@ def evaluate(labels: Indices, *, topk: Indices, confidences: Confidences | None 
         top1=top_k_accuracy(labels, topk=topk, k=1),
         top5=top_k_accuracy(labels, topk=topk, k=5) if topk.shape[1] > 1 else None,
         macro_f1=macro_f1(labels, predicted=first),
-        ece=None if confidences is None else calibration_error(confidences, correct=first == labels),
+        ece=None if confidences is None else Reliability.of(confidences, correct=first == labels).calibration_error,
         num_products=len(labels),
     )
 
@@ -84,17 +85,3 @@ def by_class_count(labels: Indices, *, class_counts: npt.NDArray[np.int64]) -> d
         "under 20": (counts > 0) & (counts < 20),
         "none": counts == 0,
     }
-
-
-def calibration_error(confidences: Confidences, *, correct: npt.NDArray[np.bool_], num_bins: int = 15) -> float:
-    """Expected calibration error: the mean distance of confidence and accuracy over bins of equal width.
-
-    Source: Naeini et al., Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015.
-
-    Args:
-        confidences: (n,) between 0 and 1.
-        correct: (n,) whether the prediction was the truth.
-    """
-    bins = np.minimum((confidences * num_bins).astype(np.int64), num_bins - 1)
-    gap = np.bincount(bins, weights=correct.astype(np.float64) - confidences, minlength=num_bins)
-    return float(np.abs(gap).sum() / len(confidences))

@@ -41,7 +41,7 @@ def read_neighbours(folder: Path, *, head: HeadCard, num_labels: int) -> Neighbo
     path = folder / NEIGHBOURS_NAME
     dims = {"features": 1, "mean": 1, "scale": 1, "components": 2, "vectors": 2, "labels": 1, "rows": 1}
     arrays = read_arrays(path, dims=dims)
-    numbers, labels, rows = (arrays[name] for name in ("features", "labels", "rows"))
+    numbers, labels, rows = (arrays[name].astype(np.int64) for name in ("features", "labels", "rows"))
     features = tuple(ALL_FEATURES[number] for number in numbers.tolist() if 0 <= number < len(ALL_FEATURES))
     own = [dim for feature, dim in zip(head.features, head.dims, strict=True) if feature in features]
     check(len(own) == len(numbers) > 0 and sorted(numbers.tolist()) == numbers.tolist(), path, "other features")
@@ -57,6 +57,6 @@ def read_neighbours(folder: Path, *, head: HeadCard, num_labels: int) -> Neighbo
         scale=scale,
         components=components,
         vectors=vectors,
-        labels=labels.astype(np.int64),
-        rows=rows.astype(np.int64),
+        labels=labels,
+        rows=rows,
     )

@@ -151,7 +151,7 @@ def train(
 
     >>> import prodemb
     >>> report = prodemb.train("brand", "shards/clip", out="heads/brand")
-    >>> 0 <= report.head.card.metrics.top1 <= 1
+    >>> 0 <= report.head.card.evaluation.methods[-1].metrics.top1 <= 1
     True
 
     Args:

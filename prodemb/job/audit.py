@@ -183,6 +183,7 @@ def _audit_categories(
             target="category",
             parts=parts,
             gold=own,
+            why_outside="few labels" if data is None else "fine-tuned",
             sources=CategoryAuditor.sources,
             on_progress=on_progress,
         )

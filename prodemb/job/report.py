@@ -17,10 +17,10 @@ from prodemb.core.inputs import inputs_hash
 from prodemb.core.progress import Progress
 from prodemb.core.text import one_line
 from prodemb.finetune.report import FinetuneReport
-from prodemb.heads.head import HeadCard, load_head
+from prodemb.heads.head import CARD_NAME, HeadCard, load_head
 from prodemb.heads.labels import Target
 from prodemb.job.pipeline import Pipeline
-from prodemb.job.score import frozen_card, trained_heads
+from prodemb.job.score import trained_heads
 from prodemb.report.gallery import gallery
 from prodemb.report.incoming import incoming
 from prodemb.report.learned import learned
@@ -158,9 +158,20 @@ def _learned(pipelines: Sequence[Pipeline], *, heads: Mapping[Path, HeadCard]) -
         least = pipeline.score.min_brand_confidence if pipeline.target == "brand" else 0.0
         for folder, card in heads.items():
             if card.target == pipeline.target:
-                frozen = frozen_card(pipeline, tuned=card)
-                found.append(learned(folder, card=card, frozen=frozen, min_confidence=least))
+                other = _other_head(pipeline, folder=folder, card=card)
+                tuned = other is not None and folder == pipeline.head_folder
+                found.append(learned(folder, card=card, is_fine_tuned=tuned, other=other, min_confidence=least))
     return tuple(found)
+
+
+def _other_head(pipeline: Pipeline, *, folder: Path, card: HeadCard) -> HeadCard | None:
+    """The category head on the other CLIP, if there is one."""
+    own, frozen = pipeline.head_folder, pipeline.frozen_head_folder
+    other = frozen if folder == own else own
+    if pipeline.target != "category" or folder not in (own, frozen) or not (other / CARD_NAME).is_file():
+        return None
+    found = load_head(other).card
+    return found if found.fingerprint != card.fingerprint else None
 
 
 def _finetune(pipelines: Sequence[Pipeline], *, heads: Mapping[Path, HeadCard]) -> FinetuneReport | None:

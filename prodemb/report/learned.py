@@ -15,11 +15,14 @@ MIN_ANSWERS = 20
 """Fewer answers say nothing about precision."""
 
 
-def learned(folder: Path, *, card: HeadCard, frozen: HeadCard | None, min_confidence: float) -> Learned:
+def learned(
+    folder: Path, *, card: HeadCard, is_fine_tuned: bool, other: HeadCard | None, min_confidence: float
+) -> Learned:
     """What the head in a folder learned.
 
     Args:
-        frozen: the card of the head on CLIP as published, where this one is on the fine-tuned CLIP.
+        is_fine_tuned: whether it is on the fine-tuned CLIP.
+        other: the card of the head on the other CLIP, if there is one.
         min_confidence: answers below it are not given.
 
     Raises:
@@ -30,7 +33,8 @@ def learned(folder: Path, *, card: HeadCard, frozen: HeadCard | None, min_confid
     counted = sorted(zip(names, card.class_counts, strict=False), key=lambda pair: (-pair[1], pair[0]))
     return Learned(
         card=card,
-        frozen=frozen,
+        is_fine_tuned=is_fine_tuned,
+        other=other,
         risk=() if answers is None else risk_points(answers.above(min_confidence)),
         largest_classes=tuple(counted[:MAX_CLASSES]),
     )

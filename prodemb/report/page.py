@@ -214,16 +214,18 @@ _KINDS = [f"{target} {verdict}" for target in ("category", "brand") for verdict 
 
 
 def _methods(learned: Learned) -> list[_Method]:
-    """The baselines and the head, with the head on CLIP as published where there are two."""
+    """The baselines, the head on the other CLIP where there is one, and the head."""
     evaluation = learned.card.evaluation
     if evaluation is None:
         return []
     rows = [(each.name, each.metrics, each.note) for each in evaluation.methods]
-    if learned.frozen is not None and learned.frozen.evaluation is not None and rows:
-        own = learned.frozen.evaluation.methods[-1:]
+    if learned.other is not None and learned.other.evaluation is not None and rows:
+        kept, left = ("fine-tuned", "frozen") if learned.is_fine_tuned else ("frozen", "fine-tuned")
         name, metrics, note = rows.pop()
-        rows += [(f"{each.name}, CLIP frozen", each.metrics, each.note) for each in own]
-        rows.append((f"{name}, CLIP fine-tuned", metrics, note))
+        rows += [
+            (f"{each.name}, CLIP {left}", each.metrics, each.note) for each in learned.other.evaluation.methods[-1:]
+        ]
+        rows.append((f"{name}, CLIP {kept}", metrics, note))
     best = max((metrics.top1 for _, metrics, _ in rows if metrics is not None), default=None)
     return [
         _Method(name=name, metrics=metrics, note=note, is_best=metrics is not None and metrics.top1 == best)

@@ -53,8 +53,10 @@ class Learned:
     """What one head learned, and how good it is."""
 
     card: HeadCard
-    frozen: HeadCard | None
-    """The head on CLIP as published, beside one on the fine-tuned CLIP."""
+    is_fine_tuned: bool
+    """Whether it is on the fine-tuned CLIP."""
+    other: HeadCard | None
+    """For categories, where there are two heads: the one on the other CLIP, which scoring does not use."""
     risk: tuple[RiskPoint, ...]
     """From few products and sure answers to all products."""
     largest_classes: tuple[tuple[str, int], ...]

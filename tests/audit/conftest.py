@@ -30,15 +30,19 @@ def write_catalog(folder: Path) -> None:
     title = points[kind] + marks[brand] + 0.3 * random.standard_normal((NUM, 16))
     image = points[kind] + 0.3 * random.standard_normal((NUM, 16))
     labelled, sent_kind, sent_brand = kind.copy(), kind.copy(), brand.copy()
-    labelled[WRONG_GOLD] = (kind[WRONG_GOLD] + 2) % 4
+    labelled[WRONG_GOLD] = (kind[WRONG_GOLD] + 1 + WRONG_GOLD % 3) % 4
     for rows in (WRONG_CATEGORY, np.arange(60, 70)):
         sent_kind[rows] = (kind[rows] + 2) % 4
     for rows in (WRONG_BRAND, np.arange(60, 70)):
         sent_brand[rows] = (brand[rows] + 1) % 5
+    fillers = [f"{start}{end}" for start in ("bel", "cor", "dun", "fer", "gal") for end in ("ane", "iro", "ust", "yle")]
+    extra = random.choice(fillers, (NUM, 2))
     names = ("Norvik", "Lumora", "Acmeo", "Zeddar", "Quillon")
     is_labelled = ~np.isin(np.arange(NUM), UNLABELLED)
     columns: dict[str, list[str | None]] = {
-        "title": [f"{names[b]} {WORDS[k]} {number}" for number, (b, k) in enumerate(zip(brand, kind, strict=True))],
+        "title": [
+            f"{names[b]} {WORDS[k]} {words[0]} {words[1]}" for b, k, words in zip(brand, kind, extra, strict=True)
+        ],
         "brand": [names[b] for b in sent_brand],
         "cat1": [CATEGORIES[k] for k in sent_kind],
         "google_category_id": [

@@ -1,16 +1,22 @@
 """Auditing a catalog: planted errors come first, no predictor has seen the labels it contradicts, and the file."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from prodemb.audit.table import SCHEMA
+from prodemb.audit.target import audit_target
+from prodemb.category.fit import out_of_fold
 from prodemb.core.errors import ConfigError
 from prodemb.core.progress import no_progress
+from prodemb.heads.train import NO_FOLD, load_labelled
 from prodemb.job.audit import AuditReport, audit_shards
+from prodemb.job.targets import CategoryTarget
 from prodemb.shards.reader import open_shard_set
 from tests.audit.conftest import NUM, UNLABELLED, WRONG_BRAND, WRONG_CATEGORY, WRONG_GOLD, pipeline_of
 from tests.shard_sets import write_columns, write_shards
@@ -60,13 +66,13 @@ def test_a_finding_says_what_was_given_what_is_suggested_and_by_which_evidence(r
     assert table.equals(pl.read_parquet(report.out))
     assert table["rank"].to_list() == list(range(1, len(table) + 1))
     assert (table["confidence"] - table["given_confidence"]).is_sorted(descending=True)
-    gold = table.filter(pl.col("product_id") == "p0", pl.col("kind") == "gold", pl.col("target") == "category")
-    (row,) = gold.iter_rows(named=True)
-    assert (row["partner"], row["given"]) == ("two", str(row["given_id"]))
+    row = table.filter(pl.col("kind") == "gold", pl.col("target") == "category").row(0, named=True)
+    assert row["partner"] == ("one" if int(row["product_id"][1:]) % 2 else "two")
+    assert row["given"] == str(row["given_id"])
     assert row["suggestion"] != row["given_name"]
     assert row["suggestion_id"] in (2, 4, 6, 7)
     assert [near["label"] for near in row["nearest"]] == [row["suggestion"]] * 3
-    assert "p0" not in {near["product_id"] for near in row["nearest"]}
+    assert row["product_id"] not in {near["product_id"] for near in row["nearest"]}
     brand = table.filter(pl.col("target") == "brand").row(0, named=True)
     assert (brand["given_id"], brand["suggestion_id"]) == (None, None)
     assert brand["source"] in ("title", "head")
@@ -123,3 +129,17 @@ def test_an_earlier_audit_is_replaced(project: Path, report: AuditReport, tmp_pa
     found = audited(project, out, targets=("brand",)).findings
     assert pl.read_parquet(out).equals(found)
     assert rows_of(found, "brand", "supplied") == rows_of(report.findings, "brand", "supplied")
+
+
+def test_labels_that_the_model_was_fine_tuned_with_are_not_audited(project: Path) -> None:
+    """They are in no fold, so nothing that has not seen them answers for them."""
+    pipeline, shard_set = pipeline_of(project, "category"), open_shard_set(project / "shards")
+    target = CategoryTarget(pipeline, shard_set=shard_set)
+    data = load_labelled(shard_set, labels=target.labels(), config=pipeline.train, device=torch.device("cpu"))
+    folds = np.where(data.folds == 0, np.int8(NO_FOLD), data.folds)
+    judged = [*out_of_fold(replace(data, folds=folds), recipe=target.recipe(), progress=no_progress)]
+    assert not {*np.flatnonzero(data.folds == 0)} & {*np.concatenate([inside for inside, _ in judged]).tolist()}
+    gold = np.full(shard_set.num_products, -1)
+    gold[data.rows] = 0
+    kinds = audit_target(shard_set, target="category", parts=[], gold=gold, sources=(), why_outside="fine-tuned")
+    assert [kind.skipped["fine-tuned"] for kind in kinds] == [NUM, len(data.rows)]

@@ -21,6 +21,16 @@ def test_an_error_is_likely_by_the_measure_of_the_other_class_and_likelier_than_
     assert found.confidences.tolist() == [0.6, 0.55]
 
 
+def test_a_class_that_is_sure_of_itself_asks_for_no_more_than_four_fifths() -> None:
+    found = find_label_errors(
+        np.array([0, 0, 1, 1]),
+        self_confidences=np.array([0.99, 0.99, 0.1, 0.3]),
+        others=np.array([[-1], [-1], [0], [0]]),
+        probabilities=np.array([[0], [0], [0.85], [0.7]]),
+    )
+    assert found.rows.tolist() == [2]
+
+
 def test_a_class_that_no_product_is_labelled_with_is_never_suggested() -> None:
     found = find_label_errors(
         np.array([0, 0]),
@@ -41,7 +51,7 @@ def test_no_labels_have_no_errors() -> None:
 
 def by_the_whole_matrix(labels: npt.NDArray[np.int64], proba: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
     """Written down from the definition."""
-    measure = {label: proba[labels == label, label].mean() for label in set(labels.tolist())}
+    measure = {label: min(0.8, proba[labels == label, label].mean()) for label in set(labels.tolist())}
     errors = []
     for row, label in enumerate(labels.tolist()):
         reached = [

@@ -3,7 +3,7 @@
     python tests/bench/audit.py                             12,000 synthetic products of 78 and of 3,215 classes
     python tests/bench/audit.py --shards shards/fashion     the gold categories of a shard set
     python tests/bench/audit.py --brands shards/fashion     its supplied brands against hidden brand labels
-    python tests/bench/audit.py --cleanlab venv/bin/python            also with cleanlab, from a Python that has it
+    python tests/bench/audit.py --cleanlab venv/bin/python    also with cleanlab, from a Python that has it
 
 One label in twenty is changed to another class that is drawn as often as classes are. Out-of-fold probabilities come
 from a linear model of vectors around each class's own (synthetic), or from the audit's own predictors (shards). The
@@ -11,7 +11,7 @@ audit reads the five most probable classes of each product; cleanlab gets the sa
 the others are 0. Precision is that of the 200 surest findings, recall that of all of them. Seconds and memory are those
 of finding errors alone, each in a process of its own; memory is what the process has at its peak beyond what it had
 when its input was read. Wrong supplied brands are found with the gold brands of all products with a supplied brand in
-one half of the groups hidden; precision is by these.
+two thirds of the groups hidden; precision is by these.
 """
 
 import argparse
@@ -45,8 +45,8 @@ ERRORS = str(Path(__file__).with_name("label_errors.py"))
 FLIPPED = 0.05
 TOP, NUM_FOLDS = 200, 3
 NUM_ANSWERS = 5
-CLASSES = (78, 3215)
-"""The classes of the fashion catalog, and of a large taxonomy."""
+CLASSES, NOISES = (78, 3215), (1.7, 1.0)
+"""The classes of the fashion catalog and of a large taxonomy, and how far products lie from the point of theirs."""
 
 Answers = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 """(n, k) classes and their probabilities."""
@@ -73,7 +73,9 @@ def flipped(labels: npt.NDArray[np.int64], *, seed: int = 0) -> npt.NDArray[np.i
     return given
 
 
-def synthetic(num_products: int, *, num_classes: int) -> tuple[npt.NDArray[np.int64], Answers, npt.NDArray[np.int64]]:
+def synthetic(
+    num_products: int, *, num_classes: int, noise: float
+) -> tuple[npt.NDArray[np.int64], Answers, npt.NDArray[np.int64]]:
     """True labels, out-of-fold answers of a linear model, and the labels with errors that it learned from.
 
     Class frequencies follow Zipf's law.
@@ -82,7 +84,7 @@ def synthetic(num_products: int, *, num_classes: int) -> tuple[npt.NDArray[np.in
     shares = 1 / (10 + np.arange(num_classes))
     truth = random.choice(num_classes, num_products, p=shares / shares.sum())
     centres = random.standard_normal((num_classes, 64), dtype=np.float32)
-    vectors = centres[truth] + random.standard_normal((num_products, 64), dtype=np.float32)
+    vectors = centres[truth] + noise * random.standard_normal((num_products, 64), dtype=np.float32)
     given, folds = flipped(truth), random.integers(0, NUM_FOLDS, num_products)
     classes = np.zeros((num_products, NUM_ANSWERS), np.int64)
     probabilities = np.zeros((num_products, NUM_ANSWERS), np.float32)
@@ -91,7 +93,7 @@ def synthetic(num_products: int, *, num_classes: int) -> tuple[npt.NDArray[np.in
         # Linear discriminant analysis of classes with one spherical deviation.
         learned = np.stack([vectors[(folds != fold) & (given == label)].mean(axis=0) for label in known])
         counts = np.bincount(given[folds != fold], minlength=num_classes)[known]
-        logits = vectors[inside] @ learned.T - (learned**2).sum(axis=1) / 2 + np.log(counts)
+        logits = (vectors[inside] @ learned.T - (learned**2).sum(axis=1) / 2) / noise**2 + np.log(counts)
         logits = np.exp(logits - logits.max(axis=1, keepdims=True))
         proba = logits / logits.sum(axis=1, keepdims=True)
         best = np.argsort(-proba, axis=1)[:, :NUM_ANSWERS]
@@ -168,7 +170,7 @@ class BrandFigures:
 
 
 def measure_brands(folder: Path, *, pipeline: Pipeline) -> BrandFigures:
-    """Audit supplied brands; the gold brands of half of the groups are hidden, and say what is right."""
+    """Audit supplied brands; the gold brands of two thirds of the groups are hidden, and say what is right."""
     shard_set = open_shard_set(folder)
     target = BrandTarget(pipeline, shard_set=shard_set, progress=no_progress)
     assert target.aliases is not None
@@ -179,7 +181,7 @@ def measure_brands(folder: Path, *, pipeline: Pipeline) -> BrandFigures:
     names = target.aliases.canonical_of(sent.values).to_list()
     numbers = np.array([*(-1 if name is None else names.index(name) for name in names), -1])
     supplied = ids.of(numbers, names=names)[sent.codes]
-    hidden = labels.gold & (supplied >= 0) & (data.groups // 7 % 2 == 0)
+    hidden = labels.gold & (supplied >= 0) & (data.groups // 7 % 3 > 0)
     started = time.perf_counter()
     given: BrandLabels = replace(
         labels,
@@ -237,6 +239,7 @@ def main() -> None:
     parser = options_parser(__doc__)
     parser.add_argument("--products", type=int, default=12_000, help="synthetic ones [12000]")
     parser.add_argument("--classes", type=int, nargs="+", default=list(CLASSES), help="of these [78 3215]")
+    parser.add_argument("--noise", type=float, nargs="+", default=list(NOISES), help="for each of these [1.7 1]")
     parser.add_argument("--shards", type=Path, help="a shard set with gold categories, in place of synthetic ones")
     parser.add_argument("--brands", type=Path, help="a shard set with supplied and gold brands, in place of these")
     parser.add_argument("--taxonomy", help="the taxonomy of the gold categories [the bundled part]")
@@ -254,16 +257,33 @@ def _report(report: Report, *, options: argparse.Namespace, folder: Path) -> Non
         aliases = {"brands": {"aliases": str(folder / "aliases.csv")}}
         pipeline = Pipeline(target="brand").replaced({"train": train, **aliases}, source="options")
         brands = report.attempt("brands", lambda: measure_brands(options.brands, pipeline=pipeline))
-        report.add(f"supplied brands: {brands}", brands=brands)
+        columns = [
+            "",
+            "audited",
+            "wrong",
+            "found",
+            f"precision at {TOP}",
+            "precision",
+            "recall",
+            "right brand",
+            "seconds",
+        ]
+        report.add(table(columns, {"supplied brands": brands}, cells=_brand_cells), brands=brands)
         return
     labels: dict[str, dict[str, ErrorFigures | Failure]] = {}
     if options.shards is not None:
         labels = report_errors(report, "gold categories", of_shards(options.shards, pipeline=own), options.cleanlab)
     else:
-        for num_classes in options.classes:
-            made = synthetic(options.products, num_classes=num_classes)
+        for num_classes, noise in zip(options.classes, options.noise, strict=True):
+            made = synthetic(options.products, num_classes=num_classes, noise=noise)
             labels |= report_errors(report, f"{num_classes:,} classes", made, options.cleanlab)
     report.add("", labels=labels)
+
+
+def _brand_cells(row: BrandFigures) -> list[str]:
+    counts = (f"{count:,}" for count in (row.num_audited, row.num_wrong, row.num_found))
+    shares = (row.precision_at_top, row.precision, row.recall, row.suggested_right)
+    return [*counts, *(figure(share, digits=3) for share in shares), figure(row.seconds, digits=1)]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from prodemb.category.labels import CategoryLabels
 from prodemb.category.predict import CategoryPredictor
 from prodemb.core.progress import no_progress
 from prodemb.heads.evaluation import PROMISED
+from prodemb.heads.split import VALIDATION, split_of
 from prodemb.heads.train import Labelled, TrainConfig, load_labelled
 
 QUIET = TrainConfig.parse({"baselines": {"run": False}}, source="test")
@@ -45,8 +46,9 @@ def test_confidence_is_that_of_products_that_were_not_learned(
     data: Labelled[CategoryLabels], predictor: CategoryPredictor, fitted: CrossFit
 ) -> None:
     found = evaluate_categories(data, predictor=predictor, fitted=fitted, train=QUIET)
-    assert found.num_learned == len(data.outside_test) == found.num_out_of_fold
-    assert found.out_of_fold == (fitted.prediction.first == fitted.truth).mean()
+    unseen = split_of(data.groups[fitted.rows]) == VALIDATION
+    assert (found.num_learned, found.num_out_of_fold) == (len(data.outside_test), unseen.sum())
+    assert found.out_of_fold == (fitted.prediction.first == fitted.truth)[unseen].mean()
     assert found.reliability is not None
     assert found.reliability.calibration_error is not None
     assert found.reliability.calibration_error < 0.1

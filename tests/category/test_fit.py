@@ -11,6 +11,7 @@ from prodemb.category.config import VoicesConfig
 from prodemb.category.fit import CrossFit, Recipe, cross_fit
 from prodemb.category.labels import CategoryLabels
 from prodemb.category.nodes import Nodes
+from prodemb.category.predict import CategoryPredictor
 from prodemb.category.voices.every import Voices
 from prodemb.confidence.conditional_logit import ConditionalLogit
 from prodemb.confidence.reliability import Reliability
@@ -63,15 +64,9 @@ def test_a_folds_labels_have_no_say_in_its_own_answers(data: Labelled[CategoryLa
     answers = []
     for each in (data, shuffled):
         voices = replace(recipe, train=QUICK).fit_voices(each, each.outside(2), title="", progress=no_progress)
-        fitted = CrossFit(
-            model=model,
-            by_fold=(),
-            least_known=(0.5,) * NUM_CONTEXTS,
-            rows=inside,
-            truth=inside.astype(np.int64),
-            prediction=None,  # type: ignore[arg-type]
+        answers.append(
+            CategoryPredictor(voices=voices, model=model, least_known=(0.5,) * NUM_CONTEXTS).predict(products, k=3)
         )
-        answers.append(fitted.predictor(voices).predict(products, k=3))
     for name, ours in vars(answers[0]).items():
         assert np.array_equal(ours, getattr(answers[1], name)), name
 

@@ -20,6 +20,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from prodemb.aliases.table import COLUMNS
+from prodemb.audit.table import SCHEMA
 from prodemb.cli import app
 from prodemb.core.features import ALL_FEATURES, PARTNER, PRODUCT_COLUMNS
 from prodemb.heads.labels import Target
@@ -236,6 +237,7 @@ def test_tables_of_columns_are_complete() -> None:
     assert docs["catalogs"].first_column("column") == list(PRODUCT_COLUMNS)
     predictions = docs["predictions"].first_column("column")
     assert predictions == predictions_schema().names
+    assert docs["audit"].first_column("column") == list(SCHEMA)
     schema = ShardSchema(fingerprint="", model="", dim=8, lexical=LexicalKind(), features=ALL_FEATURES)
     assert set(docs["shards"].first_column("column")) == set(schema.arrow(rows_hash="").names)
     assert docs["aliases"].first_column("column") == list(COLUMNS)

@@ -23,7 +23,6 @@ from prodemb.core.folders import holding
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
 from prodemb.finetune.state import state_folder
-from prodemb.heads.head import save_head
 from prodemb.shards import writer
 from prodemb.shards.checked import CHECKED_NAME
 from prodemb.shards.format import read_manifest
@@ -35,7 +34,7 @@ from tests.embed.conftest import contents, run
 from tests.finetune.shop import run as run_finetune
 from tests.finetune.shop import write_catalog
 from tests.shard_sets import write_random_set
-from tests.small_heads import make_head, score_with
+from tests.small_heads import make_head, save_predictor, score_with
 
 MakeCatalog = Callable[[int], Path]
 ROOT = Path(__file__).parent.parent.parent
@@ -120,7 +119,7 @@ def test_a_folder_without_write_permission_is_named_and_can_be_read(
     run(catalog, shards, tiny_clip)
     (shards / CHECKED_NAME).unlink()
     fingerprint = open_shard_set(shards).schema.fingerprint
-    save_head(tmp_path / "head", make_head("category", dim=24, fingerprint=fingerprint))
+    save_predictor(tmp_path / "head", make_head("category", dim=24, fingerprint=fingerprint))
     shards.chmod(0o555)
     try:
         for out in ("shards", "shards/new"):

@@ -21,7 +21,7 @@ FEED = "id,title,image\n1,Mug,a.jpg\n2,Cup,pipe\n"
         ("init pipe", "pipe: is no regular file"),
         ("read feed.csv pipe", "pipe: holds something that `prodemb read` did not write"),
         ("taxonomy pipe", "pipe: is no taxonomy and is not replaced"),
-        ("verify shards", "part-00000.parquet: is no regular file; remove it and embed again"),
+        ("verify shards", "part-00000.parquet: is no regular file; embed again"),
         ("verify unlisted", "unlisted: no shard set here"),
     ],
 )

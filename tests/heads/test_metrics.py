@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, top_k_accuracy_score
 
 from prodemb.core.arrays import NO_ANSWER
-from prodemb.heads.metrics import by_class_count, calibration_error, evaluate, macro_f1, top_k_accuracy
+from prodemb.heads.metrics import by_class_count, evaluate, macro_f1, top_k_accuracy
 
 CLASSES = st.integers(0, 6)
 
@@ -37,24 +37,6 @@ def test_fewer_than_five_answers_are_counted_as_they_are() -> None:
     metrics = evaluate(np.array([0, 1, 2]), topk=np.array([[0, 1], [0, 1], [0, 1]]))
     assert (metrics.top1, metrics.top5, metrics.ece, metrics.num_products) == (pytest.approx(1 / 3), 2 / 3, None, 3)
     assert evaluate(np.array([0]), topk=np.array([[0]])).top5 is None
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
-def test_calibration_error_is_the_slow_one(rows: list[tuple[float, bool]]) -> None:
-    confidences, correct = np.array([c for c, _ in rows]), np.array([r for _, r in rows])
-    slow = 0.0
-    for bin_index in range(15):
-        inside = np.minimum((confidences * 15).astype(int), 14) == bin_index
-        if inside.any():
-            slow += inside.mean() * abs(confidences[inside].mean() - correct[inside].mean())
-    assert calibration_error(confidences, correct=correct) == pytest.approx(slow)
-
-
-def test_a_calibrated_answerer_has_no_error() -> None:
-    confidences = np.repeat([0.25, 0.75], 400)
-    correct = np.concatenate([np.arange(400) % 4 == 0, np.arange(400) % 4 != 0])
-    assert calibration_error(confidences, correct=correct) == pytest.approx(0)
-    assert calibration_error(np.ones(10), correct=np.zeros(10, bool)) == pytest.approx(1)
 
 
 def test_products_are_told_apart_by_the_examples_of_their_class() -> None:

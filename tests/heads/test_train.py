@@ -20,7 +20,7 @@ from prodemb.heads.fit import FeatureDropout, hide_features
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.labels import CategoryLabel, Labels
 from prodemb.heads.network import HeadConfig
-from prodemb.heads.split import TEST, groups_of, split_of
+from prodemb.heads.split import TEST, TRAIN, VALIDATION, groups_of, split_of
 from prodemb.heads.train import (
     TEST_FOLD,
     Labelled,
@@ -196,6 +196,17 @@ def test_folds_part_the_products_outside_the_test_part_by_their_groups(shard_set
         assert np.array_equal(np.sort(np.concatenate([left, inside[fold]])), data.outside_test)
         assert not set(data.groups[data.rows[left]]) & set(data.groups[data.rows[inside[fold]]])
     assert np.flatnonzero(data.learned(data.inside(1))).tolist() == data.rows[data.inside(1)].tolist()
+
+
+def test_what_a_model_was_fine_tuned_on_is_learned_from_and_never_judged(tmp_path: Path) -> None:
+    data = load(write_clustered_set(tmp_path / "tuned", fine_tuned=True))
+    plain = load(write_clustered_set(tmp_path / "plain"))
+    parts = split_of(data.groups[data.rows])
+    assert np.array_equal(data.folds >= 0, parts == VALIDATION)
+    assert np.array_equal(data.folds == TEST_FOLD, parts == TEST)
+    assert np.array_equal(data.outside_test, plain.outside_test)
+    assert np.isin(np.flatnonzero(parts == TRAIN), data.outside(0)).all()
+    assert np.array_equal(data.in_folds, np.flatnonzero(parts == VALIDATION))
 
 
 def test_few_products_still_train(tmp_path: Path) -> None:

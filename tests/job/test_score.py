@@ -1,4 +1,4 @@
-"""Scoring with the settings of pipelines: what counts for both targets, and promises from the heads' folders."""
+"""Scoring with the settings of pipelines: what counts for both targets, which heads, and what these promise."""
 
 from pathlib import Path
 from typing import Any
@@ -7,10 +7,11 @@ import polars as pl
 import pytest
 
 from prodemb.confidence.answers import write_answers
-from prodemb.core.errors import ConfigError
+from prodemb.core.errors import ConfigError, HeadError
 from prodemb.core.progress import no_progress
+from prodemb.heads.evaluation import CategoryEvaluation
 from prodemb.job.pipeline import Pipeline
-from prodemb.job.score import joint_scoring, score_shards
+from prodemb.job.score import joint_scoring, own_heads, score_shards, trained_heads
 from tests.shard_sets import write_random_set
 from tests.small_heads import answers_at, make_head, save_predictor
 
@@ -47,3 +48,33 @@ def test_a_precision_is_promised_by_the_answers_beside_the_head(tmp_path: Path) 
     frame = pl.read_parquet(out)
     assert frame["category_confidence"].drop_nulls().ge(threshold).all()
     assert 0 < frame["category_id"].null_count() < 100
+
+
+def trained(folder: Path, *, out_of_fold: float | None) -> None:
+    """A head with so many right out-of-fold answers, or none."""
+    evaluation = None if out_of_fold is None else CategoryEvaluation(out_of_fold=out_of_fold, num_out_of_fold=100)
+    save_predictor(folder, make_head("category", evaluation=evaluation))
+
+
+def test_the_better_of_two_category_heads_counts(tmp_path: Path) -> None:
+    pipeline = Pipeline.parse({"target": "category", "train": {"out": str(tmp_path / "own")}}, source="test")
+    own, frozen = pipeline.head_folder, pipeline.frozen_head_folder
+    assert trained_heads([pipeline]) == []
+    with pytest.raises(HeadError, match="no head in"):
+        own_heads([pipeline])
+    trained(frozen, out_of_fold=0.9)
+    assert own_heads([pipeline]) == [frozen]
+    for share, wanted in ((0.91, own), (0.9, own), (0.89, frozen), (None, frozen)):
+        trained(own, out_of_fold=share)
+        assert own_heads([pipeline]) == [wanted], share
+    (frozen / "head.json").write_text("cut short")
+    with pytest.raises(HeadError, match="damaged"):
+        own_heads([pipeline])
+
+
+def test_a_brand_pipeline_has_one_head(tmp_path: Path) -> None:
+    pipeline = Pipeline.parse({"target": "brand", "train": {"out": str(tmp_path / "own")}}, source="test")
+    save_predictor(pipeline.frozen_head_folder, make_head("brand"))
+    assert trained_heads([pipeline]) == []
+    save_predictor(pipeline.head_folder, make_head("brand"))
+    assert trained_heads([pipeline]) == [pipeline.head_folder]

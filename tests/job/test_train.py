@@ -5,10 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from prodemb.category.predict import CategoryPredictor
 from prodemb.core.progress import ProgressCallback
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.train import train
 from prodemb.job.zero_shot import has_category_labels
+from prodemb.score.predictor import load_predictor
+from prodemb.score.promises import read_head_answers
 from tests.shard_sets import write_clustered_set
 
 
@@ -61,3 +64,42 @@ def test_looking_for_gold_categories_is_shown(tmp_path: Path) -> None:
     steps = Steps()
     assert has_category_labels(tmp_path / "shards", progress=steps.show)
     assert (steps, steps.reported) == (["Looking for gold categories"], [])
+
+
+def test_a_category_head_is_kept_with_all_that_it_predicts_with(tmp_path: Path) -> None:
+    shards = write_clustered_set(tmp_path / "shards", num=200, num_classes=3, partners=("alder", "borea"))
+    (tmp_path / "taxonomy.txt").write_text("1 - Things\n2 - Things > Mugs\n3 - Things > Shoes\n4 - Lamps\n5 - Arts\n")
+    pipeline = Pipeline.parse(
+        {
+            "target": "category",
+            "embed": {"device": "cpu"},
+            "train": {"epochs": 1, "out": str(tmp_path / "head"), "taxonomy": str(tmp_path / "taxonomy.txt")},
+        },
+        source="test",
+    )
+    steps = Steps()
+    trained = train(pipeline, shards=shards.folder, folder=pipeline.head_folder, progress=steps.show)
+    assert steps == [
+        "Reading labels and vectors",
+        *(f"Training the category head, fold {fold} of 5" for fold in range(1, 6)),
+        "Training the category head without the test part",
+        "Comparing with baselines",
+        "Training without partner alder",
+        "Training without partner borea",
+        "Training the category head on all labels",
+    ]
+    card = trained.head.card
+    assert card.num_train == 200
+    assert card.evaluation is not None
+    assert 0 < card.evaluation.num_out_of_fold < card.evaluation.num_learned < 200
+    names = [condition.name for condition in card.evaluation.conditions]
+    assert names[-2:] == ["new partner: alder", "new partner: borea"]
+    predictor = load_predictor(pipeline.head_folder)
+    assert isinstance(predictor, CategoryPredictor)
+    assert predictor.voices.counts.sum() == 200
+    answers = read_head_answers([pipeline.head_folder], predictors=[predictor])["category"]
+    assert len(answers) == card.evaluation.num_learned
+    again = train(pipeline, shards=shards.folder, folder=pipeline.head_folder, progress=steps.show)
+    assert (again.was_done, again.head.card) == (True, card)
+    (pipeline.head_folder / "words.safetensors").unlink()
+    assert not train(pipeline, shards=shards.folder, folder=pipeline.head_folder, progress=steps.show).was_done

@@ -119,6 +119,21 @@ def test_a_person_finds_what_is_there(summary: Summary) -> None:
     assert "this report was made without one" in text
 
 
+def test_the_head_that_scoring_keeps_stands_beside_the_other(summary: Summary) -> None:
+    learned = summary.learned[0]
+    cards = []
+    for share in (0.9, 0.8):
+        assert learned.card.evaluation is not None
+        evaluation = learned.card.evaluation.model_copy(update={"out_of_fold": share, "num_out_of_fold": 50})
+        cards.append(learned.card.model_copy(update={"evaluation": evaluation}))
+    both = replace(learned, card=cards[0], other=cards[1], is_fine_tuned=False)
+    text = Reader(render(replace(summary, learned=(both,)))).text
+    assert text.index("prodemb, CLIP fine-tuned") < text.index("prodemb, CLIP frozen")
+    assert (
+        "Of the 50 out-of-fold answers 90.0 % are right with CLIP as published, which scoring keeps, and 80.0 %" in text
+    )
+
+
 def test_times_are_shown_where_a_run_measured_them(summary: Summary) -> None:
     step = StepTime(name="embed", fine_tuned=True, seconds=50.0, num_products=1000, bottleneck="decoding")
     text = Reader(render(replace(summary, steps=(step,)))).text

@@ -86,3 +86,13 @@ def test_some_products_are_taken_whole(shards: ShardSet, tmp_path: Path) -> None
     assert len(some) == 2
     assert np.array_equal(some.vectors, products.vectors[[2, 0]])
     assert some.supplied.equals(products.supplied[[2, 0]])
+
+
+def test_some_features_are_taken_with_their_vectors(shards: ShardSet) -> None:
+    products = read(shards)
+    some = products.of(("title", "image"))
+    assert (some.features, some.dims) == (("title", "image"), (8, 8))
+    assert np.array_equal(some.vectors, np.concatenate([products.vectors[:, :8], products.vectors[:, 16:]], axis=1))
+    assert np.array_equal(some.present, products.present[:, [0, 2]])
+    assert some.supplied.equals(products.supplied)
+    assert products.of(products.features) is products

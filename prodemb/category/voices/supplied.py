@@ -49,6 +49,7 @@ class SuppliedCounts:
         # No two kinds of keys share one, so nothing is left to add up.
         return cls(table=pl.concat(counted).sort("key", "node"))
 
+    @cached_property
     def exact(self) -> "SuppliedCounts":
         """The same for whole categories alone, as if products with other words at any level had not been seen."""
         return SuppliedCounts(table=self.table.filter(pl.col("key").str.starts_with(f"{len(_COLUMNS)}")))

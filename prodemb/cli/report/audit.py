@@ -25,6 +25,7 @@ _LONGEST_TITLE = 60
 
 _WHY: dict[Reason, str] = {
     "few labels": "too few labels to learn from without its own",
+    "fine-tuned": "CLIP was fine-tuned with their labels (a head on CLIP as published can audit them)",
     "no value": "none given",
     "no meaning": "stands for no one brand or category",
     "no answer": "no answer",

@@ -77,7 +77,7 @@ def test_a_run_ends_with_ten_lines_at_most(tmp_path: Path) -> None:
             presence=(),
             num_partners=0,
         ),
-        learned=(Learned(card=card, frozen=None, risk=(), largest_classes=()),),
+        learned=(Learned(card=card, is_fine_tuned=False, other=None, risk=(), largest_classes=()),),
         outcome=Outcome(
             predictions="out.parquet",
             num_products=10,
