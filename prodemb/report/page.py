@@ -14,6 +14,7 @@ from prodemb.core.bounded import opened
 from prodemb.core.errors import ConfigError
 from prodemb.core.files import write_text
 from prodemb.core.text import for_terminal
+from prodemb.finetune.report import FinetuneReport
 from prodemb.heads.metrics import Metrics
 from prodemb.report import charts
 from prodemb.report.outcome import SEPARATOR
@@ -149,7 +150,9 @@ class _Charts:
         promised = () if evaluation is None else evaluation.promised
         return charts.risk_chart(learned.risk, promised=promised, name=f"{learned.card.target}-risk")
 
-    loss = staticmethod(charts.loss_chart)
+    def loss(self, report: FinetuneReport) -> Markup:
+        """Of a fine-tuning run of at least one epoch."""
+        return charts.loss_chart(report.curve, name="finetune-loss")
 
 
 def _shown(value: Any) -> Any:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from prodemb.core.errors import ConfigError
 from prodemb.core.progress import no_progress
 from prodemb.core.text import for_terminal
+from prodemb.finetune.config import FinetuneConfig
+from prodemb.finetune.report import Curve, EpochResult, FinetuneReport
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.report import make_report
 from prodemb.report.gallery import MAX_OF_KIND
@@ -132,6 +134,35 @@ def test_the_head_that_scoring_keeps_stands_beside_the_other(summary: Summary) -
     assert (
         "Of the 50 out-of-fold answers 90.0 % are right with CLIP as published, which scoring keeps, and 80.0 %" in text
     )
+
+
+def test_fine_tuning_shows_its_loss(summary: Summary) -> None:
+    epochs = [EpochResult(epoch=n, last_step=n, loss=1 / (n + 1), validation=None, seconds=1.0) for n in range(20)]
+    report = FinetuneReport(
+        inputs_hash="",
+        settings_hash="",
+        model="bundled",
+        original_fingerprint="a",
+        fingerprint="b",
+        num_train=90,
+        num_validation=0,
+        num_pictures=0,
+        num_classes=9,
+        learning_rate=1e-4,
+        best_epoch=0,
+        wise_ft_alpha=1.0,
+        before=None,
+        after=None,
+        curve=Curve(epochs=tuple(epochs)),
+        seconds=20.0,
+        device="cpu",
+        num_processes=1,
+        config=FinetuneConfig(),
+    )
+    reader = Reader(render(replace(summary, finetune=report)))
+    check_harmless(reader)
+    assert "90 products, 20 epochs in 20 s" in reader.text
+    assert "Loss of fine-tuning by epoch" in [value for _, name, value in reader.attributes if name == "aria-label"]
 
 
 def test_times_are_shown_where_a_run_measured_them(summary: Summary) -> None:
