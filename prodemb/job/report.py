@@ -23,6 +23,7 @@ from prodemb.job.pipeline import Pipeline
 from prodemb.job.score import trained_heads
 from prodemb.report.gallery import gallery
 from prodemb.report.incoming import incoming
+from prodemb.report.labels import with_labels
 from prodemb.report.learned import learned
 from prodemb.report.outcome import outcome, read_predictions
 from prodemb.report.page import check_report_out, is_report_of, write_page
@@ -134,6 +135,8 @@ def _summary(pipelines: Sequence[Pipeline], *, sources: _Sources, steps: Sequenc
         raise ShardError(f"{sources.predictions}: its products are not those of {shard_set.folder}; score again")
     targets: tuple[Target, ...] = ("category", "brand")
     path = sources.aliases
+    aliases = None if path is None else read_aliases(path)
+    predictions = with_labels(predictions, shard_set=shard_set, cards=sources.heads.values(), aliases=aliases)
     return Summary(
         version=__version__,
         incoming=incoming(shard_set),
@@ -143,7 +146,7 @@ def _summary(pipelines: Sequence[Pipeline], *, sources: _Sources, steps: Sequenc
             path=sources.predictions,
             targets=tuple(target for target in targets if predictions[f"{target}_first"].count()),
         ),
-        merges=None if path is None else merges(read_aliases(path), path=path, shard_set=shard_set),
+        merges=None if path is None or aliases is None else merges(aliases, path=path, shard_set=shard_set),
         audit=None if sources.audit is None else audit_of(sources.audit),
         gallery=gallery(predictions, shard_set=shard_set),
         finetune=_finetune(pipelines, heads=sources.heads),

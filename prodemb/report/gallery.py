@@ -8,7 +8,6 @@ import polars as pl
 from prodemb.core.features import raw_column
 from prodemb.heads.labels import Target
 from prodemb.report.summary import Answer, Card
-from prodemb.score.gold import GOLD
 from prodemb.shards.product_set import supplied_values
 from prodemb.shards.reader import ShardSet
 
@@ -21,11 +20,11 @@ _CATEGORY = [raw_column("cat1"), raw_column("cat2"), raw_column("cat3")]
 def gallery(predictions: pl.DataFrame, *, shard_set: ShardSet) -> tuple[Card, ...]:
     """Products of each kind: wrong and unanswered ones first, then the least sure, then some others by chance.
 
-    An answer is right or wrong by the product's own label, where the predictions keep it; the head's own first answer
-    is compared, which has learned from that label.
+    An answer is right or wrong by the product's own label; the head's own first answer is compared, which has learned
+    from that label.
 
     Args:
-        predictions: as `prodemb.report.outcome.read_predictions` returns them, a row for each product of the set.
+        predictions: as `prodemb.report.labels.with_labels` returns them, a row for each product of the set.
         shard_set: whose supplied values are shown.
     """
     judged = predictions.with_row_index("row").with_columns(
@@ -43,12 +42,12 @@ def gallery(predictions: pl.DataFrame, *, shard_set: ShardSet) -> tuple[Card, ..
 
 def _verdict(target: str) -> pl.Expr:
     """One of `prodemb.report.summary.VERDICTS` for each product."""
-    own, first, source = pl.col(target), pl.col(f"{target}_first"), pl.col(f"{target}_source")
+    own, first, label = pl.col(target), pl.col(f"{target}_first"), pl.col(f"{target}_label")
     return (
         pl.when(own.is_null())
         .then(pl.lit("no answer"))
-        .when((source == GOLD).fill_null(False) & first.is_not_null())
-        .then(pl.when(own == first).then(pl.lit("right")).otherwise(pl.lit("wrong")))
+        .when(label.is_not_null() & first.is_not_null())
+        .then(pl.when(label == first).then(pl.lit("right")).otherwise(pl.lit("wrong")))
         .otherwise(pl.lit("no label"))
     )
 
@@ -89,6 +88,6 @@ def _answer(row: dict[str, Any], target: Target) -> Answer:
     return Answer(
         value=row[f"{target}_first" if labelled else target],
         confidence=row[f"{target}_first_confidence" if labelled else f"{target}_confidence"],
-        label=row[target] if labelled else None,
+        label=row[f"{target}_label"] if labelled else None,
         verdict=verdict,
     )

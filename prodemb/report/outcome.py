@@ -62,7 +62,7 @@ def outcome(predictions: pl.DataFrame, *, path: Path, targets: tuple[Target, ...
     """What came out.
 
     Args:
-        predictions: as `read_predictions` returns them.
+        predictions: as `prodemb.report.labels.with_labels` returns them.
         path: their file.
         targets: those that were answered.
     """
@@ -171,9 +171,9 @@ def _confusions(predictions: pl.DataFrame, targets: tuple[Target, ...]) -> list[
     """Labels that a head contradicts in the same way most often, of each target."""
     found: list[Confusion] = []
     for target in targets:
-        first = pl.col(f"{target}_first")
-        labelled = predictions.filter((pl.col(f"{target}_source") == GOLD) & (first != pl.col(target)))
-        pairs = labelled.group_by(target, f"{target}_first").len().sort("len", target, descending=[True, False])
+        keys = [f"{target}_label", f"{target}_first"]
+        wrong = predictions.filter(pl.col(keys[0]) != pl.col(keys[1]))
+        pairs = wrong.group_by(keys).len().sort("len", *keys, descending=[True, False, False])
         found += [
             Confusion(target=target, label=label, answer=answer, num_products=count)
             for label, answer, count in pairs.head(MAX_CONFUSIONS).iter_rows()

@@ -25,7 +25,7 @@ def predictions(**columns: Sequence[object]) -> pl.DataFrame:
     num = len(next(iter(columns.values())))
     names: dict[str, type[pl.DataType]] = {"product_id": pl.String, "partner": pl.String}
     for target in ("category", "brand"):
-        names |= {f"{target}{part}": pl.String for part in ("", "_source", "_first")}
+        names |= {f"{target}{part}": pl.String for part in ("", "_source", "_first", "_label")}
         names |= {f"{target}{part}": pl.Float32 for part in ("_confidence", "_first_confidence")}
     values: dict[str, Sequence[object]] = {"product_id": [f"p{n}" for n in range(num)], **columns}
     return pl.DataFrame({name: values.get(name, [None] * num) for name in names}, schema=names)
@@ -39,6 +39,7 @@ def test_right_and_wrong_are_by_the_products_own_labels(tmp_path: Path) -> None:
         brand=["A", "A", None, "B"],
         brand_source=["gold", "gold", None, "head"],
         brand_first=["A", "C", "D", "B"],
+        brand_label=["A", "A", None, None],
         brand_confidence=[1.0, 1.0, None, 0.5],
         brand_first_confidence=[0.75, 0.25, 0.125, 0.5],
     )
@@ -58,6 +59,7 @@ def test_some_of_each_kind_are_shown_and_none_twice(tmp_path: Path) -> None:
     frame = predictions(
         brand=["A"] * num,
         brand_source=["gold"] * 500 + ["head"] * 500,
+        brand_label=["A"] * 500 + [None] * 500,
         brand_first=["A"] * 490 + ["B"] * 10 + ["A"] * 500,
         brand_confidence=[1.0] * 500 + np.linspace(0.1, 0.9, 500).tolist(),
     )

@@ -65,9 +65,7 @@ def test_brands_are_counted_without_those_that_are_none() -> None:
 
 
 def test_labels_that_the_head_contradicts_are_counted_in_pairs() -> None:
-    frame = predictions(
-        brand=["X", "X", "X", "Y"], brand_source=["gold"] * 3 + ["head"], brand_first=["Z", "Z", "X", "Q"]
-    )
+    frame = predictions(brand_label=["X", "X", "X", None], brand_first=["Z", "Z", "X", "Q"])
     (found,) = outcome(frame, path=PATH, targets=("brand",)).confusions
     assert found == Confusion(target="brand", label="X", answer="Z", num_products=2)
 
