@@ -73,4 +73,4 @@ pretrain: install  ## pretrain the bundled CLIP again (minutes)
 	$(BIN)/python -m prodemb.bundled.pretrain
 
 clean:  ## remove what the commands made, but not .venv
-	rm -rf sample shards heads checkpoints runs out.parquet aliases.csv
+	rm -rf sample shards heads checkpoints runs out.parquet report.html aliases.csv

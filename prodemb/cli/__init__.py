@@ -16,6 +16,7 @@ from prodemb.cli.feed import feed
 from prodemb.cli.init import init
 from prodemb.cli.predict import predict
 from prodemb.cli.read import read
+from prodemb.cli.report_page import report
 from prodemb.cli.run import run
 from prodemb.cli.score import score
 from prodemb.cli.shards import inspect, verify
@@ -28,7 +29,17 @@ from prodemb.core.text import is_encodable, silence_pillow
 
 PANELS = {
     "Whole job": (read, init, run, predict),
-    "Single steps, in order": (embed, brands, train_brand, train_category, finetune_category, score, feed, audit),
+    "Single steps, in order": (
+        embed,
+        brands,
+        train_brand,
+        train_category,
+        finetune_category,
+        score,
+        feed,
+        audit,
+        report,
+    ),
     "Shards": (inspect, verify, export),
     "Sample data and taxonomy": (sample, taxonomy),
 }

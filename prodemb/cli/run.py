@@ -23,8 +23,8 @@ def run(
     ] = True,
     device: DeviceOption = None,
 ) -> None:
-    """Run the whole job: embed, train, fine-tune, score. Completed steps are skipped."""
-    from prodemb.cli.report.run import run_items
+    """Run the whole job: embed, train, fine-tune, score, report. Completed steps are skipped."""
+    from prodemb.cli.report.run import run_lines
     from prodemb.job.pipeline import own_pipeline, read_pipeline
     from prodemb.job.run import run as run_pipelines
 
@@ -32,4 +32,4 @@ def run(
         [read_pipeline(path) for path in pipelines] if pipelines else [own_pipeline("brand"), own_pipeline("category")]
     )
     chosen = [pipeline.replaced({"embed": {"device": device}}, source="--device") for pipeline in chosen]
-    show(run_items(run_pipelines(chosen, finetune=finetune, progress=show_progress)))
+    show(run_lines(run_pipelines(chosen, finetune=finetune, progress=show_progress)))

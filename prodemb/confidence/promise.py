@@ -108,6 +108,19 @@ def promise(answers: Answers, *, precision: float, certainty: float) -> Promise:
     return found.model_copy(update=kept)
 
 
+def coverage_and_precision(answers: Answers) -> tuple[Floats, Floats]:
+    """Share of n answers given at each of `THRESHOLDS`, and share of these that are right, (T,) each; 0 of none.
+
+    As for a promise, one answer per group of variants counts, and a product is answered with its deepest node.
+    """
+    once = answers.one_per_group()
+    counts = _count(once)
+    precision = np.divide(
+        counts.answered - counts.wrong, counts.answered, out=np.zeros(len(THRESHOLDS)), where=counts.answered > 0
+    )
+    return counts.answered / max(1, len(once)), precision
+
+
 @cache
 def least_labels(*, precision: float, certainty: float) -> int:
     """How many answers without an error it takes to promise this precision."""

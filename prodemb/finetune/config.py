@@ -115,7 +115,7 @@ class FinetuneConfig(Config):
     """Steps between two saved states, beside the one after each epoch: what a killed run loses at most."""
     tensorboard: str | None = None
     """A folder for TensorBoard events, which then needs the extra `plots`. The same figures are in log.jsonl in the
-    checkpoint folder, and as curves.png where matplotlib is installed."""
+    checkpoint folder, and as curves.png."""
     seed: int = Field(default=0, ge=0)
     """The seed of everything random."""
 

@@ -1,7 +1,6 @@
 """The log of a run, for people who plot: JSON lines, a picture of the curves, and TensorBoard events."""
 
 import json
-import logging
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,8 +8,6 @@ from typing import Any, Self
 from prodemb.core.errors import ConfigError
 from prodemb.core.files import write_text
 from prodemb.finetune.report import Curve, EpochResult
-
-logger = logging.getLogger(__name__)
 
 _SMOOTH = 0.02
 """The time constant of the running mean of the losses in the picture, as a share of the steps."""
@@ -99,12 +96,9 @@ def _open_events(folder: str, *, first_step: int) -> Any:
 
 
 def draw_curves(curve: Curve, path: Path, *, title: str) -> None:
-    """Draw the loss of each step and the validation after each epoch as a PNG, where matplotlib is installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        logger.info("matplotlib is not installed, so %s is not drawn: pip install 'prodemb[plots]'", path.name)
-        return
+    """Draw the loss of each step and the validation after each epoch as a PNG."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     figure.suptitle(title, fontsize=11)
     left, right = figure.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""The whole job: embed, train, fine-tune, score, one step after another; it yields what happened, as data."""
+"""The whole job: embed, train, fine-tune, score, report, one step after another; it yields what happened, as data."""
 
 import json
 import time
@@ -16,20 +16,23 @@ from prodemb.heads.evaluation import is_better
 from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
 from prodemb.job.pipeline import Pipeline
+from prodemb.job.report import ReportMade, make_report, report_path
 from prodemb.job.sample import generate_sample, is_sample_missing
 from prodemb.job.score import joint_scoring, score_shards
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.train import TrainReport, head_shards, train
 from prodemb.job.zero_shot import has_category_labels, open_zero_shot, renew_path_vectors
+from prodemb.report.page import check_report_out
+from prodemb.report.summary import StepTime
 from prodemb.score.score import ScoreReport
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.towers.checkpoint import find_checkpoint
 
-StepName = Literal["sample", "embed", "train-brand", "train-category", "finetune-category", "score"]
+StepName = Literal["sample", "embed", "train-brand", "train-category", "finetune-category", "score", "report"]
 """The command that does the same on its own."""
 
-Report = EmbedReport | TrainReport | FinetuneReport | ScoreReport | Path
+Report = EmbedReport | TrainReport | FinetuneReport | ScoreReport | ReportMade | Path
 """What a step made; of a generated sample its catalog file."""
 
 R = TypeVar("R", bound=Report)
@@ -82,17 +85,29 @@ Event = StepStarted | StepFinished | StepSkipped
 
 
 def run(pipelines: Sequence[Pipeline], *, finetune: bool, progress: Progress) -> Iterator[Event]:
-    """Run pipelines one after another and score with all their heads.
+    """Run pipelines one after another, score with all their heads, and write a report.
 
     Args:
         finetune: whether category pipelines fine-tune CLIP; without it they train on CLIP as published alone.
 
     Raises:
-        ConfigError: two pipelines have the same target, or write predictions to different files.
+        ConfigError: two pipelines have the same target, or write predictions to different files; or where the report
+            is to be there is another kind of file.
         CatalogError, ModelError, TaxonomyError: a pipeline's source is missing; raised before any step but `sample`.
         HeadError: there is nothing to score with, because no head could be trained.
     """
     _check(pipelines)
+    check_report_out(report_path(pipelines))
+    finished: list[StepFinished] = []
+    for event in _steps(pipelines, finetune=finetune, progress=progress):
+        if isinstance(event, StepFinished):
+            finished.append(event)
+        yield event
+    yield from _report(pipelines, finished=finished, progress=progress)
+
+
+def _steps(pipelines: Sequence[Pipeline], *, finetune: bool, progress: Progress) -> Iterator[Event]:
+    """All steps up to the predictions."""
     for pipeline in pipelines:
         if is_sample_missing(pipeline):
             step = Step(name="sample", pipeline=pipeline, out=Path(pipeline.catalog.path))
@@ -228,6 +243,43 @@ def _score(
         )
 
     return (yield from _done(Step(name="score", pipeline=settings, out=out), work))
+
+
+def _report(
+    pipelines: Sequence[Pipeline], *, finished: Sequence[StepFinished], progress: Progress
+) -> Generator[Event, None, ReportMade]:
+    """The report of the steps and of what they made; of two heads for categories, of the one that scored."""
+    out = report_path(pipelines)
+    (targets,) = [event.report.shards for event in finished if isinstance(event.report, ScoreReport)]
+    trained = [event.report for event in finished if isinstance(event.report, TrainReport)]
+    heads = [each.folder for each in trained if targets.get(each.head.card.target) == each.shards]
+
+    def work() -> ReportMade:
+        steps = [_step_time(event) for event in finished]
+        return make_report(pipelines, out=out, heads=heads, steps=steps, progress=progress)
+
+    return (yield from _done(Step(name="report", pipeline=pipelines[0], out=out), work))
+
+
+def _step_time(event: StepFinished) -> StepTime:
+    """What a step cost, as a report shows it."""
+    num_products, bottleneck = None, None
+    match event.report:
+        case EmbedReport() as report if report.num_new:
+            num_products, bottleneck = report.num_new, report.bottleneck
+        case TrainReport() as report if not report.was_done:
+            num_products = report.head.card.num_train
+        case FinetuneReport() as report if not report.was_done:
+            num_products = report.num_train
+        case ScoreReport() as report if not report.was_done:
+            num_products = report.num_products
+    return StepTime(
+        name=event.step.name,
+        fine_tuned=event.step.fine_tuned,
+        seconds=event.seconds,
+        num_products=num_products,
+        bottleneck=bottleneck,
+    )
 
 
 def _joint(pipelines: Sequence[Pipeline]) -> Pipeline:

@@ -15,7 +15,7 @@ from prodemb.core.arrays import NO_ANSWER
 from prodemb.core.features import raw_column
 from prodemb.heads.labels import Target
 from prodemb.heads.neighbours import Nearest, Neighbours
-from prodemb.score.gold import GoldBrands, GoldCategories
+from prodemb.score.gold import GoldBrands, GoldNodes
 from prodemb.shards.product_set import ProductSet, supplied_values
 from prodemb.shards.reader import ShardSet
 
@@ -75,7 +75,7 @@ def explain_category(predictor: CategoryPredictor, product: ProductSet, *, shard
     }
     prediction = predictor.predict(product, k=NUM_ANSWERS)
     names = [label.path for label in labels]
-    nodes = GoldCategories(labels)
+    nodes = GoldNodes(labels)
     return Explanation(
         target="category",
         answers=_answers(prediction.nodes[0], prediction.probabilities[0], names=names, first=first),

@@ -5,14 +5,11 @@ import pty
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-import polars as pl
 import pytest
 from rich.table import Table
 
 from prodemb.cli.display import show
-from prodemb.cli.report.score import first_predictions
 
 TABLE = """
 from rich.table import Table
@@ -71,12 +68,3 @@ def test_no_part_of_a_table_commands_the_terminal_or_shows_a_password(capsys: py
     assert all(
         part in printed for part in (r"\x1b]8;;", r"a\x9bb", r"model\x1b[2J", r"tiny\x1b]0;own\x07", "https://...")
     )
-
-
-def test_predictions_are_shown_as_they_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    row: dict[str, object] = {"product_id": "[/b]\x1b[2J", "category_path": ":smile:", "brand": "[red]x"}
-    row |= {"category_confidence": 0.5, "brand_confidence": None}
-    pl.DataFrame([row]).write_parquet(tmp_path / "out.parquet")
-    show([first_predictions(tmp_path / "out.parquet")])
-    printed = capsys.readouterr().out
-    assert all(name in printed for name in (r"[/b]\x1b[2J", ":smile:", "[red]x"))

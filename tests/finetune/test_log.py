@@ -58,12 +58,6 @@ def test_the_picture_is_drawn_with_and_without_validation(tmp_path: Path) -> Non
             assert len(set(picture.convert("L").resize((50, 20)).tobytes())) > 10
 
 
-def test_without_matplotlib_there_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    draw_curves(CURVE, tmp_path / "a.png", title="a run")
-    assert not list(tmp_path.iterdir())
-
-
 def test_events_are_written_where_asked(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

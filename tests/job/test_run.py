@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from prodemb.cli.report.run import run_items
+from prodemb.cli.report.run import run_lines
 from prodemb.core.errors import ConfigError, HeadError, ProdembError
 from prodemb.core.progress import no_progress
 from prodemb.job.pipeline import Pipeline, read_pipeline
@@ -72,9 +72,13 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
     )
 
     shown = started("run", cwd=tmp_path)
-    for part in ("Brand: ", "Category: ", "prodemb, CLIP frozen", "prodemb, CLIP fine-tuned"):
-        assert part in shown
-    assert "scoring keeps the head on" in " ".join(shown.split())
+    assert "== fine-tune CLIP on the categories" in shown
+    closing = shown[shown.index("== done") :].splitlines()
+    assert len(closing) <= 11
+    (page,) = tmp_path.rglob("report.html")
+    assert closing[-1] == f"report: {page.relative_to(tmp_path)}, to open in a browser"
+    for part in ("prodemb, CLIP frozen", "prodemb, CLIP fine-tuned", "which scoring keeps", "a million products"):
+        assert part in page.read_text()
     (out,) = tmp_path.rglob("out.parquet")
     frame = pl.read_parquet(out)
     assert frame["product_id"].to_list() == own["product_id"].to_list()
@@ -139,8 +143,8 @@ def test_a_head_with_too_few_labels_keeps_its_seconds_to_itself(tiny_clip: Path,
     started = time.perf_counter()
     events = list(run(pipelines, finetune=False, progress=no_progress))
     ended = [event for event in events if not isinstance(event, StepStarted)]
-    assert [event.step.name for event in ended] == ["embed", "train-brand", "train-category", "score"]
-    _, brand, category, score = ended
+    assert [event.step.name for event in ended] == ["embed", "train-brand", "train-category", "score", "report"]
+    _, brand, category, score, _ = ended
     assert isinstance(brand, StepSkipped)
     assert str(brand.error).startswith("brand head: found 0 classes")
     assert brand.taxonomy is None
@@ -149,7 +153,8 @@ def test_a_head_with_too_few_labels_keeps_its_seconds_to_itself(tiny_clip: Path,
     assert (category.taxonomy, category.num_nodes) == (sample_taxonomy().source, len(sample_taxonomy().paths))
     assert isinstance(score, StepFinished)
     assert sum(event.seconds for event in ended) < time.perf_counter() - started
-    shown = [item for item in run_items(events) if isinstance(item, str)]
+    shown = [*run_lines(events)]
+    assert len(shown) - shown.index("\n== done") <= 11
     assert "the brand columns are null: no head was trained, see above" in shown
     assert not any("prodemb train-brand" in line for line in shown)
 

@@ -1,19 +1,18 @@
-"""What is shown of the whole job: each step as it comes, and a summary at the end."""
+"""What is shown of the whole job: each step as it comes, and at the end ten lines at most."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from prodemb.cli.report.embed import embed_lines
 from prodemb.cli.report.finetune import finetune_lines
-from prodemb.cli.report.heads import figures, train_lines
-from prodemb.cli.report.score import first_predictions, score_lines
+from prodemb.cli.report.heads import train_lines
+from prodemb.cli.report.score import score_lines
 from prodemb.core.text import counted
 from prodemb.embed.embed import EmbedReport
 from prodemb.finetune.report import FinetuneReport
+from prodemb.job.report import ReportMade
 from prodemb.job.run import StepFinished, StepSkipped, StepStarted
 from prodemb.job.train import TrainReport
 from prodemb.score.score import ScoreReport
@@ -21,11 +20,12 @@ from prodemb.score.score import ScoreReport
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from prodemb.job.run import Event, Report, Step
+    from prodemb.job.run import Event, Step
+    from prodemb.report.summary import Incoming, Summary, TargetOutcome
 
 
-def run_items(events: Iterable[Event]) -> Iterator[str | Table]:
-    """Lines and tables for the events of a run, each as soon as there is something to show."""
+def run_lines(events: Iterable[Event]) -> Iterator[str]:
+    """Lines for the events of a run, each as soon as there is something to show."""
     ended: list[StepFinished | StepSkipped] = []
     for event in events:
         match event:
@@ -37,9 +37,10 @@ def run_items(events: Iterable[Event]) -> Iterator[str | Table]:
             case StepSkipped():
                 ended.append(event)
                 yield _skipped_line(event)
-    yield "\n== summary"
-    yield _summary_table(ended)
-    yield from _closing_items([each.report for each in ended if isinstance(each, StepFinished)])
+    for each in ended:
+        if isinstance(each, StepFinished) and isinstance(each.report, ReportMade):
+            yield "\n== done"
+            yield from closing_lines(ended, report=each.report)
 
 
 def _label(step: Step) -> str:
@@ -58,6 +59,8 @@ def _label(step: Step) -> str:
             return "train the category head, CLIP fine-tuned"
         case "finetune-category", _:
             return "fine-tune CLIP on the categories"
+        case "report", _:
+            return "report"
         case _:
             return "score"
 
@@ -83,6 +86,8 @@ def _finished_lines(event: StepFinished, *, skipped: Sequence[StepSkipped]) -> I
             for target in report.absent:
                 why = "no head was trained, see above" if target in without else f'no pipeline has target = "{target}"'
                 yield f"the {target} columns are null: {why}"
+        case ReportMade() as report:
+            yield f"report at {report.out}{'; already up to date' if report.was_done else ''}"
         case Path() as path:
             yield str(path)
 
@@ -99,24 +104,47 @@ def _skipped_line(event: StepSkipped) -> str:
     return line
 
 
-def _summary_table(ended: Sequence[StepFinished | StepSkipped]) -> Table:
-    """Seconds by step, and what each made."""
-    table = Table(title="Steps", title_justify="left")
-    table.add_column("step")
-    table.add_column("seconds", justify="right")
-    table.add_column("result", overflow="fold")
+def closing_lines(ended: Sequence[StepFinished | StepSkipped], *, report: ReportMade) -> list[str]:
+    """What a run did, in ten lines at most; the figures are in its report."""
+    summary, predictions = report.summary, report.summary.outcome.predictions
+    seconds = sum(event.seconds for event in ended)
+    lines = [
+        f"{counted(summary.incoming.num_products, 'product')} of {summary.incoming.catalog} in {seconds:,.0f} s",
+        _lost_line(summary.incoming),
+        *(_target_line(each, summary=summary) for each in summary.outcome.targets),
+    ]
     for event in ended:
-        result = str(event.step.out) if isinstance(event, StepFinished) else "skipped: too few labels"
-        table.add_row(_label(event.step), f"{event.seconds:.1f}", result)
-    return table
+        if isinstance(event, StepSkipped):
+            zero_shot = event.taxonomy is not None
+            how = "categories are predicted zero-shot" if zero_shot else f"no {event.step.pipeline.target} is predicted"
+            lines.append(f"too few labels to train the {event.step.pipeline.target} head: {how}")
+    if summary.merges is not None and summary.merges.num_merges:
+        waiting = counted(summary.merges.num_merges, "brand merge")
+        lines.append(f"to decide: {waiting} in {summary.merges.aliases}")
+    return [*lines, f"predictions: {predictions}", f"report: {report.out}, to open in a browser"]
 
 
-def _closing_items(reports: Sequence[Report]) -> Iterator[str | Table]:
-    """The heads' figures, and the first predictions."""
-    trained = [report for report in reports if isinstance(report, TrainReport)]
-    for target in dict.fromkeys(report.head.card.target for report in trained):
-        cards = [report.head.card for report in trained if report.head.card.target == target]
-        yield from figures(cards[-1], frozen=cards[0] if len(cards) > 1 else None)
-    for report in reports:
-        if isinstance(report, ScoreReport):
-            yield first_predictions(report.out)
+def _lost_line(incoming: Incoming) -> str:
+    """Rows that were left out, and products without a picture."""
+    skipped = sum(incoming.skipped_rows.values())
+    rows = f"{counted(skipped, 'row')} left out" if skipped else "no row left out"
+    pictures = sum(incoming.missing.get("image", {}).values())
+    return f"{rows}; {counted(pictures, 'product')} without a picture" if pictures else rows
+
+
+def _target_line(outcome: TargetOutcome, *, summary: Summary) -> str:
+    """How many products are answered, and how good answers are beside the best baseline."""
+    num = outcome.num_answered + outcome.num_unanswered
+    line = f"{outcome.target}: {outcome.num_answered / max(1, num):.1%} of the products have one"
+    for learned in summary.learned:
+        evaluation = learned.card.evaluation
+        if learned.card.target != outcome.target or evaluation is None:
+            continue
+        measured = [(each.name, each.metrics) for each in evaluation.methods if each.metrics is not None]
+        if len(measured) > 2:
+            # The last two are the head alone and everything together.
+            *others, _, (_, own) = measured
+            name, best = max(others, key=lambda pair: pair[1].top1)
+            tested = f"{own.top1:.1%} of {counted(own.num_products, 'held-out answer')} are right"
+            line += f"; {tested}, {best.top1:.1%} by {name}"
+    return line

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import polars as pl
-from rich.table import Table
-
 from prodemb.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from prodemb.confidence.promise import Promise
     from prodemb.heads.labels import Target
     from prodemb.score.feed import FeedReport
     from prodemb.score.predictions import ScoreCounts
     from prodemb.score.score import ScoreReport
-
-NUM_SHOWN = 5
-_SHOWN = ("product_id", "category_path", "category_confidence", "brand", "brand_confidence")
 
 
 def score_lines(report: ScoreReport) -> list[str]:
@@ -122,17 +115,3 @@ def feed_lines(report: FeedReport) -> list[str]:
             "characters; Google will not find these products"
         )
     return lines
-
-
-def first_predictions(path: Path) -> Table:
-    """The first rows of a predictions file."""
-    table = Table(title="First predictions", title_justify="left")
-    for column in ("product_id", "category", "confidence", "brand", "confidence"):
-        table.add_column(column, justify="right" if column == "confidence" else "left", overflow="fold")
-    for row in pl.read_parquet(path, n_rows=NUM_SHOWN).select(_SHOWN).rows():
-        table.add_row(*map(_cell, row))
-    return table
-
-
-def _cell(value: object) -> str:
-    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)

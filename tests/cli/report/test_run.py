@@ -1,16 +1,21 @@
-"""What is shown of a whole job: a heading per step, why a step was skipped, and a summary with all of them."""
+"""What is shown of a whole job: a heading per step, why a step was skipped, and ten closing lines at most."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
-from rich.table import Table
 
-from prodemb.cli.report.run import run_items
+from prodemb.cli.report.run import closing_lines, run_lines
 from prodemb.core.errors import FewLabelsError
+from prodemb.heads.evaluation import BaselineResult, CategoryEvaluation
+from prodemb.heads.metrics import Metrics
 from prodemb.job.pipeline import Pipeline
+from prodemb.job.report import ReportMade
 from prodemb.job.run import Event, Step, StepFinished, StepSkipped, StepStarted
+from prodemb.report.summary import Incoming, Learned, Merges, Outcome, Summary, TargetOutcome
 from prodemb.score.predictions import ScoreCounts
 from prodemb.score.score import ScoreReport
+from tests.small_heads import make_card
 
 
 def steps(folder: Path) -> tuple[Step, Step, Step]:
@@ -22,7 +27,7 @@ def steps(folder: Path) -> tuple[Step, Step, Step]:
     )
 
 
-def test_a_skipped_step_is_in_the_summary_and_explains_the_null_columns(tmp_path: Path) -> None:
+def test_a_skipped_step_explains_the_null_columns(tmp_path: Path) -> None:
     brand, category, score = steps(tmp_path)
     nothing = dict.fromkeys(("category_path", "category_confidence", "brand", "brand_confidence"))
     pl.DataFrame([{"product_id": "p1"} | nothing]).write_parquet(score.out)
@@ -44,20 +49,69 @@ def test_a_skipped_step_is_in_the_summary_and_explains_the_null_columns(tmp_path
         StepStarted(step=score),
         StepFinished(step=score, report=report, seconds=0.2),
     ]
-    items = list(run_items(events))
-    lines = [item for item in items if isinstance(item, str)]
+    lines = list(run_lines(events))
     assert lines[:2] == ["\n== train the brand head", "skipped: brand head: found 1 class, wanted 2"]
     assert lines[2] == "\n== train the category head, CLIP frozen"
     assert lines[3].startswith("skipped: no product has a google_category_id; categories are predicted zero-shot, from")
     assert "a taxonomy (3 nodes)" in lines[3]
     assert "the brand columns are null: no head was trained, see above" in lines
-    summary, first = (item for item in items if isinstance(item, Table))
-    assert [list(column.cells) for column in summary.columns] == [
-        ["train the brand head", "train the category head, CLIP frozen", "score"],
-        ["1.5", "2.5", "0.2"],
-        ["skipped: too few labels", "skipped: too few labels", str(score.out)],
+
+
+def test_a_run_ends_with_ten_lines_at_most(tmp_path: Path) -> None:
+    brand, category, score = steps(tmp_path)
+    metrics = Metrics(top1=0.9, top5=None, macro_f1=0.5, ece=None, num_products=40)
+    methods = [
+        BaselineResult(name=name, metrics=metrics.model_copy(update={"top1": top1}), seconds=0.1)
+        for name, top1 in (("kNN", 0.7), ("TF-IDF", 0.8), ("head alone", 0.95), ("prodemb", 0.9))
     ]
-    assert list(first.columns[0].cells) == ["p1"]
+    card = make_card("category", evaluation=CategoryEvaluation(methods=tuple(methods)))
+    target = TargetOutcome(target="category", num_answered=9, num_unanswered=1, sources={}, bands={})
+    summary = Summary(
+        version="1",
+        incoming=Incoming(
+            catalog="feed.csv",
+            num_rows=12,
+            num_products=10,
+            skipped_rows={"broken": 1, "empty": 1},
+            missing={"image": {"no value": 3}},
+            presence=(),
+            num_partners=0,
+        ),
+        learned=(Learned(card=card, is_fine_tuned=False, other=None, risk=(), largest_classes=()),),
+        outcome=Outcome(
+            predictions="out.parquet",
+            num_products=10,
+            targets=(target, replace(target, target="brand", num_answered=10, num_unanswered=0)),
+            tree=(),
+            num_categories=0,
+            num_categories_left_out=0,
+            brands=(),
+            num_brands=0,
+            num_unbranded=0,
+            confusions=(),
+        ),
+        merges=Merges(aliases="aliases.csv", num_merges=2, merges=()),
+    )
+    report = ReportMade(out=tmp_path / "report.html", summary=summary, was_done=False)
+    written = Step(name="report", pipeline=score.pipeline, out=report.out)
+    ended: list[StepFinished | StepSkipped] = [
+        StepSkipped(step=brand, seconds=1.5, error=FewLabelsError("brand head: found 1 class, wanted 2")),
+        StepSkipped(step=category, seconds=2.5, error=None, taxonomy="a taxonomy", num_nodes=3),
+        StepFinished(step=written, report=report, seconds=6.0),
+    ]
+    lines = closing_lines(ended, report=report)
+    assert lines == [
+        "10 products of feed.csv in 10 s",
+        "2 rows left out; 3 products without a picture",
+        "category: 90.0% of the products have one; 90.0% of 40 held-out answers are right, 80.0% by TF-IDF",
+        "brand: 100.0% of the products have one",
+        "too few labels to train the brand head: no brand is predicted",
+        "too few labels to train the category head: categories are predicted zero-shot",
+        "to decide: 2 brand merges in aliases.csv",
+        "predictions: out.parquet",
+        f"report: {report.out}, to open in a browser",
+    ]
+    assert [*run_lines(ended)][-len(lines) - 1 :] == ["\n== done", *lines]
 
 
 def test_a_target_without_a_pipeline_is_named(tmp_path: Path) -> None:
@@ -75,5 +129,5 @@ def test_a_target_without_a_pipeline_is_named(tmp_path: Path) -> None:
         zero_shot=None,
         was_done=False,
     )
-    items = list(run_items([StepStarted(step=score), StepFinished(step=score, report=report, seconds=0.2)]))
-    assert 'the category columns are null: no pipeline has target = "category"' in items
+    lines = list(run_lines([StepStarted(step=score), StepFinished(step=score, report=report, seconds=0.2)]))
+    assert 'the category columns are null: no pipeline has target = "category"' in lines

@@ -1,0 +1,41 @@
+"""`prodemb report`: one HTML page about what was made."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prodemb.cli.display import say
+from prodemb.cli.progress import show_progress
+
+
+def report(
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The HTML file to write. Default: report.html beside the predictions.", show_default=False),
+    ] = None,
+    pipelines: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--pipeline",
+            help="A pipeline file; repeat it for a second one. Default: the project's own, if any.",
+            show_default=False,
+        ),
+    ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(
+            help="Findings of `prodemb audit` to show. Default: audit.parquet beside the predictions, if any.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write one HTML page: what came in, what was learned, what came out, and products to look at."""
+    from prodemb.job.pipeline import own_pipeline, read_pipeline
+    from prodemb.job.report import make_report, report_path
+
+    chosen = (
+        [read_pipeline(path) for path in pipelines] if pipelines else [own_pipeline("brand"), own_pipeline("category")]
+    )
+    made = make_report(chosen, out=out or report_path(chosen), audit=audit, progress=show_progress)
+    say(f"report at {made.out}{', already up to date' if made.was_done else ''}: open it in a browser")
