@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +105,12 @@ class ParquetSource(Source):
             path = stack.enter_context(self._packed.open_on_disk())
             pages = self._pages(path, own)
             file = stack.enter_context(_parquet(path, self.path, coded=self._coded(pages)))
+            num_rows = self._batch_rows(pages, max_rows)
+            # Of two row groups pyarrow 26 makes no batch of lists that have dictionaries.
+            groups = ([group] for group in range(file.num_row_groups))
+            batches = chain.from_iterable(file.iter_batches(num_rows, row_groups=each, columns=own) for each in groups)
             try:
-                for batch in file.iter_batches(batch_size=self._batch_rows(pages, max_rows), columns=own):
+                for batch in batches:
                     whole = pa.Table.from_batches([batch]).select(own).rename_columns(columns)
                     for coded in pieces(whole) if columns else [pa.table({"": pa.nulls(batch.num_rows)})]:
                         table = _plain(coded, schema=self.schema)

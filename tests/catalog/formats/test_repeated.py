@@ -109,6 +109,8 @@ def test_values_in_lists_and_objects_are_the_same_in_pieces(tmp_path: Path, monk
     assert len(batches) > 10
     assert [row for batch in batches for row in batch.table.to_pylist()] == table.to_pylist()
     assert {batch.table.schema for batch in batches} == {opened.schema}
+    monkeypatch.undo()
+    assert [row for batch in open_source(path).batches() for row in batch.table.to_pylist()] == table.to_pylist()
 
 
 def test_pages_that_unpack_to_more_than_they_may_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
