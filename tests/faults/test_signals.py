@@ -35,6 +35,7 @@ COMMANDS = {
     "train-brand": "train-brand --shards shards --out trained",
     "finetune-category": "finetune-category --pipeline category.toml",
     "score": "score shards out.parquet --head head",
+    "audit": "audit shards audit.parquet --head head",
 }
 
 
@@ -48,7 +49,7 @@ def start(words: str, *, cwd: Path) -> "subprocess.Popen[str]":
 def ended(process: "subprocess.Popen[str]") -> tuple[int, list[str]]:
     """A command's status, and what it said but for its progress."""
     _, said = process.communicate(timeout=180)
-    return process.returncode, [line for line in said.splitlines() if not re.match(r"prodemb: [\w -]+: \d+ s", line)]
+    return process.returncode, [line for line in said.splitlines() if not re.match(r"prodemb: [\w ,-]+: \d+ s", line)]
 
 
 @pytest.fixture(scope="module")

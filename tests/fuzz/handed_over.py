@@ -125,7 +125,7 @@ def ends_well(*words: str | Path) -> None:
                 app([*map(str, words)])
         except SystemExit as stop:
             status = stop.code
-    said = [line for line in err.getvalue().splitlines() if not re.match(r"prodemb: [\w -]+: \d+ s", line)]
+    said = [line for line in err.getvalue().splitlines() if not re.match(r"prodemb: [\w ,-]+: \d+ s", line)]
     assert status in (0, 1), (status, said)
     assert len(said) <= 1, said
     assert not said or "PRODEMB_DEBUG" not in said[0], said
