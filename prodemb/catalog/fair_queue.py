@@ -26,15 +26,17 @@ class FairQueue:
 
     A host may take a share, one thread at least, of the threads that the running tasks of other hosts leave. So several
     slow hosts divide the threads among them, some stay free for a host not seen before, and no thread is held by a task
-    that only waits (Choudhury and Hahne, Dynamic queue length thresholds for shared-memory packet switches, 1998).
+    that only waits (Choudhury and Hahne, Dynamic queue length thresholds for shared-memory packet switches, 1998). A
+    host that does not answer has one thread, so that as many as there are threads can be found out at a time.
     """
 
-    def __init__(self, *, num_threads: int, share: float) -> None:
+    def __init__(self, *, num_threads: int, share: float, answers: Callable[[str], bool]) -> None:
         """
         Args:
             share: the part of the threads that other hosts leave which one host may take; more than 0, at most 1.
+            answers: whether a host has answered.
         """
-        self._num_threads, self._share = num_threads, share
+        self._num_threads, self._share, self._answers = num_threads, share, answers
         self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="fetch")
         self._numbers = count()
         self._lock = threading.Lock()
@@ -88,7 +90,7 @@ class FairQueue:
 
     def _limit(self, host: str, *, free: int) -> int:
         """How many threads a host may have, including those it has."""
-        return max(1, int(self._share * (free + self._running[host])))
+        return max(1, int(self._share * (free + self._running[host]))) if self._answers(host) else 1
 
     def _run(self, task: _Task) -> None:
         try:

@@ -39,7 +39,7 @@ class ImagesConfig(Config):
     """Downloads at a time."""
     host_share: float = Field(default=0.5, gt=0, le=1)
     """The part, one place at least, that one host may take of those that other hosts' pictures leave: half of all where
-    it is alone, and five hosts that hang leave one of 32 to others. A picture counts for the host in its own address,
+    it is alone. A host that has not answered yet has one place. A picture counts for the host in its own address,
     wherever a redirect leads."""
     timeout_s: PositiveFloat = 10.0
     """Seconds to wait for the look-up of a name, for a connection, and for each next piece of an answer."""
@@ -48,7 +48,8 @@ class ImagesConfig(Config):
     retries: NonNegativeInt = 3
     """New attempts after a time-out, a broken connection, or an answer that says to come back later."""
     max_host_failures: PositiveInt = 20
-    """Pictures in a row that a host may fail to give, with all attempts, before it is left alone for a while."""
+    """Pictures in a row that a host may fail to give, with all attempts, before it is left alone for a while. One that
+    keeps them waiting for `deadline_s`, all together, while it answers nothing is left alone then."""
     host_reset_s: PositiveFloat = 60.0
     """Seconds for which it then is not asked, and its pictures are absent at once; after that one picture tries it."""
     max_redirects: NonNegativeInt = 5
@@ -88,6 +89,8 @@ class _TemporaryFailure(AbsentImage):
     def __init__(self, reason: str, *, detail: str, after_s: float = 0.0) -> None:
         super().__init__(reason, detail=detail)
         self.after_s = after_s
+        self.waited_s = 0.0
+        """For how long the host was waited for in all attempts, the pauses between them not counted."""
 
 
 class ImageLoader:
@@ -102,7 +105,9 @@ class ImageLoader:
         self._root = root.resolve()
         self._stopped = threading.Event()
         self._deadline = Deadline(self._stopped)
-        self._breaker = CircuitBreaker(max_failures=config.max_host_failures, reset_s=config.host_reset_s)
+        self._breaker = CircuitBreaker(
+            max_failures=config.max_host_failures, max_silent_s=config.deadline_s, reset_s=config.host_reset_s
+        )
         self._downloads = threading.Semaphore(config.concurrency)
         self._opening = threading.Lock()
         self._transport: GuardedTransport | None = None
@@ -139,6 +144,10 @@ class ImageLoader:
         if value[: address.end()].lower() in ("http://", "https://"):
             return self._download(value)
         raise AbsentImage("unsupported address", detail=(address[1] or address[2]).lower())
+
+    def answers(self, host: str) -> bool:
+        """Whether a host has answered, and the last picture that it was asked for did not fail."""
+        return self._breaker.answers(host)
 
     @property
     def config(self) -> ImagesConfig:
@@ -220,8 +229,8 @@ class ImageLoader:
             raise AbsentImage("host does not answer", detail=host)
         try:
             data = self._fetch_patiently(url)
-        except _TemporaryFailure:
-            self._breaker.record_failure(host)
+        except _TemporaryFailure as failure:
+            self._breaker.record_failure(host, waited_s=failure.waited_s)
             raise
         except AbsentImage:
             self._breaker.record_success(host)
@@ -234,11 +243,15 @@ class ImageLoader:
         with self._downloads:
             self._open_transport()  # Reading the certificates takes a while, which is no picture's fault.
             until = time.monotonic() + self._config.deadline_s
+            waited_s = 0.0
             with self._deadline.until(until):
                 for attempt in range(self._config.retries + 1):
+                    started = time.monotonic()
                     try:
                         return self._fetch(url, anew=attempt > 0)
                     except _TemporaryFailure as failure:
+                        waited_s += time.monotonic() - started
+                        failure.waited_s = waited_s
                         wait = max(failure.after_s, FIRST_WAIT_S * 2**attempt * random.uniform(0.5, 1))
                         if attempt == self._config.retries or time.monotonic() + wait >= until:
                             raise

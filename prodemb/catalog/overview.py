@@ -14,6 +14,7 @@ from prodemb.catalog.picture_roots import located
 from prodemb.catalog.plan import FilePlan
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.urls import is_address
+from prodemb.core.bounded import parquet_footer
 from prodemb.core.errors import CatalogError, OutputError
 from prodemb.core.features import CATALOG_COLUMNS, GOLD_LABELS, PARTNER, PRODUCT_COLUMNS
 from prodemb.core.files import replacing
@@ -164,8 +165,8 @@ def read_through(catalog: Catalog, *, out: Path | None = None) -> Overview:
 def _is_written_here(path: Path) -> bool:
     """Whether a file is a standard catalog that an earlier reading wrote."""
     try:
-        return path.is_file() and _MARK in (pq.read_metadata(path).metadata or {})
-    except (OSError, pa.ArrowException):
+        return _MARK in (parquet_footer(path).metadata or {})
+    except (OSError, ValueError):
         return False
 
 

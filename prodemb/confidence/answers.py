@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prodemb.core.arrays import Indices, sample_rows
+from prodemb.core.bounded import opened_parquet
 from prodemb.core.errors import HeadError
 from prodemb.core.files import replacing, sha256_of
 
@@ -93,7 +94,7 @@ def read_answers(folder: Path, sha256: str) -> Answers:
             "altered, or its training was cut short; train again"
         )
     try:
-        with pq.ParquetFile(path) as file:
+        with opened_parquet(path) as file:
             answers = _checked(file)
     except (OSError, ValueError) as error:  # pa.ArrowInvalid is a ValueError
         reason = f"{error}".splitlines()[0]

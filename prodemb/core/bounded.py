@@ -108,13 +108,23 @@ def read_toml(path: Path) -> dict[str, Any]:
     return values
 
 
-def parquet_footer(path: Path) -> pq.FileMetaData:
-    """The metadata of a Parquet file.
+@contextmanager
+def opened_parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file: what is checked is what is read.
 
     Raises:
         ValueError: it is not Parquet (`pyarrow.ArrowInvalid`), no regular file, or has more metadata than is read.
         OSError: it cannot be read.
     """
+    with opened(path) as file:
+        check_footer(file)
+        file.seek(0)
+        with pq.ParquetFile(file, pre_buffer=False) as parquet:
+            yield parquet
+
+
+def parquet_footer(path: Path) -> pq.FileMetaData:
+    """The metadata of a Parquet file. Raises as `opened_parquet`."""
     with opened(path) as file:
         check_footer(file)
         file.seek(0)
@@ -147,15 +157,14 @@ def read_table(
         ValueError: it is not Parquet, lacks a column, a column is of another type, or it is larger than it may be; all
             that `pyarrow` raises is one too, or an OSError.
     """
-    metadata = parquet_footer(path)
-    if metadata.num_rows > max_rows:
-        raise ValueError(f"found {metadata.num_rows:,} rows, wanted at most {max_rows:,}")
-    # No value is longer than its row group. The columns' own sizes are not asked for: where a file's statistics are
-    # damaged, pyarrow 26 ends the process then.
-    longest = max((metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups)), default=0)
-    _check_size(longest, max_bytes=max_bytes)
-    with pq.ParquetFile(path, pre_buffer=False) as file:
-        own = file.schema_arrow
+    with opened_parquet(path) as file:
+        metadata, own = file.metadata, file.schema_arrow
+        if metadata.num_rows > max_rows:
+            raise ValueError(f"found {metadata.num_rows:,} rows, wanted at most {max_rows:,}")
+        # No value is longer than its row group. The columns' own sizes are not asked for: where a file's statistics are
+        # damaged, pyarrow 26 ends the process then.
+        longest = max((metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups)), default=0)
+        _check_size(longest, max_bytes=max_bytes)
         wanted = own if schema is None else schema
         if missing := [name for name in wanted.names if name not in own.names]:
             raise ValueError(f"found the columns {', '.join(own.names)}, wanted also {missing[0]!r}")
@@ -163,6 +172,7 @@ def read_table(
         for batch in file.iter_batches(max(1, min(_BATCH_ROWS, max_bytes // max(1, longest))), columns=wanted.names):
             num_bytes += batch.nbytes
             _check_size(num_bytes, max_bytes=max_bytes)
+            batch.validate(full=True)  # texts that are not UTF-8 among others
             tables.append(pa.Table.from_batches([batch]).select(wanted.names).cast(wanted))
     return pa.concat_tables(tables).replace_schema_metadata(metadata.metadata)
 

@@ -70,7 +70,9 @@ class PictureFetcher:
         self._ready_at = time.monotonic()
         self._stopped = threading.Event()
         self._workers = ThreadPoolExecutor(num_workers, thread_name_prefix="decode")
-        self._downloads = FairQueue(num_threads=loader.config.concurrency, share=loader.config.host_share)
+        self._downloads = FairQueue(
+            num_threads=loader.config.concurrency, share=loader.config.host_share, answers=loader.answers
+        )
         self._decoding = threading.Semaphore(num_workers)
         self._lock = threading.Lock()
 

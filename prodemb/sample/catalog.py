@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from prodemb.core.bounded import parquet_footer
 from prodemb.core.errors import ConfigError
 from prodemb.core.features import PRODUCT_COLUMNS
 from prodemb.core.files import replacing
@@ -127,7 +128,7 @@ def _write_picture(made: Product, *, folder: Path) -> dict[str, str | None]:
 def _is_written(catalog: Path, *, about: dict[str, str]) -> bool:
     """Whether the file is there and says that it is the sample `about` speaks of."""
     try:
-        metadata = pq.read_schema(catalog).metadata or {}
-    except (OSError, pa.ArrowInvalid):
+        metadata = parquet_footer(catalog).metadata or {}
+    except (OSError, ValueError):
         return False
     return all(metadata.get(key.encode()) == value.encode() for key, value in about.items())

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from prodemb.core.bounded import opened_parquet, parquet_footer
 from prodemb.core.errors import ConfigError
 from prodemb.core.features import PARTNER
 from prodemb.shards.keys import NOT_FOUND, SortedKeys, keys_of
@@ -39,12 +39,12 @@ class Earlier:
         self._path, self._schema = path, schema
         self._compared = [field.name for field in schema if _is_compared(field)]
         try:
-            names = self._names = pq.read_schema(path).names
+            names = self._names = parquet_footer(path).schema.to_arrow_schema().names
             if "product_id" not in names or CHANGE in names:
                 what = "only what had changed" if CHANGE in names else "no column 'product_id'"
                 raise ConfigError(f"{path}: found {what}, wanted predictions of all products as `prodemb score` writes")
             read = [(keys_of(rows["product_id"]), self._row_hashes_of(rows)) for rows in self._rows(*self._compared)]
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError) as error:
             raise ConfigError(f"{path}: cannot be read as predictions ({error}); wanted a Parquet file") from None
         self._row_hashes = np.concatenate([np.zeros(0, np.uint64), *(hashes for _, hashes in read)])
         keys = np.concatenate([np.zeros((0, 2), np.uint64), *(keys for keys, _ in read)])
@@ -80,7 +80,7 @@ class Earlier:
     def _rows(self, *columns: str) -> Iterator[pl.DataFrame]:
         """The ids and some columns, as far as the file has them."""
         wanted = ["product_id", *(name for name in columns if name in self._names)]
-        with pq.ParquetFile(self._path) as file:
+        with opened_parquet(self._path) as file:
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
                 yield pl.DataFrame(pl.from_arrow(batch)).with_columns(pl.col("product_id").cast(pl.String))
 

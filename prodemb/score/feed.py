@@ -1,6 +1,7 @@
 """A Google Merchant supplemental feed from predictions: the ids, categories and brands that are certain enough."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prodemb.aliases.junk import UNBRANDED, UNKNOWN
+from prodemb.core.bounded import opened_parquet
 from prodemb.core.errors import ConfigError
 from prodemb.core.files import replacing
 from prodemb.core.text import FORMULA
@@ -108,24 +110,25 @@ def _without_formula(cell: pl.Expr) -> pl.Expr:
     return cell.str.replace(f"^({FORMULA})", "'${1}")
 
 
-def _open_predictions(path: Path) -> pq.ParquetFile:
+@contextmanager
+def _open_predictions(path: Path) -> Iterator[pq.ParquetFile]:
     """Raises ConfigError where there is no predictions file of all products."""
-    try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        raise ConfigError(
-            f"{path}: cannot be read as predictions: {reason}; wanted what `prodemb score` writes"
-        ) from None
-    names = file.schema_arrow.names
-    if not is_predictions(path) or not {*_READ} <= {*names}:
-        found = f"a Parquet file of other columns or origin ({', '.join(names[:5])} ...)"
-    elif CHANGE in names:
-        found = "only what had changed, and a feed replaces the one before"
-    else:
-        return file
-    file.close()
-    raise ConfigError(f"{path}: found {found}, wanted predictions of all products as `prodemb score` writes")
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(opened_parquet(path))
+        except (OSError, ValueError) as error:  # pa.ArrowInvalid is a ValueError
+            reason = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+            raise ConfigError(
+                f"{path}: cannot be read as predictions: {reason}; wanted what `prodemb score` writes"
+            ) from None
+        names, found = file.schema_arrow.names, ""
+        if not is_predictions(path) or not {*_READ} <= {*names}:
+            found = f"a Parquet file of other columns or origin ({', '.join(names[:5])} ...)"
+        elif CHANGE in names:
+            found = "only what had changed, and a feed replaces the one before"
+        if found:
+            raise ConfigError(f"{path}: found {found}, wanted predictions of all products as `prodemb score` writes")
+        yield file
 
 
 def _row_groups(file: pq.ParquetFile, *, path: Path) -> Iterator[pl.DataFrame]:

@@ -14,7 +14,9 @@ from prodemb import __version__
 from prodemb.confidence.promise import Promise
 from prodemb.core.bounded import parquet_footer, parse_json
 from prodemb.core.config import Config
+from prodemb.core.errors import ConfigError
 from prodemb.core.inputs import inputs_hash
+from prodemb.core.text import one_line
 from prodemb.heads.labels import Target
 from prodemb.score.columns import REPEATING
 from prodemb.score.predictor import Predictor
@@ -74,10 +76,18 @@ def is_predictions(path: Path) -> bool:
 
 
 def read_counts(path: Path, *, inputs_hash: str) -> ScoreCounts | None:
-    """The counts of a complete predictions file made from these inputs; None where `path` is no such file."""
+    """The counts of a complete predictions file made from these inputs; None where `path` is no such file.
+
+    Raises:
+        ConfigError: they are damaged.
+    """
     found, metadata = _metadata_of(path)
-    is_same = metadata.get("inputs_hash") == inputs_hash
-    return ScoreCounts.model_validate_json(found[_COUNTS_KEY]) if is_same and _COUNTS_KEY in found else None
+    if metadata.get("inputs_hash") != inputs_hash or _COUNTS_KEY not in found:
+        return None
+    try:
+        return ScoreCounts.parse(parse_json(found[_COUNTS_KEY]), source=f"{path}: {_COUNTS_KEY.decode()}")
+    except ValueError as error:
+        raise ConfigError(f"{path}: damaged counts: {one_line(error)}; remove it and score again") from None
 
 
 def _metadata_of(path: Path) -> tuple[dict[bytes, bytes], dict[str, Any]]:

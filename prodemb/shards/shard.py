@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from prodemb.core.bounded import check_footer
+from prodemb.core.bounded import MAX_TABLE_BYTES, check_footer
 from prodemb.core.errors import ShardError
 from prodemb.core.features import Feature, error_column
 from prodemb.core.text import one_line
@@ -35,7 +36,13 @@ class Shard:
         self._map = file.mapped(record=record)
         try:
             check_footer(self._map)
-            self._file = pq.ParquetFile(pa.BufferReader(self._map))
+            plain = pq.ParquetFile(pa.BufferReader(self._map))
+            self._columns = plain.schema_arrow
+            texts = [field.name for field in self._columns if pa.types.is_string(field.type)]
+            # As dictionaries, texts take no more than the file does, until it is known how long they are.
+            self._file = pq.ParquetFile(
+                pa.BufferReader(self._map), metadata=plain.metadata, read_dictionary=texts, pre_buffer=False
+            )
         except (pa.ArrowException, OSError, ValueError) as error:
             raise self._unreadable(error) from None
         self._metadata = self._file.metadata
@@ -61,7 +68,7 @@ class Shard:
 
     def has_columns(self) -> bool:
         """Whether the columns are those that the schema says, in their order and types."""
-        return bool(self._file.schema_arrow.equals(self.schema.arrow(rows_hash="")))
+        return bool(self._columns.equals(self.schema.arrow(rows_hash="")))
 
     def check_finite(self) -> None:
         """Raise ShardError where a vector holds a number that is none."""
@@ -94,9 +101,9 @@ class Shard:
 
     def _read(self, columns: Sequence[str]) -> pa.Table:
         try:
-            table = self._file.read(columns=list(columns))
-            table.validate()
-        except (pa.ArrowException, OSError) as error:
+            table = _decoded(self._file.read(columns=list(columns)))
+            table.validate(full=True)  # texts that are not UTF-8 among others
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise self._unreadable(error) from None
         if table.num_rows != self.num_products:
             raise ShardError(
@@ -134,6 +141,19 @@ class Shard:
             return None
         values = np.frombuffer(self._map, dtype="<f2", count=num_bytes // 2, offset=end - num_bytes)
         return values.reshape(self.num_products, self.schema.dim_of(feature))
+
+
+def _decoded(table: pa.Table) -> pa.Table:
+    """A table with texts in place of dictionaries. Raises ValueError where they take more than is read of a table."""
+    coded = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+    chunks = [chunk for name in coded for chunk in table[name].chunks]
+    lengths = (pc.sum(pc.take(pc.binary_length(each.dictionary), each.indices)).as_py() or 0 for each in chunks)
+    if (num_bytes := sum(lengths)) > MAX_TABLE_BYTES:
+        raise ValueError(f"found {num_bytes:,} bytes of texts, wanted at most {MAX_TABLE_BYTES:,}")
+    for name in coded:
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, name, table[name].cast(table[name].type.value_type))
+    return table
 
 
 def first_page_bytes(header: bytes) -> int | None:

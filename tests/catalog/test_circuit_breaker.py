@@ -23,15 +23,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_host_rests_after_some_failures_in_a_row_and_one_picture_tries_it(clock: Clock) -> None:
-    breaker = CircuitBreaker(max_failures=3, reset_s=60)
+    breaker = CircuitBreaker(max_failures=3, max_silent_s=60, reset_s=60)
     for _ in range(3):
         assert breaker.allows("a.example")
-        breaker.record_failure("a.example")
+        breaker.record_failure("a.example", waited_s=0)
     assert not breaker.allows("a.example")
     assert breaker.allows("b.example")
     clock.now += 61
     assert [breaker.allows("a.example") for _ in range(3)] == [True, False, False]
-    breaker.record_failure("a.example")
+    breaker.record_failure("a.example", waited_s=0)
     clock.now += 59
     assert not breaker.allows("a.example")
     clock.now += 2
@@ -41,17 +41,46 @@ def test_a_host_rests_after_some_failures_in_a_row_and_one_picture_tries_it(cloc
 
 
 def test_failures_with_answers_between_them_do_not_count(clock: Clock) -> None:
-    breaker = CircuitBreaker(max_failures=3, reset_s=60)
+    breaker = CircuitBreaker(max_failures=3, max_silent_s=60, reset_s=60)
     for _ in range(20):
-        breaker.record_failure("a.example")
-        breaker.record_failure("a.example")
+        breaker.record_failure("a.example", waited_s=0)
+        breaker.record_failure("a.example", waited_s=0)
         breaker.record_success("a.example")
         assert breaker.allows("a.example")
 
 
+def test_a_host_that_keeps_pictures_waiting_rests_sooner(clock: Clock) -> None:
+    breaker = CircuitBreaker(max_failures=20, max_silent_s=60, reset_s=60)
+    breaker.record_failure("a.example", waited_s=40)
+    assert breaker.allows("a.example")
+    breaker.record_failure("a.example", waited_s=20)
+    assert not breaker.allows("a.example")
+
+
+def test_no_host_rests_for_a_picture_that_others_of_it_overtook(clock: Clock) -> None:
+    breaker = CircuitBreaker(max_failures=20, max_silent_s=60, reset_s=60)
+    breaker.record_success("a.example")
+    clock.now += 1
+    for _ in range(9):
+        breaker.record_failure("a.example", waited_s=60)
+    assert breaker.allows("a.example")
+    clock.now += 59
+    breaker.record_failure("a.example", waited_s=60)
+    assert not breaker.allows("a.example")
+
+
+def test_a_host_answers_from_its_first_answer_to_its_next_failure() -> None:
+    breaker = CircuitBreaker(max_failures=20, max_silent_s=60, reset_s=60)
+    assert not breaker.answers("a.example")
+    breaker.record_success("a.example")
+    assert breaker.answers("a.example")
+    breaker.record_failure("a.example", waited_s=0)
+    assert not breaker.answers("a.example")
+
+
 def test_a_picture_that_never_comes_back_does_not_keep_the_host_away(clock: Clock) -> None:
-    breaker = CircuitBreaker(max_failures=1, reset_s=60)
-    breaker.record_failure("a.example")
+    breaker = CircuitBreaker(max_failures=1, max_silent_s=60, reset_s=60)
+    breaker.record_failure("a.example", waited_s=0)
     clock.now += 61
     assert breaker.allows("a.example")
     clock.now += 61

@@ -1,7 +1,9 @@
 """Pictures come in the order they were asked for, a slow host holds up no other, and failures are counted."""
 
+import socket
 import time
-from contextlib import suppress
+from collections import Counter
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -77,13 +79,35 @@ def test_a_host_that_does_not_answer_holds_up_no_other(tmp_path: Path) -> None:
                 assert {path: count for path, count in asked.items() if path.startswith("/jpeg/")} == {
                     f"/jpeg/{n}": 1 for n in range(24) if n % 4 >= 2
                 }
-                assert {path for path in asked if path.startswith("/held/")} == {"/held/0", "/held/1"}
+                assert {path for path in asked if path.startswith("/held/")} == {"/held/0"}
                 PictureServer.gate.set()
                 pictures = list(batch)
         finally:
             PictureServer.gate.set()
     for number, picture in enumerate(pictures):
         np.testing.assert_array_equal(picture, PREPROCESSOR.decode(jpeg(number)))
+
+
+def test_hosts_that_hang_cost_a_deadline_or_so_and_no_other_s_pictures(tmp_path: Path) -> None:
+    deadline_s, num_hosts = 0.5, 64
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_server((f"127.1.{n}.1", 0))) for n in range(num_hosts)]
+        hosts = ["http://{}:{}".format(*each.getsockname()) for each in silent]
+        fast = stack.enter_context(running_server())
+        cells = [f"{host}/{n}.jpg" for host in hosts for n in range(10)] + [f"{fast}/jpeg/{n}" for n in range(10)]
+        images = ImagesConfig(deadline_s=deadline_s, allow_private_hosts=True)
+        loader = stack.enter_context(ImageLoader(images, root=tmp_path))
+        fetcher = stack.enter_context(PictureFetcher(loader, num_workers=2))
+        started = time.monotonic()
+        results = list(fetcher.fetch(cells, PREPROCESSOR.decode))
+        seconds = time.monotonic() - started
+    assert Counter(each for each in results if isinstance(each, str)) == {
+        "timed out": num_hosts,
+        "host does not answer": 9 * num_hosts,
+    }
+    assert not any(isinstance(each, str) for each in results[-10:])
+    # 32 at a time: two deadlines.
+    assert seconds < 4 * deadline_s
 
 
 def test_a_run_that_ends_early_ends_what_is_being_decoded(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ COMMANDS = {
     "train-brand": "train-brand --shards shards --out trained",
     "finetune-category": "finetune-category --pipeline category.toml",
     "score": "score shards out.parquet --head head",
+    "audit": "audit shards audit.parquet --head head",
 }
 
 

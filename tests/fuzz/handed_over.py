@@ -172,6 +172,23 @@ def handed_shards(data: DataObject, folder: Path) -> None:
     ends_well("score", folder / "shards", folder / "o.parquet", "--head", folder / "category")
 
 
+@cache
+def _predictions() -> bytes:
+    out = Path(mkdtemp()) / "o.parquet"
+    ends_well("score", sound() / "shards", out, "--head", sound() / "category")
+    return out.read_bytes()
+
+
+def handed_predictions(data: DataObject, folder: Path) -> None:
+    """A damaged file of predictions, as a feed and a comparison see it."""
+    copied(folder, "shards", "category")
+    out = folder / "o.parquet"
+    out.write_bytes(changed(data, _predictions()))
+    ends_well("feed", out, folder / "feed.tsv")
+    words = ("score", folder / "shards", folder / "new.parquet", "--head", folder / "category")
+    ends_well(*words, "--changed-since", out)
+
+
 def handed_checkpoints(data: DataObject, folder: Path) -> None:
     """A checkpoint whose tokenizer, settings or weights say other things."""
     clip = folder / "clip"
@@ -240,5 +257,6 @@ def whole_pipelines(data: DataObject, folder: Path) -> None:
 
 
 HANDED_OVER: tuple[Callable[[DataObject, Path], None], ...] = (
-    *(handed_manifests, handed_heads, handed_shards, handed_checkpoints, handed_mappings, whole_pipelines),
+    *(handed_manifests, handed_heads, handed_shards, handed_predictions, handed_checkpoints, handed_mappings),
+    whole_pipelines,
 )

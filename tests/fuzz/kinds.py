@@ -24,6 +24,7 @@ from prodemb.aliases.alias_file import read_aliases, write_aliases
 from prodemb.aliases.junk import find_junk
 from prodemb.aliases.normalise import normalise_brand, tidy_spelling, words_of
 from prodemb.aliases.table import AliasRow, AliasTable
+from prodemb.catalog.formats import open_source
 from prodemb.catalog.images import AbsentImage, ImageLoader, ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.core.errors import ProdembError
@@ -161,6 +162,26 @@ def catalog_files(data: DataObject, folder: Path) -> None:
     with suppress(ProdembError):
         write_pipelines(guess(path), folder)
         read_pipeline(folder / "brand.toml")
+
+
+def nested_parquet(data: DataObject, folder: Path) -> None:
+    """A damaged Parquet file with lists, objects, maps and dictionaries of texts."""
+    texts = data.draw(st.lists(st.none() | st.text(max_size=4) | st.just("x" * 3000), min_size=4, max_size=4))
+    columns = {
+        "product_id": [*"abcd"],
+        "title": texts,
+        "tags": pa.array([[text, "b"] for text in texts]),
+        "object": pa.array([{"en": text, "all": [text]} for text in texts]),
+        "map": pa.array([[("k", text)] for text in texts], pa.map_(pa.string(), pa.string())),
+        "view": pa.array(texts, pa.string_view()),
+    }
+    path = folder / "c.parquet"
+    pq.write_table(pa.table(columns), path, compression="none", row_group_size=data.draw(st.integers(1, 4)))
+    assert [row["product_id"] for row in read_whole(path)] == [*"abcd"]
+    path.write_bytes(changed(data, path.read_bytes()))
+    with suppress(ProdembError):
+        for batch in open_source(path).batches():
+            batch.table.validate()
 
 
 def pictures(data: DataObject, folder: Path) -> None:
@@ -351,8 +372,8 @@ def checkpoints(data: DataObject, folder: Path) -> None:
 CHECKS: dict[str, Callable[[DataObject, Path], None]] = {
     check.__name__: check
     for check in (
-        *(csv_rows, jsonl_rows, parquet_rows, catalog_files, pictures, picture_values, taxonomy_files, pipeline_files),
-        *(alias_tables, alias_files, texts, shards, manifests, head_cards, checkpoints, *HANDED_OVER),
+        *(csv_rows, jsonl_rows, parquet_rows, nested_parquet, catalog_files, pictures, picture_values, taxonomy_files),
+        *(pipeline_files, alias_tables, alias_files, texts, shards, manifests, head_cards, checkpoints, *HANDED_OVER),
     )
 }
 """Every kind by name."""

@@ -2,7 +2,7 @@
 
 import gc
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from prodemb.core.errors import FingerprintError, ShardError
 from prodemb.core.features import FEATURES, Feature
 from prodemb.core.files import sha256_of
+from prodemb.shards import shard as shard_module
 from prodemb.shards.format import Manifest, ShardRecord, read_manifest
 from prodemb.shards.reader import ShardSet, find_shard_sets, open_shard_set
 from prodemb.shards.shard import first_page_bytes
@@ -93,6 +94,39 @@ def test_another_layout_falls_back_to_an_ordinary_read(tmp_path: Path) -> None:
     (shard,) = open_shard_set(tmp_path).shards()
     assert shard._mapped("cat2") is None
     assert np.array_equal(shard.vectors("cat2"), truth["cat2"])
+
+
+def rewrite(folder: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Put other values into the only shard of a set, and into its manifest that they are right."""
+    (record,) = read_manifest(folder).shards
+    path = folder / record.name
+    pq.write_table(change(pq.read_table(path)), path, compression="zstd")
+    list_records(folder, record.model_copy(update={"num_bytes": path.stat().st_size, "sha256": sha256_of(path)}))
+
+
+def with_brand(table: pa.Table, values: pa.Array) -> pa.Table:
+    return table.set_column(table.schema.get_field_index("raw_brand"), table.schema.field("raw_brand"), values)
+
+
+def test_texts_that_stand_once_and_belong_to_many_products_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_columns(tmp_path, brand=["a", "b"])
+    rewrite(tmp_path, lambda table: with_brand(table, pa.array(["x" * 50_000] * 2)))
+    (shard,) = open_shard_set(tmp_path).shards()
+    assert shard.frame(["raw_brand"])["raw_brand"].to_list() == ["x" * 50_000] * 2
+    monkeypatch.setattr(shard_module, "MAX_TABLE_BYTES", 90_000)
+    with pytest.raises(ShardError, match="found 100,000 bytes of texts, wanted at most 90,000"):
+        shard.frame(["raw_brand"])
+
+
+def test_a_text_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
+    write_columns(tmp_path, brand=["a", "b"])
+    values = pa.array([b"\xe9t\xe9", b"b"])
+    rewrite(tmp_path, lambda table: with_brand(table, pa.Array.from_buffers(pa.string(), 2, values.buffers())))
+    (shard,) = open_shard_set(tmp_path).shards()
+    with pytest.raises(ShardError, match=r"part-00000\.parquet: not readable as Parquet \(.*UTF8"):
+        shard.frame(["raw_brand"])
 
 
 def test_several_pages_are_not_mapped(tmp_path: Path) -> None:

@@ -1,29 +1,31 @@
 """Parquet and Arrow files, whose columns keep their types."""
 
 import io
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from prodemb.catalog.formats.coded import holds, is_text_or_bytes, pieces
 from prodemb.catalog.formats.packing import Packed
+from prodemb.catalog.formats.parquet_pages import CODED, ColumnChunk, Pages, column_chunks, pages_of
 from prodemb.catalog.formats.source import BATCH_BYTES, MAX_ROW_BYTES, RowBatch, Source, unique_names
 from prodemb.core.errors import CatalogError
-from prodemb.core.text import counted
+from prodemb.core.text import counted, printable
 
 BUFFER_BYTES = 1 << 20
 """Parquet is read through a buffer of this size a column, or a whole row group of pictures would be in memory."""
 MAX_REPEATED_BYTES = 128 << 20
-"""What a batch may take at the very worst, where values that stand once may be those of many rows. Of lists and objects
-pyarrow reads a thousand rows at least."""
+"""What a batch may take at the very worst, where values that stand once may be those of many rows."""
+MAX_PAGE_BYTES = 1 << 30
+"""Most bytes that one page of each column may take together: pages are unpacked whole."""
 
 
 class ParquetSource(Source):
@@ -32,6 +34,8 @@ class ParquetSource(Source):
     def __init__(self, packed: Packed) -> None:
         with packed.open_on_disk() as path, _parquet(path, packed.path) as file:
             names = file.schema_arrow.names
+            self._chunks = _column_chunks(path, packed.path)
+            self._leaves = _leaves(file)
             super().__init__(packed.path, format="parquet", columns=unique_names(names), compression=packed.compression)
             self.num_rows = file.metadata.num_rows
             self.schema = pa.schema(
@@ -42,15 +46,73 @@ class ParquetSource(Source):
             twice = next(name for name in names if names.count(name) > 1)
             raise CatalogError(f"{packed.path}: found the column {twice!r} twice, wanted each column name once")
         self._packed = packed
+        self._surveyed: dict[ColumnChunk, Pages] = {}
+
+    def _pages(self, path: Path, columns: Sequence[str]) -> dict[ColumnChunk, Pages]:
+        """What the pages of some columns say of themselves.
+
+        Raises:
+            CatalogError: they cannot be read, or would take more memory than they may.
+        """
+        wanted = {number for number, leaf in enumerate(self._leaves) if leaf.column in columns}
+        chunks = [chunk for chunk in self._chunks if chunk.leaf in wanted]
+        try:
+            with path.open("rb") as file:
+                self._surveyed |= {each: pages_of(file, each) for each in chunks if each not in self._surveyed}
+        except ValueError as error:
+            raise CatalogError(f"{self.path}: damaged Parquet: {error}") from error
+        # Of values of a fixed size pyarrow makes room for a thousand at least.
+        largest = {number: 1024 * self._leaves[number].width for number in wanted}
+        for chunk in chunks:
+            largest[chunk.leaf] = max(largest[chunk.leaf], self._surveyed[chunk].largest)
+        if (num_bytes := sum(largest.values())) > MAX_PAGE_BYTES:
+            worst = max(largest, key=largest.__getitem__)
+            raise CatalogError(
+                f"{self.path}: found pages of {num_bytes:,} bytes unpacked, {largest[worst]:,} of them of column "
+                f"{printable(self._leaves[worst].path)!r}, wanted at most {MAX_PAGE_BYTES:,}: "
+                "write it with smaller pages"
+            )
+        return {chunk: self._surveyed[chunk] for chunk in chunks}
+
+    def _batch_rows(self, pages: dict[ColumnChunk, Pages], max_rows: int) -> int:
+        """Rows of a batch so that it takes about `BATCH_BYTES` in the largest row group, and no more than it may.
+
+        A value that stands once in a file may be that of many rows: by a dictionary, or as the beginning of others.
+        Columns that can be read as a dictionary stay coded until their lengths are known.
+        """
+        coded = {*self._coded(pages)}
+        largest = 1.0
+        for _, group in groupby(pages, key=lambda chunk: chunk.row_group):
+            mean = worst = 0.0
+            for chunk in group:
+                leaf, per_row = self._leaves[chunk.leaf], chunk.num_values / max(1, chunk.num_rows)
+                mean += max(sum(pages[chunk].sizes) / max(1, chunk.num_rows), leaf.width * per_row)
+                if chunk.is_bytes and leaf.path not in coded and pages[chunk].may_repeat:
+                    worst += pages[chunk].largest * max(1, per_row)
+            largest = max(largest, mean, worst * BATCH_BYTES / MAX_REPEATED_BYTES)
+        return int(max(1, min(max_rows, BATCH_BYTES / largest)))
+
+    def _coded(self, pages: dict[ColumnChunk, Pages]) -> list[str]:
+        """The leaves of texts or bytes that have a dictionary somewhere, and can be read as one everywhere."""
+        have = {chunk.leaf for chunk in pages if chunk.is_bytes and pages[chunk].has_dictionary}
+        cannot = {chunk.leaf for chunk in pages if not pages[chunk].encodings <= CODED}
+        return [self._leaves[number].path for number in sorted(have - cannot)]
 
     def _read(self, columns: list[str], *, max_rows: int) -> Iterator[RowBatch]:
         own = [self._names[name] for name in columns]
         row = 1
-        with self._packed.open_on_disk() as path, _parquet(path, self.path, coded=own) as file:
+        with ExitStack() as stack:
+            path = stack.enter_context(self._packed.open_on_disk())
+            pages = self._pages(path, own)
+            file = stack.enter_context(_parquet(path, self.path, coded=self._coded(pages)))
+            num_rows = self._batch_rows(pages, max_rows)
+            # Of two row groups pyarrow 26 makes no batch of lists that have dictionaries.
+            groups = ([group] for group in range(file.num_row_groups))
+            batches = chain.from_iterable(file.iter_batches(num_rows, row_groups=each, columns=own) for each in groups)
             try:
-                for batch in file.iter_batches(batch_size=_batch_rows(file, path, own, max_rows), columns=own):
+                for batch in batches:
                     whole = pa.Table.from_batches([batch]).select(own).rename_columns(columns)
-                    for coded in _pieces(whole) if columns else [pa.table({"": pa.nulls(batch.num_rows)})]:
+                    for coded in pieces(whole) if columns else [pa.table({"": pa.nulls(batch.num_rows)})]:
                         table = _plain(coded, schema=self.schema)
                         numbers = np.arange(row, row + table.num_rows, dtype=np.int64)
                         row += table.num_rows
@@ -63,6 +125,29 @@ class ParquetSource(Source):
                 raise CatalogError(
                     f"{self.path}: damaged Parquet: a column ends after row {row - 1:,}, wanted {wanted}"
                 )
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """What holds values in a Parquet file's schema."""
+
+    column: str
+    path: str
+    """The column, and the way to the values in lists and objects: `image.bytes`."""
+    width: int
+    """Bytes of each value where all have as many; 0 elsewhere."""
+
+
+def _leaves(file: pq.ParquetFile) -> list[_Leaf]:
+    columns = [field.name for field in file.schema_arrow for _ in range(_num_leaves(field.type))]
+    leaves = map(file.metadata.schema.column, range(len(columns)))
+    return [_Leaf(column, leaf.path, max(0, leaf.length)) for column, leaf in zip(columns, leaves, strict=True)]
+
+
+def _num_leaves(kind: pa.DataType) -> int:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _num_leaves(kind.storage_type)
+    return sum(_num_leaves(kind.field(place).type) for place in range(kind.num_fields)) or 1
 
 
 class ArrowSource(Source):
@@ -105,7 +190,7 @@ class ArrowSource(Source):
                 if not columns:
                     whole = pa.table({"": pa.nulls(batch.num_rows)})
                 for first in range(0, batch.num_rows, max_rows):
-                    for coded in _pieces(whole.slice(first, max_rows)):
+                    for coded in pieces(whole.slice(first, max_rows)):
                         table = _plain(coded, schema=None)
                         numbers = np.arange(row, row + table.num_rows, dtype=np.int64)
                         row += table.num_rows
@@ -118,7 +203,7 @@ def _without_long_rows(source: Source, rows: Any, table: pa.Table) -> RowBatch:
         return RowBatch(rows, table)
     keep = np.ones(table.num_rows, bool)
     for column in table.columns:
-        if _is_text_or_bytes(column.type):
+        if is_text_or_bytes(column.type):
             lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy()
             keep &= lengths <= MAX_ROW_BYTES
     for row in rows[~keep]:
@@ -126,128 +211,41 @@ def _without_long_rows(source: Source, rows: Any, table: pa.Table) -> RowBatch:
     return RowBatch(rows[keep], table.filter(pa.array(keep))) if not keep.all() else RowBatch(rows, table)
 
 
-def _lengths(coded: pa.DictionaryArray) -> npt.NDArray[np.int64]:
-    """Bytes of each value of a column with a dictionary, of which no more is looked at than is used; 0 where null."""
-    dictionary, indices = coded.dictionary, coded.indices
-    if not len(dictionary):
-        return np.zeros(len(coded), np.int64)
-    is_large = pa.types.is_large_string(dictionary.type) or pa.types.is_large_binary(dictionary.type)
-    offsets = np.frombuffer(dictionary.buffers()[1], np.int64 if is_large else np.int32)[dictionary.offset :]
-    places = pc.fill_null(indices, 0).to_numpy(zero_copy_only=False)
-    lengths: npt.NDArray[np.int64] = offsets[places + 1].astype(np.int64) - offsets[places]
-    lengths[indices.is_null().to_numpy(zero_copy_only=False)] = 0
-    return lengths
-
-
-def _is_text_or_bytes(kind: pa.DataType) -> bool:
-    are = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_string, pa.types.is_large_string)
-    return any(is_kind(kind) for is_kind in are)
-
-
-def _batch_rows(file: pq.ParquetFile, path: Path, columns: list[str], max_rows: int) -> int:
-    """Rows of a batch so that it takes about `BATCH_BYTES` at the largest row group's mean, and no more than it may.
-
-    A value that stands once in a file may be that of many rows: by a dictionary, or as the beginning of others. Columns
-    of texts with a dictionary stay coded until their lengths are known.
-    """
-    metadata = file.metadata
-    wanted = set(columns)
-    coded = _coded_columns(metadata, columns)
-    largest = 1.0
-    for group in range(metadata.num_row_groups):
-        rows = metadata.row_group(group)
-        chunks = [rows.column(each) for each in range(rows.num_columns)]
-        chunks = [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] in wanted]
-        num_rows = max(1, rows.num_rows)
-        mean = sum(chunk.total_uncompressed_size for chunk in chunks) / num_rows
-        worst = sum(
-            _longest(path, chunk) * max(1, chunk.num_values / num_rows)
-            for chunk in chunks
-            if chunk.path_in_schema not in coded and _may_repeat(chunk)
-        )
-        largest = max(largest, mean, worst * BATCH_BYTES / MAX_REPEATED_BYTES)
-    return int(max(1, min(max_rows, BATCH_BYTES / largest)))
-
-
-def _may_repeat(chunk: pq.ColumnChunkMetaData) -> bool:
-    """Whether long values of many rows may stand once in a column of texts or bytes."""
-    return chunk.physical_type == "BYTE_ARRAY" and not {*chunk.encodings} <= {"PLAIN", "RLE", "BIT_PACKED"}
-
-
-def _longest(path: Path, chunk: pq.ColumnChunkMetaData) -> int:
-    """What the longest value that may repeat takes at most: as much as the dictionary, or else as the whole column."""
-    if not chunk.has_dictionary_page or "DELTA_BYTE_ARRAY" in chunk.encodings:
-        return int(chunk.total_uncompressed_size)
-    with path.open("rb") as file:
-        file.seek(chunk.dictionary_page_offset)
-        head = file.read(16)
-    # Thrift's compact form: two fields of 32 bits, the page's type and its size when unpacked.
-    size = re.match(rb"\x15[\x80-\xff]*[\x00-\x7f]\x15([\x80-\xff]*[\x00-\x7f])", head, re.DOTALL)
-    if size is None:
-        return int(chunk.total_uncompressed_size)
-    return sum((int(byte) & 0x7F) << (7 * place) for place, byte in enumerate(size[1])) >> 1
-
-
-def _coded_columns(metadata: pq.FileMetaData, columns: Sequence[str]) -> list[str]:
-    """The columns of texts or bytes that have a dictionary somewhere, those in lists and objects not counted."""
-    found: dict[str, None] = {}
-    for group in range(metadata.num_row_groups):
-        rows = metadata.row_group(group)
-        for chunk in map(rows.column, range(rows.num_columns)):
-            if chunk.path_in_schema in columns and chunk.has_dictionary_page and chunk.physical_type == "BYTE_ARRAY":
-                found[chunk.path_in_schema] = None
-    return list(found)
-
-
-def _pieces(table: pa.Table) -> Iterator[pa.Table]:
-    """The same rows in tables that take about `BATCH_BYTES` once their dictionaries are values, or have one row."""
-    lengths = np.zeros(table.num_rows, np.int64)
-    for column in table.columns:
-        if pa.types.is_dictionary(column.type) and _is_text_or_bytes(column.type.value_type):
-            for start, chunk in zip(np.cumsum([0, *map(len, column.chunks)]), column.chunks, strict=False):
-                lengths[start : start + len(chunk)] += _lengths(chunk)
-    if lengths.sum() <= BATCH_BYTES:
-        yield table
-        return
-    numbers = np.cumsum(lengths) // BATCH_BYTES
-    bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), table.num_rows]
-    for first, last in pairwise(bounds):
-        yield table.slice(first, last - first)
-
-
 def _parquet(path: Path, shown: Path, *, coded: Sequence[str] = ()) -> pq.ParquetFile:
-    """The open file; of `coded` the columns of texts that have dictionaries come as dictionaries."""
-    file = _opened_parquet(path, shown)
-    if not (columns := _coded_columns(file.metadata, coded)):
-        return file
-    with file:
-        metadata = file.metadata
-    return pq.ParquetFile(path, metadata=metadata, read_dictionary=columns, buffer_size=BUFFER_BYTES, pre_buffer=False)
-
-
-def _opened_parquet(path: Path, shown: Path) -> pq.ParquetFile:
+    """The open file; the columns `coded` come as dictionaries."""
     try:
         file = pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
-        if not any(_has_dictionary(field.type) for field in file.schema_arrow):
+        is_plain = not any(holds(field.type, _is_refused) for field in file.schema_arrow)
+        if is_plain and not coded:
             return file
         with file:
-            metadata = _without_arrow_types(file.metadata)
-        return pq.ParquetFile(path, metadata=metadata, buffer_size=BUFFER_BYTES, pre_buffer=False)
+            metadata = file.metadata if is_plain else _without_arrow_types(file.metadata)
+        return pq.ParquetFile(
+            path, metadata=metadata, read_dictionary=coded, buffer_size=BUFFER_BYTES, pre_buffer=False
+        )
     except (pa.ArrowException, OSError) as error:
         raise CatalogError(f"{shown}: not a Parquet file that can be read: {one_line(error)}") from error
 
 
-def _has_dictionary(kind: pa.DataType) -> bool:
-    """Whether a type is a dictionary, or holds one."""
-    inside = (kind.field(place).type for place in range(kind.num_fields))
-    return bool(pa.types.is_dictionary(kind)) or any(map(_has_dictionary, inside))
+def _column_chunks(path: Path, shown: Path) -> list[ColumnChunk]:
+    try:
+        with path.open("rb") as file:
+            return column_chunks(file)
+    except ValueError as error:
+        raise CatalogError(f"{shown}: not a Parquet file that can be read: {error}") from error
+
+
+def _is_refused(kind: pa.DataType) -> bool:
+    """Whether pyarrow 26 cannot give values that are read as a dictionary this type."""
+    return bool(pa.types.is_dictionary(kind) or pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))
 
 
 def _without_arrow_types(metadata: pq.FileMetaData) -> pq.FileMetaData:
     """A file's metadata without Arrow's own column types, so that a column reads as the values that it has.
 
     To give a dictionary the index type that it was written with (int8 is usual for pandas' categories) pyarrow 26 casts
-    its values, and one that is not UTF-8 would end the run; dictionaries in lists it does not read at all.
+    its values, and one that is not UTF-8 would end the run; dictionaries in lists it does not read at all, and it makes
+    no views of a dictionary.
     """
     footer = io.BytesIO()
     metadata.write_metadata_file(footer)
@@ -262,8 +260,10 @@ def _plain(table: pa.Table, *, schema: pa.Schema | None) -> pa.Table:
         schema: the types that the values get; those of the dictionaries where None.
     """
     for place, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            kind = field.type.value_type if schema is None else schema.field(field.name).type
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if schema is not None and holds(field.type, pa.types.is_dictionary):
+            kind = schema.field(field.name).type
+        if kind != field.type:
             table = table.set_column(place, field.name, table.column(place).cast(kind))
     return table
 

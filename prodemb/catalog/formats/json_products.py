@@ -48,10 +48,19 @@ class Place:
         looked_at = min(self.num, NUM_LOOKED_AT)
         return sum(self.keys.values()) >= 0.5 * looked_at * max(1, len(self.keys))
 
+    def is_likely(self, others: list[set[str]]) -> bool:
+        """Whether it may hold the products, beside the keys of the objects that follow the one that it is in."""
+        is_single = len(others) > 1 and bool(self.path) and not any(self.path[0] in keys for keys in others)
+        return not is_single and (self.num > 2 or any(map(is_known, self.keys)) or self.is_named)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its name is one of products."""
+        return bool(self.path) and bool(_PRODUCTS.match(self.path[-1]))
+
     def score(self) -> float:
         known = sum(is_known(key) for key in self.keys)
-        name = self.path[-1] if self.path else ""
-        score = min(known, 8) + math.log10(self.num + 1) + 3 * bool(_PRODUCTS.match(name))
+        score = min(known, 8) + math.log10(self.num + 1) + 3 * self.is_named
         return score - 4 * any(bool(_PARTS.search(each)) for each in self.path) - (2 if self.is_map else 0)
 
 
@@ -68,21 +77,22 @@ class Finder:
         Args:
             of_lines: the object is a line of JSON lines.
         """
-        known, is_one_of_many = 0, of_lines
+        known, is_one_of_many, others = 0, of_lines, list[set[str]]()
         try:
             first = self._in_object(())
             known = sum(is_known(key) for key, start in first.items() if start not in "{[")
             if self._values.next_character() in ("{", ","):
                 # Objects one after another are rows where they are alike, and not pages that hold the rows.
-                more = [self._next_document() for _ in range(3)]
+                others = [each for each in (self._next_document() for _ in range(3)) if each is not None]
                 keys = set(first)
-                alike = [each is not None and len(keys & each) * 2 >= len(keys | each) for each in more]
+                alike = [len(keys & each) * 2 >= len(keys | each) for each in others]
                 is_one_of_many = known > MAX_KNOWN_OF_PAGE and any(alike)
             else:
                 is_one_of_many = False
         except (BadValueError, TooLongError):
             pass
-        best = max(self.places, key=Place.score, default=None)
+        # Of pages more than the first one holds products.
+        best = max((place for place in self.places if place.is_likely(others)), key=Place.score, default=None)
         return best if best is not None and not is_one_of_many and best.score() > known else None
 
     def _next_document(self) -> set[str] | None:

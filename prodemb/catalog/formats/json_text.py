@@ -196,9 +196,10 @@ def _loads(line: str, decoder: json.JSONDecoder) -> Any:
         if not _PYTHON.match(line) or len(line) > MAX_PYTHON_CHARS:
             raise
     try:
-        return ast.literal_eval(line)
+        value = ast.literal_eval(line)
     except (SyntaxError, MemoryError) as error:
         raise ValueError(NOT_JSON) from error
+    return {str(key): part for key, part in value.items()} if isinstance(value, dict) else value
 
 
 def _kind(value: Any) -> str:

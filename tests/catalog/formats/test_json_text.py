@@ -193,6 +193,13 @@ def test_what_json_writes_comes_back_wherever_it_is_cut(
                 assert row[key] == value
 
 
+@pytest.mark.parametrize("first", ['{"":[{}]}', '{"":[{"":null}:', "{0:[{}]}", '{"nodes": [{"id": "9"}]}'])
+def test_a_line_with_a_list_of_objects_is_no_page_where_the_others_have_none(tmp_path: Path, first: str) -> None:
+    lines = [first, *(json.dumps({"id": str(number), "title": f"mug {number}"}) for number in range(4))]
+    _, rows, _ = opened(tmp_path / "a.jsonl", "\n".join(lines))
+    assert [row["id"] for row in rows if row.get("id")] == ["0", "1", "2", "3"]
+
+
 @pytest.mark.parametrize("first", ["0", "# exported today", "id,title", "null"])
 def test_a_first_line_of_something_else_makes_no_other_format_of_json_lines(tmp_path: Path, first: str) -> None:
     lines = [first, *(json.dumps({"id": str(number), "title": f"mug {number}"}) for number in range(4))]
