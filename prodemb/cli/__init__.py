@@ -8,6 +8,7 @@ import typer
 
 from prodemb.cli.audit import audit
 from prodemb.cli.brands import brands
+from prodemb.cli.convert import convert
 from prodemb.cli.display import LogFormatter
 from prodemb.cli.embed import embed
 from prodemb.cli.ending import ending_well
@@ -28,7 +29,7 @@ PANELS = {
     "Whole job": (read, init, run),
     "Single steps, in order": (embed, brands, train_brand, train_category, finetune_category, score, feed, audit),
     "Shards": (inspect, verify),
-    "Sample data and taxonomy": (sample, taxonomy),
+    "Sample data, taxonomy and checkpoints": (sample, taxonomy, convert),
 }
 """The commands as `prodemb --help` lists them."""
 
