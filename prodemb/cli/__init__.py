@@ -8,6 +8,7 @@ import typer
 
 from prodemb.cli.audit import audit
 from prodemb.cli.brands import brands
+from prodemb.cli.convert import convert
 from prodemb.cli.display import LogFormatter
 from prodemb.cli.embed import embed
 from prodemb.cli.ending import ending_well
@@ -41,7 +42,7 @@ PANELS = {
         report,
     ),
     "Shards": (inspect, verify, export),
-    "Sample data and taxonomy": (sample, taxonomy),
+    "Sample data, taxonomy and checkpoints": (sample, taxonomy, convert),
 }
 """The commands as `prodemb --help` lists them."""
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,9 @@ MAX_NUMBER = 10_000_000
 
 MAX_SETTINGS_BYTES = 256 << 20
 """Most bytes of a tokenizer or any other settings file; SigLIP 2's tokenizer has 34 million."""
+
+OPEN_CLIP_CONFIG = "open_clip_config.json"
+"""What open_clip puts beside its weights."""
 
 _INDEX = "model.safetensors.index.json"
 _WEIGHTS = ("model.safetensors", "model-*.safetensors", _INDEX)
@@ -87,8 +91,8 @@ def find_checkpoint(model: str, *, revision: str | None = None) -> Checkpoint:
             "checkpoint folder or hub id"
         )
     else:
-        folder = _download(model, revision=revision)
-    return Checkpoint(name=name, folder=folder, config=_read_config(folder))
+        folder = download(model, revision=revision)
+    return Checkpoint(name=name, folder=folder, config=_read_config(folder, name=name))
 
 
 def as_folder(model: str) -> str:
@@ -100,8 +104,15 @@ def _looks_like_a_path(model: str) -> bool:
     return model.startswith((".", "/", "~")) or model.endswith("/") or model.count("/") > 1 or "\\" in model
 
 
-def _download(model: str, *, revision: str | None) -> Path:
-    """Fetch a hub repository's safetensors weights and settings; nothing that is code or pickle."""
+def download(model: str, *, revision: str | None = None, weights: Sequence[str] = _WEIGHTS) -> Path:
+    """Fetch a hub repository's safetensors weights and settings; nothing that is code or pickle.
+
+    Args:
+        weights: the names of weights to fetch, with `*` for any letters.
+
+    Raises:
+        ModelError: there is no such repository, or it cannot be reached.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -112,7 +123,7 @@ def _download(model: str, *, revision: str | None) -> Path:
 
     at = f" at revision {revision!r}" if revision else ""
     try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=[*_WEIGHTS, *_SETTINGS]))
+        return Path(snapshot_download(model, revision=revision, allow_patterns=[*weights, *_SETTINGS]))
     except HFValidationError:
         raise ModelError(f"model: found {model!r}; wanted 'bundled', a folder, or a hub id 'owner/name'") from None
     except LocalEntryNotFoundError:
@@ -130,16 +141,18 @@ def _download(model: str, *, revision: str | None) -> Path:
         raise ModelError(f"model: cannot fetch {model!r}{at} from the Hugging Face hub: {first_line}") from None
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path, *, name: str) -> dict[str, Any]:
     """The folder's config.json, once the folder is known to be a dual encoder with safetensors weights."""
     path = folder / "config.json"
     try:
         config = read_json(path)
     except FileNotFoundError:
+        _refuse_open_clip(folder, name=name)
         raise ModelError(f"{folder}: no config.json; wanted a checkpoint folder in Hugging Face's format") from None
     except (ValueError, OSError) as error:
         raise ModelError(f"{path}: not JSON ({error})") from None
     if not isinstance(config, dict) or not all(isinstance(config.get(tower), dict) for tower in _TOWERS):
+        _refuse_open_clip(folder, name=name)
         kind = config.get("model_type", "unknown") if isinstance(config, dict) else "unknown"
         raise ModelError(
             f"{folder}: found a model of type {kind!r}, which is not a dual encoder; "
@@ -154,6 +167,16 @@ def _read_config(folder: Path) -> dict[str, Any]:
     _check_sizes(folder)
     _check_index(folder / _INDEX)
     return config
+
+
+def _refuse_open_clip(folder: Path, *, name: str) -> None:
+    """Raise ModelError where the folder is an open_clip checkpoint, which transformers does not load."""
+    if (folder / OPEN_CLIP_CONFIG).is_file():
+        out = f"checkpoints/{Path(name).name}"
+        raise ModelError(
+            f"{name}: found an open_clip checkpoint ({OPEN_CLIP_CONFIG}), wanted Hugging Face's format; convert it "
+            f'once with `prodemb convert {name} {out}`, and use model = "{out}"'
+        )
 
 
 def _refuse_absurd(config: dict[str, Any], *, path: Path) -> None:

@@ -121,14 +121,14 @@ def load_towers(
     folder = checkpoint.folder
     try:
         with _quiet():
-            _check_size(checkpoint)
+            built = _built_empty(checkpoint)
             model, info = AutoModel.from_pretrained(
                 folder,
                 dtype=chosen_dtype,
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,
-                attn_implementation="sdpa",
+                attn_implementation="sdpa" if built._supports_sdpa else "eager",
                 output_loading_info=True,
             )
     except ModelError:
@@ -150,8 +150,12 @@ def load_towers(
     )
 
 
-def _check_size(checkpoint: Checkpoint) -> None:
-    """Raise ModelError where the settings are of a far larger model than the weights, before any memory is taken."""
+def _built_empty(checkpoint: Checkpoint) -> Any:
+    """The model without memory for its weights.
+
+    Raises:
+        ModelError: the settings are of a far larger model than the weights.
+    """
     from safetensors import safe_open
     from transformers import AutoConfig, AutoModel
 
@@ -169,6 +173,7 @@ def _check_size(checkpoint: Checkpoint) -> None:
             f"{checkpoint.folder / 'config.json'}: found a model of {num_claimed:,} numbers, wanted one of the "
             f"{num_held:,} that its weights hold"
         )
+    return model
 
 
 def save_checkpoint(towers: Towers, folder: Path) -> None:

@@ -26,6 +26,17 @@ ROWS_AT_ONCE = 256
 TINY_TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
 SHAPES: dict[str, dict[str, Any]] = {
     "vit-b-32": {"text_config": {}, "vision_config": {}},
+    "vit-l-14": {
+        "text_config": {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12},
+        "vision_config": {
+            "hidden_size": 1024,
+            "intermediate_size": 4096,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "patch_size": 14,
+        },
+        "projection_dim": 768,
+    },
     "vit-b-32-tiny": {"text_config": TINY_TOWER, "vision_config": TINY_TOWER, "projection_dim": 32},
 }
 """What differs from CLIPConfig, whose defaults are ViT-B/32: `tiny` has the same inputs and code in a small tower."""

@@ -44,6 +44,12 @@ def test_stage_one_measures_each_row(run_bench: RunBench, catalog: Path) -> None
         assert row["ratios"][name] == 1
 
 
+def test_convert_compares_with_open_clip(run_bench: RunBench) -> None:
+    pytest.importorskip("open_clip", exc_type=ImportError)
+    (figures,) = run_bench("convert", "--shape", "ViT-B-32")["shapes"].values()
+    assert min(figures["texts"], figures["pictures"]) > 0.99999
+
+
 def test_stage_one_in_bfloat16_without_pictures(run_bench: RunBench) -> None:
     options = ["--limit", "8", "--rows", "embed", "--repeat", "2", "--device", "cpu", "--dtype", "bfloat16"]
     model = run_bench("stage_one", "--model", "bundled", "--text-only", *options)["models"]["bundled"]

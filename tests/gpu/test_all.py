@@ -1,0 +1,35 @@
+"""The GPU script in its smallest form, on the CPU."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("all.py")
+
+
+def run(out: Path, *arguments: str) -> dict[str, object]:
+    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--tiny", "--out", str(out), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found: dict[str, object] = json.loads(out.read_text())
+    assert done.returncode == 0, (done.stderr, found)
+    steps = found["steps"]
+    assert isinstance(steps, dict)
+    return steps
+
+
+@pytest.mark.slow
+def test_every_step_has_figures_and_holds(tmp_path: Path) -> None:
+    steps = run(tmp_path / "results.json")
+    assert len(steps) > 10
+    for name, step in steps.items():
+        assert isinstance(step, dict)
+        assert step["figures"], name
+        assert step["figures"].get("holds", True), (name, step["figures"])
+
+
+def test_steps_without_time_are_skipped_and_said_so(tmp_path: Path) -> None:
+    steps = run(tmp_path / "results.json", "--minutes", "0", "--only", "correctness")
+    assert {str(step) for step in steps.values()} == {"{'skipped': 'no time left'}"}
