@@ -18,6 +18,9 @@ class EmbedConfig(Config):
     """`bundled`, a checkpoint folder, or a Hugging Face hub id of a dual encoder (CLIP, SigLIP, SigLIP 2)."""
     revision: str | None = None
     """A branch, tag or commit of a hub id."""
+    truncate_dim: int | None = Field(default=None, ge=8)
+    """Numbers kept of each vector, the first ones, scaled to length one again: for models that were trained so that
+    these suffice (Matryoshka). Part of the fingerprint: sets of two lengths never mix."""
     out: str = "shards/clip"
     """The shard set's folder."""
     features: tuple[Feature, ...] = ALL_FEATURES

@@ -110,7 +110,7 @@ def embed(
     num_products = catalog.check_ids()
     if not num_products:
         raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
-    checkpoint = find_checkpoint(config.model, revision=config.revision)
+    checkpoint = find_checkpoint(config.model, revision=config.revision, truncate_dim=config.truncate_dim)
     check_apart(folder, [file.path for file in catalog.files])
     with holding(folder, kind="shard set", is_own=holds_shards) as held:
         check_unlisted(folder)

@@ -111,7 +111,7 @@ def _zero_shot(
     found = stored_zero_shot(folder, schema=schema, taxonomy=taxonomy, name=name)
     if found is not None:
         return found
-    checkpoint = find_checkpoint(model, revision=revision)
+    checkpoint = find_checkpoint(model, revision=revision, truncate_dim=pipeline.embed.truncate_dim)
     if checkpoint.fingerprint != schema.fingerprint:
         raise FingerprintError(
             f"{folder}: made by {schema.model} ({schema.fingerprint}), which is now "

@@ -48,6 +48,8 @@ class Checkpoint:
     folder: Path
     config: dict[str, Any]
     """The folder's config.json."""
+    truncate_dim: int | None = None
+    """Numbers that are kept of each vector, the first ones; all of them where it is None."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -59,6 +61,8 @@ class Checkpoint:
         digest = hashlib.sha256(f"preprocessing {PREPROCESSING_VERSION}\n".encode())
         for path in self.files():
             digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+        if self.truncate_dim is not None:
+            digest.update(f"truncated to {self.truncate_dim}\n".encode())
         return digest.hexdigest()[:16]
 
     @property
@@ -73,7 +77,7 @@ class Checkpoint:
         return sorted(found - ignored)
 
 
-def find_checkpoint(model: str, *, revision: str | None = None) -> Checkpoint:
+def find_checkpoint(model: str, *, revision: str | None = None, truncate_dim: int | None = None) -> Checkpoint:
     """The checkpoint called `model`: `bundled`, a folder, or a hub id (downloaded once into Hugging Face's cache).
 
     Raises:
@@ -92,7 +96,7 @@ def find_checkpoint(model: str, *, revision: str | None = None) -> Checkpoint:
         )
     else:
         folder = download(model, revision=revision)
-    return Checkpoint(name=name, folder=folder, config=_read_config(folder, name=name))
+    return Checkpoint(name=name, folder=folder, config=_read_config(folder, name=name), truncate_dim=truncate_dim)
 
 
 def as_folder(model: str) -> str:

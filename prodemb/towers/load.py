@@ -56,14 +56,14 @@ class Towers:
     def text_vectors(self, token_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         """Tokens (n, t) int64 to vectors (n, dim) float32, L2-normalised; gradients flow if they are enabled."""
         output = self.model.get_text_features(input_ids=token_ids, attention_mask=attention_mask)
-        return torch.nn.functional.normalize(_pooled(output).float(), dim=-1)
+        return torch.nn.functional.normalize(self._kept(_pooled(output)).float(), dim=-1)
 
     def image_vectors(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pictures (n, 3, height, width) uint8 to vectors (n, dim) float32, L2-normalised; gradients as above."""
         values = pixels.to(self.device, non_blocking=True).float()
         values = (values * self.image.rescale - self._mean) / self._std
         output = self.model.get_image_features(pixel_values=values.to(self.dtype))
-        return torch.nn.functional.normalize(_pooled(output).float(), dim=-1)
+        return torch.nn.functional.normalize(self._kept(_pooled(output)).float(), dim=-1)
 
     @property
     def image_tokens(self) -> int:
@@ -71,6 +71,13 @@ class Towers:
         patch = self.checkpoint.config["vision_config"].get("patch_size") or DEFAULT_PATCH
         _, height, width = self.image.shape
         return (height // int(patch)) * (width // int(patch)) + 1
+
+    def _kept(self, vectors: torch.Tensor) -> torch.Tensor:
+        """The first numbers of each vector, of a tower trained so that these suffice.
+
+        Source: Kusupati et al. 2022, Matryoshka Representation Learning.
+        """
+        return vectors[:, : self.checkpoint.truncate_dim]
 
     @torch.inference_mode()
     def _check(self) -> int:
@@ -89,6 +96,10 @@ class Towers:
             raise ModelError(f"{name}: its towers do not run on one text and one picture: {message}") from error
         if text.shape != image.shape:
             raise ModelError(f"{name}: text vectors have {text.shape[1]} numbers, picture vectors {image.shape[1]}")
+        if (wanted := self.checkpoint.truncate_dim) is not None and text.shape[1] < wanted:
+            raise ModelError(
+                f"{name}: found vectors of {text.shape[1]} numbers, wanted truncate_dim = {wanted} of them"
+            )
         if any(not torch.isfinite(weights).all() for weights in self.model.state_dict().values()):
             raise ModelError(f"{name}: some of its weights are not finite numbers")
         if not (torch.isfinite(text).all() and torch.isfinite(image).all()):

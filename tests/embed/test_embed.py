@@ -128,6 +128,8 @@ def test_a_folder_of_another_model_is_refused_and_kept(
     other = make_clip(tmp_path / "other", seed=1)
     with pytest.raises(FingerprintError, match=f"{tiny_clip} .* but this run's model is {other}"):
         run(catalog, out, other)
+    with pytest.raises(FingerprintError, match="holds vectors of"):
+        run(catalog, out, tiny_clip, truncate_dim=16)
     with pytest.raises(ShardError, match="holds the features"):
         run(catalog, out, tiny_clip, features=["title"])
     assert contents(out) == before

@@ -40,7 +40,12 @@ def write_checkpoint(kind: str, *, clip: Path, folder: Path) -> Path:
         crop = {"height": ALIGN_SIZE, "width": ALIGN_SIZE}
         path.write_text(json.dumps(json.loads(path.read_text()) | {"size": crop, "crop_size": crop}))
     torch.manual_seed(0)
-    AutoModel.from_config(AutoConfig.for_model(kind, **config)).save_pretrained(folder)
+    model = AutoModel.from_config(AutoConfig.for_model(kind, **config))
+    with torch.no_grad():
+        for weights in model.parameters():
+            if weights.ndim > 1:  # as they are, ALIGN's many layers leave nothing of a picture
+                weights.normal_(std=2 * weights[0].numel() ** -0.5)
+    model.save_pretrained(folder)
     return folder
 
 

@@ -91,6 +91,23 @@ def test_siglip_is_padded_to_its_full_length(tiny_clip: Path, tmp_path: Path) ->
     assert np.allclose(alone[0], beside[0], atol=2e-3)
 
 
+def test_truncated_vectors_are_the_first_numbers_at_length_one(towers: Towers, tiny_clip: Path) -> None:
+    short = load_towers(find_checkpoint(str(tiny_clip), truncate_dim=16), device="cpu", dtype="float32")
+    assert (short.dim, towers.dim) == (16, 24)
+    whole = text_vectors(towers, TEXTS)[:, :16].astype(np.float32)
+    assert np.allclose(text_vectors(short, TEXTS), whole / np.linalg.norm(whole, axis=1, keepdims=True), atol=2e-3)
+    pixels = torch.randint(0, 255, (2, *towers.image.shape), dtype=torch.uint8)
+    with torch.inference_mode():
+        pictures, wanted = short.image_vectors(pixels), towers.image_vectors(pixels)[:, :16]
+    assert torch.allclose(pictures, torch.nn.functional.normalize(wanted, dim=-1), atol=1e-5)
+    assert short.checkpoint.fingerprint != towers.checkpoint.fingerprint
+
+
+def test_more_numbers_than_there_are_cannot_be_kept(tiny_clip: Path) -> None:
+    with pytest.raises(ModelError, match="found vectors of 24 numbers, wanted truncate_dim = 32 of them"):
+        load_towers(find_checkpoint(str(tiny_clip), truncate_dim=32), device="cpu")
+
+
 def test_weights_that_lack_a_tensor_are_refused(tiny_clip: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
