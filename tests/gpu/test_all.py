@@ -21,9 +21,9 @@ def run(out: Path, *arguments: str) -> dict[str, object]:
 
 
 @pytest.mark.slow
-def test_every_step_has_figures_and_holds(tmp_path: Path) -> None:
-    steps = run(tmp_path / "results.json")
-    assert len(steps) > 10
+def test_steps_have_figures_and_hold(tmp_path: Path) -> None:
+    steps = run(tmp_path / "results.json", "--only", "correctness", "--only", "heads")
+    assert len(steps) > 2
     for name, step in steps.items():
         assert isinstance(step, dict)
         assert step["figures"], name

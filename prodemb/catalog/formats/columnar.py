@@ -59,6 +59,8 @@ class ParquetSource(Source):
         try:
             with path.open("rb") as file:
                 self._surveyed |= {each: pages_of(file, each) for each in chunks if each not in self._surveyed}
+        except OSError as error:
+            raise CatalogError(f"{self.path}: cannot be read: {error.strerror}") from None
         except ValueError as error:
             raise CatalogError(f"{self.path}: damaged Parquet: {error}") from error
         # Of values of a fixed size pyarrow makes room for a thousand at least.

@@ -89,7 +89,8 @@ def pages_of(file: BufferedReader, chunk: ColumnChunk) -> Pages:
     for head in _heads(file, chunk):
         sizes.append(head[2])
         has_dictionary |= head[1] == _DICTIONARY_PAGE
-        if (about := head.get(5)) or (about := head.get(8)):
+        about = head.get(5) or head.get(8)
+        if isinstance(about, dict):
             encodings.add(about.get(2 if 5 in head else 4))
     return Pages(tuple(sizes), has_dictionary=has_dictionary, encodings=encodings)
 
@@ -114,7 +115,7 @@ def _heads(file: BufferedReader, chunk: ColumnChunk) -> Iterator[dict[int, Any]]
         for num_bytes in (_HEAD_BYTES, _MAX_HEAD_BYTES):
             try:
                 head, length = _struct(os.pread(file.fileno(), min(num_bytes, end - at), at), 0)
-                packed = head[3]
+                _, packed = head[1], head[3]
                 if head[2] < 0 or packed < 0:
                     raise ValueError(f"row group {chunk.row_group}: a page of {head[2]} bytes")
                 break
