@@ -56,7 +56,7 @@ def test_a_run_survives_all_servers_and_writes_no_secret(server: str, tmp_path: 
     address = server.replace("http://", f"http://{USER}:{PASSWORD}@")
     images = {f"{address}/{path}?token={TOKEN}&X-Amz-Signature={SIGNATURE}": why for path, why in OUTCOMES.items()}
     # First what is answered: a host that has given nothing for its whole deadline would be left alone.
-    images = dict(sorted(images.items(), key=lambda item: item[1] is not None)) | ELSEWHERE
+    images = {**dict(sorted(images.items(), key=lambda item: item[1] is not None)), **ELSEWHERE}
     titles = [f"red shoe {number}" for number in range(len(images))]
     pl.DataFrame(
         {"product_id": [f"p{n}" for n in range(len(images))], "title": titles, "brand": "Norvik", "image": [*images]}

@@ -22,8 +22,8 @@ def run(out: Path, *arguments: str) -> dict[str, object]:
 
 @pytest.mark.slow
 def test_steps_have_figures_and_hold(tmp_path: Path) -> None:
-    steps = run(tmp_path / "results.json", "--only", "correctness", "--only", "heads")
-    assert len(steps) > 2
+    steps = run(tmp_path / "results.json", "--only", "correctness")
+    assert steps
     for name, step in steps.items():
         assert isinstance(step, dict)
         assert step["figures"], name

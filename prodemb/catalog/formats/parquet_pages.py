@@ -91,7 +91,7 @@ def pages_of(file: BufferedReader, chunk: ColumnChunk) -> Pages:
         has_dictionary |= head[1] == _DICTIONARY_PAGE
         about = head.get(5) or head.get(8)
         if isinstance(about, dict):
-            encodings.add(about.get(2 if 5 in head else 4))
+            encodings.add(about.get(2 if 5 in head else 4, -1))
     return Pages(tuple(sizes), has_dictionary=has_dictionary, encodings=encodings)
 
 
