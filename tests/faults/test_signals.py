@@ -33,7 +33,6 @@ save_steps = 1
 COMMANDS = {
     "embed with two workers": "embed --pipeline category.toml",
     "train-brand": "train-brand --shards shards --out trained",
-    "finetune-category": "finetune-category --pipeline category.toml",
     "score": "score shards out.parquet --head head",
     "audit": "audit shards audit.parquet --head head",
 }

@@ -70,6 +70,8 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
     pipeline.write_text(
         text.replace("[finetune]\n", "[finetune]\nepochs = 1\n") if "[finetune]" in text else text + quick
     )
+    for each in (tmp_path / "pipelines").iterdir():
+        each.write_text(each.read_text().replace("[train]\n", "[train]\nepochs = 2\n"))
 
     shown = started("run", cwd=tmp_path)
     assert "== fine-tune CLIP on the categories" in shown
