@@ -94,12 +94,14 @@ def write_clustered_set(
     noise: float = 0.8,
     shard_size: int = 250,
     partners: Sequence[str] = (),
+    split: Sequence[str] = (),
     fine_tuned: bool = False,
 ) -> ShardSet:
     """Products in clusters, one per class of categories and brands, with a third of the vectors absent.
 
     Args:
         partners: who sent them, in turn.
+        split: `test` or `train`, in turn.
         fine_tuned: whether their model was fine-tuned.
     """
     random = np.random.default_rng(7)
@@ -115,6 +117,7 @@ def write_clustered_set(
             vectors[feature][start : start + shard_size] = drawn
     columns: dict[str, list[str | None]] = {
         "partner": [partners[i % len(partners)] if partners else None for i in range(num)],
+        "split": [split[i % len(split)] if split else None for i in range(num)],
         "title": [f"kind{label} item {i}" for i, label in enumerate(labels)],
         "brand": [f"Brand {label}" if i % 3 else "Wrong" for i, label in enumerate(labels)],
         "cat1": [f"group {label // 2}" for label in labels],

@@ -31,6 +31,9 @@ class TableConfig(Config):
     """The column whose values `parent` and `children` hold; default: the product's id."""
     children: str | None = None
     """A column in which a product lists the rows that are its variants, as Magento does."""
+    split: str | None = None
+    """A column that says which products are held out from training: those with `test`; `train`, `validation` (also
+    `valid`, `val`, `dev`) and empty cells are trained on. By default a hash of the title decides."""
 
     @field_validator("columns")
     @classmethod

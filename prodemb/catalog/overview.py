@@ -129,8 +129,8 @@ class Overview:
 def read_through(catalog: Catalog, *, out: Path | None = None) -> Overview:
     """Read a whole catalog, and write it in the standard form where `out` is given.
 
-    The file has the standard columns and `partner`, one row per product, plain texts; `image` is text, with local
-    pictures as absolute paths, or bytes where the catalog holds pictures.
+    The file has the standard columns, `partner` and `split`, one row per product, plain texts; `image` is text, with
+    local pictures as absolute paths, or bytes where the catalog holds pictures.
 
     Raises:
         CatalogError: no product is found, ids repeat though they may not, or `out` is a file of the catalog itself.
@@ -242,7 +242,14 @@ class _Reading:
 
     def _file(self, file: FilePlan, num_rows: int) -> FileOverview:
         source = self._catalog.source(file)
-        used = {*file.columns.values(), file.table.row_type, file.table.parent, file.table.parent_key, file.partner}
+        used = {
+            *file.columns.values(),
+            file.table.row_type,
+            file.table.parent,
+            file.table.parent_key,
+            file.partner,
+            file.split,
+        }
         return FileOverview(
             path=file.path,
             label=file.label,

@@ -46,6 +46,8 @@ class FilePlan:
     """What to put before a picture's path: its folder, from the catalog's image root."""
     partner: str | None = None
     """The file's column of that name, where it has one; it goes before the label."""
+    split: str | None = None
+    """The file's column that says which products are held out, where the settings name one that it has."""
     pictures_inside: bool = False
     """Whether the pictures lie in the same archive as the table."""
 
@@ -123,6 +125,7 @@ class _Planner:
             for source, table in zip(self._sources, tables, strict=True)
         ]
         self._check_named(columns)
+        self._check_split(tables)
         language = self._config.language or self._most_frequent_language(columns)
         kind = self._image_kind(columns)
         inside, roots = self._picture_roots(columns, kind=kind)
@@ -135,6 +138,7 @@ class _Planner:
                 table=table,
                 columns=own,
                 partner=PARTNER if PARTNER in source.columns else None,
+                split=table.split if table.split and _has(source, table.split) else None,
                 lists_categories="cat1" in own and _holds_lists(source, own["cat1"]),
                 pictures_folder="" if root == image_root else root.relative_to(image_root).as_posix(),
                 pictures_inside=is_inside,
@@ -177,7 +181,7 @@ class _Planner:
         return [table or TableConfig() for table in tables]
 
     def _guessed(self, sources: Sequence[Source], labels: Sequence[str]) -> TableConfig:
-        profiles = profiles_of(sources)
+        profiles = [each for each in profiles_of(sources) if each.name != self._config.split]
         found = guess_table(profiles, taxonomies=self._taxonomies)
         chosen, parent_key = choose_id(sources, found, max_lost_rate=self._config.max_lost_rate)
         guesses = (*([chosen] if chosen else []), *found.columns)
@@ -225,6 +229,15 @@ class _Planner:
             if label in self._guesses and not own_columns.keys() - {"product_id", "google_category_id", "brand_label"}:
                 raise CatalogError(
                     f"{source.path}: no column holds text or pictures, wanted at least a title; {_there(source)}"
+                )
+
+    def _check_split(self, tables: Sequence[TableConfig]) -> None:
+        """The column that says which products are held out must be in some file whose settings name it."""
+        for split in dict.fromkeys(table.split for table in tables if table.split):
+            asked = [source for source, table in zip(self._sources, tables, strict=True) if table.split == split]
+            if not any(_has(source, split) for source in asked):
+                raise CatalogError(
+                    f"{asked[0].path}: no column {split!r}, which [catalog] names as split; {_there(asked[0])}"
                 )
 
     def _most_frequent_language(self, columns: Sequence[Mapping[str, str]]) -> str | None:

@@ -29,7 +29,7 @@ from prodemb.catalog.urls import is_address
 from prodemb.catalog.values import as_texts
 from prodemb.core.arrays import Indices
 from prodemb.core.errors import CatalogError
-from prodemb.core.features import CATALOG_COLUMNS, FEATURES, PARTNER, PRODUCT_COLUMNS
+from prodemb.core.features import CATALOG_COLUMNS, FEATURES, PARTNER, PRODUCT_COLUMNS, SPLIT
 from prodemb.core.text import counted
 from prodemb.taxonomy.taxonomy import Taxonomy
 
@@ -40,6 +40,10 @@ ROWS_WITH_PICTURES = 256
 ROWS_WITHOUT = 16_384
 MAX_FAR_PICTURE_BYTES = 1 << 30
 """Pictures that stand in another row than their product's own are kept up to this size in all, as values."""
+_TEST, _TRAIN = "test", "train"
+_PARTS = {_TEST: _TEST, **dict.fromkeys((_TRAIN, "training", "validation", "valid", "val", "dev"), _TRAIN)}
+"""What the values of a split stand for."""
+_SHOWN_VALUES = 5
 
 
 class Catalog:
@@ -148,9 +152,9 @@ class Catalog:
         """Stream the catalog: `num_rows` products in each table, fewer only in the last.
 
         A table has the standard columns in their order (`prodemb.core.features.CATALOG_COLUMNS`), or those of `columns`
-        alone, which then are all that is read; `partner` (`prodemb.core.features.PARTNER`) only where it is among
-        those. All are large_string; `image` is large_binary where pictures stand in the catalog. Values are null where
-        the catalog has none.
+        alone, which then are all that is read; `partner` and `split` (`prodemb.core.features`) only where they are
+        among those. All are large_string; `image` is large_binary where pictures stand in the catalog. Values are null
+        where the catalog has none.
 
         Args:
             num_rows: products of a table.
@@ -159,7 +163,7 @@ class Catalog:
             stop: end before the product at this place, from 0.
 
         Raises:
-            CatalogError: a file is damaged, or vanished.
+            CatalogError: a file is damaged, or vanished, or `[catalog] split` names a column with other values.
         """
         wanted = {*(CATALOG_COLUMNS if columns is None else columns)}
         assert wanted <= {*PRODUCT_COLUMNS}, f"no standard columns: {wanted - {*PRODUCT_COLUMNS}}"
@@ -224,6 +228,8 @@ class Catalog:
         needed = {file.columns[name] for name in wanted if name in file.columns}
         if file.partner is not None and PARTNER in wanted:
             needed.add(file.partner)
+        if file.split is not None and SPLIT in wanted:
+            needed.add(file.split)
         if _splits(file) and not {*wanted}.isdisjoint(LEVELS):
             needed.add(file.columns["cat1"])
         at_once = ROWS_WITH_PICTURES if self.image_kind == "bytes" and "image" in wanted else ROWS_WITHOUT
@@ -286,6 +292,8 @@ class Catalog:
             return self._ids(file, table, rows)
         if name == PARTNER:
             return self._partners(file, table)
+        if name == SPLIT:
+            return self._parts(file, table, rows)
         if name == "image":
             return self._pictures(file, table, places)
         if name in levels:
@@ -300,6 +308,27 @@ class Catalog:
         if file.partner is None:
             return pa.repeat(label, table.num_rows)
         return pc.fill_null(as_texts(array_of(table, file.partner)), label)
+
+    def _parts(self, file: FilePlan, table: pa.Table, rows: Indices) -> pa.Array:
+        """`test` or `train` for each product, where any file says which are held out; else nothing.
+
+        Raises:
+            CatalogError: a value is neither, nor a word for validation.
+        """
+        if not any(each.split for each in self.files):
+            return pa.nulls(len(rows), pa.large_string())
+        if file.split is None:
+            return pa.repeat(pa.scalar(_TRAIN, pa.large_string()), len(rows))
+        given = as_texts(array_of(table, file.split))
+        found = [_TRAIN if text is None else _PARTS.get(text.lower()) for text in given.to_pylist()]
+        if None in found:
+            unknown = [given[row].as_py() for row, part in enumerate(found) if part is None]
+            raise CatalogError(
+                f"{file.path} row {rows[found.index(None)]}: {file.split}: found "
+                f"{', '.join(map(repr, [*dict.fromkeys(unknown)][:_SHOWN_VALUES]))}; wanted test, train or validation, "
+                "or another column for [catalog] split"
+            )
+        return pa.array(found, pa.large_string())
 
     def _ids(self, file: FilePlan, table: pa.Table, rows: Indices) -> pa.Array:
         """The products' ids; those without one get the file's name and the row's number."""

@@ -29,7 +29,10 @@ PARTNER = "partner"
 """Who sent a product: the value of the file's own column of this name, else the label of its file; null where the
 catalog is one file without such a column."""
 
-PRODUCT_COLUMNS = (*CATALOG_COLUMNS, PARTNER)
+SPLIT = "split"
+"""Which products are held out: `test`, or `train` for all others; null where `[catalog] split` names no column."""
+
+PRODUCT_COLUMNS = (*CATALOG_COLUMNS, PARTNER, SPLIT)
 """Everything that a catalog holds about a product."""
 
 

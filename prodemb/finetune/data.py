@@ -17,13 +17,13 @@ from prodemb.catalog.budget import PictureCounts, check_budget
 from prodemb.catalog.images import ImageLoader
 from prodemb.catalog.reader import Catalog
 from prodemb.core.errors import CatalogError, HeadError
-from prodemb.core.features import CATALOG_COLUMNS, TEXT_FEATURES
+from prodemb.core.features import CATALOG_COLUMNS, SPLIT, TEXT_FEATURES
 from prodemb.core.files import allocate
 from prodemb.core.text import counted
 from prodemb.embed.pictures import PictureFetcher
 from prodemb.embed.prefetch import Prefetcher
 from prodemb.heads.labels import CategoryLabel
-from prodemb.heads.split import TEST, TRAIN, VALIDATION, Split, groups_of, split_of
+from prodemb.heads.split import TEST, TRAIN, VALIDATION, Split, groups_of, held_out_by, split_of
 from prodemb.shards.hashes import RowsHash, content_hash, image_sources
 from prodemb.taxonomy.gold import GoldCategories, trace_gold
 from prodemb.taxonomy.taxonomy import Taxonomy
@@ -53,6 +53,8 @@ class LabelledProducts:
     """(n,) the catalog row of each product, from 0, ascending."""
     row_hashes: npt.NDArray[np.uint64]
     """(n,) a hash of each product's id, texts and category, which shows whether it has changed."""
+    test_hashes: npt.NDArray[np.uint64]
+    """(t,) the same of the labelled products of the test part."""
     catalog_hash: str
     """The hash of all the catalog's rows, which shows whether the catalog has changed."""
     gold: GoldCategories
@@ -98,12 +100,13 @@ def read_labelled_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: Imag
         TaxonomyError: none of them is in the taxonomy.
         HeadError: the training part holds fewer than two categories.
     """
-    catalog_hash = RowsHash(columns=CATALOG_COLUMNS)
+    columns = (*CATALOG_COLUMNS, SPLIT)
+    catalog_hash = RowsHash(columns=columns)
     nodes: dict[str | None, int | None] = {None: None}
     counts: Counter[str] = Counter()
     batches: list[_Batch] = []
     num_rows = 0
-    for rows in catalog.batches(READ_ROWS):
+    for rows in catalog.batches(READ_ROWS, columns=columns):
         catalog_hash.update(rows, sources=image_sources(rows["image"].to_pylist(), loader=loader))
         labels = rows["google_category_id"].to_pylist()
         for label in set(labels) - nodes.keys():
@@ -125,6 +128,7 @@ def read_labelled_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: Imag
         classes=tuple(CategoryLabel(id=int(node), path=taxonomy.path_of(int(node))) for node in ids),
         indices=np.concatenate([batch.indices for batch in batches]),
         row_hashes=np.concatenate([batch.row_hashes for batch in batches]),
+        test_hashes=np.concatenate([batch.test_hashes for batch in batches]),
         catalog_hash=catalog_hash.hexdigest(),
         gold=gold,
     )
@@ -148,6 +152,8 @@ class _Batch:
     parts: Split
     indices: npt.NDArray[np.int64]
     row_hashes: npt.NDArray[np.uint64]
+    test_hashes: npt.NDArray[np.uint64]
+    """(t,) of the labelled ones of the test part."""
 
 
 def _labelled(rows: pa.Table, *, nodes: list[int | None], start: int, taxonomy: Taxonomy) -> _Batch:
@@ -157,16 +163,21 @@ def _labelled(rows: pa.Table, *, nodes: list[int | None], start: int, taxonomy: 
         nodes: the taxonomy node of each row; None where it has none.
         start: the index of the first row.
     """
-    parts = split_of(groups_of(pl.Series(rows["title"]), pl.Series(rows["product_id"])))
-    kept = np.flatnonzero(np.array([node is not None for node in nodes], dtype=bool) & (parts != TEST))
-    kept_nodes = np.array([nodes[row] for row in kept], dtype=np.int64)
-    table = rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(kept))
+    groups = groups_of(pl.Series(rows["title"]), pl.Series(rows["product_id"]))
+    parts = split_of(groups, held_out=held_out_by(pl.Series(rows[SPLIT])))
+    labelled = np.flatnonzero(np.array([node is not None for node in nodes], dtype=bool))
+    own_nodes = np.array([nodes[row] for row in labelled], dtype=np.int64)
+    table = rows.select(("product_id", *TEXT_FEATURES)).take(pa.array(labelled))
+    hashes = _row_hashes(table, paths=[taxonomy.path_of(node) for node in own_nodes.tolist()])
+    is_test = parts[labelled] == TEST
+    kept = labelled[~is_test]
     return _Batch(
-        texts=table.select(TEXT_FEATURES),
-        nodes=kept_nodes,
+        texts=table.select(TEXT_FEATURES).filter(pa.array(~is_test)),
+        nodes=own_nodes[~is_test],
         parts=parts[kept],
         indices=kept + start,
-        row_hashes=_row_hashes(table, paths=[taxonomy.path_of(node) for node in kept_nodes.tolist()]),
+        row_hashes=hashes[~is_test],
+        test_hashes=hashes[is_test],
     )
 
 

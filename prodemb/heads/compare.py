@@ -13,7 +13,7 @@ from prodemb.core.features import TEXT_FEATURES, raw_column
 from prodemb.heads.aggregate import Aggregate, AggregateConfig
 from prodemb.heads.baselines import BaselineInputs, FittedBaseline, fit_learned, join_texts
 from prodemb.heads.evaluation import BaselineResult
-from prodemb.heads.split import VALIDATION, split_of
+from prodemb.heads.split import VALIDATION
 from prodemb.heads.train import Labelled, LabelsT, TrainConfig
 from prodemb.shards.product_set import ProductSet, read_products
 
@@ -101,14 +101,16 @@ def _with_note(results: tuple[BaselineResult, ...], *, note: str | None) -> tupl
 
 
 def out_of_fold_figures(data: Labelled[LabelsT], *, rows: Indices, correct: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """What `Evaluation` says of how much was learned from, and of the out-of-fold answers.
+    """What `Evaluation` says of the split, of how much was learned from, and of the out-of-fold answers.
 
     Args:
         rows: (n,) rows of the shard set that were judged out of fold.
         correct: (n,) whether the answers are right.
     """
-    unseen = correct[split_of(data.groups[rows]) == VALIDATION]
+    unseen = correct[data.parts[np.searchsorted(data.rows, rows)] == VALIDATION]
     return {
+        "own_split": data.own_split,
+        "num_variants": data.num_variants,
         "num_learned": len(data.outside_test),
         "out_of_fold": float(unseen.mean()) if len(unseen) else None,
         "num_out_of_fold": len(unseen),

@@ -59,6 +59,10 @@ class Promised(Config):
 class Evaluation(Config):
     """What both targets report, measured without the test part in anything that was learned."""
 
+    own_split: bool = False
+    """Whether the catalog itself says which products are the test part (`[catalog] split`)."""
+    num_variants: int = 0
+    """Products of the test part that are variants of one that was learned from; only an own split has any."""
     num_learned: int = 0
     """Labelled products that were learned from."""
     out_of_fold: float | None = None

@@ -50,17 +50,28 @@ def groups_of(titles: pl.Series, product_ids: pl.Series) -> Groups:
     return _hashes(groups.to_list())
 
 
-def split_of(groups: Groups) -> Split:
+def split_of(groups: Groups, *, held_out: npt.NDArray[np.bool_] | None = None) -> Split:
     """The part of each product, (n,) uint8: `TRAIN` (80 % of the groups), `VALIDATION` (10 %) or `TEST` (10 %).
 
     Heads learn from the first two, with cross-fitting; fine-tuning learns from the first, and stops by the second.
+
+    Args:
+        held_out: (n,) which products the catalog itself holds out; they are then the test part, variants of them or
+            not, and what would be it is trained on.
     """
     percents = groups % 100
-    return np.select(
-        [percents < TEST_PERCENT, percents < TEST_PERCENT + VALIDATION_PERCENT],
-        [np.uint8(TEST), np.uint8(VALIDATION)],
-        default=np.uint8(TRAIN),
-    )
+    is_test = percents < TEST_PERCENT if held_out is None else held_out
+    is_validation = (percents >= TEST_PERCENT) & (percents < TEST_PERCENT + VALIDATION_PERCENT)
+    return np.select([is_test, is_validation], [np.uint8(TEST), np.uint8(VALIDATION)], default=np.uint8(TRAIN))
+
+
+def held_out_by(split: pl.Series) -> npt.NDArray[np.bool_] | None:
+    """Which products the catalog itself holds out, (n,); None where it does not say.
+
+    Args:
+        split: (n,) string, the column of that name.
+    """
+    return None if split.null_count() == len(split) else (split == "test").fill_null(value=False).to_numpy()
 
 
 def folds_of(groups: Groups, *, num_folds: int) -> npt.NDArray[np.int8]:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from prodemb.core.arrays import NO_ANSWER, Indices
 from prodemb.core.errors import HeadError
-from prodemb.core.features import ALL_FEATURES, Feature, raw_column
+from prodemb.core.features import ALL_FEATURES, SPLIT, Feature, raw_column
 from prodemb.core.progress import ProgressCallback
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.baselines import BaselineConfig
@@ -20,7 +20,7 @@ from prodemb.heads.fit import FitConfig, fit
 from prodemb.heads.head import HeadCard, TrainedHead
 from prodemb.heads.labels import Labels, Learned
 from prodemb.heads.network import HeadConfig, Network
-from prodemb.heads.split import TEST, VALIDATION, Groups, folds_of, groups_of, num_folds, split_of
+from prodemb.heads.split import TEST, VALIDATION, Groups, Split, folds_of, groups_of, held_out_by, num_folds, split_of
 from prodemb.shards.product_set import load_presence
 from prodemb.shards.reader import ShardSet
 
@@ -71,6 +71,10 @@ class Labelled(Generic[LabelsT]):
     """(n,) the group of each product of the shard set."""
     rows: Indices
     """(m,) rows of the shard set whose products have a label, ascending."""
+    parts: Split
+    """(m,) the part of each."""
+    own_split: bool
+    """Whether the catalog itself says which products are held out."""
     folds: npt.NDArray[np.int8]
     """(m,) the fold of each; `TEST_FOLD` for the test part, `NO_FOLD` for products that are never judged."""
     num_folds: int
@@ -104,6 +108,12 @@ class Labelled(Generic[LabelsT]):
         """Indices of those in no part that is held out: neither the fold nor the test part."""
         return _indices((self.folds != fold) & (self.folds != TEST_FOLD))
 
+    @property
+    def num_variants(self) -> int:
+        """How many products of the test part are variants of one that is learned from."""
+        groups = self.groups[self.rows]
+        return int(np.isin(groups[self.folds == TEST_FOLD], groups[self.outside_test]).sum())
+
     def learned(self, indices: Indices) -> Learned:
         """(n,) which products of the shard set these indices are."""
         learned = np.zeros(len(self.labels.index), dtype=np.bool_)
@@ -120,8 +130,9 @@ def load_labelled(
 ) -> Labelled[LabelsT]:
     """Split the labelled products into test part and folds, and load their vectors.
 
-    Where the model of the shards was fine-tuned, only products that it was not fine-tuned on are in folds: answers for
-    the others would be better than those for new products.
+    The catalog says which products are the test part, or else `split_of` does. Where the model of the shards was
+    fine-tuned, only products that it was not fine-tuned on are in folds: answers for the others would be better than
+    those for new products.
 
     Test products are those with a gold label, or where no product of the test part has one, those with any label.
 
@@ -135,7 +146,8 @@ def load_labelled(
     features = choose_features(shard_set, usual=labels.features, wanted=config.features)
     groups = shard_groups(shard_set)
     rows = _indices(labels.index != NO_ANSWER)
-    parts = split_of(groups[rows])
+    held_out = _held_out(shard_set)
+    parts = split_of(groups[rows], held_out=None if held_out is None else held_out[rows])
     judged = parts == VALIDATION if shard_set.schema.fine_tuned else parts != TEST
     count = num_folds(int(judged.sum()))
     folds = np.where(judged, folds_of(groups[rows], num_folds=count), np.int8(NO_FOLD))
@@ -147,6 +159,8 @@ def load_labelled(
         labels=labels,
         groups=groups,
         rows=rows,
+        parts=parts,
+        own_split=held_out is not None,
         folds=folds,
         num_folds=count,
         test=_indices((folds == TEST_FOLD) & (labels.gold[rows] | (not gold))),
@@ -162,6 +176,13 @@ def load_labelled(
     )
     frequent(data, data.outside_test, config=config)
     return data
+
+
+def _held_out(shard_set: ShardSet) -> npt.NDArray[np.bool_] | None:
+    """Which products of a shard set the catalog itself holds out, (n,); None where it does not say."""
+    parts = [held_out_by(shard.frame([SPLIT]).to_series()) for shard in shard_set.shards()]
+    said = [part for part in parts if part is not None]
+    return np.concatenate(said) if said and len(said) == len(parts) else None
 
 
 def frequent(data: Labelled[LabelsT], learned: Indices, *, config: TrainConfig) -> LabelsT:

@@ -19,8 +19,9 @@ from prodemb.catalog.plain_text import plain_texts
 from prodemb.catalog.values import as_texts, text_of, texts
 from prodemb.core.bounded import read_bytes
 from prodemb.core.errors import CatalogError, ConfigError
-from prodemb.core.features import FEATURES, PRODUCT_COLUMNS
+from prodemb.core.features import CATALOG_COLUMNS, FEATURES, PARTNER
 
+_COLUMNS = (*CATALOG_COLUMNS, PARTNER)
 LARGEST = 2_048
 """Pixels of a side to which a PIL picture is made smaller before it becomes a file's bytes."""
 
@@ -45,7 +46,7 @@ class CatalogRows:
     """n products as a catalog's reader gives them."""
 
     rows: pa.Table
-    """`prodemb.core.features.PRODUCT_COLUMNS` without the picture, large_string."""
+    """The standard columns and `partner`, without the picture, large_string."""
     pictures: Sequence[str | bytes | None]
     """(n,) paths and addresses, or the bytes of files."""
     errors: Mapping[int, str]
@@ -82,10 +83,10 @@ def as_rows(
     """
     own = _columns(products)
     for standard, name in columns.items():
-        if standard not in PRODUCT_COLUMNS or name not in own:
-            wanted = f"one of {', '.join(PRODUCT_COLUMNS)}" if standard not in PRODUCT_COLUMNS else "a column they have"
+        if standard not in _COLUMNS or name not in own:
+            wanted = f"one of {', '.join(_COLUMNS)}" if standard not in _COLUMNS else "a column they have"
             raise ConfigError(f"columns: found {standard!r}: {name!r}; wanted {wanted}")
-    values = {name: own[columns.get(name, name)] for name in PRODUCT_COLUMNS if columns.get(name, name) in own}
+    values = {name: own[columns.get(name, name)] for name in _COLUMNS if columns.get(name, name) in own}
     num = len(next(iter(own.values()), ()))
     if num and not values.keys() & {*FEATURES}:
         raise CatalogError(
@@ -99,7 +100,7 @@ def as_rows(
         cleaned |= dict(zip(levels, split_categories(cleaned["cat1"], rule=rule, num_levels=len(levels)), strict=True))
     ids = cleaned.get("product_id", pa.nulls(num, pa.large_string())).to_pylist()
     cleaned["product_id"] = pa.array([each or str(row) for row, each in enumerate(ids)], pa.large_string())
-    names = [name for name in PRODUCT_COLUMNS if name != "image"]
+    names = [name for name in _COLUMNS if name != "image"]
     rows = pa.table({name: cleaned.get(name, pa.nulls(num, pa.large_string())) for name in names})
     pictures, errors = _pictures(values.get("image", [None] * num), max_bytes=images.max_bytes)
     return CatalogRows(rows=rows, pictures=pictures, errors=errors)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from prodemb.core.bounded import parquet_footer
 from prodemb.core.errors import ConfigError
-from prodemb.core.features import PRODUCT_COLUMNS
+from prodemb.core.features import CATALOG_COLUMNS, PARTNER
 from prodemb.core.files import replacing
 from prodemb.core.folders import holding
 from prodemb.sample.items import Item, make_item
@@ -33,7 +33,8 @@ _LOST_PICTURE = 0.01
 _CUT_PICTURE = 0.005
 """Share of pictures that end too early."""
 
-_SCHEMA = pa.schema([(name, pa.string()) for name in PRODUCT_COLUMNS])
+_COLUMNS = (*CATALOG_COLUMNS, PARTNER)
+_SCHEMA = pa.schema([(name, pa.string()) for name in _COLUMNS])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Product:
     """One product of the sample: its catalog row and the bytes of its picture."""
 
     row: dict[str, str | None]
-    """Values by `PRODUCT_COLUMNS`; `image` is a path relative to the catalog's folder."""
+    """Values by standard column and `partner`; `image` is a path relative to the catalog's folder."""
     picture: bytes | None
     """JPEG, now and then cut short; None where there is no picture, or no file at its path."""
 
@@ -115,7 +116,7 @@ def _row(item: Item, listing: Listing, *, partner: str, product_id: str, has_ima
         "brand_label": item.brand.name if item.brand else None,
         "partner": partner,
     }
-    return {name: values[name] for name in PRODUCT_COLUMNS}
+    return {name: values[name] for name in _COLUMNS}
 
 
 def _write_picture(made: Product, *, folder: Path) -> dict[str, str | None]:

@@ -13,6 +13,7 @@ bytes of the column chunk and `prodemb.shards.shard` maps them without a copy. A
                                    null where the catalog names none; only where there is the feature
     raw_<text feature>             string, what the partner sent
     google_category_id, brand_label    string, gold labels, null where the catalog has none
+    split                          string, `test` or `train`, null where the catalog does not say which are held out
 """
 
 import hashlib
@@ -32,6 +33,7 @@ from prodemb.core.features import (
     ALL_FEATURES,
     GOLD_LABELS,
     PARTNER,
+    SPLIT,
     TEXT_FEATURES,
     Feature,
     error_column,
@@ -42,7 +44,7 @@ from prodemb.core.files import write_json
 from prodemb.core.inputs import inputs_hash
 from prodemb.shards.lexical import LexicalKind
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 MANIFEST_NAME = "manifest.json"
 UPDATE_NAME = "update.json"
 """The manifest of the set that an update is making, while the one in place is still valid."""
@@ -122,7 +124,7 @@ class ShardSchema(Config):
         if "image" in self.features:
             fields.append(pa.field(IMAGE_SOURCE, pa.binary(HASH_BYTES)))
         fields += [pa.field(raw_column(feature), pa.string()) for feature in TEXT_FEATURES]
-        fields += [pa.field(label, pa.string()) for label in GOLD_LABELS]
+        fields += [pa.field(name, pa.string()) for name in (*GOLD_LABELS, SPLIT)]
         return pa.schema(fields, metadata={METADATA_KEY: self.model_dump_json(), ROWS_HASH_KEY: rows_hash})
 
     @classmethod

@@ -9,7 +9,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.core.features import GOLD_LABELS, PARTNER, TEXT_FEATURES, Feature, error_column, hash_column, raw_column
+from prodemb.core.features import (
+    GOLD_LABELS,
+    PARTNER,
+    SPLIT,
+    TEXT_FEATURES,
+    Feature,
+    error_column,
+    hash_column,
+    raw_column,
+)
 from prodemb.core.files import replacing, sha256_of
 from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, MAX_PRODUCTS, Changes, ShardRecord, ShardSchema, shard_name
 
@@ -50,7 +59,7 @@ def write_shard(
     """
     assert 0 < rows.num_rows <= MAX_PRODUCTS, rows.num_rows
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
-        name: rows[name].cast(pa.string()) for name in ("product_id", PARTNER, *GOLD_LABELS)
+        name: rows[name].cast(pa.string()) for name in ("product_id", PARTNER, *GOLD_LABELS, SPLIT)
     }
     for feature in schema.features:
         part = encoded[feature]
@@ -94,7 +103,7 @@ def _vector_column(vectors: npt.NDArray[np.float16], *, num_rows: int, dim: int)
 
 def _write_parquet(path: Path, table: pa.Table, *, features: tuple[Feature, ...]) -> None:
     """Vectors and hashes plain; strings that repeat as a dictionary; all but the vectors compressed with zstd."""
-    repeating = [PARTNER, *GOLD_LABELS, *(error_column(feature) for feature in features)]
+    repeating = [PARTNER, *GOLD_LABELS, SPLIT, *(error_column(feature) for feature in features)]
     repeating += [raw_column(feature) for feature in TEXT_FEATURES if feature not in ("title", "description")]
     pq.write_table(
         table,

@@ -146,6 +146,34 @@ def test_the_partner_is_a_column_or_the_file_s_label_where_there_are_several(tmp
     assert partners(tmp_path) == ["alder", "alder", "Cedar", "borea"]
 
 
+def test_a_split_is_read_where_it_is_asked_for(tmp_path: Path) -> None:
+    def parts(path: Path, **settings: Any) -> list[str | None]:
+        tables = opened(path, **settings).batches(10, columns=["split", "title"])
+        return [row["split"] for table in tables for row in table.to_pylist()]
+
+    own = tmp_path / "alder.csv"
+    own.write_text("product_id,title,split\n1,Mug,TEST\n2,Pan,train\n3,Pot,Valid\n4,Cup,\n")
+    assert parts(own) == [None] * 4
+    assert parts(own, split="split") == ["test", "train", "train", "train"]
+    (tmp_path / "borea.csv").write_text("product_id,title\n5,Jug\n")
+    assert parts(tmp_path, split="split") == ["test", "train", "train", "train", "train"]
+    assert parts(tmp_path, files={"alder": {"split": "split"}}) == ["test", "train", "train", "train", "train"]
+    with pytest.raises(CatalogError, match=r"no column 'part', which \[catalog\] names as split; columns there: "):
+        opened(own, split="part")
+    with pytest.raises(CatalogError, match=r"alder.csv row 2: title: found 'Mug', 'Pan', 'Pot', 'Cup'; wanted test, t"):
+        parts(own, split="title")
+
+
+def test_a_split_is_no_input_though_its_column_looks_like_one(tmp_path: Path) -> None:
+    path = tmp_path / "feed.csv"
+    path.write_text("sku,name,category\n" + "".join(f"a{i},Mug {i},{('train', 'test')[i % 2]}\n" for i in range(40)))
+    assert opened(path).columns["cat1"] == "category"
+    catalog = opened(path, split="category")
+    assert "cat1" not in catalog.columns
+    (table,) = catalog.batches(100, columns=["split"])
+    assert table["split"].to_pylist() == ["train", "test"] * 20
+
+
 def test_columns_are_mapped_and_left_out(tmp_path: Path) -> None:
     renamed = [{"sku": p["product_id"], "name": p["title"], "description": "x", "category": 5} for p in PRODUCTS]
     columns = {"product_id": "sku", "title": "name", "google_category_id": "category", "description": ""}

@@ -75,9 +75,10 @@ def run(
     on_progress: ProgressCallback | None = None,
     overwrite: bool = False,
     images: ImagesConfig | None = None,
+    split: str | None = None,
     **settings: Any,
 ) -> FinetuneReport:
-    """Fine-tune `model` for two short epochs, or as the settings say."""
+    """Fine-tune `model` for two short epochs, or as the settings say; `split` is the catalog's column of that name."""
     values: Settings = {
         "out": str(out),
         "epochs": 2,
@@ -88,7 +89,7 @@ def run(
     }
     return finetune(
         FinetuneConfig.parse(values | settings, source="test"),
-        catalog=open_catalog(CatalogConfig(path=str(catalog))),
+        catalog=open_catalog(CatalogConfig(path=str(catalog), split=split)),
         images=images or ImagesConfig(),
         taxonomy=TAXONOMY,
         checkpoint=find_checkpoint(str(model)),

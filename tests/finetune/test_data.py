@@ -29,7 +29,9 @@ PARTS = split_of(groups_of(pl.Series(TITLES), pl.Series(IDS)))
 PREPROCESSOR = ImagePreprocessor(size=16, crop=(16, 16), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
-def write(folder: Path, *, categories: list[str | None], pictures: list[bytes | None]) -> Path:
+def write(
+    folder: Path, *, categories: list[str | None], pictures: list[bytes | None], parts: list[str] | None = None
+) -> Path:
     frame = pl.DataFrame(
         {
             "product_id": IDS,
@@ -37,15 +39,17 @@ def write(folder: Path, *, categories: list[str | None], pictures: list[bytes | 
             "brand": [" " if i % 2 else "Acme" for i in range(NUM_PRODUCTS)],
             "image": pictures,
             "google_category_id": categories,
+            "part": parts or ["train"] * NUM_PRODUCTS,
         }
     )
     frame.write_parquet(folder / "catalog.parquet")
     return folder / "catalog.parquet"
 
 
-def read(catalog: Path) -> LabelledProducts:
+def read(catalog: Path, *, split: str | None = None) -> LabelledProducts:
     with ImageLoader(ImagesConfig(), root=catalog.parent) as loader:
-        return read_labelled_products(open_catalog(CatalogConfig(path=str(catalog))), taxonomy=TAXONOMY, loader=loader)
+        opened = open_catalog(CatalogConfig(path=str(catalog), split=split))
+        return read_labelled_products(opened, taxonomy=TAXONOMY, loader=loader)
 
 
 def categories() -> list[str | None]:
@@ -88,6 +92,18 @@ def test_the_test_part_has_no_influence_but_on_the_rows_hash(tmp_path: Path) -> 
     assert other.index.tolist() == plain.index.tolist()
     assert other.classes == plain.classes
     assert other.catalog_hash != plain.catalog_hash
+
+
+def test_what_the_catalog_holds_out_is_not_read(tmp_path: Path) -> None:
+    parts = ["test" if i % 3 == 0 else "train" for i in range(NUM_PRODUCTS)]
+    path = write(tmp_path, categories=["2", "3"] * 30, pictures=[None] * NUM_PRODUCTS, parts=parts)
+    products, by_hash = read(path, split="part"), read(path)
+    assert products.indices.tolist() == [i for i in range(NUM_PRODUCTS) if i % 3]
+    assert products.catalog_hash != by_hash.catalog_hash
+    assert len(products.validation) > 0
+    assert len(products.test_hashes) == 20
+    # By the hash others are held out: of those, some are learned from now.
+    assert np.isin(by_hash.test_hashes, products.row_hashes).any()
 
 
 def test_reading_holds_few_python_objects_a_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

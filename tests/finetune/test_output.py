@@ -120,6 +120,23 @@ def test_overwriting_resumes_only_a_run_that_was_overwriting(
     assert steps[0] == first_step
 
 
+def test_a_checkpoint_that_has_learned_from_what_is_now_held_out_is_not_kept(
+    catalog: Path, tiny_clip: Path, tmp_path: Path, finished: Finished
+) -> None:
+    path = write_catalog(tmp_path, part=["test"] + ["train"] * (NUM_PRODUCTS - 1))
+    steps: list[int] = []
+    for split in (None, "part"):
+        run(
+            path,
+            tiny_clip,
+            finished[1],
+            split=split,
+            on_progress=lambda done, _total: steps.append(done),
+            **SMALL,
+        )
+        assert bool(steps) == (split is not None)
+
+
 @pytest.mark.parametrize("place", ["before the last rename", "old"])
 def test_what_a_run_leaves_that_was_killed_at_its_very_end_goes(
     catalog: Path, tiny_clip: Path, tmp_path: Path, finished: Finished, monkeypatch: pytest.MonkeyPatch, place: str

@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.heads.split import TEST, TRAIN, VALIDATION, Groups, folds_of, groups_of, num_folds, split_of
+from prodemb.heads.split import TEST, TRAIN, VALIDATION, Groups, folds_of, groups_of, held_out_by, num_folds, split_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
@@ -24,6 +24,14 @@ def split(titles: Sequence[str | None], ids: list[str] | None = None) -> list[in
 def test_the_parts_are_the_same_forever() -> None:
     titles = ["Nike Air Zoom", "Mug", None, "Größe 42", "कुर्ता", "12", "Mug 3", "Sari"]
     assert split(titles) == [0, 0, 2, 1, 0, 0, 0, 0]
+
+
+def test_what_the_catalog_holds_out_is_the_test_part_and_the_rest_is_learned_from() -> None:
+    titles = ["Nike Air Zoom", "Mug", None, "Größe 42", "Mug"]
+    own = held_out_by(pl.Series(["train", "test", None, "train", "train"], dtype=pl.String))
+    assert own is not None
+    assert split_of(groups(titles), held_out=own).tolist() == [TRAIN, TEST, TRAIN, VALIDATION, TRAIN]
+    assert held_out_by(pl.Series([None, None], dtype=pl.String)) is None
 
 
 def test_the_shares_are_80_10_10() -> None:

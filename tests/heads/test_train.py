@@ -211,6 +211,27 @@ def test_what_a_model_was_fine_tuned_on_is_learned_from_and_never_judged(tmp_pat
     assert np.array_equal(data.in_folds, np.flatnonzero(parts == VALIDATION))
 
 
+def test_the_catalog_s_own_split_is_the_test_part_for_heads_and_for_fine_tuned_vectors(tmp_path: Path) -> None:
+    own = write_clustered_set(tmp_path / "own", split=["train", "train", "test"])
+    data = load(own)
+    assert data.own_split
+    assert data.rows[data.test].tolist() == list(range(2, 600, 3))
+    assert np.array_equal(data.folds == TEST_FOLD, np.arange(600) % 3 == 2)
+    # Titles differ by their numbers alone, so no product has a variant; a copy of a test product's title makes one.
+    assert data.num_variants == 0
+    twins = replace(data, groups=np.where(np.arange(600) == 0, data.groups[2], data.groups))
+    assert twins.num_variants == 1
+    tuned = load(write_clustered_set(tmp_path / "tuned", split=["train", "train", "test"], fine_tuned=True))
+    assert np.array_equal(tuned.folds == TEST_FOLD, data.folds == TEST_FOLD)
+    assert np.array_equal(tuned.in_folds, np.flatnonzero(tuned.parts == VALIDATION))
+    assert not load(write_clustered_set(tmp_path / "none")).own_split
+
+
+def test_a_split_that_holds_nothing_out_leaves_no_test_part(tmp_path: Path) -> None:
+    data = load(write_clustered_set(tmp_path, split=["train"]))
+    assert (len(data.test), len(data.outside_test), data.num_variants) == (0, 600, 0)
+
+
 def test_few_products_still_train(tmp_path: Path) -> None:
     """No test part is left where there are a handful of products."""
     shard_set = write_clustered_set(tmp_path, num=8, num_classes=2)

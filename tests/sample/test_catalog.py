@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from prodemb.core.errors import ConfigError, OutputError
-from prodemb.core.features import PRODUCT_COLUMNS
+from prodemb.core.features import CATALOG_COLUMNS, PARTNER
 from prodemb.core.folders import MARKER
 from prodemb.sample.brands import BRAND_OF, BRANDS, MAKERS
 from prodemb.sample.catalog import Product, product, write_sample
@@ -79,7 +79,7 @@ def test_the_same_sample_is_not_written_again_and_another_is(tmp_path: Path) -> 
 
 def test_the_catalog_has_the_standard_columns(tmp_path: Path) -> None:
     catalog = write_sample(tmp_path, num_products=5, seed=5)
-    assert tuple(pq.read_schema(catalog).names) == PRODUCT_COLUMNS
+    assert tuple(pq.read_schema(catalog).names) == (*CATALOG_COLUMNS, PARTNER)
     assert sorted(path.name for path in tmp_path.iterdir()) == [MARKER, "catalog.parquet", "images"]
 
 

@@ -55,6 +55,7 @@ def figures(card: HeadCard, *, frozen: HeadCard | None) -> list[str | Table]:
     return [
         *_methods_table(card, frozen=frozen),
         *([against] if against else []),
+        *_split_lines(card.evaluation),
         *_comparison_lines(card.evaluation),
         *_choice_lines(card, frozen=frozen),
         *brand_tables(card),
@@ -99,6 +100,22 @@ def margin_of(share: float, *, num: int) -> float:
     total = num + 4
     middle = (share * num + 2) / total
     return float(2 * (middle * (1 - middle) / total) ** 0.5)
+
+
+def _split_lines(evaluation: CategoryEvaluation | BrandEvaluation) -> list[str]:
+    """Whose split it is, and what that costs, where it is the catalog's own."""
+    if not evaluation.own_split:
+        return []
+    if not evaluation.methods:
+        return ["the catalog's own split holds out no labelled product, so nothing is measured"]
+    variants = evaluation.num_variants
+    lines = ["the test products are those that the catalog's own split holds out"]
+    if variants:
+        lines.append(
+            f"{counted(variants, 'of them is a variant', 'of them are variants')} of a product that is learned from, "
+            "which flatters the figures"
+        )
+    return lines
 
 
 def _comparison_lines(evaluation: CategoryEvaluation | BrandEvaluation) -> list[str]:

@@ -48,6 +48,14 @@ def test_methods_stand_in_a_table_with_their_intervals() -> None:
     assert shown(make_card("category")) == ""
 
 
+def test_a_split_of_the_catalog_s_own_is_told_with_what_it_costs() -> None:
+    text = shown(evaluated(measured("prodemb", 0.9), own_split=True, num_variants=12))
+    assert "the test products are those that the catalog's own split holds out\n12 of them are variants of" in text
+    assert "variant" not in shown(evaluated(measured("prodemb", 0.9), own_split=True))
+    assert "holds out no labelled product, so nothing is measured" in shown(evaluated(own_split=True))
+    assert "split" not in shown(evaluated(measured("prodemb", 0.9)))
+
+
 @pytest.mark.parametrize(("own", "chance"), [(0.84, ", which is within chance"), (0.6, "")])
 def test_a_baseline_that_is_better_is_named(own: float, chance: str) -> None:
     text = shown(evaluated(measured("kNN", 0.5), measured("TF-IDF + linear SVM", 0.86), measured("prodemb", own)))
