@@ -16,18 +16,26 @@ from prodemb.brand.labels import BrandLabels
 from prodemb.brand.lookups import brand_lookups
 from prodemb.brand.names import NO_NAME, NameIds
 from prodemb.brand.predict import BrandPrediction, BrandPredictor, Fuser
+from prodemb.confidence.choices import Answered
 from prodemb.confidence.promise import Promise, promise
-from prodemb.confidence.reliability import Reliability
+from prodemb.confidence.reliability import Calibration, Reliability
 from prodemb.core.arrays import Floats, Indices
 from prodemb.core.features import raw_column
 from prodemb.heads.compare import fit_baselines, out_of_fold_figures, read_test_products
-from prodemb.heads.evaluation import CERTAINTY, PROMISED, BaselineResult, BrandEvaluation, Condition, Promised
+from prodemb.heads.evaluation import (
+    CERTAINTY,
+    FUSED,
+    HEAD,
+    PROMISED,
+    BaselineResult,
+    BrandEvaluation,
+    Condition,
+    Promised,
+)
 from prodemb.heads.head import TrainedHead
 from prodemb.heads.metrics import by_class_count, evaluate
 from prodemb.heads.train import Labelled, TrainConfig
 from prodemb.shards.product_set import ProductSet
-
-FUSED, HEAD = "prodemb", "head alone"
 
 _MIN_SIMILARITY = 75.0
 """The least similarity, of 100, at which a supplied brand counts as another spelling of the true one."""
@@ -54,7 +62,7 @@ def evaluate_brands(
     """
     answers = fitted.answers(data).above(min_confidence)
     promises = [promise(answers, precision=precision, certainty=CERTAINTY) for precision in PROMISED]
-    own = out_of_fold_figures(data, rows=fitted.rows, correct=fitted.correct)
+    own = out_of_fold_figures(data, rows=fitted.rows, by_condition=fitted.by_condition)
     if not len(data.test):
         return BrandEvaluation(**own, promised=tuple(Promised(promise=each) for each in promises))
     fuser, head = predictor.fuser, predictor.head
@@ -201,7 +209,9 @@ class _Predictions:
             top1={method: float(is_correct.mean()) for method, is_correct in correct.items()},
             coverage=float(answered.mean()),
             precision=float(correct[FUSED][answered].mean()) if answered.any() else None,
-            ece=Reliability.of(confidences, correct=correct[FUSED]).calibration_error,
+            calibration=Calibration.of(
+                Answered(confidences=self.confidences[some], correct=correct[FUSED]),
+            ),
         )
 
 
@@ -222,7 +232,7 @@ def _groups(
             "another name": ~absent & (similarity < _MIN_SIMILARITY),
             "nothing": absent,
         },
-        "examples": by_class_count(own, class_counts=counts),
+        "examples": by_class_count(counts[own]),
     }
 
 

@@ -1,18 +1,18 @@
 """Fitting what predicts brands: a head, counts of names, and weights of the evidence from out-of-fold candidates."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.candidates import PRIOR_WEIGHTS
 from prodemb.brand.conditions import (
     AS_SUPPLIED,
+    UNKNOWN_BRAND,
     UNSEEN,
     WITHHELD,
     WRONG,
@@ -24,9 +24,9 @@ from prodemb.brand.conditions import (
 from prodemb.brand.labels import BrandLabels
 from prodemb.brand.predict import BrandPredictor, Fuser
 from prodemb.confidence.answers import Answers
-from prodemb.confidence.choices import Choices, leave_one_out
+from prodemb.confidence.choices import Answered, Choices, answered_in, leave_one_out
 from prodemb.confidence.conditional_logit import ConditionalLogit
-from prodemb.core.arrays import Floats, Indices, sample_rows
+from prodemb.core.arrays import Indices, sample_rows
 from prodemb.core.config import Config
 from prodemb.core.errors import FewLabelsError
 from prodemb.core.features import raw_column
@@ -130,10 +130,8 @@ class CrossFit:
     """For each fold the weights that the others teach."""
     rows: Indices
     """(n,) the rows of these products in the shard set."""
-    confidences: Floats
-    """(n,) of their most probable brand, as supplied, by predictors that have not seen them."""
-    correct: npt.NDArray[np.bool_]
-    """(n,) whether it is the true one."""
+    by_condition: Mapping[str, Answered]
+    """(n,) their most probable brands in each condition, as supplied first, by predictors that have not seen them."""
     gold: bool
     """Whether all of this is from gold labels alone."""
 
@@ -143,9 +141,15 @@ class CrossFit:
 
     def answers(self, data: Labelled[BrandLabels]) -> Answers:
         """The out-of-fold answers, to promise a precision by."""
+        own = self.as_supplied
         return Answers(
-            probabilities=self.confidences[:, None], correct=self.correct[:, None], groups=data.groups[self.rows]
+            probabilities=own.confidences[:, None], correct=own.correct[:, None], groups=data.groups[self.rows]
         )
+
+    @property
+    def as_supplied(self) -> Answered:
+        """(n,) the answers for the products as they are."""
+        return self.by_condition[AS_SUPPLIED]
 
 
 def cross_fit(data: Labelled[BrandLabels], *, recipe: Recipe, progress: Progress) -> CrossFit:
@@ -205,11 +209,12 @@ def _weigh_evidence(
     gold = _has_gold(data)
     seen = _sample(data, data.in_folds, gold=gold, at_most=recipe.fuse.max_products, seed=recipe.fuse.seed)
     logger.info("weighing evidence on %d products, %s", len(seen), "gold labels" if gold else "supplied brands")
-    folds: list[list[Choices]] = []
+    folds: list[dict[str, Choices]] = []
     rows: list[Indices] = []
     for inside, predictor in fold_predictors:
         judged = np.intersect1d(inside, seen)
-        folds.append([*_judge(data, judged, predictor=predictor, recipe=recipe, gold=gold)] if len(judged) else [])
+        own = _judge(data, judged, predictor=predictor, recipe=recipe, gold=gold) if len(judged) else ()
+        folds.append(dict(own))
         rows.append(data.rows[judged])
     prior, l2 = np.array([*PRIOR_WEIGHTS.values()]), recipe.fuse.l2
     if not any(folds):
@@ -219,31 +224,25 @@ def _weigh_evidence(
             model=prior_model,
             by_fold=(prior_model,) * len(folds),
             rows=none,
-            confidences=none.astype(np.float32),
-            correct=none.astype(np.bool_),
+            by_condition={AS_SUPPLIED: Answered.concat([])},
             gold=gold,
         )
-    models = leave_one_out(folds, prior=prior, l2=l2)
-    answered = [_answers(own[0], model=model) for own, model in zip(folds, models, strict=True) if own]
+    choices = [[*fold.values()] for fold in folds]
+    models = leave_one_out(choices, prior=prior, l2=l2)
+    by_condition = answered_in(folds, models=models)
+    by_condition.pop(UNKNOWN_BRAND, None)  # no answer is right there
     return CrossFit(
-        model=Choices.concat(choices for own in folds for choices in own).fit(prior=prior, l2=l2),
+        model=Choices.concat(each for own in choices for each in own).fit(prior=prior, l2=l2),
         by_fold=tuple(models),
         rows=np.concatenate(rows),
-        confidences=np.concatenate([confidences for confidences, _ in answered]),
-        correct=np.concatenate([correct for _, correct in answered]),
+        by_condition=by_condition,
         gold=gold,
     )
 
 
-def _answers(choices: Choices, *, model: ConditionalLogit) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """The probability of the most probable brand of each product, and whether it is the true one."""
-    proba = choices.candidates.predict_proba(model)[:, :-1]
-    return proba.max(axis=1).astype(np.float32), proba.argmax(axis=1) == choices.chosen
-
-
 def _judge(
     data: Labelled[BrandLabels], judged: Indices, *, predictor: BrandPredictor, recipe: Recipe, gold: bool
-) -> Iterator[Choices]:
+) -> Iterator[tuple[str, Choices]]:
     """A fold's products in each condition, as supplied first, and which candidate is true.
 
     Args:
@@ -263,11 +262,12 @@ def _judge(
             chosen = candidates.index_of(seeing.names.ids_with_new(names, new_names=mentions.new_names))
             doubtful = mentions.is_contradicted() if not gold and name in (AS_SUPPLIED, UNSEEN) else np.zeros(len(rows))
             counts = np.where(doubtful, 0.0, weights[name]).astype(np.float32)
-            yield Choices(candidates=candidates, chosen=chosen, weights=counts)
+            yield name, Choices(candidates=candidates, chosen=chosen, weights=counts)
     if config.unknown > 0:
         candidates, _ = blind.candidates(products.without("brand"), head=head, hidden=blind.names.ids_of(names))
         none = np.full(len(rows), candidates.ids.shape[1] - 1)
-        yield Choices(candidates=candidates, chosen=none, weights=np.full(len(rows), config.unknown, np.float32))
+        weights_each = np.full(len(rows), config.unknown, np.float32)
+        yield UNKNOWN_BRAND, Choices(candidates=candidates, chosen=none, weights=weights_each)
 
 
 def _has_gold(data: Labelled[BrandLabels]) -> bool:

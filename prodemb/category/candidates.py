@@ -53,8 +53,8 @@ which stands for a category that is not among the others.
 SOURCES = ("head", "words", "neighbours", "supplied", "names")
 """The voices, as the features begin."""
 
-CONTEXTS = ("no cat1-3", "no title and description")
-"""In which features may weigh differently."""
+CONTEXTS = ("no cat1-3", "no title and description", "no picture", "no description")
+"""In which features may weigh differently: a title alone is less than a title beside a picture."""
 ROWS_AT_A_TIME = 512
 """Products that the voices are asked about together, which bounds memory whatever the number of nodes."""
 NUM_CONTEXTS = 2 ** len(CONTEXTS)
@@ -250,4 +250,8 @@ def contexts_of(products: ProductSet) -> Contexts:
         for feature in TEXT_FEATURES
     }
     no_categories = ~(there["cat1"] | there["cat2"] | there["cat3"])
-    return np.stack([no_categories, ~(there["title"] | there["description"])], axis=1)
+    no_picture = np.zeros(len(products), dtype=np.bool_)
+    if "image" in products.features:
+        no_picture = ~products.present[:, products.features.index("image")]
+    no_texts = ~(there["title"] | there["description"])
+    return np.stack([no_categories, no_texts, no_picture, ~there["description"]], axis=1)

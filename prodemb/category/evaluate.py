@@ -12,17 +12,25 @@ from prodemb.category.lookups import category_lookups
 from prodemb.category.nodes import NodePrediction
 from prodemb.category.predict import CategoryPredictor
 from prodemb.category.zero_shot import ZERO_SHOT, ZeroShot
+from prodemb.confidence.choices import Answered
 from prodemb.confidence.promise import Promise, promise
-from prodemb.confidence.reliability import Reliability
+from prodemb.confidence.reliability import Calibration, Reliability
 from prodemb.core.arrays import NO_ANSWER, Indices
 from prodemb.heads.compare import fit_baselines, out_of_fold_figures, read_test_products
-from prodemb.heads.evaluation import CERTAINTY, PROMISED, BaselineResult, CategoryEvaluation, Condition, Promised
+from prodemb.heads.evaluation import (
+    CERTAINTY,
+    FUSED,
+    HEAD,
+    PROMISED,
+    BaselineResult,
+    CategoryEvaluation,
+    Condition,
+    Promised,
+)
 from prodemb.heads.metrics import by_class_count, evaluate, macro_f1
 from prodemb.heads.train import Labelled, TrainConfig
 from prodemb.taxonomy.metrics import evaluate_nodes
 from prodemb.taxonomy.nodes import TaxonomyTree
-
-HEAD, FUSED = "head alone", "prodemb"
 
 _TOPK = 5
 
@@ -48,7 +56,7 @@ def evaluate_categories(
         promise(fitted.answers(data, nodes=predictor.nodes), precision=precision, certainty=CERTAINTY)
         for precision in PROMISED
     ]
-    own = out_of_fold_figures(data, rows=fitted.rows, correct=fitted.prediction.first == fitted.truth)
+    own = out_of_fold_figures(data, rows=fitted.rows, by_condition=fitted.by_condition)
     if not len(data.test):
         return CategoryEvaluation(**own, promised=tuple(Promised(promise=each) for each in promises))
     products, rows = read_test_products(data, config=train)
@@ -74,12 +82,24 @@ def evaluate_categories(
         prediction = predictor.predict(some, k=_TOPK)
         seconds = (between - started, time.perf_counter() - between)
         predicted |= {HEAD: alone, FUSED: prediction.first}
-        conditions.append(condition_of(name, truth=truth, predicted=predicted, prediction=prediction, tree=tree))
+        answered = prediction.answered(truth)
+        conditions.append(condition_of(name, truth=truth, predicted=predicted, answered=answered, tree=tree))
         if name == ALL:
-            conditions += _by_class_count(data, labels=labels, truth=truth, predicted=predicted, tree=tree)
+            counts = data.labels.class_counts(data.learned(data.outside_test))[labels]
+            conditions += [
+                condition_of(
+                    band,
+                    truth=truth[where],
+                    predicted={method: found[where] for method, found in predicted.items()},
+                    answered=answered.take(where),
+                    tree=tree,
+                    group="examples",
+                )
+                for band, where in by_class_count(counts).items()
+                if where.any()
+            ]
             methods += _own_methods(prediction, alone=alone, truth=truth, tree=tree, seconds=seconds)
-            confidences = prediction.probabilities[:, 0]
-            reliability = Reliability.of(confidences, correct=prediction.first == truth)
+            reliability = Reliability.of(answered.confidences, correct=answered.correct)
             promised = tuple(_kept(each, prediction=prediction, truth=truth, tree=tree) for each in promises)
     return CategoryEvaluation(
         **own,
@@ -115,14 +135,10 @@ def condition_of(
     truth: Indices,
     predicted: Mapping[str, Indices],
     tree: TaxonomyTree,
-    prediction: NodePrediction | None = None,
+    answered: Answered,
     group: str | None = None,
 ) -> Condition:
-    """The figures of all methods; those of confidence where the whole prediction is given."""
-    ece = None
-    if prediction is not None:
-        correct = prediction.first == truth
-        ece = Reliability.of(prediction.probabilities[:, 0], correct=correct).calibration_error
+    """The figures of all methods, and how far the confidence of the last one is off."""
     return Condition(
         group=group,
         name=name,
@@ -130,31 +146,8 @@ def condition_of(
         top1={method: float((nodes == truth).mean()) for method, nodes in predicted.items()},
         macro_f1={method: macro_f1(truth, predicted=nodes) for method, nodes in predicted.items()},
         tree_f1={method: evaluate_nodes(truth, predicted=nodes, tree=tree).f1 for method, nodes in predicted.items()},
-        ece=ece,
+        calibration=Calibration.of(answered),
     )
-
-
-def _by_class_count(
-    data: Labelled[CategoryLabels],
-    *,
-    labels: Indices,
-    truth: Indices,
-    predicted: Mapping[str, Indices],
-    tree: TaxonomyTree,
-) -> list[Condition]:
-    """By how many products with the product's own category were learned from."""
-    groups = by_class_count(labels, class_counts=data.labels.class_counts(data.learned(data.outside_test)))
-    return [
-        condition_of(
-            name,
-            truth=truth[where],
-            predicted={method: nodes[where] for method, nodes in predicted.items()},
-            tree=tree,
-            group="examples",
-        )
-        for name, where in groups.items()
-        if where.any()
-    ]
 
 
 def _kept(given: Promise, *, prediction: NodePrediction, truth: Indices, tree: TaxonomyTree) -> Promised:

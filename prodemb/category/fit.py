@@ -19,7 +19,7 @@ from prodemb.category.voices.tower import TowerVoice
 from prodemb.category.weigh import context_numbers, known_proba, weigh
 from prodemb.confidence.answers import Answers
 from prodemb.confidence.candidates import Candidates
-from prodemb.confidence.choices import Choices, leave_one_out
+from prodemb.confidence.choices import Answered, Choices, answered_in, leave_one_out
 from prodemb.confidence.conditional_logit import ConditionalLogit
 from prodemb.core.arrays import Indices, sample_rows
 from prodemb.core.errors import FewLabelsError
@@ -89,6 +89,9 @@ class CrossFit:
     """(n,) the nodes they are labelled with."""
     prediction: NodePrediction
     """For them, as supplied, by voices and weights that have not seen them."""
+    by_condition: Mapping[str, Answered]
+    """Their most probable nodes by condition, in the same order with all features, of a sample of them in the others;
+    none where no product can be judged."""
 
     @classmethod
     def untaught(cls, *, nodes: Nodes) -> "CrossFit":
@@ -107,6 +110,7 @@ class CrossFit:
                 lineage=none,
                 lineage_probabilities=none.astype(np.float32),
             ),
+            by_condition={},
         )
 
     def predictor(self, voices: Voices) -> CategoryPredictor:
@@ -195,6 +199,7 @@ def _weigh_voices(
         rows=np.concatenate([fold.rows for fold in folds]),
         truth=np.concatenate([fold.truth for fold in folds]),
         prediction=NodePrediction.concat(predictions),
+        by_condition=answered_in([{ALL: fold.as_supplied, **fold.in_conditions} for fold in folds], models=models),
     )
 
 
@@ -208,28 +213,36 @@ class _Fold:
     """(n,) the nodes they are labelled with."""
     as_supplied: Choices
     """(n,)."""
-    in_conditions: tuple[Choices, ...]
+    in_conditions: Mapping[str, Choices]
     """Some of them in the other conditions."""
     foreign: Choices
     """Some of them as if nothing of their top-level branch were labelled."""
 
     @property
     def choices(self) -> list[Choices]:
-        return [self.as_supplied, *self.in_conditions, self.foreign]
+        return [self.as_supplied, *self.in_conditions.values(), self.foreign]
 
 
 def _least_known(folds: Sequence[_Fold], *, models: Sequence[ConditionalLogit]) -> tuple[float, ...]:
     """The probability of a labelled category that all but some products of such a category reach, by context."""
     likely, numbers = [np.zeros(0)], [np.zeros(0, np.int64)]
     for fold, model in zip(folds, models, strict=True):
-        for choices in (fold.as_supplied, *fold.in_conditions):
+        for choices in (fold.as_supplied, *fold.in_conditions.values()):
             candidates, rows = choices.candidates, np.arange(len(choices.chosen))
             is_known = is_labelled(candidates)[rows, choices.chosen]
             likely.append(known_proba(candidates, proba=candidates.predict_proba(model))[is_known])
             numbers.append(context_numbers(candidates.contexts)[is_known])
     some, number_of = np.concatenate(likely), np.concatenate(numbers)
-    by_context = [some[number_of == number] for number in range(NUM_CONTEXTS)]
-    return tuple(float(np.quantile(own, _UNKNOWN_SHARE)) if len(own) else 0.0 for own in by_context)
+    seen = {
+        int(number): float(np.quantile(some[number_of == number], _UNKNOWN_SHARE)) for number in np.unique(number_of)
+    }
+    return tuple(_most_similar(seen, number=number) for number in range(NUM_CONTEXTS))
+
+
+def _most_similar(seen: Mapping[int, float], *, number: int) -> float:
+    """The least value of the contexts that share most with these; 0 where none was seen."""
+    distances = {other: (other ^ number).bit_count() for other in seen}
+    return min((seen[other] for other in seen if distances[other] == min(distances.values())), default=0.0)
 
 
 def _judge(data: Labelled[CategoryLabels], judged: Indices, *, voices: Voices, config: VoicesConfig) -> _Fold:
@@ -248,11 +261,11 @@ def _judge(data: Labelled[CategoryLabels], judged: Indices, *, voices: Voices, c
         rows=data.rows[judged],
         truth=truth,
         as_supplied=_choices(voices.candidates(products), truth=truth, weight=1.0),
-        in_conditions=tuple(
-            _choices(voices.candidates(changed), truth=few_truth, weight=scale * weights[name])
+        in_conditions={
+            name: _choices(voices.candidates(changed), truth=few_truth, weight=scale * weights[name])
             for name, changed in category_conditions(few, truth=few_truth, seed=config.seed)
             if name != ALL
-        ),
+        },
         foreign=_choices(voices.candidates(few, foreign_to=few_truth), truth=few_truth, weight=scale * config.foreign),
     )
 

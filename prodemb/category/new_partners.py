@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from prodemb.category.evaluate import FUSED, HEAD, condition_of
+from prodemb.category.evaluate import condition_of
 from prodemb.category.fit import CrossFit, Recipe
 from prodemb.category.labels import CategoryLabels
 from prodemb.category.voices.words import ALL_WORDS, words_of
 from prodemb.core.arrays import NO_ANSWER
 from prodemb.core.errors import FewLabelsError
 from prodemb.core.progress import Progress
-from prodemb.heads.evaluation import Condition
+from prodemb.heads.evaluation import FUSED, HEAD, Condition
 from prodemb.heads.partners import leave_partners_out
 from prodemb.heads.train import Labelled
 from prodemb.shards.product_set import read_products
@@ -38,14 +38,15 @@ def judge_new_partners(
         prediction = fitted.predictor(voices).predict(products, k=1)
         alone = voices.head.head.predict(products.vectors, present=products.present)
         words = voices.words.opinion(words_of(products.supplied, features=ALL_WORDS), num_nodes=len(recipe.nodes))
+        truth = node_of[data.index_of(left_out.judged)]
         yield condition_of(
             f"new partner: {left_out.name}",
-            truth=node_of[data.index_of(left_out.judged)],
+            truth=truth,
             predicted={
                 _WORDS: words.top(1)[:, 0],
                 HEAD: np.append(voices.head.nodes, NO_ANSWER)[alone],
                 FUSED: prediction.first,
             },
-            prediction=prediction,
+            answered=prediction.answered(truth),
             tree=recipe.nodes.tree,
         )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from prodemb.core.arrays import NO_ANSWER, Floats
+from prodemb.confidence.choices import Answered
+from prodemb.core.arrays import NO_ANSWER, Floats, Indices
 from prodemb.heads.labels import CategoryLabel
 from prodemb.taxonomy.nodes import TaxonomyTree
 
@@ -38,6 +39,14 @@ class NodePrediction:
     def first(self) -> npt.NDArray[np.int64]:
         """(n,) the most probable node; `NO_ANSWER` where there is none."""
         return self.nodes[:, 0]
+
+    def answered(self, truth: Indices) -> Answered:
+        """How sure the first ones are, and which of them are right.
+
+        Args:
+            truth: (n,) the true nodes.
+        """
+        return Answered(confidences=self.probabilities[:, 0], correct=self.first == truth)
 
     def backed_off(self, threshold: float) -> tuple[npt.NDArray[np.int64], Floats]:
         """The deepest node of each lineage with at least this probability, (n,), -1 where none has; its probability."""

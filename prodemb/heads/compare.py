@@ -1,6 +1,6 @@
 """Baselines beside a head: fitted once to the products that it learned from, then applied to test products."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from prodemb.confidence.choices import Answered
+from prodemb.confidence.reliability import Calibration
 from prodemb.core.arrays import NO_ANSWER, Indices, sample_rows
 from prodemb.core.features import TEXT_FEATURES, raw_column
 from prodemb.heads.aggregate import Aggregate, AggregateConfig
 from prodemb.heads.baselines import BaselineInputs, FittedBaseline, fit_learned, join_texts
-from prodemb.heads.evaluation import BaselineResult
+from prodemb.heads.evaluation import FUSED, BaselineResult, Condition
+from prodemb.heads.metrics import by_class_count
 from prodemb.heads.split import VALIDATION
 from prodemb.heads.train import Labelled, LabelsT, TrainConfig
 from prodemb.shards.product_set import ProductSet, read_products
@@ -100,18 +103,47 @@ def _with_note(results: tuple[BaselineResult, ...], *, note: str | None) -> tupl
     )
 
 
-def out_of_fold_figures(data: Labelled[LabelsT], *, rows: Indices, correct: npt.NDArray[np.bool_]) -> dict[str, Any]:
+def out_of_fold_figures(
+    data: Labelled[LabelsT], *, rows: Indices, by_condition: Mapping[str, Answered]
+) -> dict[str, Any]:
     """What `Evaluation` says of the split, of how much was learned from, and of the out-of-fold answers.
 
     Args:
         rows: (n,) rows of the shard set that were judged out of fold.
-        correct: (n,) whether the answers are right.
+        by_condition: the answers, first those of the products as they are, (n,).
     """
-    unseen = correct[data.parts[np.searchsorted(data.rows, rows)] == VALIDATION]
+    as_supplied = next(iter(by_condition.values()), Answered.concat([]))
+    unseen = as_supplied.correct[data.parts[np.searchsorted(data.rows, rows)] == VALIDATION]
+    bands = by_class_count(_num_learned_of_class(data, rows=rows))
+    conditions = [
+        *((None, name, answered) for name, answered in by_condition.items()),
+        *(("examples", name, as_supplied.take(where)) for name, where in bands.items()),
+    ]
     return {
         "own_split": data.own_split,
         "num_variants": data.num_variants,
         "num_learned": len(data.outside_test),
         "out_of_fold": float(unseen.mean()) if len(unseen) else None,
         "num_out_of_fold": len(unseen),
+        "out_of_fold_conditions": tuple(
+            Condition(
+                group=group,
+                name=name,
+                num_products=len(answered.correct),
+                top1={FUSED: float(answered.correct.mean())},
+                calibration=Calibration.of(answered),
+            )
+            for group, name, answered in conditions
+            if len(answered.correct)
+        ),
     }
+
+
+def _num_learned_of_class(data: Labelled[LabelsT], *, rows: Indices) -> npt.NDArray[np.int64]:
+    """How many products of its class were learned from when each of n products was judged out of fold, (n,)."""
+    folds, index = data.folds[np.searchsorted(data.rows, rows)], data.labels.index[rows]
+    counts = np.zeros(len(rows), dtype=np.int64)
+    for fold in np.unique(folds):
+        inside = folds == fold
+        counts[inside] = data.labels.class_counts(data.learned(data.outside(int(fold))))[index[inside]]
+    return counts

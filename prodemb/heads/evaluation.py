@@ -7,9 +7,12 @@ from typing import Literal, Self
 from pydantic import Field
 
 from prodemb.confidence.promise import Promise
-from prodemb.confidence.reliability import Reliability
+from prodemb.confidence.reliability import Calibration, Reliability
 from prodemb.core.config import Config
 from prodemb.heads.metrics import Metrics
+
+HEAD, FUSED = "head alone", "prodemb"
+"""The names of the methods that are prodemb's own."""
 
 
 class BaselineResult(Config):
@@ -36,8 +39,8 @@ class Condition(Config):
     """Share of products whose last method is confident enough to answer; None where it always answers."""
     precision: float | None = None
     """Share of those whose answer is the truth; None where it answers none."""
-    ece: float | None = None
-    """Expected calibration error of its confidence."""
+    calibration: Calibration | None = None
+    """How far its confidence is off."""
     macro_f1: dict[str, float] = Field(default={})
     """For categories, by method, as the next."""
     tree_f1: dict[str, float] = Field(default={})
@@ -70,6 +73,9 @@ class Evaluation(Config):
     better of two heads by it is kept. None without answers."""
     num_out_of_fold: int = 0
     """How many answers that are."""
+    out_of_fold_conditions: tuple[Condition, ...] = ()
+    """All out-of-fold answers by condition, and as supplied by how many products of the class were learned from: many
+    more than there are test products, by which calibration can be told from chance."""
     methods: tuple[BaselineResult, ...] = ()
     """The baselines, then the head alone, then everything together, on all test products whose truth is known."""
     conditions: tuple[Condition, ...] = ()

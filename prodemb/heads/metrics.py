@@ -8,6 +8,10 @@ from prodemb.core.arrays import NO_ANSWER, Confidences, Indices
 from prodemb.core.config import Config
 from prodemb.taxonomy.metrics import TreeMetrics
 
+_RARE = 5
+RARE = f"1 to {_RARE}"
+"""The group of products of rare classes."""
+
 
 class Metrics(Config):
     """The quality of predictions on products whose truth is known. Shares and scores run from 0 to 1."""
@@ -66,22 +70,21 @@ def macro_f1(labels: Indices, *, predicted: Indices) -> float:
     return float((2 * num_correct[occurs] / (num_true + num_predicted)[occurs]).mean())
 
 
-def by_class_count(labels: Indices, *, class_counts: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.bool_]]:
+def by_class_count(counts: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.bool_]]:
     """Products by how many training products share their class: the head, middle and tail of the distribution.
 
-    Source of the bounds: Liu et al., Large-scale long-tailed recognition in an open world, CVPR 2019.
+    Source of the upper two bounds: Liu et al., Large-scale long-tailed recognition in an open world, CVPR 2019.
 
     Args:
-        labels: (n,) the true classes.
-        class_counts: (num_classes,) training products of each class.
+        counts: (n,) training products of the true class of each.
 
     Returns:
         Which of the products are in each group, (n,) each.
     """
-    counts = class_counts[labels]
     return {
         "over 100": counts > 100,
         "20 to 100": (counts >= 20) & (counts <= 100),
-        "under 20": (counts > 0) & (counts < 20),
+        "6 to 19": (counts > _RARE) & (counts < 20),
+        RARE: (counts > 0) & (counts <= _RARE),
         "none": counts == 0,
     }

@@ -1,15 +1,16 @@
 """Evaluation: the fused brand is better than each source alone, also where the supplied one is withheld or wrong."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 
-from prodemb.brand.conditions import AS_SUPPLIED, UNKNOWN_BRAND, WITHHELD, WRONG
-from prodemb.brand.evaluate import FUSED, HEAD, evaluate_brands
+from prodemb.brand.conditions import AS_SUPPLIED, UNKNOWN_BRAND, WITHHELD, WRONG, BrandCondition
+from prodemb.brand.evaluate import evaluate_brands
 from prodemb.brand.fit import CrossFit, FuseConfig
 from prodemb.brand.labels import BrandLabels
 from prodemb.brand.predict import BrandPredictor
-from prodemb.heads.evaluation import PROMISED
+from prodemb.heads.evaluation import FUSED, HEAD, PROMISED
 from prodemb.heads.train import Labelled, TrainConfig
 
 
@@ -48,6 +49,11 @@ def test_confidence_is_that_of_products_that_were_not_learned(
         data, predictor=predictor, fitted=fitted, train=train, config=FuseConfig(), min_confidence=0.5
     )
     assert found.num_learned == len(data.outside_test)
+    conditions = found.out_of_fold_conditions
+    bands = [each for each in conditions if each.group == "examples"]
+    assert [each.name for each in conditions if each.group is None] == [*get_args(BrandCondition)]
+    assert conditions[0].num_products == len(fitted.rows) == sum(each.num_products for each in bands)
+    assert conditions[0].top1[FUSED] == fitted.as_supplied.correct.mean()
     assert found.reliability is not None
     assert found.reliability.calibration_error is not None
     assert found.reliability.calibration_error < 0.1

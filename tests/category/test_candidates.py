@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from prodemb.category.candidates import (
+    CONTEXTS,
     PRIOR_WEIGHTS,
     SOURCES,
     Opinions,
@@ -47,7 +48,7 @@ OPINIONS = Opinions(
     tower=said({1: 0.2, 5: 0.3}, {6: 0.1, 7: 0.2}),
 )
 """Of two products; of the second only the names say anything."""
-NO_CONTEXTS = np.zeros((2, 2), bool)
+NO_CONTEXTS = np.zeros((2, len(CONTEXTS)), bool)
 
 
 def listed(hidden: np.ndarray | None = None) -> Candidates:
@@ -168,4 +169,10 @@ def test_contexts_are_what_a_product_lacks() -> None:
         raw_cat2=pl.Series(["Home", None, "Home", "", None]),
     )
     changed = ProductSet(**vars(products) | {"supplied": texts})
-    assert contexts_of(changed).tolist() == [[False, False], [True, False], [False, True], [True, False], [True, True]]
+    wanted = ["2", "02", "0", "03", "013"]
+    changed.present[:, changed.features.index("image")] = ["2" not in those for those in wanted]
+    found = contexts_of(changed)
+    assert ["".join(map(str, np.flatnonzero(row))) for row in found] == ["23", "02", "13", "03", "013"]
+    assert len(CONTEXTS) == found.shape[1]
+    without_pictures = changed.of([feature for feature in changed.features if feature != "image"])
+    assert not contexts_of(without_pictures)[:, CONTEXTS.index("no picture")].any()

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 
 from prodemb.category.conditions import ALL, FEATURES_LEFT
-from prodemb.category.evaluate import FUSED, HEAD, evaluate_categories
+from prodemb.category.evaluate import evaluate_categories
 from prodemb.category.fit import CrossFit, Recipe
 from prodemb.category.labels import CategoryLabels
 from prodemb.category.predict import CategoryPredictor
 from prodemb.core.progress import no_progress
-from prodemb.heads.evaluation import PROMISED
+from prodemb.heads.evaluation import FUSED, HEAD, PROMISED
 from prodemb.heads.split import VALIDATION, split_of
 from prodemb.heads.train import Labelled, TrainConfig, load_labelled
 
@@ -49,6 +49,11 @@ def test_confidence_is_that_of_products_that_were_not_learned(
     unseen = split_of(data.groups[fitted.rows]) == VALIDATION
     assert (found.num_learned, found.num_out_of_fold) == (len(data.outside_test), unseen.sum())
     assert found.out_of_fold == (fitted.prediction.first == fitted.truth)[unseen].mean()
+    conditions = found.out_of_fold_conditions
+    bands = [each for each in conditions if each.group == "examples"]
+    assert [each.name for each in conditions if each.group is None] == list(FEATURES_LEFT)
+    assert conditions[0].num_products == len(fitted.rows) == sum(each.num_products for each in bands)
+    assert all(each.calibration is not None for each in (*conditions, *found.conditions))
     assert found.reliability is not None
     assert found.reliability.calibration_error is not None
     assert found.reliability.calibration_error < 0.1

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from prodemb.category.candidates import NUM_CONTEXTS, PRIOR_WEIGHTS
+from prodemb.category.candidates import CONTEXTS, NUM_CONTEXTS, PRIOR_WEIGHTS
+from prodemb.category.conditions import ALL, FEATURES_LEFT
 from prodemb.category.config import VoicesConfig
 from prodemb.category.fit import CrossFit, Recipe, cross_fit
 from prodemb.category.labels import CategoryLabels
@@ -58,7 +59,9 @@ def test_a_folds_labels_have_no_say_in_its_own_answers(data: Labelled[CategoryLa
     labels = replace(data.labels, index=index)
     shuffled = load_labelled(data.shard_set, labels=labels, config=QUICK, device=torch.device("cpu"))
     products = read_products(data.shard_set, features=data.features, rows=inside)
-    model = ConditionalLogit(weights=np.array([[*PRIOR_WEIGHTS.values()], *[[0.0] * len(PRIOR_WEIGHTS)] * 2]))
+    model = ConditionalLogit(
+        weights=np.array([[*PRIOR_WEIGHTS.values()], *[[0.0] * len(PRIOR_WEIGHTS)] * len(CONTEXTS)])
+    )
     answers = []
     for each in (data, shuffled):
         voices = replace(recipe, train=QUICK).fit_voices(each, each.outside(2), title="", progress=no_progress)
@@ -100,6 +103,20 @@ def test_most_products_of_labelled_categories_count_as_known(fitted: CrossFit) -
     assert len(fitted.least_known) == NUM_CONTEXTS
     assert all(0 <= least <= 1 for least in fitted.least_known)
     assert fitted.least_known[0] > 0.5
+    # No product lacks all but its cat1-3: what counts as known there is as where one has a picture too.
+    lacks = {name: 1 << number for number, name in enumerate(CONTEXTS)}
+    beside = lacks["no title and description"] | lacks["no description"]
+    assert fitted.least_known[beside | lacks["no picture"]] > 0
+
+
+def test_answers_are_kept_by_condition(data: Labelled[CategoryLabels], fitted: CrossFit) -> None:
+    assert list(fitted.by_condition) == list(FEATURES_LEFT)
+    own = fitted.prediction.answered(fitted.truth)
+    assert np.array_equal(fitted.by_condition[ALL].correct, own.correct)
+    assert np.allclose(fitted.by_condition[ALL].confidences, own.confidences)
+    picture, everything = fitted.by_condition["picture only"], fitted.by_condition[ALL]
+    assert picture.correct.mean() < everything.correct.mean()
+    assert abs(picture.correct.mean() - picture.confidences.mean()) < 0.05
 
 
 def test_folds_that_leave_too_few_categories_are_done_without(data: Labelled[CategoryLabels], recipe: Recipe) -> None:

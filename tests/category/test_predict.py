@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prodemb.category.candidates import CONTEXTS
+from prodemb.category.candidates import CONTEXTS, NUM_CONTEXTS
 from prodemb.category.labels import CategoryLabels
 from prodemb.category.predict import CategoryPredictor
 from prodemb.heads.train import Labelled
@@ -58,8 +58,9 @@ def test_a_product_of_nothing_has_no_category(predictor: CategoryPredictor, prod
 
 
 def test_what_counts_as_known_depends_on_the_context(predictor: CategoryPredictor, products: ProductSet) -> None:
-    assert len(CONTEXTS) == 2
-    never = replace(predictor, least_known=(1.1, 0.0, 1.1, 1.1))
+    no_categories = 1 << CONTEXTS.index("no cat1-3")
+    least = tuple(0.0 if number & no_categories else 1.1 for number in range(NUM_CONTEXTS))
+    never = replace(predictor, least_known=least)
     without = products.without("cat1", "cat2", "cat3")
     for some, wanted in ((products, False), (without, True)):
         known = never.predict(some, k=1).known

@@ -235,7 +235,7 @@ def test_weights_and_thresholds_of_no_predictor_are_refused(folder: Path, tmp_pa
     values = json.loads(path.read_text())
     for change, message in (
         ({"least_known": [0.5]}, "wanted a least_known for each context"),
-        ({"least_known": [1.5] * 4}, r"fuser\.json: \[least_known\] 0: found 1\.5, wanted less than or equal to 1"),
+        ({"least_known": [1.5] * 16}, r"fuser\.json: \[least_known\] 0: found 1\.5, wanted less than or equal to 1"),
         ({"weights": {name: [float("nan")] * 3 for name in values["weights"]}}, r"fuser\.json: .*; train again"),
         ({"weights": {name: [0.0] for name in values["weights"]}}, "was made by another version"),
     ):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from prodemb.confidence.candidates import Candidates
-from prodemb.confidence.choices import Choices, leave_one_out
+from prodemb.confidence.choices import Answered, Choices, answered_in, leave_one_out
 
 PRIOR = np.zeros(2)
 
@@ -45,3 +45,18 @@ def test_choices_without_weight_teach_nothing() -> None:
     joined = Choices.concat([own, silent])
     assert len(joined.chosen) == 600
     assert np.allclose(joined.fit(prior=PRIOR, l2=1.0).weights, own.fit(prior=PRIOR, l2=1.0).weights, atol=1e-6)
+
+
+def test_the_answers_of_a_condition_are_those_of_all_folds_in_order() -> None:
+    first, second, other = (choices_of(num, seed=num, likes=2.0) for num in (200, 100, 50))
+    models = leave_one_out([[first], [second, other]], prior=PRIOR, l2=1.0)
+    found = answered_in([{"a": first}, {"a": second, "b": other}], models=models)
+    assert {name: len(answered.correct) for name, answered in found.items()} == {"a": 300, "b": 50}
+    proba = second.candidates.predict_proba(models[1])[:, :2]
+    assert np.allclose(found["a"].confidences[200:], proba.max(axis=1))
+    assert np.array_equal(found["a"].correct[200:], proba.argmax(axis=1) == second.chosen)
+    assert not (second.chosen == 2)[found["a"].correct[200:]].any()
+    some = found["a"].take(found["a"].correct)
+    assert some.correct.all()
+    assert len(some.confidences) == found["a"].correct.sum()
+    assert len(Answered.concat([]).correct) == 0

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
-from prodemb.confidence.reliability import Reliability
+from prodemb.confidence.choices import Answered
+from prodemb.confidence.reliability import Calibration, Reliability
 
 ROWS = st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=80)
 
@@ -47,3 +48,38 @@ def test_a_diagram_is_data_for_a_card_and_may_be_empty() -> None:
     assert found.calibration_error == pytest.approx(0.25)
     empty = Reliability.of(np.zeros(0), correct=np.zeros(0, bool))
     assert (empty.bins, empty.calibration_error) == ((), None)
+
+
+def answered(num: int, *, seed: int, power: float) -> Answered:
+    """Answers whose confidence is perfect where `power` is 1."""
+    random = np.random.default_rng(seed)
+    confidences = random.random(num).astype(np.float32)
+    return Answered(confidences=confidences, correct=random.random(num) < confidences**power)
+
+
+def test_an_error_is_told_from_chance() -> None:
+    found = [Calibration.of(answered(300, seed=seed, power=1)) for seed in range(60)]
+    beyond = [each.error > each.by_chance for each in found if each is not None]
+    assert len(beyond) == 60
+    assert sum(beyond) <= 8
+    wrong = Calibration.of(answered(3000, seed=0, power=2))
+    assert wrong is not None
+    assert wrong.error > 0.15 > 0.05 > wrong.by_chance
+    assert wrong.confidence == pytest.approx(0.5, abs=0.02)
+    assert wrong.accuracy == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_of_few_answers_an_error_says_little() -> None:
+    few, many = (Calibration.of(answered(num, seed=0, power=1)) for num in (89, 20_000))
+    assert few is not None
+    assert many is not None
+    assert few.by_chance > 0.1 > 0.02 > many.by_chance
+    assert Calibration.of(answered(0, seed=0, power=1)) is None
+    again = Calibration.of(answered(89, seed=0, power=1))
+    assert few == again == Calibration.model_validate(few.model_dump(mode="json"))
+
+
+def test_answers_that_are_certain_leave_nothing_to_chance() -> None:
+    certain = Calibration.of(Answered(confidences=np.ones(50, np.float32), correct=np.arange(50) > 4))
+    assert certain is not None
+    assert (certain.error, certain.by_chance) == (pytest.approx(0.1), 0)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, top_k_accuracy_score
 
 from prodemb.core.arrays import NO_ANSWER
-from prodemb.heads.metrics import by_class_count, evaluate, macro_f1, top_k_accuracy
+from prodemb.heads.metrics import RARE, by_class_count, evaluate, macro_f1, top_k_accuracy
 
 CLASSES = st.integers(0, 6)
 
@@ -40,10 +40,11 @@ def test_fewer_than_five_answers_are_counted_as_they_are() -> None:
 
 
 def test_products_are_told_apart_by_the_examples_of_their_class() -> None:
-    bands = by_class_count(np.arange(6), class_counts=np.array([0, 1, 19, 20, 100, 101]))
+    bands = by_class_count(np.array([0, 1, 19, 20, 100, 101, 5, 6]))
     assert {name: np.flatnonzero(where).tolist() for name, where in bands.items()} == {
         "over 100": [5],
         "20 to 100": [3, 4],
-        "under 20": [1, 2],
+        "6 to 19": [2, 7],
+        RARE: [1, 6],
         "none": [0],
     }

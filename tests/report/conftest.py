@@ -61,7 +61,7 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> list[Pipeline]:
             ),
             conditions=(
                 Condition(name="all features", num_products=20, top1={"TF-IDF + linear SVM": 0.7, "prodemb": 0.8}),
-                Condition(group="examples", name="under 20", num_products=9, top1={"prodemb": 0.75}),
+                Condition(group="examples", name="6 to 19", num_products=9, top1={"prodemb": 0.75}),
                 Condition(name=f"new partner: {hostile(1)}", num_products=9, top1={"prodemb": 0.75}),
             ),
             reliability=Reliability(bins=(ReliabilityBin(confidence=0.5, accuracy=0.4, count=9),) * 2),

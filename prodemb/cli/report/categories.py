@@ -25,8 +25,7 @@ _CAPTION = (
     "All test products count, whether anything was learned of their category or not. h-F1: hierarchical F1; supp.: "
     "looked up by cat1-3; freq.: the most frequent class; 0-shot: the taxonomy's nearest name; LR: logistic regression "
     "on the same vectors; head: the category head alone; prodemb: all voices weighed. Every method is trained once, on "
-    "all features, and tested on those that the condition leaves. ECE: expected calibration error of prodemb's "
-    "confidence"
+    "all features, and tested on those that the condition leaves"
 )
 
 
@@ -49,7 +48,6 @@ def category_tables(card: HeadCard) -> list[Table]:
     methods = list(evaluation.conditions[0].top1)
     for method in methods:
         table.add_column(_SHORT.get(method, method), justify="right", style="bold" if method == methods[-1] else None)
-    table.add_column("ECE", justify="right")
     for condition in evaluation.conditions:
         name = condition.name if condition.group is None else f"  {condition.group}: {condition.name}"
         figures = (condition.top1, condition.macro_f1, condition.tree_f1)
@@ -57,8 +55,7 @@ def category_tables(card: HeadCard) -> list[Table]:
             "\n".join(f"{100 * figure[method]:.1f}" for figure in figures) if method in condition.top1 else ""
             for method in methods
         ]
-        ece = "" if condition.ece is None else f"{100 * condition.ece:.1f}"
-        table.add_row(name, f"{condition.num_products:,}", "top-1\nmacro-F1\nh-F1", *cells, ece)
+        table.add_row(name, f"{condition.num_products:,}", "top-1\nmacro-F1\nh-F1", *cells)
     return [table]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from prodemb.cli.report.brands import alias_lines, brand_tables
+from prodemb.cli.report.calibration import calibration_tables
 from prodemb.cli.report.categories import category_lines, category_tables
 from prodemb.core.text import counted
 from prodemb.heads.evaluation import is_better
@@ -61,6 +62,7 @@ def figures(card: HeadCard, *, frozen: HeadCard | None) -> list[str | Table]:
         *brand_tables(card),
         *category_tables(card),
         *category_lines(card),
+        *calibration_tables(card.evaluation),
         *_confidence_lines(card.evaluation),
     ]
 
