@@ -57,6 +57,7 @@ def evaluate_categories(
         for precision in PROMISED
     ]
     own = out_of_fold_figures(data, rows=fitted.rows, by_condition=fitted.by_condition)
+    own["learned_by"] = predictor.voices.num_learned
     if not len(data.test):
         return CategoryEvaluation(**own, promised=tuple(Promised(promise=each) for each in promises))
     products, rows = read_test_products(data, config=train)

@@ -125,7 +125,7 @@ def _nodes(frame: pl.DataFrame, *, path: Path) -> Nodes:
     return Nodes([CategoryLabel(id=node, path=text) for node, text in zip(ids, paths, strict=True)])
 
 
-_PARTS = ("hashes", "idf", "weights", "columns", "starts", "intercepts", "nodes")
+_PARTS = ("hashes", "idf", "weights", "columns", "starts", "intercepts", "nodes", "num_learned")
 
 
 def _word_arrays(model: WordModel, name: str) -> dict[str, np.ndarray]:
@@ -137,13 +137,14 @@ def _word_arrays(model: WordModel, name: str) -> dict[str, np.ndarray]:
         "starts": model.weights.indptr.astype(np.int64),
         "intercepts": model.intercepts,
         "nodes": model.nodes.astype(np.int32),
+        "num_learned": np.array([model.num_learned]),
     }
     assert tuple(arrays) == _PARTS
     return {f"{name}_{part}": array for part, array in arrays.items()}
 
 
 def _words(arrays: Arrays, name: str, *, num_nodes: int, path: Path) -> WordModel:
-    hashes, idf, weights, columns, starts, intercepts, nodes = (arrays[f"{name}_{part}"] for part in _PARTS)
+    hashes, idf, weights, columns, starts, intercepts, nodes, learned = (arrays[f"{name}_{part}"] for part in _PARTS)
     hashes, columns, nodes = (array.astype(np.int32) for array in (hashes, columns, nodes))
     starts = starts.astype(np.int64)
     check(len(hashes) == len(idf) == len(starts) - 1, path, "not one idf a word")
@@ -152,12 +153,14 @@ def _words(arrays: Arrays, name: str, *, num_nodes: int, path: Path) -> WordMode
     check(bool((np.diff(starts) >= 0).all()), path, "words out of order")
     check(bool(((columns >= 0) & (columns < len(nodes))).all()) and len(intercepts) == len(nodes), path, "no classes")
     check(bool(((nodes >= 0) & (nodes < num_nodes)).all()), path, "names no node")
+    check(len(learned) == 1, path, "not one number of products")
     return WordModel(
         hashes=hashes,
         idf=idf.astype(np.float32),
         weights=sparse.csr_array((weights.astype(np.float32), columns, starts), shape=(len(hashes), len(nodes))),
         intercepts=intercepts.astype(np.float32),
         nodes=nodes,
+        num_learned=int(learned[0]),
     )
 
 

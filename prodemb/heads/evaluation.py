@@ -93,6 +93,9 @@ class CategoryEvaluation(Evaluation):
     """The figures of a category predictor."""
 
     target: Literal["category"] = "category"
+    learned_by: dict[str, int] = Field(default={})
+    """How many of the products that were learned from each voice learned from that looks at a sample of them, bounded
+    by `[voices]` `max_products` and `max_cost`."""
 
 
 class BrandEvaluation(Evaluation):

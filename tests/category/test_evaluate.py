@@ -49,6 +49,7 @@ def test_confidence_is_that_of_products_that_were_not_learned(
     unseen = split_of(data.groups[fitted.rows]) == VALIDATION
     assert (found.num_learned, found.num_out_of_fold) == (len(data.outside_test), unseen.sum())
     assert found.out_of_fold == (fitted.prediction.first == fitted.truth)[unseen].mean()
+    assert found.learned_by == {"words": len(data.outside_test), "neighbours": len(data.outside_test)}
     conditions = found.out_of_fold_conditions
     bands = [each for each in conditions if each.group == "examples"]
     assert [each.name for each in conditions if each.group is None] == list(FEATURES_LEFT)

@@ -95,6 +95,11 @@ class Voices:
             tower=tower,
         )
 
+    @property
+    def num_learned(self) -> dict[str, int]:
+        """From how many products the words and the neighbours learned, where these are a sample."""
+        return {"words": self.words.num_learned, "neighbours": len(self.neighbours.labels)}
+
     def candidates(self, products: ProductSet, *, foreign_to: Indices | None = None) -> Iterator[Candidates]:
         """The candidates of n products, at least one, and their features, some hundred products at a time.
 

@@ -45,6 +45,8 @@ class WordModel:
     """(C,)."""
     nodes: npt.NDArray[np.int32]
     """(C,) the node of each class."""
+    num_learned: int
+    """How many products it learned from."""
 
     @classmethod
     def fit(cls, texts: Sequence[str], *, nodes: Indices) -> "WordModel":
@@ -74,6 +76,7 @@ class WordModel:
                 weights=empty,
                 intercepts=intercepts,
                 nodes=classes.astype(np.int32),
+                num_learned=len(texts),
             )
         inputs = _weighed(counts, hashes=hashes, idf=idf)
         with warnings.catch_warnings():
@@ -95,6 +98,7 @@ class WordModel:
             weights=weights,
             intercepts=intercepts.astype(np.float32),
             nodes=classes.astype(np.int32),
+            num_learned=len(texts),
         )
 
     def opinion(self, texts: Sequence[str], *, num_nodes: int) -> Opinion:

@@ -60,16 +60,24 @@ def category_tables(card: HeadCard) -> list[Table]:
 
 
 def category_lines(card: HeadCard) -> list[str]:
-    """How close the predicted categories come in the taxonomy."""
+    """How close the predicted categories come in the taxonomy, and which voices learned from a sample alone."""
     evaluation = card.evaluation
-    if evaluation is None or evaluation.target != "category" or not evaluation.methods:
+    if evaluation is None or evaluation.target != "category":
         return []
-    metrics = evaluation.methods[-1].metrics
+    bounds = {"words": "max_cost and max_products bound", "neighbours": "max_products bounds"}
+    sampled = [
+        f"{voice}: learned from {num:,} of {counted(evaluation.num_learned, 'product')}, about as many of each "
+        f"category; [voices] {bounds[voice]} that"
+        for voice, num in evaluation.learned_by.items()
+        if num < evaluation.num_learned
+    ]
+    metrics = evaluation.methods[-1].metrics if evaluation.methods else None
     if metrics is None or metrics.tree is None:
-        return []
+        return sampled
     tree = metrics.tree
     levels = ", ".join(f"{share:.3f}" for share in tree.top1_by_level)
     return [
+        *sampled,
         f"in the taxonomy: top-1 by level {levels}; hierarchical precision {tree.precision:.3f}, recall "
         f"{tree.recall:.3f}, F1 {tree.f1:.3f}; {tree.lca_distance:.2f} steps from the truth up to the common "
         "ancestor on average"

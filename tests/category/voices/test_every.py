@@ -114,5 +114,6 @@ def test_few_words_are_learned_from_where_classes_are_many(data: Labelled[Catego
     assert len(cheap.neighbours.labels) == 60
     assert np.bincount(cheap.neighbours.labels, minlength=8)[1:].max() == 10
     assert len(cheap.words.hashes) < len(voices.words.hashes) / 5
+    assert 0 < cheap.num_learned["words"] < cheap.num_learned["neighbours"] == 60
     assert np.array_equal(cheap.counts, voices.counts)
     assert cheap.supplied.table.equals(voices.supplied.table)

@@ -53,3 +53,12 @@ def test_how_close_it_comes_in_the_taxonomy_is_told() -> None:
     (line,) = category_lines(make_card(CategoryEvaluation(methods=methods)))
     assert line.startswith("in the taxonomy: top-1 by level 0.900, 0.700; hierarchical precision 0.800")
     assert category_lines(make_card(CategoryEvaluation())) == []
+
+
+def test_voices_that_learned_from_a_sample_are_named() -> None:
+    learned_by = {"words": 5_184, "neighbours": 45_000}
+    (line,) = category_lines(make_card(CategoryEvaluation(num_learned=45_000, learned_by=learned_by)))
+    assert line == (
+        "words: learned from 5,184 of 45,000 products, about as many of each category; [voices] max_cost and "
+        "max_products bound that"
+    )
