@@ -4,6 +4,8 @@
     python tests/bench/scale.py --sizes 1000000 10000000            10,000,000 take 3 GB of disk
     python tests/bench/scale.py --embed --sizes 100000 1000000      the shards are made by `prodemb embed`
     python tests/bench/scale.py --embed --steps embed               that step alone
+    python tests/bench/scale.py --taxonomy taxonomy-with-ids.en-US.txt --categories 3215 --steps train-category score
+                                                                    many categories, of a taxonomy's own
 
 Synthetic shards hold two features of 32 numbers, in a cloud around each category's and brand's own point. The catalog
 is text alone, for the bundled CLIP. Brands and categories follow Zipf's law. Baselines are left out. `[train]
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +35,7 @@ from report import Failure, Report, figure, options_parser, reporting, table
 from prodemb.core.features import PRODUCT_COLUMNS, Feature
 from prodemb.shards.format import MAX_PRODUCTS, Manifest, ShardSchema
 from prodemb.shards.writer import EncodedFeature, write_shard
-from prodemb.taxonomy.taxonomy import sample_taxonomy
+from prodemb.taxonomy.taxonomy import read_taxonomy, sample_taxonomy
 
 SIZES = (100_000, 1_000_000)
 DIM = 32
@@ -51,6 +53,7 @@ aliases = "aliases.csv"
 out = "heads/{target}"
 epochs = {epochs}
 memory_gb = {memory_gb}
+{taxonomy}
 [train.baselines]
 run = false
 """
@@ -61,7 +64,7 @@ COMMANDS: dict[Step, tuple[str, ...]] = {
     "embed": ("embed", "--pipeline", "brand.toml"),
     "train-category": ("train-category", "--shards", "shards", "--pipeline", "category.toml"),
     "train-brand": ("train-brand", "--shards", "shards", "--pipeline", "brand.toml"),
-    "score": ("score", "shards", "out.parquet", "--head", "heads/category", "--head", "heads/brand"),
+    "score": ("score", "shards", "out.parquet"),
 }
 
 
@@ -79,10 +82,15 @@ class StepFigures:
 Row = tuple[str, StepFigures | Failure]
 
 
-def products(num_products: int) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Catalog rows, at most a shard at a time, with the numbers of their categories and brands."""
+def products(
+    num_products: int, *, nodes: Sequence[int]
+) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Catalog rows, at most a shard at a time, with the numbers of their categories and brands.
+
+    Args:
+        nodes: the categories.
+    """
     rng = np.random.default_rng(0)
-    nodes = sample_taxonomy().leaves
     for start in range(0, num_products, MAX_PRODUCTS):
         numbers = range(start, min(num_products, start + MAX_PRODUCTS))
         category = _zipf(rng, len(nodes), count=len(numbers))
@@ -106,13 +114,16 @@ def products(num_products: int) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64
         yield pa.table(columns), category, brand
 
 
-def write_shards(folder: Path, *, num_products: int) -> None:
+def write_shards(folder: Path, *, num_products: int, nodes: Sequence[int]) -> None:
     """A shard set of synthetic vectors."""
     rng = np.random.default_rng(1)
     schema = ShardSchema(fingerprint="synthetic", model="synthetic", dim=DIM, features=FEATURES)
-    points = {"title": rng.standard_normal((1000, DIM)), "brand": rng.standard_normal((NUM_BRANDS, DIM))}
+    points = {
+        "title": rng.standard_normal((max(1000, len(nodes)), DIM)),
+        "brand": rng.standard_normal((NUM_BRANDS, DIM)),
+    }
     records = []
-    for index, (rows, category, brand) in enumerate(products(num_products)):
+    for index, (rows, category, brand) in enumerate(products(num_products, nodes=nodes)):
         encoded: dict[Feature, EncodedFeature] = {}
         numbers: dict[Feature, npt.NDArray[np.int64]] = {"title": category, "brand": brand}
         for feature, own in numbers.items():
@@ -133,10 +144,10 @@ def write_shards(folder: Path, *, num_products: int) -> None:
     ).write(folder)
 
 
-def write_catalog(path: Path, *, num_products: int) -> None:
+def write_catalog(path: Path, *, num_products: int, nodes: Sequence[int]) -> None:
     """The same products as a catalog of texts."""
     writer = None
-    for rows, _, _ in products(num_products):
+    for rows, _, _ in products(num_products, nodes=nodes):
         writer = writer or pq.ParquetWriter(path, rows.schema)
         writer.write_table(rows)
     assert writer is not None
@@ -163,13 +174,16 @@ def _name(number: int) -> str:
 
 def measure(num_products: int, *, folder: Path, options: argparse.Namespace, report: Report) -> Iterator[Row]:
     """Each step on a catalog of this size, by name."""
+    taxonomy = sample_taxonomy() if options.taxonomy is None else read_taxonomy(options.taxonomy)
+    nodes = taxonomy.leaves[: options.categories]
+    line = "" if options.taxonomy is None else f'taxonomy = "{options.taxonomy.resolve()}"'
     for target in ("category", "brand"):
-        settings = {"target": target, "epochs": options.epochs, "memory_gb": options.memory_gb}
+        settings = {"target": target, "epochs": options.epochs, "memory_gb": options.memory_gb, "taxonomy": line}
         (folder / f"{target}.toml").write_text(PIPELINE.format(**settings))
     if options.embed:
-        write_catalog(folder / "catalog.parquet", num_products=num_products)
+        write_catalog(folder / "catalog.parquet", num_products=num_products, nodes=nodes)
     elif not (folder / "shards").exists():
-        write_shards(folder / "shards", num_products=num_products)
+        write_shards(folder / "shards", num_products=num_products, nodes=nodes)
     shutil.rmtree(folder / "heads", ignore_errors=True)
     (folder / "out.parquet").unlink(missing_ok=True)
     for step in options.steps:
@@ -186,6 +200,8 @@ def run_step(step: Step, *, folder: Path, num_products: int) -> StepFigures:
     """
     started = time.perf_counter()
     command = [sys.executable, "-c", PROGRAM, *COMMANDS[step]]
+    if step == "score":
+        command += [part for head in sorted((folder / "heads").glob("*")) for part in ("--head", str(head))]
     with (folder / "output.txt").open("w") as output:
         process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
         _, status, usage = os.wait4(process.pid, 0)
@@ -209,6 +225,8 @@ def main() -> None:
     parser.add_argument("--embed", action="store_true", help="make the shards with `prodemb embed`")
     steps = get_args(Step)
     parser.add_argument("--steps", nargs="+", choices=steps, default=list(steps), help="[all; embed with --embed]")
+    parser.add_argument("--taxonomy", type=Path, help="a taxonomy-with-ids file [the part that is bundled]")
+    parser.add_argument("--categories", type=int, help="the first of its leaves that products are of [all]")
     parser.add_argument("--epochs", type=int, default=3, help="passes over the training part [3]")
     parser.add_argument("--folder", type=Path, help="keep what is made here, and take the synthetic shards from here")
     parser.add_argument(

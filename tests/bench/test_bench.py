@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from prodemb.sample.catalog import write_sample
+from prodemb.taxonomy.taxonomy import sample_taxonomy
 from tests.audit.conftest import write_catalog as write_audited_set
 from tests.audit.conftest import write_taxonomy as write_audited_taxonomy
 from tests.bench.conftest import BENCH, RunBench
@@ -98,10 +99,15 @@ def test_shards(run_bench: RunBench) -> None:
 def test_each_step_is_measured_as_catalogs_grow(run_bench: RunBench, tmp_path: Path) -> None:
     """On synthetic shards, which are kept; vectors are trained on in windows."""
     options = ["--sizes", "200", "--epochs", "1", "--folder", str(tmp_path), "--memory-gb", "0.00001"]
+    taxonomy = tmp_path / "taxonomy.txt"
+    taxonomy.write_text("".join(f"{node} - {path}\n" for node, path in sample_taxonomy().paths.items()))
+    options += ["--taxonomy", str(taxonomy), "--categories", "20"]
     steps = run_bench("scale", *options)["steps"]
     assert list(steps) == ["train-category, 200", "train-brand, 200", "score, 200"]
     assert all(min(step["seconds"], step["cpu_seconds"], step["peak_mb"]) > 0 for step in steps.values())
     assert (tmp_path / "200" / "shards" / "manifest.json").exists()
+    card = json.loads((tmp_path / "200" / "heads" / "category" / "head.json").read_text())
+    assert 10 < len(card["classes"]) <= 20
 
 
 def test_embed_is_measured_as_catalogs_grow(run_bench: RunBench) -> None:
