@@ -80,5 +80,5 @@ def category_lines(card: HeadCard) -> list[str]:
         *sampled,
         f"in the taxonomy: top-1 by level {levels}; hierarchical precision {tree.precision:.3f}, recall "
         f"{tree.recall:.3f}, F1 {tree.f1:.3f}; {tree.lca_distance:.2f} steps from the truth up to the common "
-        "ancestor on average"
+        "ancestor on average",
     ]

@@ -26,8 +26,9 @@ def test_test_products_stand_beside_out_of_fold_answers() -> None:
         CategoryEvaluation(
             conditions=(condition("title only", num=89, error=0.033), condition("new partner: A", num=40, error=0.02)),
             out_of_fold_conditions=(
-                condition("title only", num=2000, error=0.012),
                 condition("1 to 5", num=45, error=0.082, group="examples"),
+                condition("title only", num=2000, error=0.012),
+                condition("picture only", num=2000, error=0.01),
             ),
         )
     )
@@ -35,6 +36,7 @@ def test_test_products_stand_beside_out_of_fold_answers() -> None:
     assert "title only 89 71.2 74.5 3.3 6.1 2,000 71.2 74.5 1.2 6.1" in lines
     assert "new partner: A 40 71.2 74.5 2.0 6.1" in lines
     assert "examples: 1 to 5 45 71.2 74.5 8.2 6.1" in lines
+    assert lines.index("picture only 2,000 71.2 74.5 1.0 6.1") < lines.index("examples: 1 to 5 45 71.2 74.5 8.2 6.1")
 
 
 def test_of_too_few_answers_nothing_is_shown() -> None:
