@@ -1,4 +1,4 @@
-"""Progress of a step on stderr: a bar on a terminal, elsewhere a plain line now and then."""
+"""Progress of a step on stderr: a bar on a terminal, elsewhere a plain line now and then; or as JSON lines."""
 
 import os
 import sys
@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from prodemb.core.progress import ProgressCallback
+from prodemb.cli.json_lines import progress_events
+from prodemb.cli.manner import manner
+from prodemb.core.progress import ProgressCallback, no_progress
 
 FIRST_LINE = 5.0
 """Seconds until a step prints its first line; a shorter step prints none."""
@@ -73,7 +75,8 @@ def show_progress(title: str) -> Iterator[ProgressCallback]:
     """Show how far a step is while it runs."""
     # Not left to rich, which takes any output for a terminal where FORCE_COLOR is set.
     is_terminal = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
-    with (_bar if is_terminal else _lines)(title) as on_progress:
+    for_people = _bar if is_terminal else _lines
+    with {"human": for_people, "quiet": no_progress, "json": progress_events}[manner()](title) as on_progress:
         yield on_progress
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prodemb.cli.display import finished, started
 from prodemb.cli.report.embed import embed_lines
 from prodemb.cli.report.finetune import finetune_lines
 from prodemb.cli.report.heads import train_lines
@@ -30,12 +31,15 @@ def run_lines(events: Iterable[Event]) -> Iterator[str]:
     for event in events:
         match event:
             case StepStarted(step=step):
+                started(step.name, where=step.out)
                 yield f"\n== {_heading(step)}"
             case StepFinished():
                 ended.append(event)
+                finished(event.report)
                 yield from _finished_lines(event, skipped=[each for each in ended if isinstance(each, StepSkipped)])
             case StepSkipped():
                 ended.append(event)
+                finished(event)
                 yield _skipped_line(event)
     for each in ended:
         if isinstance(each, StepFinished) and isinstance(each.report, ReportMade):
