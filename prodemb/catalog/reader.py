@@ -28,7 +28,7 @@ from prodemb.catalog.row_keys import KeyMaker, array_of
 from prodemb.catalog.urls import is_address
 from prodemb.catalog.values import as_texts
 from prodemb.core.arrays import Indices
-from prodemb.core.errors import CatalogError
+from prodemb.core.errors import CatalogError, LostRowsError
 from prodemb.core.features import CATALOG_COLUMNS, FEATURES, PARTNER, PRODUCT_COLUMNS
 from prodemb.core.text import counted
 from prodemb.taxonomy.taxonomy import Taxonomy

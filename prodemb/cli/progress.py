@@ -60,13 +60,13 @@ class Pace:
     def line(self, *, now: float) -> str:
         """Time, units done and in all, rate and time left, as far as they are known."""
         state = self._state
-        rate, parts = state.rate(), [f"{self.title}: {_span(now - self._started)}"]
+        rate, parts = state.rate(), [f"{self.title}: {span(now - self._started)}"]
         if state.done:
             parts.append(f"{state.done:,} done" if state.total is None else f"{state.done:,} of {state.total:,}")
         if rate is not None:
             parts.append(rate_text(rate))
             if state.total is not None and state.total > state.done:
-                parts.append(f"{_span((state.total - state.done) / rate)} left")
+                parts.append(f"{span((state.total - state.done) / rate)} left")
         return ", ".join(parts)
 
 
@@ -141,7 +141,8 @@ def rate_text(rate: float) -> str:
     return f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:,.1f} s each"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
     minutes = round(seconds / 60)
     if seconds < 120:
         return f"{seconds:.0f} s"

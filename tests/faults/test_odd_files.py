@@ -19,7 +19,7 @@ FEED = "id,title,image\n1,Mug,a.jpg\n2,Cup,pipe\n"
         ("read pipe", 4, "pipe: is no regular file"),
         ("embed pipe --out s", 4, "pipe: is no regular file"),
         ("init pipe", 4, "pipe: is no regular file"),
-        ("read feed.csv pipe", 4, "pipe: holds something that `prodemb read` did not write"),
+        ("read feed.csv pipe", 9, "pipe: holds something that `prodemb read` did not write"),
         ("taxonomy pipe", 4, "pipe: is no taxonomy and is not replaced"),
         ("verify shards", 6, "part-00000.parquet: is no regular file; embed again"),
         ("verify unlisted", 6, "unlisted: no shard set here"),
