@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prodemb.cli.progress import span_text
+from prodemb.cli.progress import span
 from prodemb.cli.report.shards import size_text
 from prodemb.core.text import counted
 from prodemb.embed.estimate import FETCH_S
@@ -49,5 +49,5 @@ def estimate_lines(found: Estimate) -> Iterator[str]:
 
 
 def _range(seconds: tuple[float, float]) -> str:
-    least, most = map(span_text, seconds)
+    least, most = map(span, seconds)
     return f"about {least}" if least == most else f"{least} to {most}"

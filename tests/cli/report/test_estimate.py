@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from prodemb.cli.report.estimate import estimate_lines
+from prodemb.cli.report.results import result_of
 from prodemb.embed.estimate import Estimate
 from prodemb.embed.pace import Round
 from prodemb.embed.worker import Timings
@@ -55,3 +56,9 @@ def test_too_small_a_disk_is_warned_about() -> None:
 
 def test_where_nothing_is_to_be_done_that_is_all() -> None:
     assert list(estimate_lines(estimate_of(is_done=True)))[1:] == ["shards: already up to date, nothing to do"]
+
+
+def test_a_program_gets_the_same_figures() -> None:
+    found = result_of(estimate_of())
+    assert (found["num_products"], found["num_new"], found["num_to_fetch"]) == (1_000_000, 999_424, 900_000)
+    assert (found["seconds_least"], found["seconds_most"], found["num_hosts"]) == (4_000.0, 30_000.0, 2)
