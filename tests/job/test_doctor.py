@@ -9,7 +9,7 @@ import pytest
 
 from prodemb.core.progress import no_progress
 from prodemb.job import doctor
-from prodemb.job.doctor import Examination, examine
+from prodemb.job.doctor import CheckpointFound, Examination, HeadFound, ShardsFound, examine
 from prodemb.job.machine import Machine, look_at_machine
 from prodemb.job.pipeline import Pipeline
 from prodemb.towers.checkpoint import find_checkpoint
@@ -54,7 +54,7 @@ def examined(folder: Path, **tables: dict[str, Any]) -> Examination:
 
 
 def errors_of(found: Examination) -> list[str]:
-    things = (*found.checkpoints, *found.shards, *found.heads)
+    things: list[CheckpointFound | ShardsFound | HeadFound] = [*found.checkpoints, *found.shards, *found.heads]
     return [*found.input_errors, *(each.error for each in things if each.error is not None)]
 
 

@@ -50,7 +50,8 @@ def problems(found: Examination) -> list[str]:
             "raise the hard limit (`ulimit -Hn`)"
         )
     wrong += found.input_errors
-    wrong += [each.error for each in (*found.checkpoints, *found.shards, *found.heads) if each.error is not None]
+    things: list[CheckpointFound | ShardsFound | HeadFound] = [*found.checkpoints, *found.shards, *found.heads]
+    wrong += [each.error for each in things if each.error is not None]
     wrong += [message for head in found.heads if (message := _stale(head, found=found)) is not None]
     for disk in found.disks:
         if disk.free_bytes < LEAST_FREE_BYTES:
