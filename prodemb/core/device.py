@@ -51,6 +51,15 @@ def fastest_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if supported else torch.float32
 
 
+def cpu_instructions() -> tuple[str, ...]:
+    """The instruction sets of this CPU that decide how fast it multiplies: torch's choice, and those for bfloat16."""
+    found = [torch.backends.cpu.get_cpu_capability()]
+    if platform.machine() in ("x86_64", "AMD64"):
+        found += ["AVX512_BF16"] if torch.cpu._is_avx512_bf16_supported() else []
+        found += ["AMX"] if torch.cpu._is_amx_tile_supported() else []
+    return tuple(found)
+
+
 def measured_flops(device: torch.device, dtype: torch.dtype, *, seconds: float = 0.1) -> float:
     """Floating-point operations a second in products of square matrices, measured for about so many seconds."""
     size = 8192 if device.type == "cuda" else 1024

@@ -13,7 +13,14 @@ import torch
 from packaging.requirements import Requirement
 
 from prodemb import __version__
-from prodemb.core.device import DeviceName, choose_device, fastest_dtype, measured_flops, num_devices
+from prodemb.core.device import (
+    DeviceName,
+    choose_device,
+    cpu_instructions,
+    fastest_dtype,
+    measured_flops,
+    num_devices,
+)
 from prodemb.towers.unpack import HAS_SIMPLEJPEG
 
 _FOR_DEVELOPERS = frozenset({"bench", "dev"})
@@ -50,7 +57,7 @@ class Device:
     """As torch calls it."""
     model: str
     instructions: str
-    """The set that torch uses on a CPU; of a GPU its compute capability."""
+    """The sets of a CPU that make it fast; of a GPU its compute capability."""
     num_cores: int | None
     """That this process may use; None of a GPU."""
     memory: int | None
@@ -152,7 +159,7 @@ def _look_at(device: torch.device) -> Device:
     return Device(
         name=str(device),
         model=_cpu_model(),
-        instructions=torch.backends.cpu.get_cpu_capability(),
+        instructions=", ".join(cpu_instructions()),
         num_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         memory=None,
         flops=flops,
