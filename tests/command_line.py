@@ -19,6 +19,7 @@ _PRELOADED = (
     "prodemb.embed.embed",
     "prodemb.job.run",
     "prodemb.job.init",
+    "prodemb.job.serve",
     "transformers.models.clip.modeling_clip",
     *(f"transformers.models.auto.{part}_auto" for part in ("modeling", "processing", "tokenization")),
     "sklearn",

@@ -89,10 +89,10 @@ class Server(uvicorn.Server):
 
 
 def _protocol(timeout_s: float) -> type[H11Protocol]:
-    """HTTP/1.1 for clients that have so long to send the header lines of a request."""
+    """HTTP/1.1 for clients that have so long to send a request's header lines, and to take the next of an answer."""
 
     class PromptProtocol(H11Protocol):
-        """Closes connections on which no request gets whole; uvicorn waits for the first one without end."""
+        """Ends connections on which nothing moves; uvicorn waits for a first request, and for readers, without end."""
 
         _closing: asyncio.TimerHandle | None = None
 
@@ -109,6 +109,14 @@ def _protocol(timeout_s: float) -> type[H11Protocol]:
             super().on_response_complete()
             self._stay_while_answering()
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._close_in(timeout_s)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._stay_while_answering()
+
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
             self._cancel()
@@ -119,7 +127,7 @@ def _protocol(timeout_s: float) -> type[H11Protocol]:
 
         def _close_in(self, seconds: float) -> None:
             self._cancel()
-            self._closing = self.loop.call_later(seconds, self.transport.close)
+            self._closing = self.loop.call_later(seconds, self.transport.abort)
 
         def _cancel(self) -> None:
             if self._closing is not None:
