@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import io
+import json
 import pkgutil
 import re
 import shutil
@@ -31,6 +32,7 @@ from prodemb.shards.lexical import LexicalKind
 from prodemb.taxonomy.taxonomy import sample_taxonomy
 from tests.docs.pages import CONTRIBUTING, DOCS, PAGES, README, ROOT, Block, Page
 from tests.docs.settings import has_key, settings_of
+from tests.serve.running import running
 
 COMMANDS: dict[str, click.Command] = get_command(app).commands  # type: ignore[attr-defined]
 RUN_PAGES = [page for page in PAGES if any(block.language in ("console", "python", "sql") for block in page.blocks)]
@@ -73,7 +75,7 @@ def run(words: list[str]) -> None:
         lines = [f"{node} - {path}" for node, path in sample_taxonomy().paths.items()]
         Path(words[1]).write_text("\n".join(["# Google_Product_Taxonomy_Version: 2021-09-21", *lines]) + "\n")
         return
-    if words[0] == "convert":  # Needs a checkpoint of the hub.
+    if words[0] in ("convert", "serve"):  # Needs a checkpoint of the hub; runs for what asks it (`check_answer`).
         return
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, f"prodemb {' '.join(words)}: {result.exception!r}\n{result.output}"
@@ -111,6 +113,17 @@ def check_make(words: list[str]) -> list[str]:
     return [parsed(line.split()) for line in lines]
 
 
+def check_answer(words: list[str]) -> None:
+    """Ask a server that runs for it, on a port that is free."""
+    if shutil.which("curl"):
+        with running(cwd=Path.cwd()) as served:
+            asked = [word.replace("http://127.0.0.1:8000", served.address) for word in words]
+            result = subprocess.run([*asked, "--fail-with-body", "-s"], capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+        answer = json.loads(result.stdout)
+        assert "predictions" not in answer or [row["warnings"] for row in answer["predictions"]] == [[]]
+
+
 def check_command(words: list[str]) -> None:
     """Run a command of a page, or where it needs a network, machines or minutes, check that it could be run."""
     program = words[0].removeprefix(".venv/bin/")
@@ -120,6 +133,8 @@ def check_command(words: list[str]) -> None:
             run(words[1:])
         case "make":
             check_make(words)
+        case "curl":
+            check_answer(words)
         case "accelerate":
             assert importlib.util.find_spec(f"{words[words.index('-m') + 1]}.__main__")
             parsed(words[words.index("-m") + 2 :])
