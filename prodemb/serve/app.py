@@ -15,7 +15,6 @@ from starlette.requests import ClientDisconnect
 from prodemb import __version__
 from prodemb.catalog.images import ImagesConfig
 from prodemb.predict.predictor import Predictor
-from prodemb.predict.products import CatalogRows
 from prodemb.serve.batching import Answer, Batcher, PredictionError
 from prodemb.serve.body import JSON, MULTIPART, check_sender, media_type_of, read_body
 from prodemb.serve.config import ServeConfig
@@ -23,7 +22,7 @@ from prodemb.serve.fetching import Fetcher
 from prodemb.serve.load import RETRY_AFTER_S, Load, Reservation
 from prodemb.serve.page import page_of
 from prodemb.serve.problem import RequestProblem
-from prodemb.serve.products import read_products
+from prodemb.serve.products import SentProducts, read_products
 from prodemb.serve.schema import Health, Prediction, Predictions, Problem, Products, ServedHead
 
 CLIENT_GONE = 499
@@ -157,17 +156,17 @@ class _Service:
         media_type = media_type_of(request)
         with self._load.reserved() as reservation:
             body = await read_body(request, reservation=reservation, config=self._config)
-            rows = await asyncio.to_thread(
+            products = await asyncio.to_thread(
                 read_products,
                 body,
                 media_type=media_type,
                 content_type=request.headers["content-type"],
                 config=self._config,
             )
-            if not len(rows):
+            if not len(products):
                 return _response([])
-            reservation.take(num_products=len(rows))
-            answer = asyncio.ensure_future(self._answer(rows, reservation=reservation))
+            reservation.take(num_products=len(products))
+            answer = asyncio.ensure_future(self._answer(products, reservation=reservation))
             predictions, errors = await _unless_gone(answer, request, timeout_s=self._config.answer_timeout_s)
         return _response(
             [
@@ -176,11 +175,11 @@ class _Service:
             ]
         )
 
-    async def _answer(self, rows: CatalogRows, *, reservation: Reservation) -> Answer:
+    async def _answer(self, products: SentProducts, *, reservation: Reservation) -> Answer:
         if self._fetcher is not None:
-            rows = await self._fetcher.fetched(rows, reservation=reservation)
+            products = await self._fetcher.fetched(products, reservation=reservation)
         try:
-            return await self._batcher.predict(rows)
+            return await self._batcher.predict(products)
         except PredictionError as error:
             raise RequestProblem(500, f"the products cannot be predicted: {error}") from error
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from prodemb.predict.products import CatalogRows
+from prodemb.serve.products import SentProducts, joined
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ Answer = tuple[pa.Table, Sequence[str | None]]
 class _Waiting:
     """A request that waits."""
 
-    rows: CatalogRows
+    products: SentProducts
     since: float
     """By the loop's clock."""
     answer: asyncio.Future[Answer]
@@ -62,7 +63,7 @@ class Batcher:
                 for each in self._waiting:
                     each.answer.cancel()
 
-    async def predict(self, rows: CatalogRows) -> Answer:
+    async def predict(self, products: SentProducts) -> Answer:
         """The answer for the products of one request, at least one.
 
         A caller who is cancelled leaves the queue; one whose batch is at work does not hold it up.
@@ -71,7 +72,7 @@ class Batcher:
             Exception: whatever `predict` raises for these products alone.
         """
         loop = asyncio.get_running_loop()
-        request = _Waiting(rows=rows, since=loop.time(), answer=loop.create_future())
+        request = _Waiting(products=products, since=loop.time(), answer=loop.create_future())
         self._waiting.append(request)
         self._arrived.set()
         try:
@@ -91,16 +92,16 @@ class Batcher:
             self._arrived.clear()
             await self._arrived.wait()
         until = self._waiting[0].since + self._wait_s
-        while loop.time() < until and sum(len(each.rows) for each in self._waiting) < self._batch_size:
+        while loop.time() < until and sum(len(each.products) for each in self._waiting) < self._batch_size:
             self._arrived.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(until):
                     await self._arrived.wait()
         batch: list[_Waiting] = []
         num_left = self._batch_size
-        while self._waiting and (not batch or len(self._waiting[0].rows) <= num_left):
+        while self._waiting and (not batch or len(self._waiting[0].products) <= num_left):
             batch.append(self._waiting.popleft())
-            num_left -= len(batch[-1].rows)
+            num_left -= len(batch[-1].products)
         return batch
 
     async def _answer(self, batch: Sequence[_Waiting], *, thread: ThreadPoolExecutor) -> None:
@@ -109,12 +110,12 @@ class Batcher:
         if not batch:
             return
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(thread, self._attempt, [each.rows for each in batch])
+        found = await loop.run_in_executor(thread, self._attempt, [each.products for each in batch])
         if not isinstance(found, BaseException):
             start = 0
             predictions, errors = found
             for each in batch:
-                stop = start + len(each.rows)
+                stop = start + len(each.products)
                 if not each.answer.done():
                     each.answer.set_result((predictions.slice(start, stop - start), errors[start:stop]))
                 start = stop
@@ -126,7 +127,7 @@ class Batcher:
             logger.error("a request cannot be answered", exc_info=found)
             batch[0].answer.set_exception(PredictionError(f"{type(found).__name__}: {found}"))
 
-    def _attempt(self, requests: Sequence[CatalogRows]) -> Answer | BaseException:
+    def _attempt(self, requests: Sequence[SentProducts]) -> Answer | BaseException:
         """The answer for all, or what was raised; a panic in Rust is no Exception."""
         try:
             return self._predict(joined(requests))
@@ -136,20 +137,3 @@ class Batcher:
 
 class PredictionError(Exception):
     """A request whose products, alone, made the predictor fail."""
-
-
-def joined(requests: Sequence[CatalogRows]) -> CatalogRows:
-    """The products of several requests, one after another."""
-    starts, start = [], 0
-    for rows in requests:
-        starts.append(start)
-        start += len(rows)
-    return CatalogRows(
-        rows=pa.concat_tables([each.rows for each in requests]),
-        pictures=[picture for each in requests for picture in each.pictures],
-        errors={
-            first + row: reason
-            for first, each in zip(starts, requests, strict=True)
-            for row, reason in each.errors.items()
-        },
-    )

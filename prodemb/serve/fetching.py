@@ -12,8 +12,8 @@ from typing import Self
 from prodemb.catalog.fair_queue import FairQueue
 from prodemb.catalog.images import ImageLoader, ImagesConfig, failure_reason
 from prodemb.catalog.urls import host_of
-from prodemb.predict.products import CatalogRows
 from prodemb.serve.load import Reservation
+from prodemb.serve.products import SentProducts
 
 
 class Fetcher:
@@ -40,15 +40,15 @@ class Fetcher:
             finally:
                 fetcher._queue.shutdown(wait=False)
 
-    async def fetched(self, rows: CatalogRows, *, reservation: Reservation) -> CatalogRows:
+    async def fetched(self, products: SentProducts, *, reservation: Reservation) -> SentProducts:
         """The products of a request with bytes, or a reason, in place of each address.
 
         Raises:
             RequestProblem: there is no room for the bytes.
         """
-        addresses = {row: cell for row, cell in enumerate(rows.pictures) if isinstance(cell, str)}
+        addresses = {row: cell for row, cell in enumerate(products.pictures) if isinstance(cell, str)}
         if not addresses:
-            return rows
+            return products
         is_over = threading.Event()
         tasks = {
             row: asyncio.wrap_future(self._queue.submit(host_of(cell) or "", partial(self._load, cell, is_over)))
@@ -58,7 +58,7 @@ class Fetcher:
             await asyncio.wait(tasks.values(), timeout=self._timeout_s)
         finally:
             is_over.set()
-        pictures, errors = list(rows.pictures), dict(rows.errors)
+        pictures, errors = list(products.pictures), dict(products.errors)
         for row, task in tasks.items():
             found = task.result() if task.done() else "timed out"
             if isinstance(found, bytes):
@@ -66,7 +66,7 @@ class Fetcher:
                 pictures[row] = found
             else:
                 errors[row], pictures[row] = found, None
-        return replace(rows, pictures=pictures, errors=errors)
+        return replace(products, pictures=pictures, errors=errors)
 
     def _load(self, address: str, is_over: threading.Event) -> bytes | str:
         """The bytes of a picture, or why there are none; at once where nobody waits for them any more."""

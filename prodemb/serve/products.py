@@ -1,11 +1,12 @@
-"""From a request's body to catalog rows: JSON, or a form with JSON and the files of pictures."""
+"""From bodies of requests to catalog rows: JSON, or forms with JSON and the files of pictures."""
 
 import asyncio
 import difflib
 import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import Headers, UploadFile
@@ -31,7 +32,39 @@ _IMAGES = ImagesConfig()
 """`as_rows` asks for their bounds, which hold for paths; here are none."""
 
 
-def read_products(body: bytes, *, media_type: str, content_type: str, config: ServeConfig) -> CatalogRows:
+@dataclass(frozen=True, kw_only=True)
+class SentProducts:
+    """n products of a request."""
+
+    texts: Sequence[Mapping[str, Any]]
+    """(n,) by standard name, as they were sent."""
+    pictures: Sequence[str | bytes | None]
+    """(n,) addresses, or the bytes of files."""
+    errors: Mapping[int, str]
+    """By row: why a picture that was given cannot be had."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def joined(requests: Sequence[SentProducts]) -> CatalogRows:
+    """The products of several requests, one after another, as catalog rows: as many cost about as much as one."""
+    errors: dict[int, str] = {}
+    start = 0
+    for each in requests:
+        errors |= {start + row: reason for row, reason in each.errors.items()}
+        start += len(each)
+    rows = as_rows(
+        [product for each in requests for product in each.texts],
+        columns={},
+        category_separator=None,
+        images=_IMAGES,
+        numbers=[row for each in requests for row in range(len(each))],
+    )
+    return replace(rows, pictures=[picture for each in requests for picture in each.pictures], errors=errors)
+
+
+def read_products(body: bytes, *, media_type: str, content_type: str, config: ServeConfig) -> SentProducts:
     """The products of a request.
 
     Their pictures are bytes, or with `[serve] allow_fetch` http(s) addresses; never paths.
@@ -48,13 +81,9 @@ def read_products(body: bytes, *, media_type: str, content_type: str, config: Se
     else:
         products, files = _from_form(body, content_type=content_type, config=config)
     _check_bounds(products, config=config)
-    texts = [
-        product.model_dump(exclude={"image"}) | {"product_id": product.product_id or str(row)}
-        for row, product in enumerate(products)
-    ]
+    texts = [product.model_dump(exclude={"image"}) for product in products]
     pictures, errors = _pictures(products, files=files, allow_fetch=config.allow_fetch)
-    rows = as_rows(texts, columns={}, category_separator=None, images=_IMAGES)
-    return replace(rows, pictures=pictures, errors=errors)
+    return SentProducts(texts=texts, pictures=pictures, errors=errors)
 
 
 def _check_bounds(products: Sequence[Product], *, config: ServeConfig) -> None:

@@ -5,18 +5,18 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prodemb.predict.products import CatalogRows
-from prodemb.serve.batching import Answer, Batcher, PredictionError, joined
+from prodemb.serve.batching import Answer, Batcher, PredictionError
+from prodemb.serve.products import SentProducts
 
 
-def rows_of(*ids: str, errors: dict[int, str] | None = None) -> CatalogRows:
-    table = pa.table({"product_id": pa.array(ids, pa.large_string())})
-    return CatalogRows(rows=table, pictures=[name.encode() for name in ids], errors=errors or {})
+def sent(*ids: str, errors: dict[int, str] | None = None) -> SentProducts:
+    texts = [{"product_id": name, "title": "mug"} for name in ids]
+    return SentProducts(texts=texts, pictures=[name.encode() for name in ids], errors=errors or {})
 
 
 class Fake:
@@ -57,7 +57,7 @@ def test_requests_that_come_together_are_one_batch_and_errors_stay_with_their_pr
     fake = Fake()
 
     async def work(batcher: Batcher) -> list[Answer]:
-        asked = [rows_of("a", "b", errors={1: "truncated"}), rows_of("c"), rows_of("d", "e", errors={0: "too large"})]
+        asked = [sent("a", "b", errors={1: "truncated"}), sent("c"), sent("d", "e", errors={0: "too large"})]
         return await asyncio.gather(*map(batcher.predict, asked))
 
     answers = batched(fake, work)
@@ -70,8 +70,8 @@ def test_a_full_batch_does_not_wait_and_a_large_request_is_one_alone() -> None:
     fake = Fake()
 
     async def work(batcher: Batcher) -> None:
-        asked = [rows_of("a", "b"), rows_of("c"), rows_of(*"defghi"), rows_of("j")]
-        tasks = [asyncio.ensure_future(batcher.predict(rows)) for rows in asked]
+        asked = [sent("a", "b"), sent("c"), sent(*"defghi"), sent("j")]
+        tasks = [asyncio.ensure_future(batcher.predict(each)) for each in asked]
         await asyncio.wait_for(asyncio.gather(*tasks[:3]), 10)
         tasks[3].cancel()
 
@@ -83,7 +83,7 @@ def test_one_that_fails_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
     fake = Fake()
 
     async def work(batcher: Batcher) -> list[Any]:
-        asked = map(rows_of, ("a", "bad", "b", "c", "bad 2", "d"))
+        asked = map(sent, ("a", "bad", "b", "c", "bad 2", "d"))
         return await asyncio.gather(*map(batcher.predict, asked), return_exceptions=True)
 
     answers = batched(fake, work)
@@ -98,9 +98,9 @@ def test_who_has_gone_is_not_answered_and_holds_nobody_up() -> None:
     fake.gate.clear()
 
     async def work(batcher: Batcher) -> Answer:
-        first = asyncio.ensure_future(batcher.predict(rows_of("first")))
+        first = asyncio.ensure_future(batcher.predict(sent("first")))
         await asyncio.to_thread(fake.entered.wait, 10)
-        gone, stays = (asyncio.ensure_future(batcher.predict(rows_of(name))) for name in ("gone", "stays"))
+        gone, stays = (asyncio.ensure_future(batcher.predict(sent(name))) for name in ("gone", "stays"))
         await asyncio.sleep(0)
         first.cancel()
         gone.cancel()
@@ -118,7 +118,7 @@ def test_at_the_end_who_still_waits_is_told() -> None:
     async def run() -> None:
         batcher = Batcher(fake, batch_size=8, wait_s=60)
         async with batcher.running():
-            waiting = asyncio.ensure_future(batcher.predict(rows_of("a")))
+            waiting = asyncio.ensure_future(batcher.predict(sent("a")))
             await asyncio.sleep(0.01)
         assert not batcher.is_running
         with pytest.raises(asyncio.CancelledError):
@@ -137,7 +137,7 @@ def test_whatever_comes_when_each_gets_its_own(asked: list[tuple[int, float, boo
         async def ask(number: int, num: int, after_s: float, *, leaves: bool) -> None:
             await asyncio.sleep(after_s)
             ids = [f"{number}-{row}" for row in range(num)]
-            answer = asyncio.ensure_future(batcher.predict(rows_of(*ids)))
+            answer = asyncio.ensure_future(batcher.predict(sent(*ids)))
             if leaves:
                 await asyncio.sleep(0)
                 answer.cancel()
@@ -148,8 +148,3 @@ def test_whatever_comes_when_each_gets_its_own(asked: list[tuple[int, float, boo
 
     batched(fake, work, batch_size=batch_size, wait_s=0.001)
     assert all(len(batch) <= max(batch_size, 5) for batch in fake.batches)
-
-
-def test_joined_keeps_pictures_and_errors_in_place() -> None:
-    found = joined([rows_of("a"), rows_of("b", "c", errors={1: "too large"})])
-    assert (found.pictures, found.errors) == ([b"a", b"b", b"c"], {2: "too large"})

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from prodemb.predict.predictor import Predictor
 from prodemb.serve.config import ServeConfig
 from prodemb.serve.problem import RequestProblem
-from prodemb.serve.products import BYTES_PER_PRODUCT, read_products
+from prodemb.serve.products import BYTES_PER_PRODUCT, SentProducts, joined, read_products
 from prodemb.serve.schema import Product
 from tests.conftest import jpeg
 from tests.serve.conftest import OpenClient, as_json, product
@@ -26,7 +26,7 @@ GOOD = {"products": [as_json(OWN)]}
 PICTURE = as_json(OWN)["image"]
 
 
-def rows_of(products: list[dict[str, Any]], **own: Any) -> Any:
+def sent(products: list[dict[str, Any]], **own: Any) -> SentProducts:
     body = json.dumps({"products": products}).encode()
     return read_products(body, media_type=JSON, content_type=JSON, config=CONFIG.model_copy(update=own))
 
@@ -57,27 +57,33 @@ def detail_of(body: bytes) -> str:
     ],
 )
 def test_a_picture_is_bytes_or_a_reason(image: str | None, picture: bytes | None, error: str | None) -> None:
-    rows = rows_of([{"title": "mug"}, {"title": "mug", "image": image}])
+    rows = sent([{"title": "mug"}, {"title": "mug", "image": image}])
     assert (rows.pictures, rows.errors) == ([None, picture], {} if error is None else {1: error})
 
 
 def test_an_absolute_path_that_is_base64_too_is_never_a_path() -> None:
-    rows = rows_of([{"image": "/etc/passwd"}], allow_fetch=True)
+    rows = sent([{"image": "/etc/passwd"}], allow_fetch=True)
     assert rows.pictures == [base64.b64decode("/etc/passwd=")]
 
 
 def test_only_addresses_of_the_web_are_addresses() -> None:
     images = ["https://a.example/a.jpg", "http://a.example/a.jpg", "//a.example/a.jpg", "ftp://a.example/a", "file:/a"]
-    rows = rows_of([{"image": each} for each in images], allow_fetch=True)
+    rows = sent([{"image": each} for each in images], allow_fetch=True)
     assert rows.pictures == [*images[:3], None, None]
     assert rows.errors == {3: "not base64", 4: "not base64"}
 
 
-def test_texts_are_cleaned_as_a_catalog_s_and_ids_count_from_0() -> None:
-    rows = rows_of([{"title": " a\tmug &amp; \0", "brand": "n/a"}, {"product_id": "x", "title": "mug"}, {}]).rows
-    assert rows["product_id"].to_pylist() == ["0", "x", "2"]
-    assert rows["title"].to_pylist()[1:] == ["mug", None]
-    assert rows["brand"].to_pylist() == [None, None, None]
+def test_texts_are_cleaned_as_a_catalog_s_and_ids_count_from_0_in_each_request() -> None:
+    first = sent([{"title": " a\tmug &amp; \0", "brand": "n/a"}, {"product_id": "x", "title": "mug"}, {}])
+    found = joined([first, sent([{"product_id": "-", "title": "b"}, {"product_id": " "}, {"product_id": "y "}])]).rows
+    assert found["product_id"].to_pylist() == ["0", "x", "2", "0", "1", "y"]
+    assert found["title"].to_pylist()[1:] == ["mug", None, "b", None, None]
+    assert found["brand"].to_pylist() == [None] * 6
+
+
+def test_pictures_and_errors_stay_in_place() -> None:
+    found = joined([sent([{"image": PICTURE}]), sent([{}, {"image": "a.jpg"}, {"image": PICTURE}])])
+    assert (found.pictures, found.errors) == ([OWN["image"], None, None, OWN["image"]], {2: "not base64"})
 
 
 @pytest.mark.parametrize(
