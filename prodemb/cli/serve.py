@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from prodemb.cli.display import say, tell
+from prodemb.cli.display import say, started, tell
 from prodemb.cli.options import DeviceOption
 from prodemb.core.errors import ConfigError
 
@@ -55,8 +55,9 @@ def serve(
 
 
 def _say_ready(address: str) -> None:
+    started("serve", where=address)
     say(f"serving at {address}: POST /predict, GET /health, GET /docs; Ctrl-C stops it")
 
 
 def _warn_open(address: str) -> None:
-    tell(f"{address} can be reached from other machines, and nobody is asked who they are")
+    tell("warning", f"{address} can be reached from other machines, and nobody is asked who they are")

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from prodemb.cli.ending import INTERRUPTED, TERMINATED
+from prodemb.cli.statuses import INTERRUPTED, TERMINATED
 from prodemb.core.errors import ConfigError
 from prodemb.predict.predictor import Predictor
 from tests.conftest import jpeg
