@@ -11,6 +11,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stdout
+from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
 
@@ -75,7 +76,7 @@ def run(words: list[str]) -> None:
         lines = [f"{node} - {path}" for node, path in sample_taxonomy().paths.items()]
         Path(words[1]).write_text("\n".join(["# Google_Product_Taxonomy_Version: 2021-09-21", *lines]) + "\n")
         return
-    if words[0] in ("convert", "serve"):  # Needs a checkpoint of the hub; runs for what asks it (`check_answer`).
+    if words[0] in ("convert", "serve"):  # Needs a checkpoint of the hub; runs for what asks it (`check_answers`).
         return
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, f"prodemb {' '.join(words)}: {result.exception!r}\n{result.output}"
@@ -113,15 +114,16 @@ def check_make(words: list[str]) -> list[str]:
     return [parsed(line.split()) for line in lines]
 
 
-def check_answer(words: list[str]) -> None:
-    """Ask a server that runs for it, on a port that is free."""
+def check_answers(requests: list[list[str]]) -> None:
+    """Ask a server that runs for these, on a port that is free."""
     if shutil.which("curl"):
         with running(cwd=Path.cwd()) as served:
-            asked = [word.replace("http://127.0.0.1:8000", served.address) for word in words]
-            result = subprocess.run([*asked, "--fail-with-body", "-s"], capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stdout + result.stderr
-        answer = json.loads(result.stdout)
-        assert "predictions" not in answer or [row["warnings"] for row in answer["predictions"]] == [[]]
+            for words in requests:
+                asked = [word.replace("http://127.0.0.1:8000", served.address) for word in words]
+                result = subprocess.run([*asked, "--fail-with-body", "-s"], capture_output=True, text=True, check=False)
+                assert result.returncode == 0, result.stdout + result.stderr
+                predictions = json.loads(result.stdout).get("predictions", [{"warnings": []}])
+                assert [row["warnings"] for row in predictions] == [[]]
 
 
 def check_command(words: list[str]) -> None:
@@ -133,8 +135,6 @@ def check_command(words: list[str]) -> None:
             run(words[1:])
         case "make":
             check_make(words)
-        case "curl":
-            check_answer(words)
         case "accelerate":
             assert importlib.util.find_spec(f"{words[words.index('-m') + 1]}.__main__")
             parsed(words[words.index("-m") + 2 :])
@@ -145,8 +145,12 @@ def check_command(words: list[str]) -> None:
 
 
 def run_block(block: Block, *, variables: dict[str, Any]) -> None:
-    for words in block.commands:
-        check_command(words)
+    for is_request, commands in groupby(block.commands, key=lambda words: words[0] == "curl"):
+        if is_request:
+            check_answers([*commands])
+        else:
+            for words in commands:
+                check_command(words)
     if block.language == "python" and ("import pandas" not in block.text or importlib.util.find_spec("pandas")):
         with redirect_stdout(io.StringIO()) as shown:
             exec(block.text, variables)

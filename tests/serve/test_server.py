@@ -120,12 +120,10 @@ def test_who_is_refused_early_and_goes_on_sending_for_a_while_reads_why(served: 
 
 
 def test_clients_that_send_no_whole_request_are_hung_up_on(served: Served) -> None:
-    started = time.monotonic()
     assert served.talk() == b""
     assert served.talk(HEAD[:40]) == b""
     assert served.talk(*([b"GET /health HTTP/1.1\r\n"] + [b"a: b\r\n"] * 6), pause_s=0.1) == b""
     assert served.talk(*chunked(b"{"), b"1\r\n").startswith(b"HTTP/1.1 408")
-    assert time.monotonic() - started < 8
     assert served.is_well()
 
 
