@@ -202,10 +202,9 @@ def _wanted_checkpoints(
     for pipeline in pipelines:
         add(pipeline.embed, pipeline.target)
         own = [pipeline.embed]
-        if pipeline.target == "category":
-            if (Path(pipeline.finetune.out) / FINETUNE_REPORT).is_file():
-                own.append(with_checkpoint(pipeline))
-                add(own[-1], "[finetune]")
+        if pipeline.target == "category" and (Path(pipeline.finetune.out) / FINETUNE_REPORT).is_file():
+            own.append(with_checkpoint(pipeline))
+            add(own[-1], "[finetune]")
         for head in heads:
             if head.target == pipeline.target and head.card is not None:
                 model = head.card.model

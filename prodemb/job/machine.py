@@ -23,7 +23,7 @@ from prodemb.core.device import (
 )
 from prodemb.towers.unpack import HAS_SIMPLEJPEG
 
-_FOR_DEVELOPERS = frozenset({"bench", "dev"})
+_FOR_DEVELOPERS = frozenset({"bench", "dev", "open_clip"})
 _EXTRA = re.compile(r'extra == "([\w-]+)"')
 _DRIVER = Path("/proc/driver/nvidia/version")
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))

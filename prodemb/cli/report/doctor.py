@@ -21,8 +21,8 @@ _EXTRAS = {
     "excel": "Excel files",
     "fast": "JPEGs decoded faster",
     "lora": "LoRA in fine-tuning",
-    "open_clip": "tests of `prodemb convert`",
     "plots": "TensorBoard logs of fine-tuning",
+    "serve": "`prodemb serve`",
 }
 """What extras are for."""
 _LEAST_OPEN_FILES = 1_024
