@@ -3,8 +3,10 @@
 ProdembError
 ├── ConfigError         a pipeline file or an option
 ├── CatalogError        a catalog file, column or row
+│   └── LostRowsError       more of its rows cannot be read than is allowed
 ├── TaxonomyError       a taxonomy file or category id
 ├── ModelError          a checkpoint
+│   └── NotFetchedError     one of the hub's that is not in the cache
 ├── ShardError          a shard or manifest
 │   ├── FingerprintError    vectors of two models would mix
 │   └── VersionError        a shard set of another schema version
@@ -20,7 +22,7 @@ Every message names the thing (file, key, row), what was found and what is wante
 
 
 class ProdembError(Exception):
-    """Anything a user can put right; the command line prints its message and exits with status 1."""
+    """Anything a user can put right; the command line prints its message, and exits with the status of its kind."""
 
 
 class ConfigError(ProdembError):
@@ -31,12 +33,20 @@ class CatalogError(ProdembError):
     """A catalog cannot be read: its file, a column or its product ids."""
 
 
+class LostRowsError(CatalogError):
+    """More of a catalog's rows would be lost than is allowed."""
+
+
 class TaxonomyError(ProdembError):
     """A taxonomy file cannot be read, or it lacks a category id."""
 
 
 class ModelError(ProdembError):
     """A checkpoint cannot be loaded, or is not a dual encoder."""
+
+
+class NotFetchedError(ModelError):
+    """A checkpoint of the hub is not in the cache, and was not to be fetched."""
 
 
 class ShardError(ProdembError):
