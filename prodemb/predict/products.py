@@ -19,7 +19,7 @@ from prodemb.catalog.plain_text import plain_texts
 from prodemb.catalog.values import as_texts, text_of, texts
 from prodemb.core.bounded import read_bytes
 from prodemb.core.errors import CatalogError, ConfigError
-from prodemb.core.features import CATALOG_COLUMNS, FEATURES, PARTNER
+from prodemb.core.features import CATALOG_COLUMNS, FEATURES, PARTNER, PRODUCT_COLUMNS
 
 _COLUMNS = (*CATALOG_COLUMNS, PARTNER)
 LARGEST = 2_048
@@ -46,7 +46,7 @@ class CatalogRows:
     """n products as a catalog's reader gives them."""
 
     rows: pa.Table
-    """The standard columns and `partner`, without the picture, large_string."""
+    """`prodemb.core.features.PRODUCT_COLUMNS` without the picture, large_string; no product is held out."""
     pictures: Sequence[str | bytes | None]
     """(n,) paths and addresses, or the bytes of files."""
     errors: Mapping[int, str]
@@ -107,7 +107,7 @@ def as_rows(
     ids = cleaned.get("product_id", pa.nulls(num, pa.large_string())).to_pylist()
     own_ids = [each or str(number) for number, each in zip(numbers or range(num), ids, strict=True)]
     cleaned["product_id"] = pa.array(own_ids, pa.large_string())
-    names = [name for name in _COLUMNS if name != "image"]
+    names = [name for name in PRODUCT_COLUMNS if name != "image"]
     rows = pa.table({name: cleaned.get(name, pa.nulls(num, pa.large_string())) for name in names})
     pictures, errors = _pictures(values.get("image", [None] * num), max_bytes=images.max_bytes)
     return CatalogRows(rows=rows, pictures=pictures, errors=errors)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.core.errors import CatalogError, ConfigError
-from prodemb.core.features import CATALOG_COLUMNS, PARTNER
+from prodemb.core.features import PRODUCT_COLUMNS
 from prodemb.predict.products import LARGEST, CatalogRows, Products, as_rows
 from tests.conftest import jpeg
 
@@ -29,7 +29,7 @@ DICTS: list[dict[str, Any]] = [
 
 def test_dicts_and_a_polars_frame_come_to_the_same_rows() -> None:
     rows = rows_of(DICTS)
-    assert rows.rows.column_names == [*(name for name in CATALOG_COLUMNS if name != "image"), PARTNER]
+    assert rows.rows.column_names == [name for name in PRODUCT_COLUMNS if name != "image"]
     first, second = rows.rows.to_pylist()
     assert (first["product_id"], first["title"], first["brand"], first["cat1"]) == ("0", "Red & blue mug", None, "7")
     assert (second["product_id"], second["title"], second["cat1"]) == ("b", None, "Home")
