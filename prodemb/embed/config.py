@@ -1,5 +1,7 @@
 """The settings of stage one."""
 
+from typing import Literal
+
 from pydantic import Field, field_validator
 
 from prodemb.core.config import Config
@@ -9,6 +11,9 @@ from prodemb.shards.format import MAX_PRODUCTS
 from prodemb.shards.lexical import LexicalKind
 from prodemb.towers.checkpoint import BUNDLED
 from prodemb.towers.load import DtypeName
+
+Engine = Literal["local", "ray"]
+"""What runs stage one."""
 
 
 class EmbedConfig(Config):
@@ -38,7 +43,12 @@ class EmbedConfig(Config):
     """`float32`, `bfloat16` or `auto`: bfloat16 where the hardware supports it."""
     workers: int | None = Field(default=None, ge=1)
     """Processes that make shards side by side; by default one per CUDA device, and one on a CPU. Where there are more
-    workers than devices, they share them."""
+    workers than devices, they share them. On a Ray cluster: by default one per GPU, and without any one per machine."""
+    engine: Engine = "local"
+    """`local`: this machine. `ray`: the machines of a Ray cluster."""
+    ray_address: str | None = None
+    """Of the cluster's head, `host:port`, or `auto`; by default what RAY_ADDRESS says, else a Ray that is started on
+    this machine for the run."""
     batch_tokens: int | None = Field(default=None, ge=1)
     """Padded tokens per batch, of texts or of pictures (a patch is a token); by default 512 on a CPU, where a batch
     runs on one core, and on CUDA found by trial: the size from which doubling no longer pays."""
@@ -62,6 +72,13 @@ class EmbedConfig(Config):
         if dim & (dim - 1):
             raise ValueError(f"found lexical_dim = {dim}, wanted a power of two")
         return dim
+
+    @field_validator("ray_address")
+    @classmethod
+    def _no_client(cls, address: str | None) -> str | None:
+        if address is not None and "://" in address:
+            raise ValueError('found an address with "://", wanted host:port of a cluster that this machine is part of')
+        return address
 
     @property
     def lexical(self) -> LexicalKind | None:

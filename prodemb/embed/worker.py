@@ -12,6 +12,7 @@ import torch
 
 from prodemb.catalog.budget import PictureCounts
 from prodemb.catalog.images import ImageLoader, ImagesConfig
+from prodemb.embed.config import EmbedConfig
 from prodemb.embed.pictures import PictureFetcher
 from prodemb.embed.plan import Plan, ShardTask
 from prodemb.embed.prefetch import Prefetcher
@@ -55,14 +56,43 @@ class Callback(Protocol):
     def on_start(self, schema: ShardSchema) -> None:
         """The towers are loaded; no shard is written yet."""
 
-    def on_window(self, num_products: int, pictures: PictureCounts) -> None:
-        """So many more products went to the towers, and so many pictures were tried for them."""
+    def on_window(self, index: int, num_products: int, pictures: PictureCounts) -> None:
+        """So many more products of a shard went to the towers, and so many pictures were tried for them."""
 
     def on_shard(self, index: int, record: ShardRecord) -> None:
         """The file of a shard is complete. Called from another thread than the others."""
 
 
-def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback: Callback) -> Timings:
+@dataclass(frozen=True, kw_only=True)
+class Seat:
+    """Where one of a run's workers works, and what is its own there."""
+
+    num_workers: int = 1
+    """Of the run; they share out what may be downloaded at a time."""
+    num_cores: int | None = None
+    """By default this worker's share of the machine's cores, all workers being on it."""
+    device: int = 0
+    """Which of several CUDA devices; past the last it starts again at the first."""
+
+    def num_decode_threads(self, config: EmbedConfig) -> int:
+        """Pictures to decode at a time."""
+        if config.decode_workers is None and self.num_cores is not None:
+            return self.num_cores
+        return max(1, (config.decode_workers or os.cpu_count() or 1) // self.num_workers)
+
+    def images(self, images: ImagesConfig) -> ImagesConfig:
+        """What this worker may fetch at a time."""
+        return images.model_copy(update={"concurrency": max(1, images.concurrency // self.num_workers)})
+
+    def take_cores(self) -> None:
+        """Hold torch to its cores."""
+        if self.num_cores is not None:
+            torch.set_num_threads(self.num_cores)
+        elif self.num_workers > 1:
+            torch.set_num_threads(max(1, torch.get_num_threads() // self.num_workers))
+
+
+def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], seat: Seat, callback: Callback) -> Timings:
     """Make shards, reading the next ones ahead while the towers work.
 
     The file of a shard is a function of its rows, the checkpoint, the number format, `batch_tokens` and the earlier
@@ -70,7 +100,6 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
 
     Args:
         tasks: of `plan.todo`; taken one by one, as they are read.
-        rank: this worker's number, which decides its device.
 
     Raises:
         CatalogError: the catalog cannot be read, or has changed.
@@ -78,9 +107,8 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
         ImagesError: a picture was not ready in time.
     """
     config, catalog = plan.config, plan.catalog
-    if plan.num_workers > 1:
-        torch.set_num_threads(max(1, torch.get_num_threads() // plan.num_workers))
-    towers = load_towers(plan.checkpoint, device=config.device, index=rank, dtype=config.dtype)
+    seat.take_cores()
+    towers = load_towers(plan.checkpoint, device=config.device, index=seat.device, dtype=config.dtype)
     schema = ShardSchema(
         fingerprint=plan.checkpoint.fingerprint,
         model=plan.checkpoint.name,
@@ -91,10 +119,9 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
     )
     callback.on_start(schema)
     reuse = Reuse(plan.reuse) if plan.reuse is not None else None
-    num_threads = max(1, (config.decode_workers or os.cpu_count() or 1) // plan.num_workers)
-    images = _share(plan.images, num_workers=plan.num_workers)
+    num_threads = seat.num_decode_threads(config)
     with (
-        ImageLoader(images, root=catalog.image_root) as loader,
+        ImageLoader(seat.images(plan.images), root=catalog.image_root) as loader,
         TowerPool(towers, batch_tokens=config.batch_tokens, max_pictures=config.window_size()) as pool,
         PictureFetcher(loader, num_workers=num_threads) as fetcher,
         LexicalPool(config.lexical, num_threads=num_threads) as words,
@@ -115,7 +142,7 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
                 yield window
                 writer.check()
                 counts = PictureCounts() if window.pictures is None else window.pictures.fetched.counts
-                callback.on_window(window.rows.num_rows, counts)
+                callback.on_window(window.task.index, window.rows.num_rows, counts)
 
         with Prefetcher(reader.windows(tasks), ahead=WINDOWS_AHEAD, source=catalog.name) as prefetched:
             for task, windows in groupby(prefetched, key=lambda window: window.task):
@@ -140,11 +167,6 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
         num_decode_threads=num_threads,
         num_tower_threads=pool.num_threads,
     )
-
-
-def _share(images: ImagesConfig, *, num_workers: int) -> ImagesConfig:
-    """What one of several workers may fetch at a time."""
-    return images.model_copy(update={"concurrency": max(1, images.concurrency // num_workers)})
 
 
 class _ShardWriter:

@@ -7,7 +7,7 @@ from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.plan import make_plan
-from prodemb.embed.worker import embed_shards
+from prodemb.embed.worker import Seat, embed_shards
 from prodemb.shards.checked import Checked
 from prodemb.shards.format import ShardRecord, ShardSchema
 from prodemb.towers.checkpoint import find_checkpoint
@@ -26,7 +26,7 @@ class Recorder:
     def on_start(self, schema: ShardSchema) -> None:
         self.schema = schema
 
-    def on_window(self, num_products: int, pictures: PictureCounts) -> None:
+    def on_window(self, index: int, num_products: int, pictures: PictureCounts) -> None:
         self.num_products += num_products
         self.pictures += pictures
 
@@ -52,9 +52,9 @@ def test_shards_made_alone_and_in_any_order_are_those_of_a_whole_run(
     )
     first, second, third, last = plan.todo
     recorder = Recorder()
-    embed_shards(plan, tasks=[third], rank=0, callback=recorder)
+    embed_shards(plan, tasks=[third], seat=Seat(), callback=recorder)
     assert recorder.records == {2: report.manifest.shards[2]}
-    embed_shards(plan, tasks=[last, first, second], rank=0, callback=recorder)
+    embed_shards(plan, tasks=[last, first, second], seat=Seat(), callback=recorder)
     assert tuple(recorder.records[index] for index in range(4)) == report.manifest.shards
     assert recorder.schema == report.manifest.shard_schema
     assert recorder.num_products == recorder.pictures.num_tried == 60
