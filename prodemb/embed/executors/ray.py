@@ -182,7 +182,7 @@ class _Actors:
 
     def __init__(self, ray: Any, plan: Plan, *, layout: Layout) -> None:
         self._ray, self._plan, self._layout = ray, ray.put(plan), layout
-        self._folder = plan.folder.absolute()
+        self._folder, self._model = plan.folder.absolute(), plan.checkpoint.folder.absolute()
         self._kind = ray.remote(_Actor).options(
             num_cpus=layout.num_cores,
             num_gpus=layout.num_gpus,
@@ -198,8 +198,9 @@ class _Actors:
     def start(self, rank: int) -> None:
         last_words = self._folder / temporary_name(f"worker-{rank}")
         last_words.touch()
+        paths = (last_words, self._model)
         seat = Seat(num_workers=self._layout.num_workers, num_cores=self._layout.num_cores)
-        actor = self._kind.remote(self._plan, seat=seat, home=Path.cwd(), last_words=last_words, versions=VERSIONS)
+        actor = self._kind.remote(self._plan, seat=seat, home=Path.cwd(), paths=paths, versions=VERSIONS)
         self._hired[rank] = _Hired(actor=actor, last_words=last_words)
 
     def receive(self, timeout: float) -> list[tuple[int, Message]]:
@@ -279,10 +280,12 @@ class _Head:
 class _Actor:
     """One worker of the cluster: it works in a thread, and this object is asked what there is to tell."""
 
-    def __init__(self, plan: Plan, *, seat: Seat, home: Path, last_words: Path, versions: Mapping[str, str]) -> None:
+    def __init__(
+        self, plan: Plan, *, seat: Seat, home: Path, paths: Sequence[Path], versions: Mapping[str, str]
+    ) -> None:
         self._messages: queue.Queue[Message] = queue.Queue()
         self._answers: queue.SimpleQueue[ShardTask | None] = queue.SimpleQueue()
-        arguments = {"seat": seat, "home": home, "last_words": last_words, "versions": versions}
+        arguments = {"seat": seat, "home": home, "paths": paths, "versions": versions}
         threading.Thread(target=self._work, args=(plan,), kwargs=arguments, name="work", daemon=True).start()
 
     def exchange(self, answers: Sequence[ShardTask | None]) -> tuple[str, list[Message]]:
@@ -296,32 +299,32 @@ class _Actor:
                 messages.append(self._messages.get_nowait())
         return socket.gethostname(), messages
 
-    def _work(self, plan: Plan, *, seat: Seat, home: Path, last_words: Path, versions: Mapping[str, str]) -> None:
+    def _work(self, plan: Plan, *, seat: Seat, home: Path, paths: Sequence[Path], versions: Mapping[str, str]) -> None:
         log_to(lambda record: self._messages.put(("log", record)))
         try:
-            _check_machine(last_words, home=home, versions=versions)
-            _keep_last_words(last_words)
+            _check_machine(paths, home=home, versions=versions)
+            _keep_last_words(paths[0])
         except Exception as error:
             self._messages.put(("failed", portable(error)))
             return
         work(plan, seat=seat, next_task=self._answers.get, tell=self._messages.put)
 
 
-def _check_machine(file: Path, *, home: Path, versions: Mapping[str, str]) -> None:
+def _check_machine(paths: Sequence[Path], *, home: Path, versions: Mapping[str, str]) -> None:
     """Work in the folder that the command was called in.
 
     Raises:
-        ConfigError: that folder or `file` is not to be seen here, or other versions are installed.
+        ConfigError: that folder or one of the paths is not to be seen here, or other versions are installed.
     """
     host = socket.gethostname()
     if versions != VERSIONS:
         found, wanted = (", ".join(f"{name} {each}" for name, each in all_.items()) for all_ in (VERSIONS, versions))
         raise ConfigError(f"Ray worker on {host}: found {found}; wanted {wanted}, as where the command runs")
-    for path in (home, file.parent):
-        if not path.is_dir() or (path == file.parent and not file.exists()):
+    for path in (home, *paths):
+        if not path.exists():
             raise ConfigError(
-                f"Ray worker on {host}: found no folder {path} with the files of the machine where the command runs; "
-                "wanted one file system for all machines, with the catalog and the shard set at the same paths"
+                f"Ray worker on {host}: found no {path}, which is there where the command runs; wanted one file system "
+                "for all machines, with catalog, pictures, model and shard set at the same paths"
             )
     os.chdir(home)
 

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,13 @@ from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.executors import ray as engine
 from prodemb.embed.executors.ray import VERSIONS, Layout, _check_machine, _Head, lay_out
+from prodemb.shards.format import read_manifest
 from tests.conftest import jpeg
 from tests.embed.conftest import MakeCatalog, contents, run
 
 ROOT = Path(__file__).parents[3]
 NODE = {"CPU": 4.0, "GPU": 0.0}
+STOPPED = "prodemb: stopped; completed work is kept: run the same command to continue"
 GPU_NODE = {"CPU": 16.0, "GPU": 4.0}
 
 
@@ -54,13 +58,13 @@ def test_no_more_workers_than_shards_and_no_run_without_cores() -> None:
         lay_out([{"CPU": 0.0}], with_gpus=False, num_workers=None, num_shards=1)
 
 
-def test_a_machine_that_does_not_see_the_folder_or_has_other_versions_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"found no folder .*absent with the files of the machine where the command"):
-        _check_machine(tmp_path / "absent" / "file", home=tmp_path, versions=VERSIONS)
-    with pytest.raises(ConfigError, match="wanted one file system for all machines"):
-        _check_machine(tmp_path / "file", home=tmp_path, versions=VERSIONS)
+def test_a_machine_that_does_not_see_a_file_or_has_other_versions_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"found no .*absent, which is there .*wanted one file system for all"):
+        _check_machine([], home=tmp_path / "absent", versions=VERSIONS)
+    with pytest.raises(ConfigError, match=r"found no .*file, which is there .*model and shard set at the same paths"):
+        _check_machine([tmp_path, tmp_path / "file"], home=tmp_path, versions=VERSIONS)
     with pytest.raises(ConfigError, match=r"found prodemb .*, torch .*; wanted prodemb 0, torch 0, as where"):
-        _check_machine(tmp_path / "file", home=tmp_path, versions={"prodemb": "0", "torch": "0"})
+        _check_machine([tmp_path], home=tmp_path, versions={"prodemb": "0", "torch": "0"})
 
 
 def test_a_head_that_does_not_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,15 +153,16 @@ def embed_odd(catalog: Path, out: Path, model: Path, happens: Callable[[Path], N
 
 
 @pytest.mark.slow
-def test_ray_makes_the_same_files_as_one_process_also_of_tomorrows_catalog(
-    cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_ray_makes_the_same_files_as_one_process_also_where_an_actor_is_killed_over_tomorrows_catalog(
+    cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    catalog = make_catalog(100)
-    one = run(catalog, tmp_path / "one", tiny_clip)
-    two = run(catalog, tmp_path / "two", tiny_clip, engine="ray", workers=2)
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    assert (one.num_workers, two.num_workers, two.device) == (1, 2, "cpu")
-    assert (two.num_new, two.timings.num_texts) == (100, one.timings.num_texts)
+    catalog, one, two = make_catalog(100), tmp_path / "one", tmp_path / "two"
+    report = run(catalog, one, tiny_clip)
+    by_ray = run(catalog, two, tiny_clip, engine="ray", workers=2)
+    assert contents(one) == contents(two)
+    assert (by_ray.num_workers, by_ray.device, by_ray.num_new) == (2, "cpu", 100)
+    assert by_ray.timings.num_texts == report.timings.num_texts
+    assert not caplog.messages
 
     frame = pl.read_parquet(catalog)
     new = frame.with_columns(
@@ -165,26 +170,13 @@ def test_ray_makes_the_same_files_as_one_process_also_of_tomorrows_catalog(
     )
     new.filter(pl.col("product_id") != "p3").write_parquet(catalog)
     (tmp_path / "images" / "5.jpg").write_bytes(jpeg(77))
-    run(catalog, tmp_path / "one", tiny_clip)
-    updated = run(catalog, tmp_path / "two", tiny_clip, engine="ray", workers=2)
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    run(catalog, one, tiny_clip)
+    updated = embed_odd(catalog, two, tiny_clip, is_killed_once)
+    assert (tmp_path / "happened").exists()
+    assert contents(one) == contents(two)
     assert updated.manifest.changes is not None
     assert (updated.manifest.changes.removed, updated.manifest.changes.changed) == (1, 2)
-    assert not [path for path in (tmp_path / "two").iterdir() if is_temporary(path.name)]
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.slow
-def test_a_killed_actor_costs_its_shards(
-    cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    catalog = make_catalog(100)
-    report = embed_odd(catalog, tmp_path / "shards", tiny_clip, is_killed_once)
-    run(catalog, tmp_path / "whole", tiny_clip)
-    assert contents(tmp_path / "shards") == contents(tmp_path / "whole")
-    assert (tmp_path / "happened").exists()
-    assert report.num_new == 100
-    assert not [path for path in (tmp_path / "shards").iterdir() if is_temporary(path.name)]
+    assert not [path for path in two.iterdir() if is_temporary(path.name)]
     assert "died: its worker process has died; possibly out of memory" in caplog.text
 
 
@@ -212,6 +204,7 @@ def test_actors_that_die_again_and_again_end_the_run_with_their_last_words(
     assert not [path for path in (tmp_path / "shards").iterdir() if is_temporary(path.name)]
 
 
+@pytest.mark.slow
 def test_what_an_actor_raises_is_raised(
     cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:
@@ -224,6 +217,45 @@ def test_what_an_actor_raises_is_raised(
         run(make_catalog(40), tmp_path / "shards", copy, engine="ray")
 
 
+def processes_with(mark: str) -> list[int]:
+    """Processes that have inherited a mark in their environment."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdigit() and mark.encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_ray_that_was_started_for_the_run(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    catalog, out = make_catalog(300), tmp_path / "shards"
+    (tmp_path / "brand.toml").write_text('target = "brand"\n[embed]\nengine = "ray"\nworkers = 2\nshard_size = 16\n')
+    words = ["embed", str(catalog), "--out", str(out), "--model", str(tiny_clip), "--pipeline", "brand.toml"]
+    mark = f"PRODEMB_TEST={uuid.uuid4().hex}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), **dict([mark.split("=")])}
+    command = [sys.executable, "-m", "prodemb.cli", *words]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    until = time.monotonic() + 120
+    while process.poll() is None and len(list(out.glob("part-*"))) < 4:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.splitlines()[-1:]) == (130, [STOPPED])
+    until = time.monotonic() + 20
+    while processes_with(mark):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert not [path for path in out.iterdir() if is_temporary(path.name)]
+    assert read_manifest(out).shards
+
+
 RUN = """
 import sys
 from pathlib import Path
@@ -233,43 +265,32 @@ run(*map(Path, sys.argv[1:]), engine="ray", workers=2, ray_address="{address}")
 
 
 @pytest.mark.slow
-def test_a_run_whose_driver_is_killed_goes_on_on_the_same_cluster(
+def test_a_run_whose_driver_is_killed_goes_on_on_the_same_cluster_and_outlives_a_node(
     cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:
-    catalog, out = make_catalog(600), tmp_path / "shards"
+    catalog, out = make_catalog(400), tmp_path / "shards"
+
+    def wait_for_parts(num_parts: int) -> None:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and len(list(out.glob("part-*"))) < num_parts:
+            time.sleep(0.01)
+
     command = [sys.executable, "-c", RUN.format(address=cluster.address), *map(str, (catalog, out, tiny_clip))]
     process = subprocess.Popen(command)
-    until = time.monotonic() + 120
-    while process.poll() is None and len(list(out.glob("part-*"))) < 3:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_for_parts(4)
     assert process.poll() is None
     process.kill()
     process.wait(10)
-    report = run(catalog, out, tiny_clip, engine="ray", workers=2)
-    assert 0 < report.num_new < 600
-    run(catalog, tmp_path / "whole", tiny_clip)
-    assert contents(out) == contents(tmp_path / "whole")
-
-
-@pytest.mark.slow
-def test_a_node_that_is_removed_costs_its_shards(
-    cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
-) -> None:
-    catalog, out = make_catalog(600), tmp_path / "shards"
 
     def remove_node() -> None:
-        until = time.monotonic() + 120
-        while time.monotonic() < until and len(list(out.glob("part-*"))) < 4:
-            time.sleep(0.01)
-        cluster.remove_node(
-            cluster.worker_nodes[0] if isinstance(cluster.worker_nodes, list) else next(iter(cluster.worker_nodes)),
-            allow_graceful=False,
-        )
+        wait_for_parts(10)
+        (node,) = cluster.worker_nodes
+        cluster.remove_node(node, allow_graceful=False)
 
     remover = threading.Thread(target=remove_node)
     remover.start()
-    assert run(catalog, out, tiny_clip, engine="ray", workers=2).num_new == 600
+    report = run(catalog, out, tiny_clip, engine="ray", workers=2)
     remover.join()
+    assert 0 < report.num_new < 400
     run(catalog, tmp_path / "whole", tiny_clip)
     assert contents(out) == contents(tmp_path / "whole")
