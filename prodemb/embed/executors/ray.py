@@ -196,6 +196,7 @@ class _Actors:
         self._head = _Head(ray.get_runtime_context().gcs_address)
 
     def start(self, rank: int) -> None:
+        self._head.wait()
         last_words = self._folder / temporary_name(f"worker-{rank}")
         last_words.touch()
         paths = (last_words, self._model)
@@ -204,7 +205,7 @@ class _Actors:
         self._hired[rank] = _Hired(actor=actor, last_words=last_words)
 
     def receive(self, timeout: float) -> list[tuple[int, Message]]:
-        self._head.check()
+        self._head.wait()
         calls = {}
         for rank, hired in self._hired.items():
             if hired.call is None:
@@ -245,36 +246,47 @@ class _Actors:
         hired = self._hired.pop(rank, None)
         if hired is None:
             return
+        hired.last_words.unlink(missing_ok=True)
+        if not self._head.is_there():
+            return
         with suppress(self._ray.exceptions.RayError):
             self._ray.kill(hired.actor)
-            if hired.call is not None and hired.heard_at is not None and self._head.is_there:
+            if hired.call is not None and hired.heard_at is not None:
                 self._ray.wait([hired.call], timeout=END_SECONDS)  # it comes to nothing once the actor is dead
-        hired.last_words.unlink(missing_ok=True)
 
 
 class _Head:
-    """The head of a cluster, watched."""
+    """The head of a cluster. What Ray is asked to do with actors waits for it without an end, so it is asked before."""
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._seen_at = self._asked_at = time.monotonic()
+        self._seen_at = -POLL_SECONDS
+        self._is_gone = False
 
-    @property
     def is_there(self) -> bool:
-        """Whether it has answered when it was last asked."""
-        return self._seen_at >= self._asked_at
-
-    def check(self) -> None:
-        """Raise WorkerError where it has not answered for a while."""
-        now = time.monotonic()
-        if now - self._asked_at < POLL_SECONDS:
-            return
-        self._asked_at = now
+        """Whether it answers; once it was given up it is not asked again."""
+        if self._is_gone:
+            return False
+        if time.monotonic() - self._seen_at < POLL_SECONDS:
+            return True
         host, _, port = self._address.rpartition(":")
         with suppress(OSError), socket.create_connection((host, int(port)), timeout=POLL_SECONDS):
-            self._seen_at = now
-        if now - self._seen_at > HEAD_SECONDS:
-            raise WorkerError(f"the head of the Ray cluster at {self._address} does not answer any more; {KEPT}")
+            self._seen_at = time.monotonic()
+            return True
+        return False
+
+    def wait(self) -> None:
+        """Return once it answers.
+
+        Raises:
+            WorkerError: it does not for too long.
+        """
+        until = time.monotonic() + HEAD_SECONDS
+        while not self.is_there():
+            if time.monotonic() > until:
+                self._is_gone = True
+                raise WorkerError(f"the head of the Ray cluster at {self._address} does not answer any more; {KEPT}")
+            time.sleep(POLL_SECONDS)
 
 
 class _Actor:
