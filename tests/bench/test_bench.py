@@ -194,6 +194,16 @@ def test_tomorrows_catalog_of_a_parquet_file(run_bench: RunBench, catalog: Path,
     assert (found["num_changed"], found["same_rows"]) == (5, True)
 
 
+def test_ray_beside_processes(run_bench: RunBench, catalog: Path) -> None:
+    pytest.importorskip("ray")
+    options = ["--catalog", str(catalog), "--workers", "1", "--shard-size", "4", "--repeat", "1"]
+    found = run_bench("cluster", *options)
+    assert found["num_products"] == 12
+    assert list(found["rows"]) == ["local, 1", "ray, 1"]
+    assert all(min(row["products_per_s"], *row["start_s"]) > 0 for row in found["rows"].values())
+    assert list(found["lost"]) == ["1"]
+
+
 def test_gradient_caching(run_bench: RunBench) -> None:
     rows = run_bench("finetune_memory", "--batch-size", "8", "--mini-batch-sizes", "4", "--steps", "1")["rows"]
     assert list(rows) == ["whole batch", "4"]
