@@ -233,8 +233,19 @@ def test_ctrl_c_ends_the_ray_that_was_started_for_the_run(
 ) -> None:
     pytest.importorskip("ray")
     catalog, out = make_catalog(300), tmp_path / "shards"
-    (tmp_path / "brand.toml").write_text('target = "brand"\n[embed]\nengine = "ray"\nworkers = 2\nshard_size = 16\n')
-    words = ["embed", str(catalog), "--out", str(out), "--model", str(tiny_clip), "--pipeline", "brand.toml"]
+    (tmp_path / "brand.toml").write_text('target = "brand"\n[embed]\nworkers = 2\nshard_size = 16\n')
+    words = [
+        "embed",
+        str(catalog),
+        "--out",
+        str(out),
+        "--model",
+        str(tiny_clip),
+        "--pipeline",
+        "brand.toml",
+        "--engine",
+        "ray",
+    ]
     mark = f"PRODEMB_TEST={uuid.uuid4().hex}"
     environment = os.environ | {"PYTHONPATH": str(ROOT), **dict([mark.split("=")])}
     command = [sys.executable, "-m", "prodemb.cli", *words]
@@ -245,6 +256,7 @@ def test_ctrl_c_ends_the_ray_that_was_started_for_the_run(
     while process.poll() is None and len(list(out.glob("part-*"))) < 4:
         assert time.monotonic() < until
         time.sleep(0.01)
+    assert "raylet" in {Path(f"/proc/{pid}/comm").read_text().strip() for pid in processes_with(mark)}
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=60)
     assert (process.returncode, said.splitlines()[-1:]) == (130, [STOPPED])
@@ -252,7 +264,7 @@ def test_ctrl_c_ends_the_ray_that_was_started_for_the_run(
     while processes_with(mark):
         assert time.monotonic() < until
         time.sleep(0.1)
-    assert not [path for path in out.iterdir() if is_temporary(path.name)]
+    assert not list(out.glob(".worker-*"))
     assert read_manifest(out).shards
 
 
@@ -292,5 +304,6 @@ def test_a_run_whose_driver_is_killed_goes_on_on_the_same_cluster_and_outlives_a
     report = run(catalog, out, tiny_clip, engine="ray", workers=2)
     remover.join()
     assert 0 < report.num_new < 400
+    assert not [path for path in out.iterdir() if is_temporary(path.name)]
     run(catalog, tmp_path / "whole", tiny_clip)
     assert contents(out) == contents(tmp_path / "whole")
