@@ -147,15 +147,15 @@ def _connected(address: str | None) -> Iterator[Any]:
         return
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     options: dict[str, Any] = {"include_dashboard": False} if where == "local" else {}
+    wanted = "wanted the address host:port of one that this machine is part of"
+    if where not in ("auto", "local") and not _Head(where).is_there():  # Ray would try for minutes
+        raise ConfigError(f"Ray: found no cluster at {where!r}; {wanted}")
     try:
         with own_signals():
             ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR, **options)
     except Exception as error:
         ray.shutdown()
-        raise ConfigError(
-            f"Ray: found no cluster at {where!r} ({one_line(error)}); wanted the address host:port of one that this "
-            "machine is part of"
-        ) from None
+        raise ConfigError(f"Ray: found no cluster at {where!r} ({one_line(error)}); {wanted}") from None
     try:
         yield ray
     finally:
@@ -270,7 +270,10 @@ class _Head:
         if time.monotonic() - self._seen_at < POLL_SECONDS:
             return True
         host, _, port = self._address.rpartition(":")
-        with suppress(OSError), socket.create_connection((host, int(port)), timeout=POLL_SECONDS):
+        with (
+            suppress(OSError, OverflowError, ValueError),
+            socket.create_connection((host, int(port)), timeout=POLL_SECONDS),
+        ):
             self._seen_at = time.monotonic()
             return True
         return False

@@ -24,7 +24,7 @@ from prodemb.core.files import is_temporary
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.executors import ray as engine
-from prodemb.embed.executors.ray import VERSIONS, Layout, _check_machine, _Head, lay_out
+from prodemb.embed.executors.ray import VERSIONS, Layout, _check_machine, _connected, _Head, lay_out
 from prodemb.shards.format import read_manifest
 from tests.conftest import jpeg
 from tests.embed.conftest import MakeCatalog, contents, run
@@ -82,6 +82,20 @@ def test_without_ray_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"wanted pip install 'prodemb\[ray\]'"):
         run(make_catalog(20), tmp_path / "shards", tiny_clip, engine="ray")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "head:abc", "127.0.0.1:99999", "ray://127.0.0.1:1"])
+def test_a_cluster_that_is_not_there_is_an_error_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    started = time.monotonic()
+    with (
+        pytest.raises(ConfigError, match=r"Ray: found no cluster at .*; wanted the address host:port"),
+        _connected(None),
+    ):
+        pass
+    assert time.monotonic() - started < 10
 
 
 @pytest.fixture(scope="module")
