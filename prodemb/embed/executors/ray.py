@@ -8,9 +8,7 @@ cluster whose head does not.
 
 import logging
 import os
-import queue
 import socket
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,15 +16,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from prodemb import __version__
-from prodemb.core.children import log_to, own_signals
+from prodemb.core.children import own_signals
 from prodemb.core.device import choose_device, fastest_dtype
 from prodemb.core.errors import ConfigError, WorkerError
 from prodemb.core.files import temporary_name
 from prodemb.core.text import one_line
-from prodemb.embed.executors.crew import KEPT, POLL_SECONDS, Message, portable, run_crew, work
+from prodemb.embed.executors.actor import VERSIONS, Actor
+from prodemb.embed.executors.crew import KEPT, POLL_SECONDS, Message, run_crew
 from prodemb.embed.executors.executor import Outcome
 from prodemb.embed.plan import Plan, ShardTask
 from prodemb.embed.worker import Callback, Seat
@@ -43,8 +39,6 @@ HEAD_SECONDS = 20.0
 """How long the cluster's head may be away. After 60 s Ray would end this process without a word to it."""
 END_SECONDS = 5.0
 """How long killed actors may take to end."""
-VERSIONS = {"prodemb": __version__, "torch": torch.__version__}
-"""What has to be the same on all machines."""
 
 
 class RayExecutor:
@@ -183,7 +177,7 @@ class _Actors:
     def __init__(self, ray: Any, plan: Plan, *, layout: Layout) -> None:
         self._ray, self._plan, self._layout = ray, ray.put(plan), layout
         self._folder, self._model = plan.folder.absolute(), plan.checkpoint.folder.absolute()
-        self._kind = ray.remote(_Actor).options(
+        self._kind = ray.remote(Actor).options(
             num_cpus=layout.num_cores,
             num_gpus=layout.num_gpus,
             max_restarts=0,
@@ -290,65 +284,6 @@ class _Head:
                 self._is_gone = True
                 raise WorkerError(f"the head of the Ray cluster at {self._address} does not answer any more; {KEPT}")
             time.sleep(POLL_SECONDS)
-
-
-class _Actor:
-    """One worker of the cluster: it works in a thread, and this object is asked what there is to tell."""
-
-    def __init__(
-        self, plan: Plan, *, seat: Seat, home: Path, paths: Sequence[Path], versions: Mapping[str, str]
-    ) -> None:
-        self._messages: queue.Queue[Message] = queue.Queue()
-        self._answers: queue.SimpleQueue[ShardTask | None] = queue.SimpleQueue()
-        arguments = {"seat": seat, "home": home, "paths": paths, "versions": versions}
-        threading.Thread(target=self._work, args=(plan,), kwargs=arguments, name="work", daemon=True).start()
-
-    def exchange(self, answers: Sequence[ShardTask | None]) -> tuple[str, list[Message]]:
-        """Take answers; return this machine's name and what there is to tell, at once or when there is something."""
-        for answer in answers:
-            self._answers.put(answer)
-        messages = []
-        with suppress(queue.Empty):
-            messages.append(self._messages.get(timeout=POLL_SECONDS))
-            while True:
-                messages.append(self._messages.get_nowait())
-        return socket.gethostname(), messages
-
-    def _work(self, plan: Plan, *, seat: Seat, home: Path, paths: Sequence[Path], versions: Mapping[str, str]) -> None:
-        log_to(lambda record: self._messages.put(("log", record)))
-        try:
-            _check_machine(paths, home=home, versions=versions)
-            _keep_last_words(paths[0])
-        except Exception as error:
-            self._messages.put(("failed", portable(error)))
-            return
-        work(plan, seat=seat, next_task=self._answers.get, tell=self._messages.put)
-
-
-def _check_machine(paths: Sequence[Path], *, home: Path, versions: Mapping[str, str]) -> None:
-    """Work in the folder that the command was called in.
-
-    Raises:
-        ConfigError: that folder or one of the paths is not to be seen here, or other versions are installed.
-    """
-    host = socket.gethostname()
-    if versions != VERSIONS:
-        found, wanted = (", ".join(f"{name} {each}" for name, each in all_.items()) for all_ in (VERSIONS, versions))
-        raise ConfigError(f"Ray worker on {host}: found {found}; wanted {wanted}, as where the command runs")
-    for path in (home, *paths):
-        if not path.exists():
-            raise ConfigError(
-                f"Ray worker on {host}: found no {path}, which is there where the command runs; wanted one file system "
-                "for all machines, with catalog, pictures, model and shard set at the same paths"
-            )
-    os.chdir(home)
-
-
-def _keep_last_words(file: Path) -> None:
-    """Have all that this process writes to its stderr from now on in a file."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
 
 
 def _name(rank: int, hired: _Hired) -> str:

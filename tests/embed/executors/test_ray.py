@@ -24,7 +24,7 @@ from prodemb.core.files import is_temporary
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.executors import ray as engine
-from prodemb.embed.executors.ray import VERSIONS, Layout, _check_machine, _connected, _Head, lay_out
+from prodemb.embed.executors.ray import Layout, _connected, _Head, lay_out
 from prodemb.shards.format import read_manifest
 from tests.conftest import jpeg
 from tests.embed.conftest import MakeCatalog, contents, run
@@ -56,15 +56,6 @@ def test_no_more_workers_than_shards_and_no_run_without_cores() -> None:
     assert lay_out([NODE, NODE], with_gpus=False, num_workers=8, num_shards=1).num_workers == 1
     with pytest.raises(ConfigError, match="found no core in the Ray cluster"):
         lay_out([{"CPU": 0.0}], with_gpus=False, num_workers=None, num_shards=1)
-
-
-def test_a_machine_that_does_not_see_a_file_or_has_other_versions_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"found no .*absent, which is there .*wanted one file system for all"):
-        _check_machine([], home=tmp_path / "absent", versions=VERSIONS)
-    with pytest.raises(ConfigError, match=r"found no .*file, which is there .*model and shard set at the same paths"):
-        _check_machine([tmp_path, tmp_path / "file"], home=tmp_path, versions=VERSIONS)
-    with pytest.raises(ConfigError, match=r"found prodemb .*, torch .*; wanted prodemb 0, torch 0, as where"):
-        _check_machine([tmp_path], home=tmp_path, versions={"prodemb": "0", "torch": "0"})
 
 
 def test_a_head_that_does_not_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
