@@ -17,7 +17,7 @@ from pathlib import Path
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog
-from prodemb.core.device import choose_device, num_devices
+from prodemb.core.device import choose_device
 from prodemb.core.errors import CatalogError
 from prodemb.core.folders import check_apart, holding
 from prodemb.core.progress import ProgressCallback
@@ -60,18 +60,22 @@ class EmbedReport:
     @property
     def bottleneck(self) -> str | None:
         """The part whose threads were the busiest; None where even they were idle most of the time."""
-        timings = self.timings
-        busy = {
-            "decoding": timings.decoding / max(1, timings.num_decode_threads),
-            "hashing words": timings.hashing / max(1, timings.num_decode_threads),
-            "reading": timings.reading / self.num_workers,
-            "writing": timings.writing / self.num_workers,
-            "text tower" if timings.text_tower > timings.image_tower else "image tower": (
-                (timings.text_tower + timings.image_tower) / max(1, timings.num_tower_threads)
-            ),
-        }
+        busy = busy_seconds(self.timings, num_workers=self.num_workers)
         busiest = max(busy, key=lambda part: busy[part])
         return busiest if busy[busiest] >= MIN_BUSY * self.seconds else None
+
+
+def busy_seconds(timings: Timings, *, num_workers: int) -> dict[str, float]:
+    """How long each part of the work keeps its threads busy, in seconds of the clock, by its name."""
+    return {
+        "decoding": timings.decoding / max(1, timings.num_decode_threads),
+        "hashing words": timings.hashing / max(1, timings.num_decode_threads),
+        "reading": timings.reading / num_workers,
+        "writing": timings.writing / num_workers,
+        "text tower" if timings.text_tower > timings.image_tower else "image tower": (
+            (timings.text_tower + timings.image_tower) / max(1, timings.num_tower_threads)
+        ),
+    }
 
 
 def embed(
@@ -144,7 +148,9 @@ def _make_shards(plan: Plan, *, run: Run) -> Outcome:
     """Make the shards that are not done, by one or several workers."""
     if not plan.todo and plan.schema is not None:
         run.on_start(plan.schema)
-        return Outcome(timings=Timings(), num_workers=1, device=plan.config.device)
+        config = plan.config
+        device = config.device if config.engine == "ray" else choose_device(config.device).type
+        return Outcome(timings=Timings(), num_workers=1, device=device)
     _warn_if_slow(plan)
     with indexed(plan):
         return _executor(plan).run(plan, callback=run)
@@ -155,8 +161,7 @@ def _executor(plan: Plan) -> Executor:
     if config.engine == "ray":
         return RayExecutor(config.ray_address)
     device = choose_device(config.device).type
-    num_workers = min(config.workers or num_devices(config.device), len(plan.todo))
-    return ProcessExecutor(num_workers, device=device) if num_workers > 1 else LocalExecutor(device=device)
+    return ProcessExecutor(plan.num_workers, device=device) if plan.num_workers > 1 else LocalExecutor(device=device)
 
 
 def _warn_if_slow(plan: Plan) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
+from prodemb.core.device import num_devices
 from prodemb.core.errors import FingerprintError, ShardError, VersionError
 from prodemb.core.files import temporary_name
 from prodemb.core.text import counted
@@ -78,6 +79,11 @@ class Plan:
     def folder(self) -> Path:
         """Of the shard set."""
         return Path(self.config.out)
+
+    @property
+    def num_workers(self) -> int:
+        """Processes that make shards side by side where one machine does; 0 where there is nothing to make."""
+        return min(self.config.workers or num_devices(self.config.device), len(self.todo))
 
     def for_worker(self) -> "Plan":
         """The same without the lists of all shards, which a worker on another machine need not have."""

@@ -24,6 +24,7 @@ from prodemb.shards.format import ShardRecord, ShardSchema
 from prodemb.shards.writer import write_shard
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
+from prodemb.towers.reference import check_against_reference
 
 WINDOWS_AHEAD = 4
 """Windows that may wait, read and their pictures being fetched, for the towers; also those of the next shards."""
@@ -67,6 +68,8 @@ class Callback(Protocol):
 class Seat:
     """Where one of a run's workers works, and what is its own there."""
 
+    rank: int = 0
+    """This one's number; the first holds the towers to transformers' own model."""
     num_workers: int = 1
     """Of the run; they share out what may be downloaded at a time."""
     num_cores: int | None = None
@@ -103,12 +106,14 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], seat: Seat, callback
 
     Raises:
         CatalogError: the catalog cannot be read, or has changed.
-        ModelError: the checkpoint cannot be loaded, or a tower failed.
+        ModelError: the checkpoint cannot be loaded, its vectors are not transformers' own, or a tower failed.
         ImagesError: a picture was not ready in time.
     """
     config, catalog = plan.config, plan.catalog
     seat.take_cores()
     towers = load_towers(plan.checkpoint, device=config.device, index=seat.device, dtype=config.dtype)
+    if seat.rank == 0:
+        check_against_reference(towers)
     schema = ShardSchema(
         fingerprint=plan.checkpoint.fingerprint,
         model=plan.checkpoint.name,

@@ -49,7 +49,7 @@ class _Processes:
         self._died_at: dict[int, float] = {}
 
     def start(self, rank: int) -> None:
-        seat = Seat(num_workers=self._num_workers, device=rank)
+        seat = Seat(rank=rank, num_workers=self._num_workers, device=rank)
         arguments = (self._plan, rank, seat, self._answers[rank], self._messages)
         worker = self._context.Process(target=_work, args=arguments, name=f"prodemb worker {rank}", daemon=True)
         worker.start()

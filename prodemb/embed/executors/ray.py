@@ -194,7 +194,7 @@ class _Actors:
         last_words = self._folder / temporary_name(f"worker-{rank}")
         last_words.touch()
         paths = (last_words, self._model)
-        seat = Seat(num_workers=self._layout.num_workers, num_cores=self._layout.num_cores)
+        seat = Seat(rank=rank, num_workers=self._layout.num_workers, num_cores=self._layout.num_cores)
         actor = self._kind.remote(self._plan, seat=seat, home=Path.cwd(), paths=paths, versions=VERSIONS)
         self._hired[rank] = _Hired(actor=actor, last_words=last_words)
 
