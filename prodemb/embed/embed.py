@@ -32,6 +32,7 @@ from prodemb.shards.checked import Checked
 from prodemb.shards.files import check_unlisted, holds_shards
 from prodemb.shards.format import Manifest
 from prodemb.towers.checkpoint import BUNDLED, find_checkpoint
+from prodemb.towers.text_checkpoint import find_text_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -58,14 +59,17 @@ class EmbedReport:
     def bottleneck(self) -> str | None:
         """The part whose threads were the busiest; None where even they were idle most of the time."""
         timings = self.timings
+        towers = {
+            "image tower": timings.image_tower,
+            "text tower": timings.text_tower,
+            "text encoder": timings.text_encoder,
+        }
         busy = {
             "decoding": timings.decoding / max(1, timings.num_decode_threads),
             "hashing words": timings.hashing / max(1, timings.num_decode_threads),
             "reading": timings.reading / self.num_workers,
             "writing": timings.writing / self.num_workers,
-            "text tower" if timings.text_tower > timings.image_tower else "image tower": (
-                (timings.text_tower + timings.image_tower) / max(1, timings.num_tower_threads)
-            ),
+            max(towers, key=lambda part: towers[part]): sum(towers.values()) / max(1, timings.num_tower_threads),
         }
         busiest = max(busy, key=lambda part: busy[part])
         return busiest if busy[busiest] >= MIN_BUSY * self.seconds else None
@@ -111,6 +115,9 @@ def embed(
     if not num_products:
         raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
     checkpoint = find_checkpoint(config.model, revision=config.revision, truncate_dim=config.truncate_dim)
+    text_checkpoint = None
+    if config.text_model is not None:
+        text_checkpoint = find_text_checkpoint(config.text_model, revision=config.text_model_revision)
     check_apart(folder, [file.path for file in catalog.files])
     with holding(folder, kind="shard set", is_own=holds_shards) as held:
         check_unlisted(folder)
@@ -120,6 +127,7 @@ def embed(
             catalog=catalog,
             images=images,
             checkpoint=checkpoint,
+            text_checkpoint=text_checkpoint,
             num_products=num_products,
             checked=checked,
             replace_set=replace,

@@ -12,6 +12,7 @@ import torch
 
 from prodemb.catalog.budget import PictureCounts
 from prodemb.catalog.images import ImageLoader, ImagesConfig
+from prodemb.embed.config import EmbedConfig
 from prodemb.embed.pictures import PictureFetcher
 from prodemb.embed.plan import Plan, ShardTask
 from prodemb.embed.prefetch import Prefetcher
@@ -20,9 +21,11 @@ from prodemb.embed.shard import PendingShard, embed_shard
 from prodemb.embed.windows import Window, WindowReader
 from prodemb.embed.words import LexicalPool
 from prodemb.shards.format import ShardRecord, ShardSchema
+from prodemb.shards.text import TextKind
 from prodemb.shards.writer import write_shard
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
+from prodemb.towers.text_encoder import TextEncoder, load_text_encoder
 
 WINDOWS_AHEAD = 4
 """Windows that may wait, read and their pictures being fetched, for the towers; also those of the next shards."""
@@ -39,8 +42,12 @@ class Timings:
     hashing: float = 0.0
     """Of words, into lexical vectors."""
     writing: float = 0.0
+    text_encoder: float = 0.0
+    """In the one beside CLIP."""
     num_texts: int = 0
     """Distinct texts that went through the tower."""
+    num_joined: int = 0
+    """Distinct texts that went through the text encoder."""
     num_images: int = 0
     num_decode_threads: int = 0
     num_tower_threads: int = 0
@@ -81,11 +88,15 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
     if plan.num_workers > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // plan.num_workers))
     towers = load_towers(plan.checkpoint, device=config.device, index=rank, dtype=config.dtype)
+    text_encoder = None
+    if plan.text_checkpoint is not None:
+        text_encoder = load_text_encoder(plan.text_checkpoint, device=config.device, index=rank, dtype=config.dtype)
     schema = ShardSchema(
         fingerprint=plan.checkpoint.fingerprint,
         model=plan.checkpoint.name,
         dim=towers.dim,
         lexical=config.lexical,
+        text=None if text_encoder is None else text_kind(text_encoder, config=config),
         features=config.features,
         fine_tuned=plan.checkpoint.is_fine_tuned,
     )
@@ -95,7 +106,12 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
     images = _share(plan.images, num_workers=plan.num_workers)
     with (
         ImageLoader(images, root=catalog.image_root) as loader,
-        TowerPool(towers, batch_tokens=config.batch_tokens, max_pictures=config.window_size()) as pool,
+        TowerPool(
+            towers,
+            batch_tokens=config.batch_tokens,
+            max_pictures=config.window_size(),
+            text_encoder=text_encoder,
+        ) as pool,
         PictureFetcher(loader, num_workers=num_threads) as fetcher,
         LexicalPool(config.lexical, num_threads=num_threads) as words,
         _ShardWriter(plan, schema=schema, callback=callback) as writer,
@@ -124,6 +140,7 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
                     pool=pool,
                     words=words,
                     features=config.features,
+                    template=config.text_template,
                     reuse=reuse if task.reuses else None,
                 )
                 writer.write(task.index, shard)
@@ -133,12 +150,24 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
         decoding=fetcher.seconds,
         text_tower=pool.seconds.text,
         image_tower=pool.seconds.image,
+        text_encoder=pool.seconds.encoder,
+        num_joined=pool.seconds.num_joined,
         hashing=words.seconds,
         writing=writer.seconds,
         num_texts=pool.seconds.num_texts,
         num_images=pool.seconds.num_images,
         num_decode_threads=num_threads,
         num_tower_threads=pool.num_threads,
+    )
+
+
+def text_kind(text_encoder: TextEncoder, *, config: EmbedConfig) -> TextKind:
+    """What the text vectors of a run are."""
+    return TextKind(
+        fingerprint=text_encoder.checkpoint.fingerprint,
+        model=text_encoder.checkpoint.name,
+        template=config.text_template,
+        dim=text_encoder.dim,
     )
 
 

@@ -27,6 +27,8 @@ from prodemb.shards.product_stream import Chunk
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
+from prodemb.towers.text_checkpoint import find_text_checkpoint
+from prodemb.towers.text_encoder import load_text_encoder
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,10 @@ class Encoder:
         checkpoint = find_checkpoint(config.model, revision=config.revision)
         self._config, self._images, self._image_root = config, images, image_root
         self._towers = load_towers(checkpoint, device=config.device, dtype=config.dtype)
+        self._text_encoder = None
+        if config.text_model is not None:
+            text_checkpoint = find_text_checkpoint(config.text_model, revision=config.text_model_revision)
+            self._text_encoder = load_text_encoder(text_checkpoint, device=config.device, dtype=config.dtype)
         self._batch_tokens = config.batch_tokens
 
     def encode(self, products: CatalogRows) -> EmbeddedShard:
@@ -62,13 +68,20 @@ class Encoder:
         num_threads = config.decode_workers or os.cpu_count() or 1
         with (
             ImageLoader(self._images, root=self._image_root) as loader,
-            TowerPool(self._towers, batch_tokens=self._batch_tokens, max_pictures=config.window_size()) as pool,
+            TowerPool(
+                self._towers,
+                batch_tokens=self._batch_tokens,
+                max_pictures=config.window_size(),
+                text_encoder=self._text_encoder,
+            ) as pool,
             PictureFetcher(loader, num_workers=num_threads) as fetcher,
             LexicalPool(config.lexical, num_threads=num_threads) as words,
             Prefetcher(self._windows(products, fetcher=fetcher), ahead=WINDOWS_AHEAD, source="products") as windows,
         ):
             self._batch_tokens = pool.batch_tokens
-            embedded = embed_shard(windows, pool=pool, words=words, features=config.features).result()
+            embedded = embed_shard(
+                windows, pool=pool, words=words, features=config.features, template=config.text_template
+            ).result()
         if "image" in config.features:
             _warn_of_pictures(embedded)
         return embedded
@@ -99,11 +112,12 @@ def _warn_of_pictures(embedded: EmbeddedShard) -> None:
         logger.warning("pictures that cannot be used: %s", listed)
 
 
-def chunk_of(embedded: EmbeddedShard, *, features: tuple[Feature, ...]) -> Chunk:
+def chunk_of(embedded: EmbeddedShard, *, features: tuple[Feature, ...], joined: tuple[Feature, ...] = ()) -> Chunk:
     """Embedded products as scoring reads them from a shard.
 
     Args:
         features: whose vectors are read, some of the encoded ones.
+        joined: the fields that the text vectors are made of.
     """
     encoded = [embedded.encoded[feature] for feature in features]
     rows = pl.DataFrame(pl.from_arrow(embedded.rows))
@@ -117,5 +131,6 @@ def chunk_of(embedded: EmbeddedShard, *, features: tuple[Feature, ...]) -> Chunk
             vectors=np.concatenate([each.vectors for each in encoded], axis=1),
             present=np.stack([each.absent.is_null().to_numpy(zero_copy_only=False) for each in encoded], axis=1),
             supplied=rows.select(PARTNER, *(pl.col(feature).alias(raw_column(feature)) for feature in TEXT_FEATURES)),
+            joined=joined,
         ),
     )

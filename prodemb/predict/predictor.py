@@ -186,4 +186,11 @@ class Predictor:
     def _chunks(self, rows: CatalogRows) -> list[Chunk]:
         """At most `[embed] shard_size` products, at least one, as each head reads them."""
         embedded = {fingerprint: encoder.encode(rows) for fingerprint, encoder in self._encoders.items()}
-        return [chunk_of(embedded[each.card.fingerprint], features=each.card.features) for each in self._predictors]
+        return [
+            chunk_of(
+                embedded[each.card.fingerprint],
+                features=each.card.features,
+                joined=() if each.card.text is None else each.card.text.features,
+            )
+            for each in self._predictors
+        ]

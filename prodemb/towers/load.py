@@ -130,12 +130,36 @@ def load_towers(
     chosen_device = choose_device(device, index=index)
     chosen_dtype = torch.float32 if for_training else choose_dtype(dtype, device=chosen_device)
     folder = checkpoint.folder
+    model, missing = load_model(folder, name=checkpoint.name, auto=AutoModel, dtype=chosen_dtype)
+    _check_dual_encoder(model, checkpoint=checkpoint)
+    check_complete(missing, name=checkpoint.name)
+    model.requires_grad_(for_training)
+    return Towers(
+        checkpoint=checkpoint,
+        model=model.to(chosen_device).eval(),
+        text=TextPreprocessor.from_folder(folder, config=checkpoint.config),
+        image=ImagePreprocessor.from_folder(folder),
+        device=chosen_device,
+        dtype=chosen_dtype,
+    )
+
+
+def load_model(folder: Path, *, name: str, auto: Any, dtype: torch.dtype) -> tuple[Any, list[str]]:
+    """A model of transformers, and the names of weights that its files lack.
+
+    Args:
+        name: the checkpoint's, for errors.
+        auto: the class of transformers that finds the model's own.
+
+    Raises:
+        ModelError: it cannot be loaded, or its settings are of a far larger model than its weights.
+    """
     try:
         with _quiet():
-            built = _built_empty(checkpoint)
-            model, info = AutoModel.from_pretrained(
+            built = _built_empty(folder, auto=auto)
+            model, info = auto.from_pretrained(
                 folder,
-                dtype=chosen_dtype,
+                dtype=dtype,
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,
@@ -148,40 +172,30 @@ def load_towers(
         # transformers points at a report of sizes that it prints, which nobody sees.
         is_misfit = "above report" in str(error) or "report above" in str(error)
         reason = "its weights have other sizes than its config.json says" if is_misfit else first_line_of(error)
-        raise ModelError(f"{checkpoint.name}: cannot be loaded: {reason}") from None
-    _check_dual_encoder(model, checkpoint=checkpoint, info=info)
-    model.requires_grad_(for_training)
-    return Towers(
-        checkpoint=checkpoint,
-        model=model.to(chosen_device).eval(),
-        text=TextPreprocessor.from_folder(folder, config=checkpoint.config),
-        image=ImagePreprocessor.from_folder(folder),
-        device=chosen_device,
-        dtype=chosen_dtype,
-    )
+        raise ModelError(f"{name}: cannot be loaded: {reason}") from None
+    return model, sorted(info.get("missing_keys") or ())
 
 
-def _built_empty(checkpoint: Checkpoint) -> Any:
+def _built_empty(folder: Path, *, auto: Any) -> Any:
     """The model without memory for its weights.
 
     Raises:
         ModelError: the settings are of a far larger model than the weights.
     """
     from safetensors import safe_open
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig
 
     num_held = 0
-    for path in checkpoint.folder.glob("*.safetensors"):
+    for path in folder.glob("*.safetensors"):
         with safe_open(path, framework="pt") as file:
             num_held += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     with torch.device("meta"):
-        model = AutoModel.from_config(
-            AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=False, local_files_only=True)
-        )
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        model = auto.from_config(config)
     num_claimed = sum(parameter.numel() for parameter in model.parameters())
     if num_claimed > MAX_CLAIMED * num_held:
         raise ModelError(
-            f"{checkpoint.folder / 'config.json'}: found a model of {num_claimed:,} numbers, wanted one of the "
+            f"{folder / 'config.json'}: found a model of {num_claimed:,} numbers, wanted one of the "
             f"{num_held:,} that its weights hold"
         )
     return model
@@ -226,7 +240,7 @@ def choose_dtype(name: DtypeName, *, device: torch.device) -> torch.dtype:
     raise ConfigError(f"dtype: found {name!r}, wanted 'auto', 'float32' or 'bfloat16'")
 
 
-def _check_dual_encoder(model: Any, *, checkpoint: Checkpoint, info: dict[str, Any]) -> None:
+def _check_dual_encoder(model: Any, *, checkpoint: Checkpoint) -> None:
     kind = checkpoint.config.get("model_type")
     if not (hasattr(model, "get_text_features") and hasattr(model, "get_image_features")):
         raise ModelError(f"{checkpoint.name}: found a model of type {kind!r}; wanted a dual encoder (CLIP, SigLIP)")
@@ -235,11 +249,13 @@ def _check_dual_encoder(model: Any, *, checkpoint: Checkpoint, info: dict[str, A
             f"{checkpoint.name}: found SigLIP 2 with free picture sizes (NaFlex); wanted one of fixed size, such as "
             "google/siglip2-base-patch16-224"
         )
-    if info.get("missing_keys"):
-        first, *others = sorted(info["missing_keys"])
-        raise ModelError(
-            f"{checkpoint.name}: its weights lack {first!r} and {len(others)} more; the file is incomplete"
-        )
+
+
+def check_complete(missing: list[str], *, name: str) -> None:
+    """Raise ModelError where a checkpoint's files lack weights."""
+    if missing:
+        first, *others = missing
+        raise ModelError(f"{name}: its weights lack {first!r} and {len(others)} more; the file is incomplete")
 
 
 def _pooled(output: Any) -> torch.Tensor:

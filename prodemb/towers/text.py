@@ -34,6 +34,8 @@ class TextPreprocessor:
     """Whether the tower needs an attention mask. CLIP's is causal and pools at the end token: padding is not seen."""
     lowercase: bool
     """SigLIP 2's texts are lower case."""
+    prompt: str = ""
+    """Stands before each text."""
 
     @classmethod
     def from_folder(cls, folder: Path, *, config: dict[str, Any]) -> "TextPreprocessor":
@@ -42,25 +44,12 @@ class TextPreprocessor:
         Raises:
             ModelError: there is none, or it cannot be loaded.
         """
-        from transformers import AutoTokenizer
-
-        try:
-            with silent_stderr():
-                tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-                longest = int(tokenizer.model_max_length)
-                tokenizer(_SAMPLES, truncation=True, max_length=min(longest, 64))
-        except BaseException as error:  # anything on settings that do not fit: a panic in Rust is no Exception
-            if isinstance(error, KeyboardInterrupt | SystemExit):
-                raise
-            raise ModelError(f"{folder}: its tokenizer cannot be loaded: {first_line_of(error)}") from None
+        tokenizer, pad_id = load_tokenizer(folder)
         positions = int(config["text_config"].get("max_position_embeddings") or (64 if _is_siglip(config) else 77))
-        pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        if pad_id is None:
-            raise ModelError(f"{folder}: its tokenizer has neither a padding nor an end token")
         return cls(
             tokenizer=tokenizer,
-            max_length=min(positions, longest),
-            pad_id=int(pad_id),
+            max_length=min(positions, int(tokenizer.model_max_length)),
+            pad_id=pad_id,
             pad_to_max=_is_siglip(config),
             masked=config.get("model_type") not in ("clip", "siglip"),
             lowercase=_is_siglip(config) and int(config["text_config"].get("vocab_size", 0)) > 100_000,
@@ -71,7 +60,9 @@ class TextPreprocessor:
         if not texts:
             return []
         limit = self.max_length * MAX_CHARACTERS_PER_TOKEN
-        cut = [text[:limit].lower() if self.lowercase else text[:limit] for text in texts]
+        cut = [f"{self.prompt}{text[:limit]}" for text in texts]
+        if self.lowercase:
+            cut = [text.lower() for text in cut]
         encoded = self.tokenizer(cut, truncation=True, max_length=self.max_length, return_attention_mask=False)
         ids: list[list[int]] = encoded["input_ids"]
         return ids
@@ -85,6 +76,28 @@ class TextPreprocessor:
         padded[filled] = np.concatenate([np.asarray(tokens, dtype=np.int64) for tokens in token_lists])
         mask = torch.from_numpy(filled.astype(np.int64)) if self.masked else None
         return torch.from_numpy(padded), mask
+
+
+def load_tokenizer(folder: Path) -> tuple[Any, int]:
+    """The tokenizer of a checkpoint folder, and the id of the token that it pads with.
+
+    Raises:
+        ModelError: there is none, or it cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        with silent_stderr():
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            tokenizer(_SAMPLES, truncation=True, max_length=min(int(tokenizer.model_max_length), 64))
+    except BaseException as error:  # anything on settings that do not fit: a panic in Rust is no Exception
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        raise ModelError(f"{folder}: its tokenizer cannot be loaded: {first_line_of(error)}") from None
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    if pad_id is None:
+        raise ModelError(f"{folder}: its tokenizer has neither a padding nor an end token")
+    return tokenizer, int(pad_id)
 
 
 def token_batches(lengths: Sequence[int], *, max_tokens: int, padded: bool) -> list[list[int]]:
