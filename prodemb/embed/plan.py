@@ -297,7 +297,7 @@ def _check_settings(old: Manifest, *, plan: Plan) -> None:
         )
     if found.text is not None and plan.text_checkpoint is not None and found.text.encoder != plan.text_encoder:
         logger.warning(
-            "%s: its text vectors, of %s (%s), are replaced by those of %s (%s); the others stay",
-            *(folder, found.text.model, found.text.fingerprint),
-            *(plan.text_checkpoint.name, plan.text_checkpoint.fingerprint),
+            "%s: its text vectors, of %s (%s) and %s, are replaced by those of %s (%s) and %s; the others stay",
+            *(folder, found.text.model, found.text.fingerprint, list(found.text.template)),
+            *(plan.text_checkpoint.name, plan.text_checkpoint.fingerprint, list(config.text_template)),
         )

@@ -313,7 +313,7 @@ def _check(pipelines: Sequence[Pipeline]) -> None:
 
 
 _IN_SHARDS = {
-    *("model", "revision", "features", "lexical_dim", "shard_size", "dtype"),
+    *("model", "revision", "truncate_dim", "features", "lexical_dim", "shard_size", "dtype"),
     *("text_model", "text_model_revision", "text_template"),
 }
 """Settings of [embed] that decide what stands in the shards."""

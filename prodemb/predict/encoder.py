@@ -46,7 +46,7 @@ class Encoder:
         Raises:
             ModelError: the checkpoint cannot be loaded.
         """
-        checkpoint = find_checkpoint(config.model, revision=config.revision)
+        checkpoint = find_checkpoint(config.model, revision=config.revision, truncate_dim=config.truncate_dim)
         self._config, self._images, self._image_root = config, images, image_root
         self._towers = load_towers(checkpoint, device=config.device, dtype=config.dtype)
         self._text_encoder = None

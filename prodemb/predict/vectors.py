@@ -30,7 +30,7 @@ def settings_for(cards: Sequence[HeadCard], *, embed: EmbedConfig) -> dict[str, 
         own = [card for card in cards if card.fingerprint == fingerprint]
         model = own[0].model
         revision = embed.revision if model == embed.model else None
-        checkpoint = find_checkpoint(model, revision=revision)
+        checkpoint = find_checkpoint(model, revision=revision, truncate_dim=embed.truncate_dim)
         if checkpoint.fingerprint != fingerprint:
             raise FingerprintError(
                 f"{own[0].target} head: trained on vectors of {model} ({fingerprint}), which is now "

@@ -171,6 +171,8 @@ def _read_config(folder: Path, *, name: str) -> dict[str, Any]:
         raise ModelError(f"{folder}: no config.json; wanted a checkpoint folder in Hugging Face's format") from None
     except (ValueError, OSError) as error:
         raise ModelError(f"{path}: not JSON ({error})") from None
+    if isinstance(config, dict) and config.get("model_type") == "flava":
+        config["vision_config"] = config.get("image_config")
     if not isinstance(config, dict) or not all(isinstance(config.get(tower), dict) for tower in _TOWERS):
         _refuse_open_clip(folder, name=name)
         kind = config.get("model_type", "unknown") if isinstance(config, dict) else "unknown"

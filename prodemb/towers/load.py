@@ -13,6 +13,7 @@ from prodemb.core.device import DeviceName, choose_device, fastest_dtype
 from prodemb.core.errors import ConfigError, ModelError
 from prodemb.towers.checkpoint import Checkpoint
 from prodemb.towers.image import ImagePreprocessor
+from prodemb.towers.naflex import NaflexPreprocessor, patch_inputs, per_channel
 from prodemb.towers.text import TextPreprocessor, first_line_of
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ class Towers:
         self.image = image
         self.device = device
         self.dtype = dtype
-        self._mean = torch.tensor(image.mean, device=device, dtype=torch.float32).view(1, 3, 1, 1)
-        self._std = torch.tensor(image.std, device=device, dtype=torch.float32).view(1, 3, 1, 1)
+        self._mean, self._std = (self._as_pixels(values) for values in (image.mean, image.std))
         self.dim = self._check()
 
     def text_vectors(self, token_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
@@ -59,18 +59,27 @@ class Towers:
         return torch.nn.functional.normalize(self._kept(_pooled(output)).float(), dim=-1)
 
     def image_vectors(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Pictures (n, 3, height, width) uint8 to vectors (n, dim) float32, L2-normalised; gradients as above."""
-        values = pixels.to(self.device, non_blocking=True).float()
-        values = (values * self.image.rescale - self._mean) / self._std
-        output = self.model.get_image_features(pixel_values=values.to(self.dtype))
+        """Pictures (n, *image.shape) uint8 to vectors (n, dim) float32, L2-normalised; gradients as above."""
+        there = pixels.to(self.device, non_blocking=True)
+        inputs = patch_inputs(there) if isinstance(self.image, NaflexPreprocessor) else {"pixel_values": there}
+        values = (inputs["pixel_values"].float() * self.image.rescale - self._mean) / self._std
+        output = self.model.get_image_features(**inputs | {"pixel_values": values.to(self.dtype)})
         return torch.nn.functional.normalize(self._kept(_pooled(output)).float(), dim=-1)
 
     @property
     def image_tokens(self) -> int:
         """Tokens that a picture is to the vision tower: its patches and one more."""
+        if isinstance(self.image, NaflexPreprocessor):
+            return self.image.max_patches
         patch = self.checkpoint.config["vision_config"].get("patch_size") or DEFAULT_PATCH
         _, height, width = self.image.shape
         return (height // int(patch)) * (width // int(patch)) + 1
+
+    def _as_pixels(self, values: tuple[float, float, float]) -> torch.Tensor:
+        """A number of each channel, in a shape that meets pictures'."""
+        if isinstance(self.image, NaflexPreprocessor):
+            return torch.from_numpy(per_channel(values, patch=self.image.patch)).to(self.device)
+        return torch.tensor(values, device=self.device, dtype=torch.float32).view(1, 3, 1, 1)
 
     def _kept(self, vectors: torch.Tensor) -> torch.Tensor:
         """The first numbers of each vector, of a tower trained so that these suffice.
@@ -90,7 +99,7 @@ class Towers:
         try:
             token_ids, mask = self.text.pad(self.text.tokenize(["a product"]))
             text = self.text_vectors(token_ids.to(self.device), None if mask is None else mask.to(self.device))
-            image = self.image_vectors(torch.full((1, *self.image.shape), 127, dtype=torch.uint8))
+            image = self.image_vectors(torch.from_numpy(self.image.grey())[None])
         except Exception as error:
             message = first_line_of(error)
             raise ModelError(f"{name}: its towers do not run on one text and one picture: {message}") from error
@@ -122,14 +131,19 @@ def load_towers(
         for_training: keep float32 master weights and enable gradients.
 
     Raises:
-        ModelError: the weights, tokenizer or preprocessor cannot be loaded, or it is not a dual encoder.
+        ModelError: the weights, tokenizer or preprocessor cannot be loaded, or it is not a dual encoder, or it is to
+            be trained and takes pictures of free sizes.
         ConfigError: the device is not there.
     """
     from transformers import AutoModel
 
     chosen_device = choose_device(device, index=index)
     chosen_dtype = torch.float32 if for_training else choose_dtype(dtype, device=chosen_device)
-    folder = checkpoint.folder
+    folder, is_naflex = checkpoint.folder, checkpoint.config.get("model_type") == "siglip2"
+    if for_training and is_naflex:
+        raise ModelError(
+            f"{checkpoint.name}: found SigLIP 2 with free picture sizes (NaFlex); wanted one of fixed size"
+        )
     model, missing = load_model(folder, name=checkpoint.name, auto=AutoModel, dtype=chosen_dtype)
     _check_dual_encoder(model, checkpoint=checkpoint)
     check_complete(missing, name=checkpoint.name)
@@ -138,7 +152,7 @@ def load_towers(
         checkpoint=checkpoint,
         model=model.to(chosen_device).eval(),
         text=TextPreprocessor.from_folder(folder, config=checkpoint.config),
-        image=ImagePreprocessor.from_folder(folder),
+        image=(NaflexPreprocessor if is_naflex else ImagePreprocessor).from_folder(folder),
         device=chosen_device,
         dtype=chosen_dtype,
     )
@@ -244,11 +258,6 @@ def _check_dual_encoder(model: Any, *, checkpoint: Checkpoint) -> None:
     kind = checkpoint.config.get("model_type")
     if not (hasattr(model, "get_text_features") and hasattr(model, "get_image_features")):
         raise ModelError(f"{checkpoint.name}: found a model of type {kind!r}; wanted a dual encoder (CLIP, SigLIP)")
-    if kind == "siglip2":
-        raise ModelError(
-            f"{checkpoint.name}: found SigLIP 2 with free picture sizes (NaFlex); wanted one of fixed size, such as "
-            "google/siglip2-base-patch16-224"
-        )
 
 
 def check_complete(missing: list[str], *, name: str) -> None:
@@ -259,7 +268,10 @@ def check_complete(missing: list[str], *, name: str) -> None:
 
 
 def _pooled(output: Any) -> torch.Tensor:
-    """The projected vectors: transformers 5 wraps them in an output object, older ones return them bare."""
+    """The projected vectors: transformers 5 wraps them in an output object, older ones return them bare.
+
+    FLAVA projects every token; its loss compares the first ones (Singh et al. 2022, arXiv 2112.04482, section 3.1).
+    """
     pooled = output if isinstance(output, torch.Tensor) else output.pooler_output
     assert isinstance(pooled, torch.Tensor)
-    return pooled
+    return pooled[:, 0] if pooled.ndim == 3 else pooled

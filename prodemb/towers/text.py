@@ -30,6 +30,8 @@ class TextPreprocessor:
     pad_id: int
     pad_to_max: bool
     """SigLIP was trained on texts padded to full length and without a mask, and is only right that way."""
+    pad_left: bool
+    """Whether padding stands before the text, as the tokenizer of a SigLIP 2 NaFlex may say; else behind it."""
     masked: bool
     """Whether the tower needs an attention mask. CLIP's is causal and pools at the end token: padding is not seen."""
     lowercase: bool
@@ -51,7 +53,8 @@ class TextPreprocessor:
             max_length=min(positions, int(tokenizer.model_max_length)),
             pad_id=pad_id,
             pad_to_max=_is_siglip(config),
-            masked=config.get("model_type") not in ("clip", "siglip"),
+            pad_left=_is_siglip(config) and tokenizer.padding_side == "left",
+            masked=config.get("model_type") not in ("clip", "siglip", "siglip2"),
             lowercase=_is_siglip(config) and int(config["text_config"].get("vocab_size", 0)) > 100_000,
         )
 
@@ -73,6 +76,7 @@ class TextPreprocessor:
         width = self.max_length if self.pad_to_max else int(lengths.max())
         padded = np.full((len(token_lists), width), self.pad_id, dtype=np.int64)
         filled: npt.NDArray[np.bool_] = np.arange(width) < lengths[:, None]
+        filled = filled[:, ::-1] if self.pad_left else filled
         padded[filled] = np.concatenate([np.asarray(tokens, dtype=np.int64) for tokens in token_lists])
         mask = torch.from_numpy(filled.astype(np.int64)) if self.masked else None
         return torch.from_numpy(padded), mask

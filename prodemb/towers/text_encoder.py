@@ -141,6 +141,7 @@ def _preprocessor(checkpoint: TextCheckpoint, *, model: Any) -> TextPreprocessor
         max_length=min(limits),
         pad_id=pad_id,
         pad_to_max=False,
+        pad_left=False,
         masked=True,
         lowercase=checkpoint.lowercase,
         prompt=checkpoint.prompt,
@@ -207,6 +208,10 @@ def _layer(layer: Layer) -> nn.Module:
                 module.load_state_dict(load_file(layer.folder / "model.safetensors"))
             except ModelError:
                 raise
+            except RuntimeError:
+                raise ModelError(
+                    f"{layer.folder}: its weights have other names or sizes than its config.json says"
+                ) from None
             except Exception as error:  # settings and weights of anybody
                 raise ModelError(f"{layer.folder}: cannot be loaded: {first_line_of(error)}") from None
             return module.float()
