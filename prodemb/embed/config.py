@@ -12,6 +12,7 @@ from prodemb.shards.format import MAX_PRODUCTS
 from prodemb.shards.lexical import LexicalKind
 from prodemb.towers.checkpoint import BUNDLED
 from prodemb.towers.load import DtypeName
+from prodemb.towers.text_checkpoint import TextCheckpoint, find_text_checkpoint
 
 
 class EmbedConfig(Config):
@@ -88,6 +89,16 @@ class EmbedConfig(Config):
         if self.text_model is not None and "text" not in self.features:
             object.__setattr__(self, "features", (*self.features, "text"))  # frozen, but not yet in anybody's hands
         return self
+
+    def text_checkpoint(self) -> TextCheckpoint | None:
+        """The text encoder, if there is one; a hub id is fetched.
+
+        Raises:
+            ModelError: it is not there, or no text encoder that prodemb computes.
+        """
+        if self.text_model is None:
+            return None
+        return find_text_checkpoint(self.text_model, revision=self.text_model_revision)
 
     @property
     def lexical(self) -> LexicalKind | None:

@@ -32,7 +32,6 @@ from prodemb.shards.checked import Checked
 from prodemb.shards.files import check_unlisted, holds_shards
 from prodemb.shards.format import Manifest
 from prodemb.towers.checkpoint import BUNDLED, find_checkpoint
-from prodemb.towers.text_checkpoint import find_text_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -58,21 +57,25 @@ class EmbedReport:
     @property
     def bottleneck(self) -> str | None:
         """The part whose threads were the busiest; None where even they were idle most of the time."""
-        timings = self.timings
-        towers = {
-            "image tower": timings.image_tower,
-            "text tower": timings.text_tower,
-            "text encoder": timings.text_encoder,
-        }
-        busy = {
-            "decoding": timings.decoding / max(1, timings.num_decode_threads),
-            "hashing words": timings.hashing / max(1, timings.num_decode_threads),
-            "reading": timings.reading / self.num_workers,
-            "writing": timings.writing / self.num_workers,
-            max(towers, key=lambda part: towers[part]): sum(towers.values()) / max(1, timings.num_tower_threads),
-        }
+        busy = busy_seconds(self.timings, num_workers=self.num_workers)
         busiest = max(busy, key=lambda part: busy[part])
         return busiest if busy[busiest] >= MIN_BUSY * self.seconds else None
+
+
+def busy_seconds(timings: Timings, *, num_workers: int) -> dict[str, float]:
+    """How long each part of the work keeps its threads busy, in seconds of the clock, by its name."""
+    towers = {
+        "image tower": timings.image_tower,
+        "text tower": timings.text_tower,
+        "text encoder": timings.text_encoder,
+    }
+    return {
+        "decoding": timings.decoding / max(1, timings.num_decode_threads),
+        "hashing words": timings.hashing / max(1, timings.num_decode_threads),
+        "reading": timings.reading / num_workers,
+        "writing": timings.writing / num_workers,
+        max(towers, key=lambda part: towers[part]): sum(towers.values()) / max(1, timings.num_tower_threads),
+    }
 
 
 def embed(
@@ -115,9 +118,7 @@ def embed(
     if not num_products:
         raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
     checkpoint = find_checkpoint(config.model, revision=config.revision, truncate_dim=config.truncate_dim)
-    text_checkpoint = None
-    if config.text_model is not None:
-        text_checkpoint = find_text_checkpoint(config.text_model, revision=config.text_model_revision)
+    text_checkpoint = config.text_checkpoint()
     check_apart(folder, [file.path for file in catalog.files])
     with holding(folder, kind="shard set", is_own=holds_shards) as held:
         check_unlisted(folder)

@@ -25,6 +25,7 @@ from prodemb.shards.text import TextKind
 from prodemb.shards.writer import write_shard
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
+from prodemb.towers.reference import check_against_reference
 from prodemb.towers.text_encoder import TextEncoder, load_text_encoder
 
 WINDOWS_AHEAD = 4
@@ -81,13 +82,15 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
 
     Raises:
         CatalogError: the catalog cannot be read, or has changed.
-        ModelError: the checkpoint cannot be loaded, or a tower failed.
+        ModelError: the checkpoint cannot be loaded, its vectors are not transformers' own, or a tower failed.
         ImagesError: a picture was not ready in time.
     """
     config, catalog = plan.config, plan.catalog
     if plan.num_workers > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // plan.num_workers))
     towers = load_towers(plan.checkpoint, device=config.device, index=rank, dtype=config.dtype)
+    if rank == 0:
+        check_against_reference(towers)
     text_encoder = None
     if plan.text_checkpoint is not None:
         text_encoder = load_text_encoder(plan.text_checkpoint, device=config.device, index=rank, dtype=config.dtype)

@@ -56,7 +56,7 @@ class Towers:
     def text_vectors(self, token_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         """Tokens (n, t) int64 to vectors (n, dim) float32, L2-normalised; gradients flow if they are enabled."""
         output = self.model.get_text_features(input_ids=token_ids, attention_mask=attention_mask)
-        return torch.nn.functional.normalize(self._kept(_pooled(output)).float(), dim=-1)
+        return torch.nn.functional.normalize(self._kept(pooled(output)).float(), dim=-1)
 
     def image_vectors(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pictures (n, *image.shape) uint8 to vectors (n, dim) float32, L2-normalised; gradients as above."""
@@ -64,7 +64,7 @@ class Towers:
         inputs = patch_inputs(there) if isinstance(self.image, NaflexPreprocessor) else {"pixel_values": there}
         values = (inputs["pixel_values"].float() * self.image.rescale - self._mean) / self._std
         output = self.model.get_image_features(**inputs | {"pixel_values": values.to(self.dtype)})
-        return torch.nn.functional.normalize(self._kept(_pooled(output)).float(), dim=-1)
+        return torch.nn.functional.normalize(self._kept(pooled(output)).float(), dim=-1)
 
     @property
     def image_tokens(self) -> int:
@@ -169,7 +169,7 @@ def load_model(folder: Path, *, name: str, auto: Any, dtype: torch.dtype) -> tup
         ModelError: it cannot be loaded, or its settings are of a far larger model than its weights.
     """
     try:
-        with _quiet():
+        with quiet():
             built = _built_empty(folder, auto=auto)
             model, info = auto.from_pretrained(
                 folder,
@@ -217,7 +217,7 @@ def _built_empty(folder: Path, *, auto: Any) -> Any:
 
 def save_checkpoint(towers: Towers, folder: Path) -> None:
     """Write the towers' weights and the settings they were loaded with, in Hugging Face's format, safetensors."""
-    with _quiet():
+    with quiet():
         towers.model.save_pretrained(folder)
     for path in towers.checkpoint.files():
         if path.suffix != ".safetensors" and path.name != "config.json" and not (folder / path.name).exists():
@@ -227,7 +227,7 @@ def save_checkpoint(towers: Towers, folder: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' bars and its report of missing weights, which is an error of ours."""
     from transformers import logging as transformers_logging
 
@@ -267,11 +267,11 @@ def check_complete(missing: list[str], *, name: str) -> None:
         raise ModelError(f"{name}: its weights lack {first!r} and {len(others)} more; the file is incomplete")
 
 
-def _pooled(output: Any) -> torch.Tensor:
+def pooled(output: Any) -> torch.Tensor:
     """The projected vectors: transformers 5 wraps them in an output object, older ones return them bare.
 
     FLAVA projects every token; its loss compares the first ones (Singh et al. 2022, arXiv 2112.04482, section 3.1).
     """
-    pooled = output if isinstance(output, torch.Tensor) else output.pooler_output
-    assert isinstance(pooled, torch.Tensor)
-    return pooled[:, 0] if pooled.ndim == 3 else pooled
+    found = output if isinstance(output, torch.Tensor) else output.pooler_output
+    assert isinstance(found, torch.Tensor)
+    return found[:, 0] if found.ndim == 3 else found

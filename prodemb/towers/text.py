@@ -47,13 +47,12 @@ class TextPreprocessor:
             ModelError: there is none, or it cannot be loaded.
         """
         tokenizer, pad_id = load_tokenizer(folder)
-        positions = int(config["text_config"].get("max_position_embeddings") or (64 if _is_siglip(config) else 77))
         return cls(
             tokenizer=tokenizer,
-            max_length=min(positions, int(tokenizer.model_max_length)),
+            max_length=min(num_positions(config), int(tokenizer.model_max_length)),
             pad_id=pad_id,
             pad_to_max=_is_siglip(config),
-            pad_left=_is_siglip(config) and tokenizer.padding_side == "left",
+            pad_left=config.get("model_type") == "siglip2" and tokenizer.padding_side == "left",
             masked=config.get("model_type") not in ("clip", "siglip", "siglip2"),
             lowercase=_is_siglip(config) and int(config["text_config"].get("vocab_size", 0)) > 100_000,
         )
@@ -102,6 +101,14 @@ def load_tokenizer(folder: Path) -> tuple[Any, int]:
     if pad_id is None:
         raise ModelError(f"{folder}: its tokenizer has neither a padding nor an end token")
     return tokenizer, int(pad_id)
+
+
+def num_positions(config: dict[str, Any]) -> int:
+    """How many tokens a text tower with this config.json has position embeddings for."""
+    text = config["text_config"]
+    num = int(text.get("max_position_embeddings") or (64 if _is_siglip(config) else 77))
+    # AltCLIP's text tower is a RoBERTa: its positions are counted from the padding token's id on.
+    return num - int(text.get("pad_token_id", 1)) - 1 if config.get("model_type") == "altclip" else num
 
 
 def token_batches(lengths: Sequence[int], *, max_tokens: int, padded: bool) -> list[list[int]]:

@@ -16,7 +16,7 @@ from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.text import TextKind
 from prodemb.towers.text_checkpoint import find_text_checkpoint
 from prodemb.towers.text_encoder import load_text_encoder
-from tests.embed.conftest import MakeCatalog, run
+from tests.embed.conftest import MakeCatalog, estimated, run
 from tests.small_heads import make_head, score_with
 from tests.text_encoders import DIM, write_encoder
 
@@ -105,6 +105,19 @@ def test_another_encoder_or_template_replaces_text_vectors_and_no_others(
     for feature in fresh.schema.features:
         assert np.array_equal(updated.vectors(feature), fresh.vectors(feature))
     assert updated.schema == fresh.schema
+
+
+def test_a_dry_run_counts_them(make_catalog: MakeCatalog, tiny_clip: Path, encoder: Path, tmp_path: Path) -> None:
+    catalog, out = make_catalog(24), tmp_path / "shards"
+    run(catalog, out, tiny_clip)
+    before = estimated(catalog, out, tiny_clip, text_model=str(encoder))
+    assert (before.num_shards, before.workload.num_texts, before.workload.num_images) == (2, 0, 0)
+    assert before.sample is not None
+    assert before.sample.timings.num_joined > 0
+    assert before.num_bytes > 2 * 24 * (7 * 24 + 1024 + DIM)
+    done = run(catalog, out, tiny_clip, text_model=str(encoder))
+    assert before.workload.num_joined == done.timings.num_joined
+    assert estimated(catalog, out, tiny_clip, text_model=str(encoder)).num_shards == 0
 
 
 def test_settings_go_together() -> None:
