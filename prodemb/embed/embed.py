@@ -67,14 +67,17 @@ class EmbedReport:
 
 def busy_seconds(timings: Timings, *, num_workers: int) -> dict[str, float]:
     """How long each part of the work keeps its threads busy, in seconds of the clock, by its name."""
+    towers = {
+        "image tower": timings.image_tower,
+        "text tower": timings.text_tower,
+        "text encoder": timings.text_encoder,
+    }
     return {
         "decoding": timings.decoding / max(1, timings.num_decode_threads),
         "hashing words": timings.hashing / max(1, timings.num_decode_threads),
         "reading": timings.reading / num_workers,
         "writing": timings.writing / num_workers,
-        "text tower" if timings.text_tower > timings.image_tower else "image tower": (
-            (timings.text_tower + timings.image_tower) / max(1, timings.num_tower_threads)
-        ),
+        max(towers, key=lambda part: towers[part]): sum(towers.values()) / max(1, timings.num_tower_threads),
     }
 
 
@@ -118,6 +121,7 @@ def embed(
     if not num_products:
         raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
     checkpoint = find_checkpoint(config.model, revision=config.revision, truncate_dim=config.truncate_dim)
+    text_checkpoint = config.text_checkpoint()
     check_apart(folder, [file.path for file in catalog.files])
     with holding(folder, kind="shard set", is_own=holds_shards) as held:
         check_unlisted(folder)
@@ -127,6 +131,7 @@ def embed(
             catalog=catalog,
             images=images,
             checkpoint=checkpoint,
+            text_checkpoint=text_checkpoint,
             num_products=num_products,
             checked=checked,
             replace_set=replace,

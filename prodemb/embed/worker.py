@@ -21,10 +21,12 @@ from prodemb.embed.shard import PendingShard, embed_shard
 from prodemb.embed.windows import Window, WindowReader
 from prodemb.embed.words import LexicalPool
 from prodemb.shards.format import ShardRecord, ShardSchema
+from prodemb.shards.text import TextKind
 from prodemb.shards.writer import write_shard
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
 from prodemb.towers.reference import check_against_reference
+from prodemb.towers.text_encoder import TextEncoder, load_text_encoder
 
 WINDOWS_AHEAD = 4
 """Windows that may wait, read and their pictures being fetched, for the towers; also those of the next shards."""
@@ -41,8 +43,12 @@ class Timings:
     hashing: float = 0.0
     """Of words, into lexical vectors."""
     writing: float = 0.0
+    text_encoder: float = 0.0
+    """In the one beside CLIP."""
     num_texts: int = 0
     """Distinct texts that went through the tower."""
+    num_joined: int = 0
+    """Distinct texts that went through the text encoder."""
     num_images: int = 0
     num_decode_threads: int = 0
     num_tower_threads: int = 0
@@ -114,11 +120,17 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], seat: Seat, callback
     towers = load_towers(plan.checkpoint, device=config.device, index=seat.device, dtype=config.dtype)
     if seat.rank == 0:
         check_against_reference(towers)
+    text_encoder = None
+    if plan.text_checkpoint is not None:
+        text_encoder = load_text_encoder(
+            plan.text_checkpoint, device=config.device, index=seat.device, dtype=config.dtype
+        )
     schema = ShardSchema(
         fingerprint=plan.checkpoint.fingerprint,
         model=plan.checkpoint.name,
         dim=towers.dim,
         lexical=config.lexical,
+        text=None if text_encoder is None else text_kind(text_encoder, config=config),
         features=config.features,
         fine_tuned=plan.checkpoint.is_fine_tuned,
     )
@@ -127,7 +139,12 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], seat: Seat, callback
     num_threads = seat.num_decode_threads(config)
     with (
         ImageLoader(seat.images(plan.images), root=catalog.image_root) as loader,
-        TowerPool(towers, batch_tokens=config.batch_tokens, max_pictures=config.window_size()) as pool,
+        TowerPool(
+            towers,
+            batch_tokens=config.batch_tokens,
+            max_pictures=config.window_size(),
+            text_encoder=text_encoder,
+        ) as pool,
         PictureFetcher(loader, num_workers=num_threads) as fetcher,
         LexicalPool(config.lexical, num_threads=num_threads) as words,
         _ShardWriter(plan, schema=schema, callback=callback) as writer,
@@ -156,6 +173,7 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], seat: Seat, callback
                     pool=pool,
                     words=words,
                     features=config.features,
+                    template=config.text_template,
                     reuse=reuse if task.reuses else None,
                 )
                 writer.write(task.index, shard)
@@ -165,12 +183,24 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], seat: Seat, callback
         decoding=fetcher.seconds,
         text_tower=pool.seconds.text,
         image_tower=pool.seconds.image,
+        text_encoder=pool.seconds.encoder,
+        num_joined=pool.seconds.num_joined,
         hashing=words.seconds,
         writing=writer.seconds,
         num_texts=pool.seconds.num_texts,
         num_images=pool.seconds.num_images,
         num_decode_threads=num_threads,
         num_tower_threads=pool.num_threads,
+    )
+
+
+def text_kind(text_encoder: TextEncoder, *, config: EmbedConfig) -> TextKind:
+    """What the text vectors of a run are."""
+    return TextKind(
+        fingerprint=text_encoder.checkpoint.fingerprint,
+        model=text_encoder.checkpoint.name,
+        template=config.text_template,
+        dim=text_encoder.dim,
     )
 
 

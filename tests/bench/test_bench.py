@@ -16,6 +16,7 @@ from tests.audit.conftest import write_taxonomy as write_audited_taxonomy
 from tests.bench.conftest import BENCH, RunBench
 from tests.predict.heads import write_heads
 from tests.shard_sets import write_branded_set
+from tests.text_encoders import write_encoder
 
 pytestmark = pytest.mark.slow
 TINY = "vit-b-32-tiny"
@@ -171,6 +172,20 @@ def test_what_each_source_adds_to_the_brand(run_bench: RunBench, tmp_path: Path)
     for rates in figures.values():
         assert list(rates) == ["as supplied", "unseen spellings", "brand withheld", "wrong brand supplied"]
         assert all(0 <= rate <= 1 for rate in rates.values())
+
+
+def test_what_a_text_encoder_adds(run_bench: RunBench, tmp_path: Path) -> None:
+    catalog = write_sample(tmp_path, num_products=120, seed=1)
+    encoder = write_encoder(tmp_path / "encoder")
+    options = ["--catalog", str(catalog), "--text-model", str(encoder), "--templates", "title, description"]
+    figures = run_bench("text_feature", *options, "--epochs", "1", "--test")["figures"]
+    assert list(figures) == ["category", "brand"]
+    for target, ways in figures.items():
+        assert list(ways) == ["without text", "text of title, description"]
+        for rates in ways.values():
+            first = "all features" if target == "category" else "as supplied"
+            assert {first, f"test: {first}"} <= {*rates}
+            assert all(0 <= rate <= 1 for rate in rates.values())
 
 
 def test_reading_beside_other_readers(run_bench: RunBench) -> None:
