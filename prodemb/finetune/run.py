@@ -29,6 +29,7 @@ from prodemb.finetune.texts import fitting_paths
 from prodemb.finetune.trainable import load_mixed, snapshot
 from prodemb.finetune.trainer import Trainer
 from prodemb.finetune.validate import Validation, validate
+from prodemb.shards.labels import GivenLabels
 from prodemb.taxonomy.taxonomy import Taxonomy
 from prodemb.towers.checkpoint import Checkpoint
 from prodemb.towers.load import Towers, load_towers
@@ -48,6 +49,8 @@ class Job:
     checkpoint: Checkpoint
     device: DeviceName
     overwrite: bool
+    given: GivenLabels | None = None
+    """Labels that stand in place of the catalog's own."""
 
     @property
     def out(self) -> Path:

@@ -28,7 +28,7 @@ from prodemb.score.score import ScoreConfig
 PIPELINES = Path("pipelines")
 """Where a project keeps its pipeline files."""
 
-_FILES = frozenset({"out", "cache", "shards", "aliases", "model", "taxonomy", "label_taxonomy", "mapping"})
+_FILES = frozenset({"out", "cache", "shards", "aliases", "model", "labels", "taxonomy", "label_taxonomy", "mapping"})
 """Keys, in any table, that name a file or a folder."""
 
 Values = Mapping[str, Mapping[str, Any]]

@@ -17,10 +17,11 @@ from prodemb.core.inputs import inputs_hash
 from prodemb.core.progress import Progress
 from prodemb.heads.head import CARD_NAME, WEIGHTS_NAME, TrainedHead, is_head
 from prodemb.heads.train import LabelsT, load_labelled
+from prodemb.job.given_labels import LabelsRead, open_labelled
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.targets import BrandTarget, CategoryTarget, HeadTarget
 from prodemb.shards.format import has_manifest, read_manifest
-from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.shards.reader import ShardSet
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +40,14 @@ class TrainReport:
     was_done: bool
     aliases: AliasTable | None = None
     """The alias table that brand labels come from."""
+    labels: LabelsRead | None = None
+    """What `[train] labels` gave."""
 
 
 def train(pipeline: Pipeline, *, shards: Path, folder: Path, progress: Progress) -> TrainReport:
     """Train the pipeline's head on a shard set into `folder`, unless the head there was trained on the same inputs."""
     started = time.perf_counter()
-    shard_set = open_shard_set(shards)
+    shard_set, labels = open_labelled(shards, pipeline=pipeline)
     match pipeline.target:
         case "brand":
             brand = BrandTarget(pipeline, shard_set=shard_set, progress=progress)
@@ -55,7 +58,15 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, progress: Progress)
             head, was_done = _train(pipeline, shard_set=shard_set, target=category, folder=folder, progress=progress)
             aliases = None
     seconds = time.perf_counter() - started
-    return TrainReport(head=head, folder=folder, shards=shards, seconds=seconds, was_done=was_done, aliases=aliases)
+    return TrainReport(
+        head=head,
+        folder=folder,
+        shards=shards,
+        seconds=seconds,
+        was_done=was_done,
+        aliases=aliases,
+        labels=labels,
+    )
 
 
 def _train(
@@ -66,8 +77,11 @@ def _train(
         prodemb_version=__version__,
         target=pipeline.target,
         shards=[record.sha256 for record in shard_set.manifest.shards],
+        labels=shard_set.labels and shard_set.labels.inputs_hash,
         settings=pipeline.model_dump(
-            mode="json", include={"aggregate", "head", "train", "fuse", "voices"}, exclude={"train": {"memory_gb"}}
+            mode="json",
+            include={"aggregate", "head", "train", "fuse", "voices"},
+            exclude={"train": {"memory_gb", "labels"}},
         ),
         **target.inputs,
     )
