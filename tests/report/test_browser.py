@@ -84,6 +84,16 @@ def test_the_tree_opens_and_closes_by_keyboard_and_button(page: Any) -> None:
     assert page.locator(".tree details:not([open])").count() == 0
 
 
+@pytest.mark.parametrize("colors", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_no_fault(page: Any, colors: str, width: int) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page.emulate_media(color_scheme=colors)
+    page.set_viewport_size({"width": width, "height": 844})
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    assert [(fault["id"], fault["nodes"][0]["html"]) for fault in axe.run(page).response["violations"]] == []
+
+
 def test_a_screen_reader_finds_its_way(page: Any) -> None:
     unnamed = "[...document.querySelectorAll('input, select')].filter(each => !each.labels.length).length"
     assert page.evaluate(unnamed) == 0

@@ -43,6 +43,7 @@ with ThreadPoolExecutor(8) as threads:
 
 @pytest.fixture
 def own() -> Iterator[Decoders]:
+    DECODERS.end()  # what other tests of this process have left
     started = Decoders()
     yield started
     started.end()
