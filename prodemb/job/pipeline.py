@@ -22,6 +22,7 @@ from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.labels import Target
 from prodemb.heads.network import HeadConfig
 from prodemb.heads.train import TrainConfig
+from prodemb.label.config import LabelConfig
 from prodemb.predict.config import PredictConfig
 from prodemb.score.score import ScoreConfig
 
@@ -53,6 +54,7 @@ class Pipeline(Config):
     score: ScoreConfig = ScoreConfig()
     audit: AuditConfig = AuditConfig()
     predict: PredictConfig = PredictConfig()
+    label: LabelConfig = LabelConfig()
 
     @model_validator(mode="after")
     def _originals_stay(self) -> Self:

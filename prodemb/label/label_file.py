@@ -57,6 +57,16 @@ class LabelFile:
     """Rows that cannot be read."""
 
     @property
+    def is_own(self) -> bool:
+        """Whether it has the columns of a file that `write_label_file` wrote, in whatever format."""
+        return {*COLUMNS} <= {*self.cells.columns}
+
+    @property
+    def filled_ids(self) -> pl.Series:
+        """Ids of products with a label of any target."""
+        return self.rows.filter(self._is_filled)["product_id"].drop_nulls()
+
+    @property
     def num_filled(self) -> int:
         """Rows that hold a label."""
         return int(self._is_filled.sum())

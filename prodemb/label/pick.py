@@ -22,11 +22,6 @@ from prodemb.core.progress import ProgressCallback
 from prodemb.shards.product_set import ProductSet, read_products
 from prodemb.shards.reader import ShardSet
 
-NUM_PRODUCTS = 200
-"""How many products are labelled, unless somebody says otherwise."""
-MAX_PRODUCTS = 5_000
-"""The most that may be asked for: similarities of twice as many groups are in memory."""
-
 _COMPARED: tuple[Feature, ...] = tuple(feature for feature in ALL_FEATURES if feature != "brand")
 """Products of one brand are not of one category."""
 _DIM = 128
@@ -96,7 +91,8 @@ def pick(
     shard_set: ShardSet,
     *,
     num_products: int,
-    labelled: npt.NDArray[np.bool_],
+    rows: Indices,
+    labelled: Indices,
     seed: int,
     confidences: Confidences | None = None,
     features: Sequence[Feature] = (),
@@ -104,16 +100,16 @@ def pick(
 ) -> Indices:
     """Rows of a shard set whose labels would help most, the most helpful first; fewer where there are no more groups.
 
-    Memory is bounded: of more than 200,000 products without a label, so many are looked at, taken at random.
+    Memory is bounded: of more than 200,000 products, so many are looked at, taken at random.
 
     Args:
-        num_products: at most `MAX_PRODUCTS`.
-        labelled: (n,) whether each product of the set carries a label already; none of these is picked.
+        num_products: at most `prodemb.label.config.MAX_PRODUCTS`.
+        rows: (n,) the products to pick from, ascending.
+        labelled: (m,) rows of products that carry a label already, ascending.
         confidences: of what answers today; asked about products with the vectors of `features`.
         features: what `confidences` reads.
         on_progress: called with the products looked at so far, and their number.
     """
-    rows = np.flatnonzero(~labelled)
     rows = rows[sample_rows(len(rows), at_most=_LOOKED_AT, seed=seed)]
     if not len(rows):
         return rows
@@ -135,8 +131,7 @@ def pick(
         supplied.append(products.supplied.select(PARTNER, _path()))
         if on_progress:
             on_progress(start + len(products), len(rows))
-    known = np.flatnonzero(labelled)
-    known = known[sample_rows(len(known), at_most=_LABELLED, seed=seed)]
+    known = labelled[sample_rows(len(labelled), at_most=_LABELLED, seed=seed)]
     labels = space.of(read_products(shard_set, features=compared, rows=known)) if len(known) else None
     weight = np.concatenate(weights) * _evened(pl.concat(supplied))
     chosen = most_helpful(np.concatenate(places), weights=weight, known=labels, num=num_products, seed=seed)
@@ -172,7 +167,8 @@ def most_helpful(
     weight = np.bincount(group, weights=weights, minlength=len(typical)).astype(np.float32)
     own = places[typical]
     # Squared, so that many that are a little alike do not outweigh a few that are very much.
-    alike = np.maximum(own @ own.T, 0) ** 2
+    alike = own @ own.T
+    np.square(np.maximum(alike, 0, out=alike), out=alike)
     covered = np.zeros(len(own), np.float32)
     for start in range(0, 0 if known is None else len(known), _ROWS_AT_A_TIME):
         assert known is not None
