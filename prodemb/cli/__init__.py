@@ -15,6 +15,7 @@ from prodemb.cli.ending import ending_well
 from prodemb.cli.export import export
 from prodemb.cli.feed import feed
 from prodemb.cli.init import init
+from prodemb.cli.label import label
 from prodemb.cli.predict import predict
 from prodemb.cli.read import read
 from prodemb.cli.report_page import report
@@ -33,6 +34,7 @@ PANELS = {
     "Single steps, in order": (
         embed,
         brands,
+        label,
         train_brand,
         train_category,
         finetune_category,

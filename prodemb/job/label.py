@@ -73,7 +73,6 @@ def label_shards(
     shards: Sequence[ShardSet],
     *,
     out: Path,
-    brand: Pipeline,
     category: Pipeline,
     progress: Progress,
     head: Path | None = None,
@@ -86,8 +85,7 @@ def label_shards(
     Args:
         shards: of one catalog.
         out: a .csv or .tsv file.
-        brand: says which brands are labelled.
-        category: says which categories are labelled, where the pictures lie, and how many products are picked.
+        category: says how many products are picked, what is labelled already, and where the pictures lie.
         head: the folder of the category head that says what is likely; by default the pipeline's own, if there is one,
             and else zero-shot.
 
@@ -102,7 +100,7 @@ def label_shards(
     if earlier is not None and not earlier.is_own:
         raise ConfigError(f"{out}: no file that `prodemb label` wrote, so it is not replaced; give another name")
     answering, by, shard_set = _answering(shards, category=category, head=head, progress=progress)
-    (labelled_set,) = with_given_labels([shard_set], pipelines=[brand, category])
+    (labelled_set,) = with_given_labels([shard_set], pipelines=[category])
     has_label = labelled_set.frame([GOLD_COLUMNS["category"]]).to_series().is_not_null().to_numpy()
     rows = np.flatnonzero(~has_label)
     if earlier is not None:

@@ -38,9 +38,12 @@ FILLED: tuple[Target, ...] = get_args(Target)
 
 _SUFFIXES = {".csv": ",", ".tsv": "\t"}
 _CHANGED_BY_SPREADSHEETS = re.compile(
-    r"0\d|\d{12}|\d+\D|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\W?\d|(?:true|false)$", re.IGNORECASE
+    r"(?!(?:0|[1-9]\d{0,10})$)[\d\s.,:/%$€£e+-]*\d[\d\s.,:/%$€£e+-]*"
+    r"|(?:\d{1,4}\W?)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*(?:\W?\d{1,4}){0,2}"
+    r"|true|false",
+    re.IGNORECASE,
 )
-"""How a product id begins that a spreadsheet takes for a number, a date or a truth value and writes otherwise."""
+"""A product id that a spreadsheet takes for a number, a date or a truth value and writes otherwise."""
 _NODE = re.compile(r"(\d{1,12})(?:\.0+)?(?: - .*)?")
 
 
@@ -143,7 +146,7 @@ def read_label_file(path: Path) -> LabelFile:
 def _unprotected(cells: pl.Series) -> pl.Series:
     """Cells without the apostrophes that were written to protect them."""
     places = cells.str.starts_with("'").fill_null(False).arg_true()
-    plain = [cell[1:] if _CHANGED_BY_SPREADSHEETS.match(cell[1:]) else cell for cell in cells[places]]
+    plain = [cell[1:] if _CHANGED_BY_SPREADSHEETS.fullmatch(cell[1:]) else cell for cell in cells[places]]
     return unescaped(cells.scatter(places, plain) if plain else cells)
 
 
@@ -173,5 +176,5 @@ def write_label_file(path: Path, rows: pl.DataFrame, *, kept: pl.DataFrame | Non
 
 
 def _protected(ids: pl.Series) -> pl.Series:
-    safe = [f"'{each}" if _CHANGED_BY_SPREADSHEETS.match(each) else each for each in ids]
+    safe = [f"'{each}" if _CHANGED_BY_SPREADSHEETS.fullmatch(each) else each for each in ids]
     return pl.Series(ids.name, safe, dtype=pl.String)

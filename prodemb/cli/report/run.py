@@ -99,7 +99,8 @@ def _skipped_line(event: StepSkipped) -> str:
     if event.taxonomy is not None:
         line += (
             f"; categories are predicted zero-shot, from the nearest names of {event.taxonomy} "
-            f"({counted(event.num_nodes, 'node')}); to train a head, label products with Google's ids or paths"
+            f"({counted(event.num_nodes, 'node')}); to train a head, label products with Google's ids or paths: "
+            "`prodemb label` picks them"
         )
     return line
 
