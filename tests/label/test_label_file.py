@@ -1,4 +1,4 @@
-"""The label file survives spreadsheets, holds nothing that they run, and what people fill in is read as they mean it."""
+"""The label file survives spreadsheets, holds nothing that they run, and is read as people mean it."""
 
 import csv
 import io
@@ -94,7 +94,8 @@ def test_filled_rows_stay_as_they_are_with_columns_of_a_person_s_own(tmp_path: P
 def test_labels_that_contradict_each_other_are_none_and_the_same_twice_is_one(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text(
-        "product_id,category\na,187\na,187 - Apparel & Accessories > Shoes\nb,187\nb,188\nc,Home > Mugs\nc,home>mugs\n,5\n"
+        "product_id,category\na,187\na,187 - Apparel & Accessories > Shoes\nb,187\nb,188\n"
+        "c,Home > Mugs\nc,home>mugs\n,5\n"
     )
     file = read_label_file(path)
     assert file.labels_of("category").rows() == [("a", "187"), ("c", "Home > Mugs")]
