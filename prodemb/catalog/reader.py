@@ -28,7 +28,7 @@ from prodemb.catalog.row_keys import KeyMaker, array_of
 from prodemb.catalog.urls import is_address
 from prodemb.catalog.values import as_texts
 from prodemb.core.arrays import Indices
-from prodemb.core.errors import CatalogError
+from prodemb.core.errors import CatalogError, LostRowsError
 from prodemb.core.features import CATALOG_COLUMNS, FEATURES, PARTNER, PRODUCT_COLUMNS
 from prodemb.core.text import counted
 from prodemb.taxonomy.taxonomy import Taxonomy
@@ -118,8 +118,8 @@ class Catalog:
         object says how many and which.
 
         Raises:
-            CatalogError: the catalog has such products and `bad_ids` is "error"; names them. Or a larger part of it
-                than `max_lost_rate` cannot be read or is left out.
+            CatalogError: the catalog has such products and `bad_ids` is "error"; names them.
+            LostRowsError: a larger part of it than `max_lost_rate` cannot be read or is left out.
         """
         index = self.index
         if len(index.repeated) and self.config.bad_ids == "error":
@@ -128,7 +128,7 @@ class Catalog:
         num_lost = self.skipped_rows.count + num_dropped
         num_rows = index.num_rows + self.skipped_rows.count
         if num_rows and num_lost / num_rows > self.config.max_lost_rate:
-            raise CatalogError(self._told_of_losses(num_lost, num_rows))
+            raise LostRowsError(self._told_of_losses(num_lost, num_rows))
         if not index.num_products:
             raise CatalogError(f"{self.config.path}: found no product in it{self._known_reasons()}")
         return index.num_products - num_dropped

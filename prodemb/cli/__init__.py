@@ -9,20 +9,24 @@ import typer
 from prodemb.cli.audit import audit
 from prodemb.cli.brands import brands
 from prodemb.cli.convert import convert
-from prodemb.cli.display import LogFormatter
+from prodemb.cli.display import LogHandler
 from prodemb.cli.embed import embed
 from prodemb.cli.ending import ending_well
 from prodemb.cli.export import export
 from prodemb.cli.feed import feed
 from prodemb.cli.init import init
+from prodemb.cli.json_lines import begin
 from prodemb.cli.label import label
+from prodemb.cli.manner import JsonOption, QuietOption, with_manners
 from prodemb.cli.predict import predict
 from prodemb.cli.read import read
 from prodemb.cli.report_page import report
 from prodemb.cli.run import run
 from prodemb.cli.score import score
+from prodemb.cli.serve import serve
 from prodemb.cli.shards import inspect, verify
 from prodemb.cli.sources import sample, taxonomy
+from prodemb.cli.statuses import listed
 from prodemb.cli.train import finetune_category, train_brand, train_category
 from prodemb.core.errors import ConfigError
 from prodemb.core.rlimits import raise_limit
@@ -30,7 +34,7 @@ from prodemb.core.streams import open_closed_streams
 from prodemb.core.text import is_encodable, silence_pillow
 
 PANELS = {
-    "Whole job": (read, init, run, predict),
+    "Whole job": (read, init, run, predict, serve),
     "Single steps, in order": (
         embed,
         brands,
@@ -51,22 +55,24 @@ PANELS = {
 app = typer.Typer(
     name="prodemb",
     help="One Google product category and one canonical brand for every product of a catalog, from CLIP embeddings.",
-    epilog="Exit status: 0 success, 1 an error or damaged shards, 2 wrong usage, 130 interrupted, 143 terminated.",
+    epilog=f"Exit status: {listed()}.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
+        app.command(rich_help_panel=panel)(with_manners(command))
+
+
+@app.callback()
+def _any_command(context: typer.Context, quiet: QuietOption = False, log_json: JsonOption = False) -> None:
+    begin(context.invoked_subcommand)
 
 
 def main() -> None:
-    """Run the command line; whatever goes wrong ends in one line on stderr and status 1."""
+    """Run the command line; whatever goes wrong ends in one line on stderr and a status that says what kind it is."""
     open_closed_streams()
-    handler = logging.StreamHandler()
-    handler.setFormatter(LogFormatter())
-    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.basicConfig(handlers=[LogHandler()], level=logging.WARNING)
     for noisy in ("httpx", "transformers", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):

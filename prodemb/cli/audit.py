@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from prodemb.cli.display import show
+from prodemb.cli.display import finished, show, started
 from prodemb.cli.options import DeviceOption, ShardsArgument
 from prodemb.cli.progress import show_progress
 
@@ -46,6 +46,7 @@ def audit(
         (given.get(target) or own_pipeline(target)).replaced({"embed": {"device": device}}, source="--device")
         for target in ("brand", "category")
     )
+    started("audit", where=out)
     report = audit_shards(
         find_shard_sets(shards),
         out=out,
@@ -54,4 +55,5 @@ def audit(
         category=category,
         progress=show_progress,
     )
+    finished(report)
     show(audit_items(report))

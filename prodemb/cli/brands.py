@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from prodemb.cli.display import show
+from prodemb.cli.display import finished, show, started
 from prodemb.cli.options import CatalogArgument, PipelineOption, chosen_pipeline, make_sample
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import CatalogError
@@ -34,6 +34,7 @@ def brands(
     chosen = chosen_pipeline(None, path=pipeline, catalog=catalog)
     chosen = chosen.replaced({"brands": {"aliases": aliases}}, source="command line")
     make_sample(chosen)
+    started("brands", where=chosen.brands.aliases)
     opened = open_catalog(chosen.catalog)
     if "brand" not in opened.columns:
         raise CatalogError(f"{opened.name}: no column for the supplied brand; map one in [catalog] columns")
@@ -41,4 +42,5 @@ def brands(
     shard_set = open_shard_set(shards) if shards is not None else None
     batches = opened.batches(8192, columns=columns)
     table = update_aliases(chosen.brands, batches=batches, progress=show_progress, shards=shard_set)
+    finished(table)
     show(alias_lines(table, path=Path(chosen.brands.aliases)))

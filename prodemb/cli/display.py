@@ -1,13 +1,17 @@
-"""How the commands print: lines and tables on stdout, warnings and errors on stderr."""
+"""What the commands say: to a person lines and tables on stdout, warnings and errors on stderr; or as JSON lines."""
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from prodemb.cli.json_lines import emit, emit_end, emit_item, emit_step
+from prodemb.cli.manner import manner
+from prodemb.cli.stdout import on_stdout
 from prodemb.core.errors import OutputError
 from prodemb.core.text import line_for_terminal
 
@@ -19,30 +23,92 @@ FILE_WIDTH = 100
 _NO_LIMIT = 10_000
 
 
-class LogFormatter(logging.Formatter):
-    """A warning on a line of its own."""
+class LogHandler(logging.Handler):
+    """Tells each warning that is logged."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        return line_for_terminal(f"prodemb: {super().format(record)}")
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        tell("warning", self.format(record))
 
 
 def say(line: str) -> None:
-    """Print a line of text, below as many empty ones as it begins with."""
-    text = line.lstrip("\n")
-    with _on_stdout():
-        typer.echo("\n" * (len(line) - len(text)) + line_for_terminal(text))
+    """Say a line about what came of a command; quietly, nothing."""
+    show([line])
 
 
 def show(items: "Iterable[str | Table]") -> None:
-    """Print lines of text and rich tables."""
+    """Say what came of a command, in lines of text and rich tables; quietly, nothing, but `items` are gone through."""
     for item in items:
-        if isinstance(item, str):
-            say(item)
-        else:
-            _show_table(item)
+        if manner() != "quiet":
+            _put(item)
 
 
-def _show_table(table: "Table") -> None:
+def answer(items: "Iterable[str | Table]") -> None:
+    """Say what a command was asked for, also quietly."""
+    for item in items:
+        _put(item)
+
+
+def started(step: str, *, where: Path | str | None) -> None:
+    """Tell a program that reads along that a step begins.
+
+    Args:
+        step: the command that does the same on its own.
+        where: the file or folder that it is about.
+    """
+    if manner() == "json":
+        emit_step(step, where)
+
+
+def finished(report: object) -> None:
+    """Tell a program that reads along what came of the step, as figures whose names stay."""
+    if manner() == "json":
+        from prodemb.cli.report.results import result_of
+
+        emit("result", **result_of(report))
+
+
+def tell(event: str, message: str, **values: Any) -> None:
+    """Print a line on stderr; where that is full or closed, there is nobody to tell.
+
+    Args:
+        event: what it is called as a JSON line.
+        values: of that.
+    """
+    if manner() == "json":
+        with suppress(OutputError, OSError, ValueError):
+            emit(event, text=message, **values)
+            return
+    shown = f"error: {message}" if event == "error" else message
+    with suppress(OSError, ValueError):
+        print(line_for_terminal(f"prodemb: {shown}"), file=sys.stderr, flush=True)
+
+
+def tell_end(status: Any) -> None:
+    """Tell a program that reads along that the command ends, and how."""
+    if manner() == "json":
+        with suppress(OutputError, OSError, ValueError):
+            emit_end(status)
+
+
+def _put(item: "str | Table") -> None:
+    """One item on stdout."""
+    if manner() == "json":
+        emit_item(item)
+    elif isinstance(item, str):
+        _print_line(item)
+    else:
+        _print_table(item)
+
+
+def _print_line(line: str) -> None:
+    """Print a line of text, below as many empty ones as it begins with."""
+    text = line.lstrip("\n")
+    with on_stdout():
+        typer.echo("\n" * (len(line) - len(text)) + line_for_terminal(text))
+
+
+def _print_table(table: "Table") -> None:
     from rich.measure import Measurement
 
     from prodemb.cli.console import TableConsole
@@ -51,22 +117,5 @@ def _show_table(table: "Table") -> None:
     # Numbers are never cut: a table that does not fit is wider than the terminal.
     least = Measurement.get(console, console.options.update(max_width=_NO_LIMIT), table).minimum
     console.width = max(console.width if console.is_terminal else FILE_WIDTH, least)
-    with _on_stdout():
+    with on_stdout():
         console.print(table)
-
-
-@contextmanager
-def _on_stdout() -> Iterator[None]:
-    """Say of a failure that it is of stdout; that its reader has gone is typer's to handle."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"stdout: cannot be written: {error.strerror}; completed work is kept") from error
-
-
-def tell(message: str) -> None:
-    """Print a line on stderr; where that is full or closed, there is nobody to tell."""
-    with suppress(OSError, ValueError):
-        print(line_for_terminal(f"prodemb: {message}"), file=sys.stderr, flush=True)

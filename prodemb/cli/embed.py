@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from prodemb.cli.display import show
+from prodemb.cli.display import finished, show, started
 from prodemb.cli.options import (
     CatalogArgument,
     DeviceOption,
@@ -53,7 +53,9 @@ def embed(
     chosen = chosen.replaced({"embed": settings}, source="command line")
     config = with_checkpoint(chosen) if fine_tuned else chosen.embed
     make_sample(chosen)
+    started("embed", where=config.out)
     retry: Literal["none", "failed", "all"] = "all" if refresh else "failed" if retry_failed else "none"
     # The set belongs to the checkpoint: vectors of another one are left from a run that was killed after fine-tuning.
     report = embed_catalog(chosen, config=config, progress=show_progress, replace=fine_tuned, retry=retry)
+    finished(report)
     show(embed_lines(report, folder=Path(config.out)))

@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prodemb.cli.display import tell
-from prodemb.core.errors import ProdembError
+from prodemb.cli.display import tell, tell_end
+from prodemb.cli.manner import speaking
+from prodemb.cli.statuses import FAILED, INTERRUPTED, TERMINATED, status_of
+from prodemb.core.errors import OutputError, ProdembError
 from prodemb.core.text import one_line
 
-FAILED = 1
-INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
-
+_STOPPED = "stopped; completed work is kept: run the same command to continue"
 _NAMES_OF_FILES = ("path", "folder", "out")
 """Variables of ours that hold the file that a function is about."""
 
@@ -29,23 +28,27 @@ def ending_well() -> Iterator[None]:
     """
     status: Any = FAILED
     previous = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-        status = 0
-    except SystemExit as stop:
-        status = stop.code
-        if status in (INTERRUPTED, TERMINATED):
-            tell("stopped; completed work is kept: run the same command to continue")
-    except KeyboardInterrupt:
-        status = INTERRUPTED
-        tell("stopped; completed work is kept: run the same command to continue")
-    except BaseException as error:  # a panic in Rust is no Exception
-        if os.environ.get("PRODEMB_DEBUG"):
-            traceback.print_exception(error)
-        tell(f"error: {explained(error)}")
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-    sys.exit(_written(status))
+    with speaking():
+        try:
+            yield
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+            if status in (INTERRUPTED, TERMINATED):
+                tell("stopped", _STOPPED)
+        except KeyboardInterrupt:
+            status = INTERRUPTED
+            tell("stopped", _STOPPED)
+        except BaseException as error:  # a panic in Rust is no Exception
+            if os.environ.get("PRODEMB_DEBUG"):
+                traceback.print_exception(error)
+            status = status_of(error)
+            tell("error", explained(error), kind=type(error).__name__, status=status)
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+        tell_end(status)
+        status = _written(status)
+    sys.exit(status)
 
 
 def explained(error: BaseException) -> str:
@@ -92,7 +95,9 @@ def _written(status: Any) -> Any:
             if stream is sys.stdout and status == 0:
                 status = FAILED
                 if not isinstance(error, BrokenPipeError):
-                    tell(f"error: stdout: cannot be written: {one_line(error)}; completed work is kept")
+                    full = OutputError(f"stdout: cannot be written: {one_line(error)}; completed work is kept")
+                    status = status_of(full)
+                    tell("error", str(full), kind=type(full).__name__, status=status)
             with open(os.devnull, "w") as nowhere:  # so that Python does not try again and complain  # noqa: PTH123
                 os.dup2(nowhere.fileno(), stream.fileno())
     return status

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from prodemb.cli.display import show
+from prodemb.cli.display import finished, show, started
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ShardError
 
@@ -32,6 +32,8 @@ def export(
     if len(found) > 1:
         folders = ", ".join(str(each.folder) for each in found)
         raise ShardError(f"{shards}: holds {len(found)} shard sets: {folders}; wanted one, name it")
+    started("export", where=out)
     with show_progress("Exporting") as on_progress:
         report = export_shards(found[0], out, to=to, on_progress=on_progress)
+    finished(report)
     show(export_lines(report))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from prodemb.cli.display import show
+from prodemb.cli.display import finished, show, started
 
 
 def feed(
@@ -23,4 +23,7 @@ def feed(
     from prodemb.score.feed import MIN_CONFIDENCE, write_feed
 
     least = MIN_CONFIDENCE if min_confidence is None else min_confidence
-    show(feed_lines(write_feed(predictions, out, min_confidence=least)))
+    started("feed", where=out)
+    report = write_feed(predictions, out, min_confidence=least)
+    finished(report)
+    show(feed_lines(report))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from prodemb.cli.display import show
+from prodemb.cli.display import finished, show, started
 from prodemb.cli.options import DeviceOption, LabelsOption, ShardsArgument, TaxonomyOption
 from prodemb.cli.progress import show_progress
 
@@ -51,6 +51,7 @@ def label(
         "train": {"labels": labels, "taxonomy": taxonomy},
         "label": {"products": products, "seed": seed},
     }
+    started("label", where=out)
     report = label_shards(
         find_shard_sets(shards),
         out=out,
@@ -58,4 +59,5 @@ def label(
         head=head,
         progress=show_progress,
     )
+    finished(report)
     show(label_lines(report))

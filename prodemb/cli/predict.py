@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from prodemb.cli.display import show
+from prodemb.cli.display import answer, finished, show, started
 from prodemb.cli.options import DeviceOption, PipelineOption
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
@@ -71,11 +71,16 @@ def predict(
     joint = joint.replaced({"embed": {"device": device}, "predict": {"cache": cache}}, source="command line")
     folders = heads or own_heads(own)
     if feed is None or out is None:
+        started("predict", where=None)
         prediction, explanations = explain_product(product, heads=folders, pipelines=[joint, own[1]])
-        show(product_items(prediction, explanations))
+        finished(prediction)
+        answer(product_items(prediction, explanations))
         return
     if pipeline is not None:
         config = read_pipeline(pipeline).catalog.model_copy(update={"path": feed})
     else:
         config = CatalogConfig(path=feed, bad_ids="drop")
-    show(feed_items(predict_feed(config, out, heads=folders, pipeline=joint, progress=show_progress)))
+    started("predict", where=out)
+    report = predict_feed(config, out, heads=folders, pipeline=joint, progress=show_progress)
+    finished(report)
+    show(feed_items(report))

@@ -1,4 +1,4 @@
-"""Progress of a step on stderr: a bar on a terminal, elsewhere a plain line now and then."""
+"""Progress of a step on stderr: a bar on a terminal, elsewhere a plain line now and then; or as JSON lines."""
 
 import os
 import sys
@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from prodemb.core.progress import ProgressCallback
+from prodemb.cli.json_lines import progress_events
+from prodemb.cli.manner import manner
+from prodemb.core.progress import ProgressCallback, no_progress
 
 FIRST_LINE = 5.0
 """Seconds until a step prints its first line; a shorter step prints none."""
@@ -58,13 +60,13 @@ class Pace:
     def line(self, *, now: float) -> str:
         """Time, units done and in all, rate and time left, as far as they are known."""
         state = self._state
-        rate, parts = state.rate(), [f"{self.title}: {_span(now - self._started)}"]
+        rate, parts = state.rate(), [f"{self.title}: {span(now - self._started)}"]
         if state.done:
             parts.append(f"{state.done:,} done" if state.total is None else f"{state.done:,} of {state.total:,}")
         if rate is not None:
             parts.append(rate_text(rate))
             if state.total is not None and state.total > state.done:
-                parts.append(f"{_span((state.total - state.done) / rate)} left")
+                parts.append(f"{span((state.total - state.done) / rate)} left")
         return ", ".join(parts)
 
 
@@ -73,7 +75,8 @@ def show_progress(title: str) -> Iterator[ProgressCallback]:
     """Show how far a step is while it runs."""
     # Not left to rich, which takes any output for a terminal where FORCE_COLOR is set.
     is_terminal = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
-    with (_bar if is_terminal else _lines)(title) as on_progress:
+    for_people = _bar if is_terminal else _lines
+    with {"human": for_people, "quiet": no_progress, "json": progress_events}[manner()](title) as on_progress:
         yield on_progress
 
 
@@ -138,7 +141,8 @@ def rate_text(rate: float) -> str:
     return f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:,.1f} s each"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
     minutes = round(seconds / 60)
     if seconds < 120:
         return f"{seconds:.0f} s"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prodemb.cli.display import show
+from prodemb.cli.display import answer, finished, show, started
 from prodemb.cli.options import PipelineOption, TaxonomyOption
 from prodemb.core.text import counted
 
@@ -36,9 +36,13 @@ def read(
     else:
         # What repeats an id is told below, and is no reason to show nothing.
         config = CatalogConfig(path=feed, bad_ids="drop")
+    started("read", where=out)
     overview = read_through(open_catalog(config, taxonomies=taxonomies_of(taxonomy)), out=out)
-    show(overview_lines(overview))
-    if out is not None:
+    finished(overview)
+    if out is None:
+        answer(overview_lines(overview))
+    else:
+        show(overview_lines(overview))
         show([f"wrote {counted(overview.num_products, 'product')}: {out}"])
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from prodemb.cli.display import say
+from prodemb.cli.display import finished, say, started
 from prodemb.cli.progress import show_progress
 
 
@@ -37,5 +37,8 @@ def report(
     chosen = (
         [read_pipeline(path) for path in pipelines] if pipelines else [own_pipeline("brand"), own_pipeline("category")]
     )
-    made = make_report(chosen, out=out or report_path(chosen), audit=audit, progress=show_progress)
+    out = out or report_path(chosen)
+    started("report", where=out)
+    made = make_report(chosen, out=out, audit=audit, progress=show_progress)
+    finished(made)
     say(f"report at {made.out}{', already up to date' if made.was_done else ''}: open it in a browser")

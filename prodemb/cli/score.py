@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from prodemb.cli.display import show
+from prodemb.cli.display import finished, show, started
 from prodemb.cli.options import DeviceOption, LabelsOption, ShardsArgument, TaxonomyOption
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
@@ -76,10 +76,12 @@ def score(
     category = category.replaced({"train": {"taxonomy": taxonomy}}, source="--taxonomy")
     found = with_given_labels(found, pipelines=[brand, category])
     brand = joint_scoring(brand, category=category)
+    started("score", where=out)
     answerer = open_zero_shot(found, pipeline=category, progress=show_progress) if zero_shot else None
     folders = heads or (trained_heads(own[:1]) if zero_shot else own_heads(own))
     report = score_shards(
         found, out=out, heads=folders, pipeline=brand, progress=show_progress, zero_shot=answerer, since=changed_since
     )
+    finished(report)
     show(score_lines(report))
     show(missing_head_lines(report))

@@ -2,9 +2,10 @@
 
 import typer
 
-from prodemb.cli.display import say, show
+from prodemb.cli.display import answer, finished, say, started
 from prodemb.cli.options import ShardsArgument
 from prodemb.cli.progress import show_progress
+from prodemb.cli.statuses import SHARDS
 
 
 def inspect(shards: ShardsArgument) -> None:
@@ -15,7 +16,9 @@ def inspect(shards: ShardsArgument) -> None:
 
     for folder in find_shard_folders(shards):
         manifest = read_manifest(folder)
-        show([shard_set_table(manifest, folder=folder), vector_table(manifest)])
+        started("inspect", where=folder)
+        finished(manifest)
+        answer([shard_set_table(manifest, folder=folder), vector_table(manifest)])
 
 
 def verify(shards: ShardsArgument) -> None:
@@ -23,10 +26,12 @@ def verify(shards: ShardsArgument) -> None:
     from prodemb.shards.reader import find_shard_folders
     from prodemb.shards.verify import verify as trouble_in
 
+    started("verify", where=shards)
     with show_progress("Verifying") as on_progress:
         trouble = trouble_in(shards, on_progress=on_progress)
-    show(trouble)
+    finished(trouble)
+    answer(trouble)
     if trouble:
-        raise typer.Exit(1)
+        raise typer.Exit(SHARDS)
     for folder in find_shard_folders(shards):
         say(f"{folder}: no errors")

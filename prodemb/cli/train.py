@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prodemb.cli.display import show
+from prodemb.cli.display import finished, show, started
 from prodemb.cli.options import (
     CatalogArgument,
     Device,
@@ -83,12 +83,16 @@ def finetune_category(
     settings = {"embed": {"model": model, "device": device}, "train": {"taxonomy": taxonomy, "labels": labels}}
     chosen = chosen.replaced(settings, source="command line")
     make_sample(chosen)
+    started("finetune-category", where=chosen.finetune.out)
     tuned = finetune_clip(chosen, progress=show_progress, overwrite=overwrite)
     if not is_first_process():
         return
+    finished(tuned)
     show(finetune_lines(tuned, config=chosen.finetune))
     shards = Path(chosen.finetune.shards)
+    started("embed", where=shards)
     embedded = embed_catalog(chosen, config=with_checkpoint(chosen), replace=True, progress=show_progress)
+    finished(embedded)
     show(embed_lines(embedded, folder=shards))
     _train(chosen, shards=shards, out=None, device=device)
 
@@ -99,7 +103,9 @@ def _train(pipeline: "Pipeline", *, shards: Path | None, out: str | None, device
     from prodemb.job.train import head_shards, train
 
     chosen = pipeline.replaced({"train": {"out": out}, "embed": {"device": device}}, source="command line")
+    started(f"train-{chosen.target}", where=chosen.head_folder)
     report = train(chosen, shards=shards or head_shards(chosen), folder=chosen.head_folder, progress=show_progress)
+    finished(report)
     card = report.head.card
     show(figures(card, frozen=frozen_card(chosen, tuned=card)))
     show(train_lines(report, pipeline=chosen))

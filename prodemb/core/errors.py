@@ -3,6 +3,7 @@
 ProdembError
 ├── ConfigError         a pipeline file or an option
 ├── CatalogError        a catalog file, column or row
+│   └── LostRowsError       more of its rows cannot be read than is allowed
 ├── TaxonomyError       a taxonomy file or category id
 ├── ModelError          a checkpoint
 ├── ShardError          a shard or manifest
@@ -20,7 +21,7 @@ Every message names the thing (file, key, row), what was found and what is wante
 
 
 class ProdembError(Exception):
-    """Anything a user can put right; the command line prints its message and exits with status 1."""
+    """Anything a user can put right; the command line prints its message, and exits with the status of its kind."""
 
 
 class ConfigError(ProdembError):
@@ -29,6 +30,10 @@ class ConfigError(ProdembError):
 
 class CatalogError(ProdembError):
     """A catalog cannot be read: its file, a column or its product ids."""
+
+
+class LostRowsError(CatalogError):
+    """More of a catalog's rows would be lost than is allowed."""
 
 
 class TaxonomyError(ProdembError):

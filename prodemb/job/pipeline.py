@@ -25,6 +25,7 @@ from prodemb.heads.train import TrainConfig
 from prodemb.label.config import LabelConfig
 from prodemb.predict.config import PredictConfig
 from prodemb.score.score import ScoreConfig
+from prodemb.serve.config import ServeConfig
 
 PIPELINES = Path("pipelines")
 """Where a project keeps its pipeline files."""
@@ -55,6 +56,7 @@ class Pipeline(Config):
     audit: AuditConfig = AuditConfig()
     predict: PredictConfig = PredictConfig()
     label: LabelConfig = LabelConfig()
+    serve: ServeConfig = ServeConfig()
 
     @model_validator(mode="after")
     def _originals_stay(self) -> Self:

@@ -1,8 +1,6 @@
 """One CLIP, loaded and kept: products to the vectors that embedding them would write."""
 
-import logging
 import os
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -27,8 +25,6 @@ from prodemb.shards.product_stream import Chunk
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
-
-logger = logging.getLogger(__name__)
 
 
 class Encoder:
@@ -68,10 +64,7 @@ class Encoder:
             Prefetcher(self._windows(products, fetcher=fetcher), ahead=WINDOWS_AHEAD, source="products") as windows,
         ):
             self._batch_tokens = pool.batch_tokens
-            embedded = embed_shard(windows, pool=pool, words=words, features=config.features).result()
-        if "image" in config.features:
-            _warn_of_pictures(embedded)
-        return embedded
+            return embed_shard(windows, pool=pool, words=words, features=config.features).result()
 
     def _windows(self, products: CatalogRows, *, fetcher: PictureFetcher) -> Iterator[Window]:
         size, task = self._config.window_size(), ShardTask(index=0, start=0, stop=len(products))
@@ -91,12 +84,11 @@ class Encoder:
             yield Window(task, rows, WindowPictures(sources, known, fetched))
 
 
-def _warn_of_pictures(embedded: EmbeddedShard) -> None:
-    reasons = Counter(embedded.encoded["image"].absent.drop_null().to_pylist())
-    del reasons[NO_VALUE]
-    if reasons:
-        listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-        logger.warning("pictures that cannot be used: %s", listed)
+def picture_errors(embedded: EmbeddedShard) -> list[str | None]:
+    """(n,) why a product's picture cannot be used; None where it can, where there is none, and where none are read."""
+    if "image" not in embedded.encoded:
+        return [None] * embedded.rows.num_rows
+    return [None if reason == NO_VALUE else reason for reason in embedded.encoded["image"].absent.to_pylist()]
 
 
 def chunk_of(embedded: EmbeddedShard, *, features: tuple[Feature, ...]) -> Chunk:

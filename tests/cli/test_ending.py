@@ -31,7 +31,7 @@ ours = FunctionType(about.__code__, {"__name__": "prodemb.made.up"})
 @pytest.mark.parametrize(
     ("error", "status", "said"),
     [
-        (ConfigError("a\nprodemb: error: b"), 1, r"error: a\nprodemb: error: b"),
+        (ConfigError("a\nprodemb: error: b"), 3, r"error: a\nprodemb: error: b"),
         (
             OSError(errno.ENOSPC, "No space left on device"),
             1,
@@ -95,13 +95,13 @@ COMMAND = f"{sys.executable} -m prodemb.cli"
         ("read c.csv 2>&-", 0, "1 row", ""),
         ("read c.csv >&-", 0, "", ""),
         ("read c.csv <&- >&- 2>&-", 0, "", ""),
-        ("read none.csv 2>&-", 1, "", ""),
-        ("read none.csv 2>/dev/full", 1, "", ""),
-        ("read none.csv >&-", 1, "", "prodemb: error: none.csv: no such file"),
-        ("read c.csv >/dev/full", 1, "", "prodemb: error: stdout: cannot be written: No space left on device"),
+        ("read none.csv 2>&-", 4, "", ""),
+        ("read none.csv 2>/dev/full", 4, "", ""),
+        ("read none.csv >&-", 4, "", "prodemb: error: none.csv: no such file"),
+        ("read c.csv >/dev/full", 9, "", "prodemb: error: stdout: cannot be written: No space left on device"),
         ("read c.csv p.parquet >&- 2>&- && cmp -s p.parquet p.parquet && head -c4 p.parquet", 0, "PAR1", ""),
-        ("read '~nosuchuser/c.csv'", 1, "", "prodemb: error: ~nosuchuser/c.csv: no user 'nosuchuser'"),
-        ("read $'caf\\xe9.csv'", 1, "", r"prodemb: error: found the argument 'caf\udce9.csv', which is not UTF-8"),
+        ("read '~nosuchuser/c.csv'", 3, "", "prodemb: error: ~nosuchuser/c.csv: no user 'nosuchuser'"),
+        ("read $'caf\\xe9.csv'", 3, "", r"prodemb: error: found the argument 'caf\udce9.csv', which is not UTF-8"),
     ],
 )
 def test_streams_that_are_closed_or_full_and_names_that_are_none(

@@ -78,7 +78,7 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
     closing = shown[shown.index("== done") :].splitlines()
     assert len(closing) <= 11
     (page,) = tmp_path.rglob("report.html")
-    assert closing[-1] == f"report: {page.relative_to(tmp_path)}, to open in a browser"
+    assert closing[-1] == f"report: {page.relative_to(tmp_path)} (open in a browser)"
     for part in ("prodemb, CLIP frozen", "prodemb, CLIP fine-tuned", "which scoring keeps", "a million products"):
         assert part in page.read_text()
     (out,) = tmp_path.rglob("out.parquet")

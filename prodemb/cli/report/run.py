@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prodemb.cli.display import finished, started
+from prodemb.cli.progress import span
 from prodemb.cli.report.embed import embed_lines
 from prodemb.cli.report.finetune import finetune_lines
 from prodemb.cli.report.heads import train_lines
@@ -20,6 +22,7 @@ from prodemb.score.score import ScoreReport
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from prodemb.heads.labels import Target
     from prodemb.job.run import Event, Step
     from prodemb.report.summary import Incoming, Summary, TargetOutcome
 
@@ -30,12 +33,15 @@ def run_lines(events: Iterable[Event]) -> Iterator[str]:
     for event in events:
         match event:
             case StepStarted(step=step):
+                started(step.name, where=step.out)
                 yield f"\n== {_heading(step)}"
             case StepFinished():
                 ended.append(event)
+                finished(event.report)
                 yield from _finished_lines(event, skipped=[each for each in ended if isinstance(each, StepSkipped)])
             case StepSkipped():
                 ended.append(event)
+                finished(event)
                 yield _skipped_line(event)
     for each in ended:
         if isinstance(each, StepFinished) and isinstance(each.report, ReportMade):
@@ -106,46 +112,45 @@ def _skipped_line(event: StepSkipped) -> str:
 
 
 def closing_lines(ended: Sequence[StepFinished | StepSkipped], *, report: ReportMade) -> list[str]:
-    """What a run did, in ten lines at most; the figures are in its report."""
-    summary, predictions = report.summary, report.summary.outcome.predictions
-    seconds = sum(event.seconds for event in ended)
+    """What a run did, in ten lines at most that fit 40 columns if names are short; the figures are in its report."""
+    summary = report.summary
+    skipped = {each.step.pipeline.target: each for each in ended if isinstance(each, StepSkipped)}
+    outcomes = {each.target: each for each in summary.outcome.targets}
     lines = [
-        f"{counted(summary.incoming.num_products, 'product')} of {summary.incoming.catalog} in {seconds:,.0f} s",
+        f"{counted(summary.incoming.num_products, 'product')} in {span(sum(event.seconds for event in ended))}",
         _lost_line(summary.incoming),
-        *(_target_line(each, summary=summary) for each in summary.outcome.targets),
     ]
-    for event in ended:
-        if isinstance(event, StepSkipped):
-            zero_shot = event.taxonomy is not None
-            how = "categories are predicted zero-shot" if zero_shot else f"no {event.step.pipeline.target} is predicted"
-            lines.append(f"too few labels to train the {event.step.pipeline.target} head: {how}")
+    for target in dict.fromkeys((*outcomes, *skipped)):
+        lines += _target_lines(target, outcome=outcomes.get(target), skipped=skipped.get(target), summary=summary)
     if summary.merges is not None and summary.merges.num_merges:
-        waiting = counted(summary.merges.num_merges, "brand merge")
-        lines.append(f"to decide: {waiting} in {summary.merges.aliases}")
-    return [*lines, f"predictions: {predictions}", f"report: {report.out}, to open in a browser"]
+        lines.append(f"{counted(summary.merges.num_merges, 'brand merge')} to decide: {summary.merges.aliases}")
+    return [*lines, f"predictions: {summary.outcome.predictions}", f"report: {report.out} (open in a browser)"]
 
 
 def _lost_line(incoming: Incoming) -> str:
     """Rows that were left out, and products without a picture."""
-    skipped = sum(incoming.skipped_rows.values())
-    rows = f"{counted(skipped, 'row')} left out" if skipped else "no row left out"
+    rows = f"{counted(sum(incoming.skipped_rows.values()), 'row')} left out"
     pictures = sum(incoming.missing.get("image", {}).values())
-    return f"{rows}; {counted(pictures, 'product')} without a picture" if pictures else rows
+    return f"{rows}, {pictures:,} without a picture" if pictures else rows
 
 
-def _target_line(outcome: TargetOutcome, *, summary: Summary) -> str:
-    """How many products are answered, and how good answers are beside the best baseline."""
+def _target_lines(
+    target: Target, *, outcome: TargetOutcome | None, skipped: StepSkipped | None, summary: Summary
+) -> list[str]:
+    """How many products are answered, and how good answers are beside the best baseline, or why none was trained."""
+    if outcome is None or (skipped is not None and skipped.taxonomy is None):
+        return [f"{target}: none, too few labels to train"]
     num = outcome.num_answered + outcome.num_unanswered
-    line = f"{outcome.target}: {outcome.num_answered / max(1, num):.1%} of the products have one"
+    lines = [f"{target}: found for {outcome.num_answered / max(1, num):.1%}"]
+    if skipped is not None:
+        return [*lines, "  zero-shot: too few labels to train"]
     for learned in summary.learned:
         evaluation = learned.card.evaluation
-        if learned.card.target != outcome.target or evaluation is None:
+        if learned.card.target != target or evaluation is None:
             continue
-        measured = [(each.name, each.metrics) for each in evaluation.methods if each.metrics is not None]
+        measured = [each.metrics.top1 for each in evaluation.methods if each.metrics is not None]
         if len(measured) > 2:
             # The last two are the head alone and everything together.
-            *others, _, (_, own) = measured
-            name, best = max(others, key=lambda pair: pair[1].top1)
-            tested = f"{own.top1:.1%} of {counted(own.num_products, 'held-out answer')} are right"
-            line += f"; {tested}, {best.top1:.1%} by {name}"
-    return line
+            *baselines, _, own = measured
+            lines.append(f"  {own:.1%} right in test, baseline {max(baselines):.1%}")
+    return lines

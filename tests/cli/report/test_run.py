@@ -1,4 +1,4 @@
-"""What is shown of a whole job: a heading per step, why a step was skipped, and ten closing lines at most."""
+"""What is shown of a whole job: a heading per step, why a step was skipped, and ten closing lines at most, also on 40 columns."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_a_run_ends_with_ten_lines_at_most(tmp_path: Path) -> None:
         ),
         merges=Merges(aliases="aliases.csv", num_merges=2, merges=()),
     )
-    report = ReportMade(out=tmp_path / "report.html", summary=summary, was_done=False)
+    report = ReportMade(out=Path("report.html"), summary=summary, was_done=False)
     written = Step(name="report", pipeline=score.pipeline, out=report.out)
     ended: list[StepFinished | StepSkipped] = [
         StepSkipped(step=brand, seconds=1.5, error=FewLabelsError("brand head: found 1 class, wanted 2")),
@@ -101,16 +101,23 @@ def test_a_run_ends_with_ten_lines_at_most(tmp_path: Path) -> None:
     ]
     lines = closing_lines(ended, report=report)
     assert lines == [
-        "10 products of feed.csv in 10 s",
-        "2 rows left out; 3 products without a picture",
-        "category: 90.0% of the products have one; 90.0% of 40 held-out answers are right, 80.0% by TF-IDF",
-        "brand: 100.0% of the products have one",
-        "too few labels to train the brand head: no brand is predicted",
-        "too few labels to train the category head: categories are predicted zero-shot",
-        "to decide: 2 brand merges in aliases.csv",
+        "10 products in 10 s",
+        "2 rows left out, 3 without a picture",
+        "category: found for 90.0%",
+        "  zero-shot: too few labels to train",
+        "brand: none, too few labels to train",
+        "2 brand merges to decide: aliases.csv",
         "predictions: out.parquet",
-        f"report: {report.out}, to open in a browser",
+        "report: report.html (open in a browser)",
     ]
+    trained = closing_lines(ended[2:], report=report)
+    assert trained[2:5] == [
+        "category: found for 90.0%",
+        "  90.0% right in test, baseline 80.0%",
+        "brand: found for 100.0%",
+    ]
+    assert len(trained) <= 10
+    assert max(map(len, lines + trained)) <= 40
     assert [*run_lines(ended)][-len(lines) - 1 :] == ["\n== done", *lines]
 
 

@@ -1,0 +1,87 @@
+"""The manner that a command speaks in, decided in one place: for a person, quietly, or as JSON lines."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Annotated, Any, Literal
+
+import typer
+
+Manner = Literal["human", "quiet", "json"]
+
+_PANEL = "Output"
+_chosen: list[Manner] = []
+"""That of the command that is running; empty where none is."""
+
+
+def manner() -> Manner:
+    """How to speak now."""
+    return _chosen[-1] if _chosen else "human"
+
+
+@contextmanager
+def speaking() -> Iterator[None]:
+    """Run a command: it speaks to a person until an option says otherwise, which is forgotten at its end."""
+    _chosen.append("human")
+    try:
+        yield
+    finally:
+        _chosen.clear()
+
+
+def _choose(wanted: Manner) -> None:
+    if not _chosen:
+        return  # arguments are parsed, but nothing is run
+    if _chosen[-1] not in ("human", wanted):
+        raise typer.BadParameter("found both --quiet and --log-json, wanted one of them")
+    _chosen[-1] = wanted
+
+
+def _choose_quiet(is_given: bool) -> None:
+    if is_given:
+        _choose("quiet")
+
+
+def _choose_json(is_given: bool) -> None:
+    if is_given:
+        _choose("json")
+
+
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        callback=_choose_quiet,
+        help="Print only what was asked for, warnings and errors.",
+        rich_help_panel=_PANEL,
+    ),
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--log-json",
+        callback=_choose_json,
+        help="Print one JSON object per line and event on stdout, and nothing else.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+def with_manners(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that takes the options of this module behind its own."""
+
+    options = {"quiet": QuietOption, "log_json": JsonOption}
+
+    @wraps(command)
+    def spoken(**values: Any) -> None:
+        command(**{name: value for name, value in values.items() if name not in options})
+
+    signature = inspect.signature(command)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+        for name, annotation in options.items()
+    ]
+    spoken.__annotations__ = command.__annotations__ | options
+    spoken.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *added])  # type: ignore[attr-defined]
+    return spoken
