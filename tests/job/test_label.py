@@ -79,7 +79,7 @@ def test_from_no_labels_to_a_head_and_on(shop: Pipeline, tmp_path: Path) -> None
     assert file.rows["product_id"].n_unique() == 34
     assert file.num_filled == 24
     likely = file.cells[24:].with_columns(pl.col("title").str.extract(r"red (\w+)").alias("kind"))
-    assert (likely["likely_1"].str.split(" > ").list.last() == likely["kind"]).mean() > 0.8
+    assert (likely["likely_1"].str.split(" > ").list.last() == likely["kind"]).sum() >= 9
 
 
 def test_filled_rows_stay_and_the_others_are_chosen_anew(shop: Pipeline, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +17,7 @@ from prodemb.label.label_file import COLUMNS, check_label_out, read_label_file, 
 IDS = ["007", "1e5", "3-4", "Mar 5", "12.50", "9007199254740993", "TRUE", "-5", "'05", "plain", "170fdf", "42", "=1+1"]
 
 
-def rows(ids: list[str], **columns: list[str | None]) -> pl.DataFrame:
+def rows(ids: list[str], **columns: Sequence[str | None]) -> pl.DataFrame:
     values = {name: columns.get(name, [None] * len(ids)) for name in COLUMNS} | {"product_id": ids}
     return pl.DataFrame(values, schema=dict.fromkeys(COLUMNS, pl.String))
 
