@@ -19,6 +19,7 @@ from prodemb.core.device import choose_device
 from prodemb.core.errors import CatalogError, ConfigError, FingerprintError, ModelError, ShardError
 from prodemb.core.features import PARTNER, Feature, raw_column
 from prodemb.core.progress import Progress
+from prodemb.core.text import counted
 from prodemb.heads.labels import GOLD_COLUMNS
 from prodemb.job.given_labels import labels_of, with_given_labels
 from prodemb.job.pipeline import Pipeline
@@ -28,6 +29,7 @@ from prodemb.label.label_file import (
     COLUMNS,
     FILLED,
     LIKELY,
+    LabelFile,
     check_label_out,
     read_label_file,
     write_label_file,
@@ -90,17 +92,17 @@ def label_shards(
             and else zero-shot.
 
     Raises:
-        ConfigError: `out` has another suffix, or is a file of another kind.
+        ConfigError: `out` has another suffix, or is a file of another kind, or one with rows that cannot be read.
         CatalogError: a file of labels cannot be read.
         HeadError: the head is damaged, or none of categories.
     """
     started = time.perf_counter()
     check_label_out(out)
-    earlier = read_label_file(out) if out.exists() else None
-    if earlier is not None and not earlier.is_own:
-        raise ConfigError(f"{out}: no file that `prodemb label` wrote, so it is not replaced; give another name")
+    earlier = _earlier(out)
     answering, by, shard_set = _answering(shards, category=category, head=head, progress=progress)
-    (labelled_set,) = with_given_labels([shard_set], pipelines=[category])
+    named = category.train.labels
+    is_new = named is not None and Path(named).absolute() == out.absolute() and earlier is None
+    (labelled_set,) = with_given_labels([shard_set], pipelines=[] if is_new else [category])
     has_label = labelled_set.frame([GOLD_COLUMNS["category"]]).to_series().is_not_null().to_numpy()
     rows = np.flatnonzero(~has_label)
     if earlier is not None:
@@ -134,6 +136,19 @@ def label_shards(
         is_by_head=unsure is not None,
         seconds=time.perf_counter() - started,
     )
+
+
+def _earlier(out: Path) -> LabelFile | None:
+    """The file that is to be replaced, if there is one and nothing can be lost."""
+    if not out.exists():
+        return None
+    file = read_label_file(out)
+    if not file.is_own:
+        raise ConfigError(f"{out}: no file that `prodemb label` wrote, so it is not replaced; give another name")
+    if file.num_skipped:
+        rows = counted(file.num_skipped, "row")
+        raise ConfigError(f"{out}: found {rows} that cannot be read, wanted none, since the file is written anew")
+    return file
 
 
 def _answering(

@@ -125,3 +125,21 @@ def test_another_file_is_never_replaced(shop: Pipeline, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"catalog\.csv: no file that `prodemb label` wrote, so it is not replaced"):
         label(shop, catalog, products=5)
     assert catalog.read_text().endswith("a,b,c,d\n")
+
+
+def test_rows_that_cannot_be_read_are_not_lost(shop: Pipeline, tmp_path: Path) -> None:
+    out = tmp_path / "to_label.csv"
+    label(shop, out, products=3)
+    with out.open("a") as opened:
+        opened.write('p9,"a","4"' + "," * 40 + "too,many\n")
+    before = out.read_bytes()
+    with pytest.raises(ConfigError, match="found 1 row that cannot be read, wanted none"):
+        label(shop, out, products=3)
+    assert out.read_bytes() == before
+
+
+def test_the_pipeline_may_name_the_file_before_it_is_there(shop: Pipeline, tmp_path: Path) -> None:
+    out = tmp_path / "to_label.csv"
+    own = shop.replaced({"train": {"labels": str(out)}}, source="test")
+    assert label(own, out, products=3).num_picked == 3
+    assert label(own, out, products=3).num_replaced == 3
