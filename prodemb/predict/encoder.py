@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,11 @@ from prodemb.embed.pictures import PictureFetcher
 from prodemb.embed.plan import ShardTask
 from prodemb.embed.prefetch import Prefetcher
 from prodemb.embed.shard import EmbeddedShard, embed_shard
-from prodemb.embed.windows import Picture, Window, WindowPictures, decode_picture
+from prodemb.embed.windows import Window, fresh_window
 from prodemb.embed.words import LexicalPool
 from prodemb.embed.worker import WINDOWS_AHEAD
 from prodemb.predict.products import CatalogRows
-from prodemb.shards.format import HASH_BYTES, NO_VALUE
+from prodemb.shards.format import NO_VALUE
 from prodemb.shards.product_set import ProductSet
 from prodemb.shards.product_stream import Chunk
 from prodemb.towers.checkpoint import find_checkpoint
@@ -68,20 +67,19 @@ class Encoder:
 
     def _windows(self, products: CatalogRows, *, fetcher: PictureFetcher) -> Iterator[Window]:
         size, task = self._config.window_size(), ShardTask(index=0, start=0, stop=len(products))
-        decode = partial(decode_picture, preprocessor=self._towers.image, reuse=None)
         for start in range(0, len(products), size):
             rows = products.rows.slice(start, size)
             if "image" not in self._config.features:
                 yield Window(task, rows, None)
                 continue
-            cells = products.pictures[start : start + size]
-            known: list[Picture | str | None] = [
-                products.errors.get(start + row, NO_VALUE) if cell is None else None for row, cell in enumerate(cells)
-            ]
-            fetched = fetcher.fetch([cell for cell in cells if cell is not None], decode)
-            # Where they come from is for updates, and there are none.
-            sources = np.zeros((len(cells), HASH_BYTES), dtype=np.uint8)
-            yield Window(task, rows, WindowPictures(sources, known, fetched))
+            yield fresh_window(
+                task,
+                rows,
+                cells=products.pictures[start : start + size],
+                errors=[products.errors.get(row) for row in range(start, start + rows.num_rows)],
+                fetcher=fetcher,
+                preprocessor=self._towers.image,
+            )
 
 
 def picture_errors(embedded: EmbeddedShard) -> list[str | None]:
