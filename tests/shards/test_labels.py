@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -44,7 +45,7 @@ def test_they_win_and_the_others_stay(shards: ShardSet) -> None:
     gold = ProductStream(labelled, features=("title",), texts=()).take(5).gold
     assert gold["google_category_id"].to_list() == categories
     assert gold["brand_label"].to_list() == brands
-    assert next(labelled.shards()).frame(["google_category_id"], rows=[1]).to_series().to_list() == ["20"]
+    assert next(labelled.shards()).frame(["google_category_id"], rows=np.array([1])).to_series().to_list() == ["20"]
     assert shards.frame(["google_category_id"]).to_series().to_list() == ["1", None, "3", None, "5"]
     assert labelled.name == f"{shards.folder} with labels.csv"
 
