@@ -38,8 +38,8 @@ def label(
     """Pick the products whose labels would help most, with the likeliest categories, for people to label.
 
     Fill in the column category (an id, a path, or a likely one copied whole), and brand where it is wrong or missing;
-    then train with `--labels FILE`, or name it in the pipelines, as `labels` of the table train. Products with a category
-    are left out, and once there is a head those that it is least sure of come first.
+    then train with `--labels FILE`, or name it in the pipelines, as `labels` of the table train. Products with a
+    category are left out, and once there is a head those that it is least sure of come first.
     """
     from prodemb.cli.report.label import label_lines
     from prodemb.job.label import label_shards
