@@ -110,7 +110,6 @@ def label_shards(
         kept = ids.is_in(earlier.filled_ids.implode()).to_numpy()
         has_label |= ids.is_in(labels_of({"category": earlier}).frame["product_id"].implode()).to_numpy()
         rows = np.flatnonzero(~has_label & ~kept)
-    features = () if answering is None else answering.card.features
     unsure = answering if isinstance(answering, CategoryPredictor) else None
     with progress("Choosing products") as on_progress:
         chosen = pick(
@@ -120,7 +119,7 @@ def label_shards(
             labelled=np.flatnonzero(has_label),
             seed=category.label.seed,
             confidences=None if unsure is None else lambda products: _confidences(unsure, products),
-            features=features,
+            features=() if unsure is None else unsure.card.features,
             on_progress=on_progress,
         )
     table = _to_label(shard_set, rows=chosen, answering=answering, category=category)
