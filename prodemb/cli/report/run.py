@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prodemb.cli.display import finished, started
+from prodemb.cli.progress import span
 from prodemb.cli.report.embed import embed_lines
 from prodemb.cli.report.finetune import finetune_lines
 from prodemb.cli.report.heads import train_lines
 from prodemb.cli.report.score import score_lines
-from prodemb.cli.progress import span
 from prodemb.core.text import counted
 from prodemb.embed.embed import EmbedReport
 from prodemb.finetune.report import FinetuneReport
