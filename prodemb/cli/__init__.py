@@ -16,7 +16,7 @@ from prodemb.cli.export import export
 from prodemb.cli.feed import feed
 from prodemb.cli.init import init
 from prodemb.cli.json_lines import begin
-from prodemb.cli.manner import JsonOption, QuietOption, with_manners
+from prodemb.cli.manner import JsonOption, QuietOption, expect, with_manners
 from prodemb.cli.predict import predict
 from prodemb.cli.read import read
 from prodemb.cli.report_page import report
@@ -78,6 +78,7 @@ def main() -> None:
     silence_pillow()
     raise_limit()
     with ending_well():
+        expect(sys.argv[1:])
         _check_arguments(sys.argv[1:])
         app()
 
