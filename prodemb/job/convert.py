@@ -60,10 +60,10 @@ def convert(source: str, out: Path, *, tokenizer: str | None = None, revision: s
         checkpoint = find_checkpoint(str(new))
         towers = load_towers(checkpoint, device="cpu", dtype="float32")
         if readme:
-            values = {"source": as_folder(source) if Path(source).is_dir() else source, "revision": revision}
-            values |= {"model_type": found.kind, "dim": towers.dim}
-            values |= {"fingerprint": checkpoint.fingerprint, "version": __version__}
-            write_readme(new, "converted", values)
+            name = as_folder(source) if Path(source).is_dir() else source
+            values = {"source": name, "revision": revision, "model_type": found.kind, "dim": towers.dim}
+            made = {"fingerprint": checkpoint.fingerprint, "version": __version__}
+            write_readme(new, "converted", values | made)
     return ConvertReport(folder=out, model_type=found.kind, num_tensors=num_tensors, dim=towers.dim)
 
 

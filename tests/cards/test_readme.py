@@ -1,6 +1,7 @@
 """A card says what a folder is, whatever its catalog is called, and never replaces what somebody wrote."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from markdown_it import MarkdownIt
 from prodemb.cards.readme import README, own_readme, render, write_readme
 from prodemb.shards.format import Manifest, ShardRecord, ShardSchema
 from prodemb.shards.lexical import LexicalKind
+from tests.small_heads import make_card
 
 HOSTILE = "a|b\n# c\n`d` <script>e</script> ![f](javascript:g) --- {{ 7 * 7 }} \\| $h$ &amp; \x1b[31m"
 TAGS = ("<h1", "<h2", "<li", "<td", "<tr", "<pre", "<a ", "<img", "<script", "<hr", "<!--")
@@ -122,3 +124,17 @@ def test_what_prodemb_did_not_write_is_not_its_own(tmp_path: Path, kind: str) ->
         case _:
             os.mkfifo(path)
     assert own_readme(tmp_path) == ()
+
+
+def test_the_card_of_a_head_that_was_not_evaluated_with_hostile_names() -> None:
+    card = make_card("brand", model="org/clip", evaluation=None)
+    values = {"catalog": HOSTILE, "classes": [(HOSTILE, 3), ("Ada", 1)], "date": "2026-01-02"}
+    shown = render("head", {"card": card, **values})
+    front, text = shown.split("---\n", 2)[1:]
+    assert yaml.safe_load(front)["base_model"] == "org/clip"
+    html = page(text)
+    assert html.count("<h1>") == 1
+    assert not re.search("<script|<img|<hr|<a ", html)
+    assert "<li><code>Ada</code>: 1 product</li>" in html
+    assert "<li>and 7 more, in <code>head.json</code></li>" in html
+    assert "<p>It was not evaluated.</p>" in html

@@ -180,7 +180,7 @@ def test_every_internal_link_resolves(page: Page) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=names)
 def test_every_command_option_and_file_that_is_named_exists(page: Page) -> None:
-    everything = (get_command(app), *COMMANDS.values())
+    everything: list[click.Command] = [get_command(app), *COMMANDS.values()]  # type: ignore[list-item]
     options = {option for command in everything for p in command.params for option in p.opts} | {"--help"}
     for span in page.spans:
         words = span.split()
