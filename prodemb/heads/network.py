@@ -18,6 +18,11 @@ MAX_WIDTH = 65_536
 _LOGITS_AT_A_TIME = 1 << 24
 """How many logits are held at once in prediction; bounds memory whatever the number of classes."""
 
+AT_A_TIME = 4096
+"""Most products that are predicted at once."""
+AT_A_TIME_ON_CPU = 1024
+"""Of more, every layer's result is so large that the allocator takes new pages from the system each time."""
+
 
 class HeadConfig(Config):
     """`[head]`: the layers between a product's aggregate and its classes."""
@@ -118,7 +123,8 @@ class Network(nn.Module):
 
     def batches(self, num_products: int) -> Iterator[slice]:
         """Rows to predict at a time, so that their logits take bounded memory; at least one slice, maybe empty."""
-        size = max(1, min(4096, _LOGITS_AT_A_TIME // self.num_classes))
+        most = AT_A_TIME_ON_CPU if self.device.type == "cpu" else AT_A_TIME
+        size = max(1, min(most, _LOGITS_AT_A_TIME // self.num_classes))
         for start in range(0, max(1, num_products), size):
             yield slice(start, min(start + size, num_products))
 

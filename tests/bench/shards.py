@@ -32,13 +32,12 @@ from report import Failure, figure, options_parser, reporting, table
 
 from prodemb.core.features import PRODUCT_COLUMNS, Feature
 from prodemb.heads.aggregate import Aggregate, AggregateConfig
+from prodemb.heads.network import AT_A_TIME_ON_CPU
 from prodemb.shards.format import HASH_BYTES, MAX_PRODUCTS, Manifest, ShardSchema
 from prodemb.shards.product_set import load_vectors
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.writer import EncodedFeature, write_shard
 
-AT_ONCE = 4096
-"""Products that the head aggregates at a time (prodemb.heads.head)."""
 FOUR_IN_FIVE = 0.8
 
 Operation = Literal[
@@ -149,9 +148,9 @@ def _aggregate(shards: ShardSet) -> None:
     aggregate = Aggregate(("title",), dims=[shards.schema.dim], config=AggregateConfig())
     for shard in shards.shards():
         view, there = shard.vectors("title"), shard.present("title")
-        for start in range(0, len(view), AT_ONCE):
-            some = torch.from_numpy(view[start : start + AT_ONCE].copy())
-            aggregate(some, torch.from_numpy(there[start : start + AT_ONCE, None].copy()))
+        for start in range(0, len(view), AT_A_TIME_ON_CPU):
+            some = torch.from_numpy(view[start : start + AT_A_TIME_ON_CPU].copy())
+            aggregate(some, torch.from_numpy(there[start : start + AT_A_TIME_ON_CPU, None].copy()))
 
 
 def main() -> None:
