@@ -69,7 +69,7 @@ def _any_command(context: typer.Context, quiet: QuietOption = False, log_json: J
 def main() -> None:
     """Run the command line; whatever goes wrong ends in one line on stderr and a status that says what kind it is."""
     open_closed_streams()
-    logging.basicConfig(handlers=[LogHandler()], level=logging.WARNING)
+    logging.basicConfig(handlers=[LogHandler()], format="%(message)s", level=logging.WARNING)
     for noisy in ("httpx", "transformers", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):
