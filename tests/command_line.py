@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 from prodemb.cli import main
@@ -19,6 +19,7 @@ _PRELOADED = (
     "prodemb.embed.embed",
     "prodemb.job.run",
     "prodemb.job.init",
+    "prodemb.job.serve",
     "transformers.models.clip.modeling_clip",
     *(f"transformers.models.auto.{part}_auto" for part in ("modeling", "processing", "tokenization")),
     "sklearn",
@@ -37,8 +38,7 @@ def prodemb(
     words = [*map(str, arguments)]
     with tempfile.TemporaryDirectory() as folder:
         streams = [Path(folder, name) for name in ("stdout", "stderr")]
-        process = _context().Process(target=_run, args=(words, cwd, streams, before))
-        process.start()
+        process = started(words, cwd=cwd, streams=streams, before=before)
         process.join(timeout_s)
         if process.exitcode is None:
             process.kill()
@@ -47,6 +47,15 @@ def prodemb(
         status = process.exitcode
         process.close()
         return subprocess.CompletedProcess(words, status, *(path.read_text() for path in streams))
+
+
+def started(
+    words: list[str], *, cwd: Path, streams: list[Path], before: Callable[[], None] | None = None
+) -> ForkServerProcess:
+    """Start one command, whose stdout and stderr go to two files."""
+    process = _context().Process(target=_run, args=(words, cwd, streams, before))
+    process.start()
+    return process
 
 
 def _context() -> ForkServerContext:

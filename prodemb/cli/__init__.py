@@ -10,6 +10,7 @@ from prodemb.cli.audit import audit
 from prodemb.cli.brands import brands
 from prodemb.cli.convert import convert
 from prodemb.cli.display import LogHandler
+from prodemb.cli.doctor import doctor
 from prodemb.cli.embed import embed
 from prodemb.cli.ending import ending_well
 from prodemb.cli.export import export
@@ -22,6 +23,7 @@ from prodemb.cli.read import read
 from prodemb.cli.report_page import report
 from prodemb.cli.run import run
 from prodemb.cli.score import score
+from prodemb.cli.serve import serve
 from prodemb.cli.shards import inspect, verify
 from prodemb.cli.sources import sample, taxonomy
 from prodemb.cli.statuses import listed
@@ -32,7 +34,7 @@ from prodemb.core.streams import open_closed_streams
 from prodemb.core.text import is_encodable, silence_pillow
 
 PANELS = {
-    "Whole job": (read, init, run, predict),
+    "Whole job": (doctor, read, init, run, predict, serve),
     "Single steps, in order": (
         embed,
         brands,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from prodemb.cli.display import finished, show, started
+from prodemb.cli.display import answer, finished, show, started
 from prodemb.cli.options import (
     CatalogArgument,
     DeviceOption,
@@ -33,6 +33,10 @@ def embed(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Fetch every picture again, even if its URL has not changed.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Count what is to be done, measure a sample, show how long it will take."),
+    ] = False,
     fine_tuned: Annotated[
         bool,
         typer.Option("--fine-tuned", help="Use the category pipeline's fine-tuned CLIP, and its own shard set."),
@@ -40,12 +44,13 @@ def embed(
 ) -> None:
     """Encode a catalog with CLIP into shards. Only new and changed products are encoded."""
     from prodemb.cli.report.embed import embed_lines
-    from prodemb.job.embed import embed_catalog, with_checkpoint
+    from prodemb.cli.report.estimate import estimate_lines
+    from prodemb.job.embed import embed_catalog, estimate_catalog, with_checkpoint
 
     ignored = {"--out": out, "--model": model, "--revision": revision}
-    if fine_tuned and (found := [option for option, value in ignored.items() if value is not None]):
+    if fine_tuned and (taken := [option for option, value in ignored.items() if value is not None]):
         raise ConfigError(
-            f"--fine-tuned: found it together with {', '.join(found)}; wanted it without, because the checkpoint and "
+            f"--fine-tuned: found it together with {', '.join(taken)}; wanted it without, because the checkpoint and "
             "its shard set are the pipeline's [finetune] out and shards"
         )
     chosen = chosen_pipeline("category" if fine_tuned else None, path=pipeline, catalog=catalog)
@@ -55,6 +60,11 @@ def embed(
     make_sample(chosen)
     started("embed", where=config.out)
     retry: Literal["none", "failed", "all"] = "all" if refresh else "failed" if retry_failed else "none"
+    if dry_run:
+        found = estimate_catalog(chosen, config=config, progress=show_progress, replace=fine_tuned, retry=retry)
+        finished(found)
+        answer(estimate_lines(found))
+        return
     # The set belongs to the checkpoint: vectors of another one are left from a run that was killed after fine-tuning.
     report = embed_catalog(chosen, config=config, progress=show_progress, replace=fine_tuned, retry=retry)
     finished(report)

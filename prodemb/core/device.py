@@ -1,6 +1,7 @@
 """Choosing the device and the number format of a run."""
 
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -48,6 +49,31 @@ def fastest_dtype(device: torch.device) -> torch.dtype:
     else:
         supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if supported else torch.float32
+
+
+def cpu_instructions() -> tuple[str, ...]:
+    """The instruction sets of this CPU that decide how fast it multiplies: torch's choice, and those for bfloat16."""
+    found = [torch.backends.cpu.get_cpu_capability()]
+    if platform.machine() in ("x86_64", "AMD64"):
+        found += ["AVX512_BF16"] if torch.cpu._is_avx512_bf16_supported() else []
+        found += ["AMX"] if torch.cpu._is_amx_tile_supported() else []
+    return tuple(found)
+
+
+def measured_flops(device: torch.device, dtype: torch.dtype, *, seconds: float = 0.1) -> float:
+    """Floating-point operations a second in products of square matrices, measured for about so many seconds."""
+    size = 8192 if device.type == "cuda" else 1024
+    matrix = torch.ones(size, size, dtype=dtype, device=device)
+    num_done, started, elapsed = -1, time.perf_counter(), 0.0
+    while num_done < 1 or elapsed < seconds:
+        torch.mm(matrix, matrix)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        num_done += 1
+        if num_done == 0:  # the first product loads kernels
+            started = time.perf_counter()
+        elapsed = time.perf_counter() - started
+    return num_done * 2 * size**3 / elapsed
 
 
 _WORTH_A_THREAD = 100_000_000

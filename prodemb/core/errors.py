@@ -6,6 +6,7 @@ ProdembError
 │   └── LostRowsError       more of its rows cannot be read than is allowed
 ├── TaxonomyError       a taxonomy file or category id
 ├── ModelError          a checkpoint
+│   └── NotFetchedError     one of the hub's that is not in the cache
 ├── ShardError          a shard or manifest
 │   ├── FingerprintError    vectors of two models would mix
 │   └── VersionError        a shard set of another schema version
@@ -42,6 +43,10 @@ class TaxonomyError(ProdembError):
 
 class ModelError(ProdembError):
     """A checkpoint cannot be loaded, or is not a dual encoder."""
+
+
+class NotFetchedError(ModelError):
+    """A checkpoint of the hub is not in the cache, and was not to be fetched."""
 
 
 class ShardError(ProdembError):

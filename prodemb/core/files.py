@@ -85,6 +85,11 @@ def expanded(path: str) -> Path:
         raise ConfigError(f"{path}: no user {Path(path).parts[0][1:]!r} with a home folder here") from None
 
 
+def nearest_folder(path: Path) -> Path:
+    """The folder that a path stands for, or the nearest one above it that there is."""
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a regular file's bytes, in hexadecimal. Raises as `opened`."""
     with opened(path) as file:

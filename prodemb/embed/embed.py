@@ -57,18 +57,22 @@ class EmbedReport:
     @property
     def bottleneck(self) -> str | None:
         """The part whose threads were the busiest; None where even they were idle most of the time."""
-        timings = self.timings
-        busy = {
-            "decoding": timings.decoding / max(1, timings.num_decode_threads),
-            "hashing words": timings.hashing / max(1, timings.num_decode_threads),
-            "reading": timings.reading / self.num_workers,
-            "writing": timings.writing / self.num_workers,
-            "text tower" if timings.text_tower > timings.image_tower else "image tower": (
-                (timings.text_tower + timings.image_tower) / max(1, timings.num_tower_threads)
-            ),
-        }
+        busy = busy_seconds(self.timings, num_workers=self.num_workers)
         busiest = max(busy, key=lambda part: busy[part])
         return busiest if busy[busiest] >= MIN_BUSY * self.seconds else None
+
+
+def busy_seconds(timings: Timings, *, num_workers: int) -> dict[str, float]:
+    """How long each part of the work keeps its threads busy, in seconds of the clock, by its name."""
+    return {
+        "decoding": timings.decoding / max(1, timings.num_decode_threads),
+        "hashing words": timings.hashing / max(1, timings.num_decode_threads),
+        "reading": timings.reading / num_workers,
+        "writing": timings.writing / num_workers,
+        "text tower" if timings.text_tower > timings.image_tower else "image tower": (
+            (timings.text_tower + timings.image_tower) / max(1, timings.num_tower_threads)
+        ),
+    }
 
 
 def embed(

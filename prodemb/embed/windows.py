@@ -16,7 +16,7 @@ from prodemb.core.text import counted
 from prodemb.embed.pictures import PictureBatch, PictureFetcher
 from prodemb.embed.plan import ShardTask
 from prodemb.embed.reuse import Reuse
-from prodemb.shards.format import NO_VALUE
+from prodemb.shards.format import HASH_BYTES, NO_VALUE
 from prodemb.shards.hashes import content_hash, image_sources
 from prodemb.towers.image import ImagePreprocessor
 
@@ -134,6 +134,32 @@ class WindowReader:
         unknown = [cell for cell, found in zip(cells, known, strict=True) if found is None]
         decode = partial(decode_picture, preprocessor=self._preprocessor, reuse=reuse)
         return WindowPictures(sources, known, fetcher.fetch(unknown, decode))
+
+
+def fresh_window(
+    task: ShardTask,
+    rows: pa.Table,
+    *,
+    cells: Sequence[str | bytes | None],
+    errors: Sequence[str | None],
+    fetcher: PictureFetcher,
+    preprocessor: ImagePreprocessor,
+) -> Window:
+    """A window of rows that no earlier set knows, its pictures on the way.
+
+    Args:
+        rows: n rows without their pictures.
+        cells: (n,) the pictures as the catalog names or holds them.
+        errors: (n,) why there is none where that is known before it is fetched.
+    """
+    known: list[Picture | str | None] = [
+        error or (NO_VALUE if cell is None else None) for cell, error in zip(cells, errors, strict=True)
+    ]
+    decode = partial(decode_picture, preprocessor=preprocessor, reuse=None)
+    wanted = [cell for cell, found in zip(cells, known, strict=True) if cell is not None and found is None]
+    # Where they come from is for updates, and there are none.
+    sources = np.zeros((len(cells), HASH_BYTES), dtype=np.uint8)
+    return Window(task, rows, WindowPictures(sources, known, fetcher.fetch(wanted, decode)))
 
 
 def decode_picture(data: bytes, *, preprocessor: ImagePreprocessor, reuse: Reuse | None) -> Picture:

@@ -23,6 +23,7 @@ from prodemb.shards.format import ShardRecord, ShardSchema
 from prodemb.shards.writer import write_shard
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
+from prodemb.towers.reference import check_against_reference
 
 WINDOWS_AHEAD = 4
 """Windows that may wait, read and their pictures being fetched, for the towers; also those of the next shards."""
@@ -74,13 +75,15 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
 
     Raises:
         CatalogError: the catalog cannot be read, or has changed.
-        ModelError: the checkpoint cannot be loaded, or a tower failed.
+        ModelError: the checkpoint cannot be loaded, its vectors are not transformers' own, or a tower failed.
         ImagesError: a picture was not ready in time.
     """
     config, catalog = plan.config, plan.catalog
     if plan.num_workers > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // plan.num_workers))
     towers = load_towers(plan.checkpoint, device=config.device, index=rank, dtype=config.dtype)
+    if rank == 0:
+        check_against_reference(towers)
     schema = ShardSchema(
         fingerprint=plan.checkpoint.fingerprint,
         model=plan.checkpoint.name,

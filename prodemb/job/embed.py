@@ -7,6 +7,7 @@ from prodemb.core.errors import ModelError
 from prodemb.core.progress import Progress
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
+from prodemb.embed.estimate import Estimate, estimate
 from prodemb.embed.reuse import RetryPictures
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
@@ -40,6 +41,27 @@ def embed_catalog(
     schema = report.manifest.shard_schema
     renew_path_vectors(Path(config.out), schema=schema, pipeline=pipeline, config=config, progress=progress)
     return report
+
+
+def estimate_catalog(
+    pipeline: Pipeline,
+    *,
+    progress: Progress,
+    config: EmbedConfig | None = None,
+    replace: bool = False,
+    retry: RetryPictures = "none",
+) -> Estimate:
+    """What `embed_catalog` with the same arguments would do and take; the taxonomy's names are not counted."""
+    catalog = open_catalog(pipeline.catalog)
+    with progress("Counting and measuring") as on_progress:
+        return estimate(
+            config or pipeline.embed,
+            catalog=catalog,
+            images=pipeline.images,
+            on_progress=on_progress,
+            replace_set=replace,
+            retry=retry,
+        )
 
 
 def with_checkpoint(pipeline: Pipeline) -> EmbedConfig:

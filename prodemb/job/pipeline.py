@@ -24,6 +24,7 @@ from prodemb.heads.network import HeadConfig
 from prodemb.heads.train import TrainConfig
 from prodemb.predict.config import PredictConfig
 from prodemb.score.score import ScoreConfig
+from prodemb.serve.config import ServeConfig
 
 PIPELINES = Path("pipelines")
 """Where a project keeps its pipeline files."""
@@ -53,6 +54,7 @@ class Pipeline(Config):
     score: ScoreConfig = ScoreConfig()
     audit: AuditConfig = AuditConfig()
     predict: PredictConfig = PredictConfig()
+    serve: ServeConfig = ServeConfig()
 
     @model_validator(mode="after")
     def _originals_stay(self) -> Self:

@@ -1,10 +1,7 @@
 """One CLIP, loaded and kept: products to the vectors that embedding them would write."""
 
-import logging
 import os
-from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +14,16 @@ from prodemb.embed.pictures import PictureFetcher
 from prodemb.embed.plan import ShardTask
 from prodemb.embed.prefetch import Prefetcher
 from prodemb.embed.shard import EmbeddedShard, embed_shard
-from prodemb.embed.windows import Picture, Window, WindowPictures, decode_picture
+from prodemb.embed.windows import Window, fresh_window
 from prodemb.embed.words import LexicalPool
 from prodemb.embed.worker import WINDOWS_AHEAD
 from prodemb.predict.products import CatalogRows
-from prodemb.shards.format import HASH_BYTES, NO_VALUE
+from prodemb.shards.format import NO_VALUE
 from prodemb.shards.product_set import ProductSet
 from prodemb.shards.product_stream import Chunk
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
-
-logger = logging.getLogger(__name__)
 
 
 class Encoder:
@@ -68,35 +63,30 @@ class Encoder:
             Prefetcher(self._windows(products, fetcher=fetcher), ahead=WINDOWS_AHEAD, source="products") as windows,
         ):
             self._batch_tokens = pool.batch_tokens
-            embedded = embed_shard(windows, pool=pool, words=words, features=config.features).result()
-        if "image" in config.features:
-            _warn_of_pictures(embedded)
-        return embedded
+            return embed_shard(windows, pool=pool, words=words, features=config.features).result()
 
     def _windows(self, products: CatalogRows, *, fetcher: PictureFetcher) -> Iterator[Window]:
         size, task = self._config.window_size(), ShardTask(index=0, start=0, stop=len(products))
-        decode = partial(decode_picture, preprocessor=self._towers.image, reuse=None)
         for start in range(0, len(products), size):
             rows = products.rows.slice(start, size)
             if "image" not in self._config.features:
                 yield Window(task, rows, None)
                 continue
-            cells = products.pictures[start : start + size]
-            known: list[Picture | str | None] = [
-                products.errors.get(start + row, NO_VALUE) if cell is None else None for row, cell in enumerate(cells)
-            ]
-            fetched = fetcher.fetch([cell for cell in cells if cell is not None], decode)
-            # Where they come from is for updates, and there are none.
-            sources = np.zeros((len(cells), HASH_BYTES), dtype=np.uint8)
-            yield Window(task, rows, WindowPictures(sources, known, fetched))
+            yield fresh_window(
+                task,
+                rows,
+                cells=products.pictures[start : start + size],
+                errors=[products.errors.get(row) for row in range(start, start + rows.num_rows)],
+                fetcher=fetcher,
+                preprocessor=self._towers.image,
+            )
 
 
-def _warn_of_pictures(embedded: EmbeddedShard) -> None:
-    reasons = Counter(embedded.encoded["image"].absent.drop_null().to_pylist())
-    del reasons[NO_VALUE]
-    if reasons:
-        listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-        logger.warning("pictures that cannot be used: %s", listed)
+def picture_errors(embedded: EmbeddedShard) -> list[str | None]:
+    """(n,) why a product's picture cannot be used; None where it can, where there is none, and where none are read."""
+    if "image" not in embedded.encoded:
+        return [None] * embedded.rows.num_rows
+    return [None if reason == NO_VALUE else reason for reason in embedded.encoded["image"].absent.to_pylist()]
 
 
 def chunk_of(embedded: EmbeddedShard, *, features: tuple[Feature, ...]) -> Chunk:

@@ -1,7 +1,9 @@
 """Heads and their CLIP in memory: products in, predictions out."""
 
+import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,7 +17,7 @@ from prodemb.core.config import Config
 from prodemb.core.device import choose_device
 from prodemb.embed.config import EmbedConfig
 from prodemb.heads.head import HeadCard
-from prodemb.predict.encoder import Encoder, chunk_of
+from prodemb.predict.encoder import Encoder, chunk_of, picture_errors
 from prodemb.predict.explain import Explanation, explain_brand, explain_category
 from prodemb.predict.heads import find_heads
 from prodemb.predict.products import CatalogRows, Products, as_rows
@@ -26,6 +28,8 @@ from prodemb.score.promises import make_promises, read_head_answers
 from prodemb.score.score import ScoreConfig, predictions_of, target_columns
 from prodemb.shards.product_stream import Chunk
 from prodemb.shards.reader import ShardSet
+
+logger = logging.getLogger(__name__)
 
 _ONE_AT_A_TIME = threading.Lock()
 """Held while products are embedded and scored: torch's number of threads, which both set, is the process's."""
@@ -148,13 +152,27 @@ class Predictor:
         rows = as_rows(
             products, columns=columns or {}, category_separator=category_separator, images=self._config.images
         )
+        predictions, errors = self.predict_rows(rows)
+        _warn_of_pictures(errors)
+        return pl.DataFrame(pl.from_arrow(predictions))
+
+    def predict_rows(self, rows: CatalogRows) -> tuple[pa.Table, list[str | None]]:
+        """Predict n products that are catalog rows already, as `predict` does.
+
+        Returns:
+            n rows of `prodemb.score.columns.predictions_schema`, and (n,) why a product's picture cannot be used.
+
+        Raises:
+            ModelError: a tower failed.
+        """
         size, schema = self._config.embed.shard_size, predictions_schema()
+        parts, errors = [schema.empty_table()], list[str | None]()
         with _ONE_AT_A_TIME:
-            parts = [
-                predictions_of(self._chunks(rows.slice(start, size)), targets=self._targets)
-                for start in range(0, len(rows), size)
-            ]
-        return pl.DataFrame(pl.from_arrow(pa.concat_tables([schema.empty_table(), *(p.cast(schema) for p in parts)])))
+            for start in range(0, len(rows), size):
+                chunks, reasons = self._chunks(rows.slice(start, size))
+                parts.append(predictions_of(chunks, targets=self._targets).cast(schema))
+                errors += reasons
+        return pa.concat_tables(parts), errors
 
     def explain(
         self, product: Mapping[str, Any], *, shards: Sequence[ShardSet] = ()
@@ -173,7 +191,7 @@ class Predictor:
         """
         rows = as_rows([product], columns={}, category_separator=None, images=self._config.images)
         with _ONE_AT_A_TIME:
-            chunks = self._chunks(rows)
+            chunks, errors = self._chunks(rows)
             (prediction,) = predictions_of(chunks, targets=self._targets).to_pylist()
             explanations = tuple(
                 explain_brand(each, chunk.products, shards=shards)
@@ -181,9 +199,19 @@ class Predictor:
                 else explain_category(each, chunk.products, shards=shards)
                 for each, chunk in zip(self._predictors, chunks, strict=True)
             )
+        _warn_of_pictures(errors)
         return prediction, explanations
 
-    def _chunks(self, rows: CatalogRows) -> list[Chunk]:
-        """At most `[embed] shard_size` products, at least one, as each head reads them."""
+    def _chunks(self, rows: CatalogRows) -> tuple[list[Chunk], list[str | None]]:
+        """At most `[embed] shard_size` products, at least one, as each head reads them, and what of their pictures."""
         embedded = {fingerprint: encoder.encode(rows) for fingerprint, encoder in self._encoders.items()}
-        return [chunk_of(embedded[each.card.fingerprint], features=each.card.features) for each in self._predictors]
+        errors = zip(*map(picture_errors, embedded.values()), strict=True)
+        chunks = [chunk_of(embedded[each.card.fingerprint], features=each.card.features) for each in self._predictors]
+        return chunks, [next(filter(None, reasons), None) for reasons in errors]
+
+
+def _warn_of_pictures(errors: Iterable[str | None]) -> None:
+    reasons = Counter(filter(None, errors))
+    if reasons:
+        listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+        logger.warning("pictures that cannot be used: %s", listed)

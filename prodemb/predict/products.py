@@ -65,16 +65,22 @@ class CatalogRows:
 
 
 def as_rows(
-    products: Products, *, columns: Mapping[str, str], category_separator: str | None, images: ImagesConfig
+    products: Products,
+    *,
+    columns: Mapping[str, str],
+    category_separator: str | None,
+    images: ImagesConfig,
+    numbers: Sequence[int] | None = None,
 ) -> CatalogRows:
     """Clean the values of n products as those of a catalog are.
 
     Pictures are texts (paths and addresses, which `[images]` must let in), `pathlib.Path` (read wherever it lies),
-    bytes of a file, or PIL's. Products without an id get the number of their row.
+    bytes of a file, or PIL's. Products without an id get their number.
 
     Args:
         columns: standard column name -> the products' own, for columns with other names.
         category_separator: what separates the levels where cat1 holds a whole path.
+        numbers: (n,) of the products; None for those of their rows.
 
     Raises:
         CatalogError: the products have none of the features, or are no products.
@@ -98,7 +104,8 @@ def as_rows(
         rule = CategoryRule(levels=category_separator)
         cleaned |= dict(zip(levels, split_categories(cleaned["cat1"], rule=rule, num_levels=len(levels)), strict=True))
     ids = cleaned.get("product_id", pa.nulls(num, pa.large_string())).to_pylist()
-    cleaned["product_id"] = pa.array([each or str(row) for row, each in enumerate(ids)], pa.large_string())
+    own_ids = [each or str(number) for number, each in zip(numbers or range(num), ids, strict=True)]
+    cleaned["product_id"] = pa.array(own_ids, pa.large_string())
     names = [name for name in PRODUCT_COLUMNS if name != "image"]
     rows = pa.table({name: cleaned.get(name, pa.nulls(num, pa.large_string())) for name in names})
     pictures, errors = _pictures(values.get("image", [None] * num), max_bytes=images.max_bytes)

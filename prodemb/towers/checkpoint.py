@@ -10,7 +10,7 @@ from typing import Any
 
 from prodemb.bundled import CLIP_FOLDER
 from prodemb.core.bounded import check_tensor_header, read_json
-from prodemb.core.errors import ModelError
+from prodemb.core.errors import ModelError, NotFetchedError
 from prodemb.core.files import sha256_of
 
 BUNDLED = "bundled"
@@ -77,10 +77,16 @@ class Checkpoint:
         return sorted(found - ignored)
 
 
-def find_checkpoint(model: str, *, revision: str | None = None, truncate_dim: int | None = None) -> Checkpoint:
+def find_checkpoint(
+    model: str, *, revision: str | None = None, truncate_dim: int | None = None, fetch: bool = True
+) -> Checkpoint:
     """The checkpoint called `model`: `bundled`, a folder, or a hub id (downloaded once into Hugging Face's cache).
 
+    Args:
+        fetch: without it the hub is not asked, and only its cache counts.
+
     Raises:
+        NotFetchedError: it is not in the cache, and is not to be fetched.
         ModelError: nothing is there, it has no safetensors weights, or it is not a dual encoder.
     """
     name = model
@@ -95,7 +101,7 @@ def find_checkpoint(model: str, *, revision: str | None = None, truncate_dim: in
             "checkpoint folder or hub id"
         )
     else:
-        folder = download(model, revision=revision)
+        folder = download(model, revision=revision, fetch=fetch)
     return Checkpoint(name=name, folder=folder, config=_read_config(folder, name=name), truncate_dim=truncate_dim)
 
 
@@ -108,13 +114,15 @@ def _looks_like_a_path(model: str) -> bool:
     return model.startswith((".", "/", "~")) or model.endswith("/") or model.count("/") > 1 or "\\" in model
 
 
-def download(model: str, *, revision: str | None = None, weights: Sequence[str] = _WEIGHTS) -> Path:
+def download(model: str, *, revision: str | None = None, weights: Sequence[str] = _WEIGHTS, fetch: bool = True) -> Path:
     """Fetch a hub repository's safetensors weights and settings; nothing that is code or pickle.
 
     Args:
         weights: the names of weights to fetch, with `*` for any letters.
+        fetch: without it the hub is not asked.
 
     Raises:
+        NotFetchedError: it is not in the cache, and is not to be fetched.
         ModelError: there is no such repository, or it cannot be reached.
     """
     from huggingface_hub import snapshot_download
@@ -127,10 +135,13 @@ def download(model: str, *, revision: str | None = None, weights: Sequence[str] 
 
     at = f" at revision {revision!r}" if revision else ""
     try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=[*weights, *_SETTINGS]))
+        patterns = [*weights, *_SETTINGS]
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=patterns, local_files_only=not fetch))
     except HFValidationError:
         raise ModelError(f"model: found {model!r}; wanted 'bundled', a folder, or a hub id 'owner/name'") from None
     except LocalEntryNotFoundError:
+        if not fetch:
+            raise NotFetchedError(f"model: {model!r}{at} is no folder here, and not in the hub's cache") from None
         raise ModelError(
             f"model: {model!r}{at} is no folder in {Path.cwd()}, and the Hugging Face hub cannot be reached; "
             "wanted a checkpoint folder, or a hub id and a network"
@@ -143,6 +154,9 @@ def download(model: str, *, revision: str | None = None, weights: Sequence[str] 
     except (HfHubHTTPError, OSError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise ModelError(f"model: cannot fetch {model!r}{at} from the Hugging Face hub: {first_line}") from None
+    if not fetch and not any(True for pattern in weights for _ in folder.glob(pattern)):
+        raise NotFetchedError(f"model: {model!r}{at} is not wholly in the hub's cache")
+    return folder
 
 
 def _read_config(folder: Path, *, name: str) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def load_towers(
     chosen_dtype = torch.float32 if for_training else choose_dtype(dtype, device=chosen_device)
     folder = checkpoint.folder
     try:
-        with _quiet():
+        with quiet():
             built = _built_empty(checkpoint)
             model, info = AutoModel.from_pretrained(
                 folder,
@@ -189,7 +189,7 @@ def _built_empty(checkpoint: Checkpoint) -> Any:
 
 def save_checkpoint(towers: Towers, folder: Path) -> None:
     """Write the towers' weights and the settings they were loaded with, in Hugging Face's format, safetensors."""
-    with _quiet():
+    with quiet():
         towers.model.save_pretrained(folder)
     for path in towers.checkpoint.files():
         if path.suffix != ".safetensors" and path.name != "config.json" and not (folder / path.name).exists():
@@ -199,7 +199,7 @@ def save_checkpoint(towers: Towers, folder: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' bars and its report of missing weights, which is an error of ours."""
     from transformers import logging as transformers_logging
 

@@ -53,13 +53,12 @@ class TextPreprocessor:
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
             raise ModelError(f"{folder}: its tokenizer cannot be loaded: {first_line_of(error)}") from None
-        positions = int(config["text_config"].get("max_position_embeddings") or (64 if _is_siglip(config) else 77))
         pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         if pad_id is None:
             raise ModelError(f"{folder}: its tokenizer has neither a padding nor an end token")
         return cls(
             tokenizer=tokenizer,
-            max_length=min(positions, longest),
+            max_length=min(num_positions(config), longest),
             pad_id=int(pad_id),
             pad_to_max=_is_siglip(config),
             masked=config.get("model_type") not in ("clip", "siglip"),
@@ -85,6 +84,14 @@ class TextPreprocessor:
         padded[filled] = np.concatenate([np.asarray(tokens, dtype=np.int64) for tokens in token_lists])
         mask = torch.from_numpy(filled.astype(np.int64)) if self.masked else None
         return torch.from_numpy(padded), mask
+
+
+def num_positions(config: dict[str, Any]) -> int:
+    """How many tokens a text tower with this config.json has position embeddings for."""
+    text = config["text_config"]
+    num = int(text.get("max_position_embeddings") or (64 if _is_siglip(config) else 77))
+    # AltCLIP's text tower is a RoBERTa: its positions are counted from the padding token's id on.
+    return num - int(text.get("pad_token_id", 1)) - 1 if config.get("model_type") == "altclip" else num
 
 
 def token_batches(lengths: Sequence[int], *, max_tokens: int, padded: bool) -> list[list[int]]:

@@ -14,6 +14,7 @@ from prodemb.sample.catalog import write_sample
 from tests.audit.conftest import write_catalog as write_audited_set
 from tests.audit.conftest import write_taxonomy as write_audited_taxonomy
 from tests.bench.conftest import BENCH, RunBench
+from tests.predict.heads import write_heads
 from tests.shard_sets import write_branded_set
 
 pytestmark = pytest.mark.slow
@@ -192,6 +193,16 @@ def test_tomorrows_catalog_of_a_parquet_file(run_bench: RunBench, catalog: Path,
     path = str(tmp_path / "sample" / catalog.name)
     found = run_bench("incremental", "--catalog", path, "--limit", "10", "--repeat", "1", "--share", "0.5")
     assert (found["num_changed"], found["same_rows"]) == (5, True)
+
+
+def test_serving(run_bench: RunBench, catalog: Path, tiny_clip: Path, tmp_path: Path) -> None:
+    heads = write_heads(tmp_path / "heads", tiny_clip)
+    options = ["--heads", *map(str, heads), "--catalog", str(catalog), "--products", "6", "--requests-of", "4"]
+    rows = run_bench("serving", *options, "--repeat", "1")["rows"]
+    ways = ["requests of 1, one at a time", "requests of 1, 6 at a time", "requests of 4, 2 at a time"]
+    assert list(rows) == ["Predictor.predict", *ways]
+    assert all(min(row["products_per_s"], row["cpu_ms"]) > 0 for row in rows.values())
+    assert all(0 < rows[way]["p50_ms"] <= rows[way]["p95_ms"] for way in ways)
 
 
 def test_gradient_caching(run_bench: RunBench) -> None:

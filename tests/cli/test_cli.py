@@ -116,6 +116,31 @@ def test_a_shard_set_of_the_fine_tuned_checkpoint_before_is_replaced(
         assert (schema.fingerprint, schema.model) == (fingerprint, "./tuned/clip")
 
 
+def test_doctor_ends_with_a_status_that_says_whether_something_is_wrong(
+    make_catalog: Callable[[int], Path], tiny_clip: Path, tmp_path: Path
+) -> None:
+    make_catalog(8)
+    tables = f'[catalog]\npath = "catalog.parquet"\n[embed]\nmodel = "{tiny_clip}"\n'
+    (tmp_path / "brand.toml").write_text(f'target = "brand"\n{tables}')
+    well = prodemb("doctor", "--pipeline", "brand.toml", cwd=tmp_path)
+    assert (well.returncode, well.stdout.splitlines()[-1]) == (0, "no problem found"), well.stderr
+    assert f"checkpoint  {tiny_clip} (for brand): " in well.stdout
+    (tmp_path / "catalog.parquet").unlink()
+    ill = prodemb("doctor", "--pipeline", "brand.toml", "--quiet", cwd=tmp_path)
+    assert ill.returncode == 1, ill.stderr
+    assert "\n1 problem:\n1. catalog.parquet: no such file" in ill.stdout
+
+
+def test_a_dry_run_leaves_no_trace(make_catalog: Callable[[int], Path], tiny_clip: Path, tmp_path: Path) -> None:
+    catalog = make_catalog(8)
+    before = sorted(tmp_path.rglob("*"))
+    result = prodemb("embed", catalog, "--model", tiny_clip, "--dry-run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"{catalog}: 8 products; title 8, ")
+    assert result.stdout.endswith("dry run: nothing was written\n")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_embed_inspect_brands_and_train_as_written(
     make_catalog: Callable[[int], Path], tiny_clip: Path, tmp_path: Path
 ) -> None:

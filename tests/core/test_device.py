@@ -8,7 +8,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from prodemb.core.device import fastest_dtype, few_threads
+from prodemb.core.device import cpu_instructions, fastest_dtype, few_threads, measured_flops
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the instructions are x86's")
@@ -22,6 +22,12 @@ def test_bfloat16_needs_its_instructions(
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     assert fastest_dtype(torch.device("cpu")) == wanted
+    assert cpu_instructions()[1:] == ("AVX512_BF16",) * avx512 + ("AMX",) * amx
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_speed_is_measured_by_at_least_one_product(dtype: torch.dtype) -> None:
+    assert 1e8 < measured_flops(torch.device("cpu"), dtype, seconds=0.0) < 1e15
 
 
 @pytest.fixture

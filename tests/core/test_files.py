@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from prodemb.core.bounded import read_json
 from prodemb.core.errors import BusyError, ConfigError, OutputError
-from prodemb.core.files import expanded, naming, replacing, sha256_of, temporary_name, write_json
+from prodemb.core.files import expanded, naming, nearest_folder, replacing, sha256_of, temporary_name, write_json
 from tests.conftest import fill
 
 
@@ -156,6 +156,12 @@ def test_the_home_of_nobody_is_named() -> None:
     assert expanded("~/a") == Path.home() / "a"
     with pytest.raises(ConfigError, match="~nosuchuser/a: no user 'nosuchuser'"):
         expanded("~nosuchuser/a")
+
+
+def test_the_nearest_folder_is_the_path_or_one_above_it(tmp_path: Path) -> None:
+    assert nearest_folder(tmp_path) == tmp_path
+    (tmp_path / "file").touch()
+    assert nearest_folder(tmp_path / "file" / "x") == nearest_folder(tmp_path / "a" / "b" / "c") == tmp_path
 
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import io
+import json
 import pkgutil
 import re
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stdout
+from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
 
@@ -32,6 +34,7 @@ from prodemb.shards.lexical import LexicalKind
 from prodemb.taxonomy.taxonomy import sample_taxonomy
 from tests.docs.pages import CONTRIBUTING, DOCS, PAGES, README, ROOT, Block, Page
 from tests.docs.settings import has_key, settings_of
+from tests.serve.running import running
 
 COMMANDS: dict[str, click.Command] = get_command(app).commands  # type: ignore[attr-defined]
 RUN_PAGES = [page for page in PAGES if any(block.language in ("console", "python", "sql") for block in page.blocks)]
@@ -74,7 +77,7 @@ def run(words: list[str]) -> None:
         lines = [f"{node} - {path}" for node, path in sample_taxonomy().paths.items()]
         Path(words[1]).write_text("\n".join(["# Google_Product_Taxonomy_Version: 2021-09-21", *lines]) + "\n")
         return
-    if words[0] == "convert":  # Needs a checkpoint of the hub.
+    if words[0] in ("convert", "serve"):  # Needs a checkpoint of the hub; runs for what asks it (`check_answers`).
         return
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, f"prodemb {' '.join(words)}: {result.exception!r}\n{result.output}"
@@ -112,6 +115,18 @@ def check_make(words: list[str]) -> list[str]:
     return [parsed(line.split()) for line in lines]
 
 
+def check_answers(requests: list[list[str]]) -> None:
+    """Ask a server that runs for these, on a port that is free."""
+    if shutil.which("curl"):
+        with running(cwd=Path.cwd()) as served:
+            for words in requests:
+                asked = [word.replace("http://127.0.0.1:8000", served.address) for word in words]
+                result = subprocess.run([*asked, "--fail-with-body", "-s"], capture_output=True, text=True, check=False)
+                assert result.returncode == 0, result.stdout + result.stderr
+                predictions = json.loads(result.stdout).get("predictions", [{"warnings": []}])
+                assert [row["warnings"] for row in predictions] == [[]]
+
+
 def check_command(words: list[str]) -> None:
     """Run a command of a page, or where it needs a network, machines or minutes, check that it could be run."""
     program = words[0].removeprefix(".venv/bin/")
@@ -131,8 +146,12 @@ def check_command(words: list[str]) -> None:
 
 
 def run_block(block: Block, *, variables: dict[str, Any]) -> None:
-    for words in block.commands:
-        check_command(words)
+    for is_request, commands in groupby(block.commands, key=lambda words: words[0] == "curl"):
+        if is_request:
+            check_answers([*commands])
+        else:
+            for words in commands:
+                check_command(words)
     if block.language == "python" and ("import pandas" not in block.text or importlib.util.find_spec("pandas")):
         with redirect_stdout(io.StringIO()) as shown:
             exec(block.text, variables)

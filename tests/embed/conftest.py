@@ -11,16 +11,26 @@ from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
+from prodemb.embed.estimate import Estimate, estimate
 
 MakeCatalog = Callable[[int], Path]
 
 
-def run(catalog: Path, out: Path, model: Path, **settings: object) -> EmbedReport:
-    config = EmbedConfig.parse(
+def config_for(out: Path, model: Path, **settings: object) -> EmbedConfig:
+    return EmbedConfig.parse(
         {"model": str(model), "out": str(out), "shard_size": 16, "window": 8, "dtype": "float32", **settings},
         source="test",
     )
+
+
+def run(catalog: Path, out: Path, model: Path, **settings: object) -> EmbedReport:
+    config = config_for(out, model, **settings)
     return embed(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=ImagesConfig())
+
+
+def estimated(catalog: Path, out: Path, model: Path, **settings: object) -> Estimate:
+    config = config_for(out, model, **settings)
+    return estimate(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=ImagesConfig())
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,17 +1,26 @@
 """A shard is the same file whoever makes it, alone or after any other."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from prodemb.catalog.budget import PictureCounts
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
+from prodemb.core.errors import ModelError
+from prodemb.embed import worker
 from prodemb.embed.config import EmbedConfig
-from prodemb.embed.plan import make_plan
+from prodemb.embed.plan import Plan, make_plan
 from prodemb.embed.worker import embed_shards
 from prodemb.shards.checked import Checked
 from prodemb.shards.format import ShardRecord, ShardSchema
 from prodemb.towers.checkpoint import find_checkpoint
+from prodemb.towers.load import Towers, load_towers
 from tests.embed.conftest import MakeCatalog, contents, run
+
+TOWER_PARTS = ("checkpoint", "model", "text", "image", "device", "dtype")
 
 
 class Recorder:
@@ -34,22 +43,26 @@ class Recorder:
         self.records[index] = record
 
 
-def test_shards_made_alone_and_in_any_order_are_those_of_a_whole_run(
-    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
-) -> None:
-    path, out = make_catalog(60), tmp_path / "alone"
-    report = run(path, tmp_path / "whole", tiny_clip)
+def plan_for(path: Path, out: Path, model: Path) -> Plan:
     catalog = open_catalog(CatalogConfig(path=str(path)))
-    plan = make_plan(
-        EmbedConfig(model=str(tiny_clip), out=str(out), shard_size=16, window=8, dtype="float32", workers=1),
+    return make_plan(
+        EmbedConfig(model=str(model), out=str(out), shard_size=16, window=8, dtype="float32", workers=1),
         catalog=catalog,
         images=ImagesConfig(),
-        checkpoint=find_checkpoint(str(tiny_clip)),
+        checkpoint=find_checkpoint(str(model)),
         num_products=catalog.check_ids(),
         checked=Checked(out),
         replace_set=False,
         retry="none",
     )
+
+
+def test_shards_made_alone_and_in_any_order_are_those_of_a_whole_run(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    path, out = make_catalog(60), tmp_path / "alone"
+    report = run(path, tmp_path / "whole", tiny_clip)
+    plan = plan_for(path, out, tiny_clip)
     first, second, third, last = plan.todo
     recorder = Recorder()
     embed_shards(plan, tasks=[third], rank=0, callback=recorder)
@@ -61,3 +74,20 @@ def test_shards_made_alone_and_in_any_order_are_those_of_a_whole_run(
     assert recorder.pictures.failed == {("folder images", "file not found"): 9}
     whole = contents(tmp_path / "whole")
     assert contents(out) == {name: content for name, content in whole.items() if name != "manifest.json"}
+
+
+def test_the_first_worker_makes_no_shard_with_vectors_that_are_not_those_of_transformers(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_badly(*args: Any, **kwargs: Any) -> Towers:
+        towers = load_towers(*args, **kwargs)
+        image = replace(towers.image, mean=(0.1, 0.2, 0.9))
+        return Towers(**{name: getattr(towers, name) for name in TOWER_PARTS} | {"image": image})
+
+    monkeypatch.setattr(worker, "load_towers", load_badly)
+    plan, recorder = plan_for(make_catalog(20), tmp_path / "shards", tiny_clip), Recorder()
+    with pytest.raises(ModelError, match=r"image tower: found a cosine of -?0\."):
+        embed_shards(plan, tasks=plan.todo, rank=0, callback=recorder)
+    assert recorder.schema is None
+    embed_shards(plan, tasks=plan.todo, rank=1, callback=recorder)
+    assert len(recorder.records) == 2

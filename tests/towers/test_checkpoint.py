@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prodemb.core.errors import ModelError
+from prodemb.core.errors import ModelError, NotFetchedError
 from prodemb.towers.checkpoint import find_checkpoint
 
 
@@ -49,6 +49,23 @@ def test_a_folder_s_name_is_never_taken_for_a_hub_id_elsewhere(
 def test_a_name_that_is_no_hub_id() -> None:
     with pytest.raises(ModelError, match="wanted"):
         find_checkpoint("no such model!")
+
+
+def test_what_is_not_to_be_fetched_comes_from_the_hub_s_cache(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(NotFetchedError, match="'shop/clip' is no folder here, and not in the hub's cache"):
+        find_checkpoint("shop/clip", fetch=False)
+    commit = "0123456789" * 4
+    cached = tmp_path / "models--shop--clip"
+    shutil.copytree(tiny_clip, cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    assert find_checkpoint("shop/clip", fetch=False).folder == cached / "snapshots" / commit
+    (cached / "snapshots" / commit / "model.safetensors").unlink()
+    with pytest.raises(NotFetchedError, match="not wholly in the hub's cache"):
+        find_checkpoint("shop/clip", fetch=False)
 
 
 def test_a_folder_without_config(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ from typing import Any
 
 from prodemb.aliases.table import AliasTable
 from prodemb.catalog.overview import Overview
+from prodemb.cli.report.doctor import problems
 from prodemb.embed.embed import EmbedReport
+from prodemb.embed.estimate import Estimate
 from prodemb.finetune.report import FinetuneReport
 from prodemb.job.audit import AuditReport
+from prodemb.job.doctor import Examination
 from prodemb.job.predict import PredictReport
 from prodemb.job.report import ReportMade
 from prodemb.job.run import StepSkipped
@@ -31,6 +34,8 @@ def result_of(report: object) -> dict[str, Any]:
     match report:
         case EmbedReport():
             return _of_embedding(report)
+        case Estimate():
+            return _of_estimating(report)
         case TrainReport():
             return _of_training(report)
         case FinetuneReport():
@@ -55,6 +60,8 @@ def result_of(report: object) -> dict[str, Any]:
             return {"num_products": report.num_written, "num_left_out": report.num_left_out}
         case ExportReport():
             return {"num_products": report.num_products, "files": dict(report.files)}
+        case Examination():
+            return _of_examining(report)
         case Overview():
             return _of_reading(report)
         case Manifest():
@@ -77,6 +84,24 @@ def _of_embedding(report: EmbedReport) -> dict[str, Any]:
         "device": report.device,
         "bottleneck": report.bottleneck,
         "seconds": report.seconds,
+    }
+
+
+def _of_estimating(report: Estimate) -> dict[str, Any]:
+    work = report.workload
+    return {
+        "dry_run": True,
+        "num_products": work.num_products,
+        "num_new": work.num_todo,
+        "num_texts": work.num_texts,
+        "num_images": work.num_images,
+        "num_to_fetch": work.num_remote,
+        "num_hosts": len(work.hosts),
+        "seconds_least": report.seconds[0],
+        "seconds_most": report.seconds[1],
+        "bottleneck": report.bottleneck,
+        "num_bytes": report.num_bytes,
+        "free_bytes": report.free_bytes,
     }
 
 
@@ -149,4 +174,18 @@ def _of_reading(overview: Overview) -> dict[str, Any]:
         "num_pictured": overview.num_pictured,
         "num_labelled": overview.num_labelled,
         "num_lost": overview.num_lost,
+    }
+
+
+def _of_examining(report: Examination) -> dict[str, Any]:
+    return {
+        "problems": problems(report),
+        "machine": asdict(report.machine),
+        "checkpoints": [asdict(checkpoint) for checkpoint in report.checkpoints],
+        "shards": [asdict(shards) for shards in report.shards],
+        "heads": [
+            {"folder": head.folder, "target": head.target, "is_here": head.card is not None, "shards": head.shards}
+            for head in report.heads
+        ],
+        "disks": [asdict(disk) for disk in report.disks],
     }

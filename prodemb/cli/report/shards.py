@@ -34,7 +34,7 @@ def shard_set_table(manifest: Manifest, *, folder: Path) -> Table:
         + (f"; lexical {schema.lexical.dim:,} x float16" if schema.lexical else ""),
         "features": ", ".join(schema.features),
         "skipped rows": skipped or "none",
-        "size": f"{_size(num_bytes)}, {per_product:,.0f} bytes per product",
+        "size": f"{size_text(num_bytes)}, {per_product:,.0f} bytes per product",
         "state": "complete (`prodemb verify` checks every byte)"
         if manifest.complete
         else "unfinished: run the same `prodemb embed` again to continue",
@@ -64,10 +64,11 @@ def export_lines(report: ExportReport) -> Iterator[str]:
     """What an export wrote."""
     yield f"{counted(report.num_products, 'product')} exported: {report.folder}"
     for name, num_bytes in report.files:
-        yield f"  {name}, {_size(num_bytes)}"
+        yield f"  {name}, {size_text(num_bytes)}"
 
 
-def _size(num_bytes: float) -> str:
+def size_text(num_bytes: float) -> str:
+    """A number of bytes in the largest unit that fits it."""
     for unit in ("bytes", "KB", "MB", "GB"):
         if num_bytes < 1000:
             return f"{num_bytes:,.0f} {unit}" if unit == "bytes" else f"{num_bytes:,.1f} {unit}"

@@ -1,4 +1,4 @@
-"""What is shown of a whole job: a heading per step, why a step was skipped, and ten closing lines of 40 columns."""
+"""What is shown of a whole job: headings, why a step was skipped, and ten closing lines at most, also on 40 columns."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,0 +1,53 @@
+"""What is shown of a dry run: what is there, what of it is to be done, and what that will take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prodemb.cli.progress import span
+from prodemb.cli.report.shards import size_text
+from prodemb.core.text import counted
+from prodemb.embed.estimate import FETCH_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prodemb.embed.estimate import Estimate
+
+
+def estimate_lines(found: Estimate) -> Iterator[str]:
+    """Counts, times as ranges, and space; the last line says that nothing was done."""
+    work = found.workload
+    present = ", ".join(f"{feature} {count:,}" for feature, count in work.present.items())
+    yield f"{found.catalog}: {counted(work.num_products, 'product')}{f'; {present}' if present else ''}"
+    if found.sample is None:
+        yield f"{found.folder}: already up to date, nothing to do"
+        return
+    yield (
+        f"to make: {counted(found.num_shards, 'shard')} at {found.folder} with {counted(work.num_todo, 'product')}; "
+        f"to encode with {found.model}: {counted(work.num_texts, 'distinct text')}, "
+        f"{counted(work.num_images, 'distinct picture')}, {counted(work.num_words, 'lexical vector')}"
+    )
+    if work.num_known:
+        yield f"{counted(work.num_known, 'text and picture', 'texts and pictures')} repeat, or have vectors already"
+    if work.num_remote:
+        yield (
+            f"to fetch: {counted(work.num_remote, 'picture')} from {counted(len(work.hosts), 'host')}, "
+            f"{_range(found.fetching)} where each takes {FETCH_S[0]:g} to {FETCH_S[1]:g} s"
+        )
+    yield f"time: {_range(found.seconds)}; bottleneck: {found.bottleneck}"
+    sample = found.sample
+    yield (
+        f"measured on {found.device} in {found.dtype}: {counted(sample.num_products, 'product')} with "
+        f"{counted(sample.timings.num_texts, 'text')} and {counted(sample.timings.num_images, 'picture')} in "
+        f"{sample.seconds:.1f} s"
+    )
+    is_enough = found.num_bytes < found.free_bytes
+    warning = "" if is_enough else "WARNING: not enough space: "
+    yield f"{warning}disk: {size_text(found.num_bytes)} to write, {size_text(found.free_bytes)} free"
+    yield "dry run: nothing was written"
+
+
+def _range(seconds: tuple[float, float]) -> str:
+    least, most = map(span, seconds)
+    return f"about {least}" if least == most else f"{least} to {most}"

@@ -1,0 +1,1 @@
+"""Predictions over HTTP: products in, the columns of the predictions file out."""

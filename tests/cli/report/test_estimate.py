@@ -1,0 +1,64 @@
+"""What a dry run shows: counts, ranges of time, and a warning where the disk is too small."""
+
+from pathlib import Path
+
+from prodemb.cli.report.estimate import estimate_lines
+from prodemb.cli.report.results import result_of
+from prodemb.embed.estimate import Estimate
+from prodemb.embed.pace import Round
+from prodemb.embed.worker import Timings
+from prodemb.embed.workload import Workload
+
+
+def estimate_of(*, is_done: bool = False, num_bytes: int = 2_500_000_000) -> Estimate:
+    timings = Timings(num_texts=1_000, num_images=250)
+    sample = Round(num_products=256, num_pictures=250, num_words=256, seconds=4.2, timings=timings)
+    work = Workload(num_products=1_000_000, present={"title": 999_000, "image": 900_000})
+    if not is_done:
+        work.num_todo, work.num_texts, work.num_images, work.num_words = 999_424, 1_500_000, 800_000, 990_000
+        work.num_known, work.num_remote, work.hosts = 40_000, 900_000, {"a", "b"}
+    return Estimate(
+        catalog="feed.csv",
+        model="bundled",
+        device="cpu",
+        dtype="bfloat16",
+        folder=Path("shards"),
+        num_shards=0 if is_done else 122,
+        workload=work,
+        sample=None if is_done else sample,
+        seconds=(4_000.0, 30_000.0),
+        fetching=(2_800.0, 28_000.0),
+        bottleneck="image tower",
+        num_bytes=num_bytes,
+        free_bytes=71_600_000_000,
+    )
+
+
+def test_lines_say_what_is_to_be_done_and_how_long_it_takes() -> None:
+    assert list(estimate_lines(estimate_of())) == [
+        "feed.csv: 1,000,000 products; title 999,000, image 900,000",
+        "to make: 122 shards at shards with 999,424 products; to encode with bundled: 1,500,000 distinct texts, "
+        "800,000 distinct pictures, 990,000 lexical vectors",
+        "40,000 texts and pictures repeat, or have vectors already",
+        "to fetch: 900,000 pictures from 2 hosts, 47 min to 7 h 47 min where each takes 0.1 to 1 s",
+        "time: 67 min to 8 h 20 min; bottleneck: image tower",
+        "measured on cpu in bfloat16: 256 products with 1,000 texts and 250 pictures in 4.2 s",
+        "disk: 2.5 GB to write, 71.6 GB free",
+        "dry run: nothing was written",
+    ]
+
+
+def test_too_small_a_disk_is_warned_about() -> None:
+    assert "WARNING: not enough space: disk: 80.0 GB to write, 71.6 GB free" in estimate_lines(
+        estimate_of(num_bytes=80_000_000_000)
+    )
+
+
+def test_where_nothing_is_to_be_done_that_is_all() -> None:
+    assert list(estimate_lines(estimate_of(is_done=True)))[1:] == ["shards: already up to date, nothing to do"]
+
+
+def test_a_program_gets_the_same_figures() -> None:
+    found = result_of(estimate_of())
+    assert (found["num_products"], found["num_new"], found["num_to_fetch"]) == (1_000_000, 999_424, 900_000)
+    assert (found["seconds_least"], found["seconds_most"], found["num_hosts"]) == (4_000.0, 30_000.0, 2)
