@@ -114,7 +114,9 @@ class Recipe:
     def _neighbours(self, data: Labelled[BrandLabels], learned: Indices, *, gold: bool) -> Neighbours | None:
         """Products to compare with by everything but the supplied brand; None where there is nothing to compare."""
         near = _sample(data, learned, gold=gold, at_most=self.fuse.max_neighbours, seed=self.fuse.seed)
-        features = tuple(feature for feature in data.features if feature != "brand")
+        # A text vector that says the supplied brand is one with it.
+        supplied = ("brand", "text") if "brand" in data.shard_set.schema.joined else ("brand",)
+        features = tuple(feature for feature in data.features if feature not in supplied)
         if not len(near) or not features:
             return None
         products = read_products(data.shard_set, features=features, rows=data.rows[near])

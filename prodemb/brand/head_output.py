@@ -53,7 +53,7 @@ def predict_log_proba(
         hidden: (n,) a class that a product's brand cannot be; -1 for none.
     """
     gone = np.full(len(products), NO_NAME) if hidden is None else hidden
-    without = products.present & np.array([feature != "brand" for feature in head.card.features])
+    without = products.present_without("brand")
     parts = [
         _predict(
             head,

@@ -11,7 +11,7 @@ import polars as pl
 from prodemb.aliases.junk import UNBRANDED, find_junk
 from prodemb.aliases.normalise import normalise_brand
 from prodemb.core.arrays import NO_ANSWER
-from prodemb.core.features import BRAND_FEATURES, Feature, raw_column
+from prodemb.core.features import BRAND_FEATURES, DERIVED, Feature, raw_column
 from prodemb.heads.labels import BrandLabel, Labels, Learned, Target
 from prodemb.shards.reader import ShardSet
 
@@ -24,7 +24,7 @@ class BrandLabels(Labels):
     """Canonical brands as classes."""
 
     target: ClassVar[Target] = "brand"
-    features: ClassVar[tuple[Feature, ...]] = (*BRAND_FEATURES, "lexical")
+    features: ClassVar[tuple[Feature, ...]] = (*BRAND_FEATURES, *DERIVED)
     learns_single_features: ClassVar[bool] = False
     columns: ClassVar[str] = "brand or brand_label"
 

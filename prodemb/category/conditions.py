@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from prodemb.core.arrays import Indices, draw_other
-from prodemb.core.features import ALL_FEATURES, Feature
+from prodemb.core.features import ALL_FEATURES, DERIVED, Feature
 from prodemb.shards.product_set import ProductSet
 
 CategoryCondition = Literal[
@@ -18,15 +18,15 @@ WRONG: CategoryCondition = "wrong cat1-3"
 
 FEATURES_LEFT: dict[CategoryCondition, tuple[Feature, ...]] = {
     ALL: ALL_FEATURES,
-    "no cat1-3": ("title", "description", "brand", "image", "lexical"),
+    "no cat1-3": ("title", "description", "brand", "image", *DERIVED),
     WRONG: ALL_FEATURES,
-    "no picture": ("title", "description", "brand", "cat1", "cat2", "cat3", "lexical"),
-    "title + description": ("title", "description", "lexical"),
-    "title only": ("title", "lexical"),
+    "no picture": ("title", "description", "brand", "cat1", "cat2", "cat3", *DERIVED),
+    "title + description": ("title", "description", *DERIVED),
+    "title only": ("title", *DERIVED),
     "picture only": ("image",),
 }
 """The features of each; `no cat1-3` stands for a new partner, `wrong cat1-3` has those of another category. The lexical
-vector is that of the texts that are left."""
+vector is that of the texts that are left; a text vector counts where nothing that it was made of is hidden."""
 
 
 def category_conditions(
@@ -48,6 +48,6 @@ def category_conditions(
                 for feature in ("cat1", "cat2", "cat3"):
                     wrong = wrong.with_those_of(donors, feature=feature)
                 yield name, wrong
-        elif {*left} & {*products.features} - {"lexical"}:
+        elif {*left} & {*products.features} - {*DERIVED}:
             hidden = [feature for feature in ALL_FEATURES if feature not in left]
             yield name, products.without(*hidden) if hidden else products

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from prodemb.core.arrays import NO_ANSWER
-from prodemb.core.features import FEATURES, Feature
+from prodemb.core.features import ALL_FEATURES, Feature
 from prodemb.heads.labels import CategoryLabel, Labels, Learned, Target
 from prodemb.shards.reader import ShardSet
 from prodemb.taxonomy.gold import tell_gold, trace_gold
@@ -21,7 +21,7 @@ class CategoryLabels(Labels):
     """Taxonomy nodes as classes."""
 
     target: ClassVar[Target] = "category"
-    features: ClassVar[tuple[Feature, ...]] = (*FEATURES, "lexical")
+    features: ClassVar[tuple[Feature, ...]] = ALL_FEATURES
     learns_single_features: ClassVar[bool] = True
     columns: ClassVar[str] = "google_category_id"
 

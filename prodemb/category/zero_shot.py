@@ -32,6 +32,7 @@ from prodemb.shards.format import ShardSchema
 from prodemb.shards.lexical import LexicalKind
 from prodemb.shards.paths import PathVectors
 from prodemb.shards.product_set import ProductSet
+from prodemb.shards.text import TextKind
 
 ZERO_SHOT = "zero-shot"
 """The method's name."""
@@ -50,6 +51,8 @@ class ZeroShotCard(Config):
     """The features with a weight, in order."""
     lexical: LexicalKind | None = None
     """None: words are compared through CLIP alone."""
+    text: TextKind | None = None
+    """None likewise."""
     weights_sha256: str
     """Of the nodes and their vectors."""
 

@@ -9,8 +9,10 @@ from prodemb.cli.display import answer, finished, show, started
 from prodemb.cli.options import (
     CatalogArgument,
     DeviceOption,
+    EngineOption,
     ModelOption,
     PipelineOption,
+    RayAddressOption,
     chosen_pipeline,
     make_sample,
 )
@@ -29,6 +31,8 @@ def embed(
     ] = None,
     pipeline: PipelineOption = None,
     device: DeviceOption = None,
+    engine: EngineOption = None,
+    ray_address: RayAddressOption = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try the failed pictures again.")] = False,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Fetch every picture again, even if its URL has not changed.")
@@ -55,7 +59,8 @@ def embed(
         )
     chosen = chosen_pipeline("category" if fine_tuned else None, path=pipeline, catalog=catalog)
     settings = {"out": out, "model": model, "revision": revision, "device": device}
-    chosen = chosen.replaced({"embed": settings}, source="command line")
+    running = {"engine": engine, "ray_address": ray_address}
+    chosen = chosen.replaced({"embed": settings | running}, source="command line")
     config = with_checkpoint(chosen) if fine_tuned else chosen.embed
     make_sample(chosen)
     started("embed", where=config.out)

@@ -42,6 +42,20 @@ DeviceOption = Annotated[
     Device | None,
     typer.Option("--device", help="Default: `auto`, which is CUDA where there is a GPU.", show_default=False),
 ]
+EngineOption = Annotated[
+    Literal["local", "ray"] | None,
+    typer.Option(
+        "--engine", help="`local`, this machine, or `ray`, a Ray cluster. Default: the pipeline's.", show_default=False
+    ),
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        help="The Ray cluster's head, host:port, or `auto`. Default: RAY_ADDRESS, else a Ray started for this run.",
+        show_default=False,
+    ),
+]
 TaxonomyOption = Annotated[
     str | None,
     typer.Option("--taxonomy", help="Google's taxonomy file, as `prodemb taxonomy` downloads it.", show_default=False),

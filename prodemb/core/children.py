@@ -3,12 +3,16 @@
 import logging
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from logging.handlers import QueueHandler
 from multiprocessing.connection import wait
 
 from prodemb.core.text import silence_pillow
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 Tell = Callable[[logging.LogRecord], None]
 """Sends a record of the log to the process that started this one, which gives it to `take_record`."""
@@ -20,9 +24,14 @@ def begin_child(tell: Tell) -> None:
     From then on it is as quiet about pictures as the command, what it logs stands in the log of the process that
     started it, and it leaves at once when that one is gone: another run may take its folder then.
     """
+    log_to(tell)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def log_to(tell: Tell) -> None:
+    """From here on this process is as quiet about pictures as the command, and what it logs is sent."""
     silence_pillow()
     logging.getLogger().addHandler(_Teller(tell))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def take_record(record: logging.LogRecord) -> None:
@@ -30,6 +39,20 @@ def take_record(record: logging.LogRecord) -> None:
     logger = logging.getLogger(record.name)
     if logger.isEnabledFor(record.levelno):
         logger.handle(record)
+
+
+@contextmanager
+def own_signals() -> Iterator[None]:
+    """Take the signals back that a library takes from this process, such as torch's launcher and Ray."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 class _Teller(QueueHandler):

@@ -2,14 +2,18 @@
 
 from typing import Literal, get_args
 
-Feature = Literal["title", "description", "brand", "cat1", "cat2", "cat3", "image", "lexical"]
-"""What becomes one vector of a product: seven inputs through CLIP, and the words of title and description."""
+Feature = Literal["title", "description", "brand", "cat1", "cat2", "cat3", "image", "lexical", "text"]
+"""What becomes one vector of a product: seven inputs through CLIP, the words of title and description, and the fields
+that `[embed] text_template` joins, through a text encoder."""
 
 ALL_FEATURES: tuple[Feature, ...] = get_args(Feature)
 """All features; shards and heads keep this order."""
 
-FEATURES: tuple[Feature, ...] = ALL_FEATURES[:-1]
+FEATURES: tuple[Feature, ...] = ALL_FEATURES[:7]
 """The seven that go through CLIP, texts first."""
+
+DERIVED: tuple[Feature, ...] = ALL_FEATURES[7:]
+"""Vectors that are made of several fields; heads read them where there are any."""
 
 LEXICAL_TEXTS: tuple[Feature, ...] = ("title", "description")
 """What the lexical vector is made of."""
@@ -17,7 +21,7 @@ LEXICAL_TEXTS: tuple[Feature, ...] = ("title", "description")
 TEXT_FEATURES: tuple[Feature, ...] = FEATURES[:-1]
 
 BRAND_FEATURES: tuple[Feature, ...] = ("title", "description", "brand", "image")
-"""The inputs of the brand path; the category path uses all seven. Both read the lexical vector where there is one."""
+"""The inputs of the brand path; the category path uses all seven."""
 
 GOLD_LABELS = ("google_category_id", "brand_label")
 """Columns that hold the truth, where a catalog has them."""

@@ -22,12 +22,15 @@ from prodemb.core.errors import CatalogError
 from prodemb.core.folders import check_apart, holding
 from prodemb.core.progress import ProgressCallback
 from prodemb.embed.config import EmbedConfig
+from prodemb.embed.executors.executor import Executor, Outcome
+from prodemb.embed.executors.local import LocalExecutor
+from prodemb.embed.executors.processes import ProcessExecutor
+from prodemb.embed.executors.ray import RayExecutor
 from prodemb.embed.index import indexed
 from prodemb.embed.plan import Plan, make_plan
-from prodemb.embed.processes import embed_in_processes
 from prodemb.embed.reuse import RetryPictures
 from prodemb.embed.run import Run
-from prodemb.embed.worker import Timings, embed_shards
+from prodemb.embed.worker import Timings
 from prodemb.shards.checked import Checked
 from prodemb.shards.files import check_unlisted, holds_shards
 from prodemb.shards.format import Manifest
@@ -64,14 +67,17 @@ class EmbedReport:
 
 def busy_seconds(timings: Timings, *, num_workers: int) -> dict[str, float]:
     """How long each part of the work keeps its threads busy, in seconds of the clock, by its name."""
+    towers = {
+        "image tower": timings.image_tower,
+        "text tower": timings.text_tower,
+        "text encoder": timings.text_encoder,
+    }
     return {
         "decoding": timings.decoding / max(1, timings.num_decode_threads),
         "hashing words": timings.hashing / max(1, timings.num_decode_threads),
         "reading": timings.reading / num_workers,
         "writing": timings.writing / num_workers,
-        "text tower" if timings.text_tower > timings.image_tower else "image tower": (
-            (timings.text_tower + timings.image_tower) / max(1, timings.num_tower_threads)
-        ),
+        max(towers, key=lambda part: towers[part]): sum(towers.values()) / max(1, timings.num_tower_threads),
     }
 
 
@@ -107,7 +113,7 @@ def embed(
         ImagesError: more pictures failed than `[images] max_failure_rate` allows, or one was not ready in time.
         BusyError: another run writes to the folder.
         OutputError: the folder cannot be written to, holds what prodemb did not make, or holds the catalog.
-        WorkerError: one of several worker processes died.
+        WorkerError: one of several worker processes died, or too many of a cluster's workers, or there is no cluster.
     """
     started = time.perf_counter()
     folder = Path(config.out)
@@ -115,6 +121,7 @@ def embed(
     if not num_products:
         raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
     checkpoint = find_checkpoint(config.model, revision=config.revision, truncate_dim=config.truncate_dim)
+    text_checkpoint = config.text_checkpoint()
     check_apart(folder, [file.path for file in catalog.files])
     with holding(folder, kind="shard set", is_own=holds_shards) as held:
         check_unlisted(folder)
@@ -124,36 +131,47 @@ def embed(
             catalog=catalog,
             images=images,
             checkpoint=checkpoint,
+            text_checkpoint=text_checkpoint,
             num_products=num_products,
             checked=checked,
             replace_set=replace,
             retry=retry,
         )
         run = Run(plan, held=held, checked=checked, on_progress=on_progress)
-        timings = _make_shards(plan, run=run)
+        outcome = _make_shards(plan, run=run)
         return EmbedReport(
             manifest=run.finish(),
             num_new=run.num_new,
             seconds=time.perf_counter() - started,
-            timings=timings,
-            num_workers=max(1, plan.num_workers),
-            device=choose_device(config.device).type,
+            timings=outcome.timings,
+            num_workers=outcome.num_workers,
+            device=outcome.device,
         )
 
 
-def _make_shards(plan: Plan, *, run: Run) -> Timings:
+def _make_shards(plan: Plan, *, run: Run) -> Outcome:
     """Make the shards that are not done, by one or several workers."""
     if not plan.todo and plan.schema is not None:
         run.on_start(plan.schema)
-        return Timings()
+        config = plan.config
+        device = config.device if config.engine == "ray" else choose_device(config.device).type
+        return Outcome(timings=Timings(), num_workers=1, device=device)
     _warn_if_slow(plan)
     with indexed(plan):
-        if plan.num_workers > 1:
-            return embed_in_processes(plan, callback=run)
-        return embed_shards(plan, tasks=plan.todo, rank=0, callback=run)
+        return _executor(plan).run(plan, callback=run)
+
+
+def _executor(plan: Plan) -> Executor:
+    config = plan.config
+    if config.engine == "ray":
+        return RayExecutor(config.ray_address)
+    device = choose_device(config.device).type
+    return ProcessExecutor(plan.num_workers, device=device) if plan.num_workers > 1 else LocalExecutor(device=device)
 
 
 def _warn_if_slow(plan: Plan) -> None:
+    if plan.config.engine == "ray":
+        return
     on_cpu = choose_device(plan.config.device).type == "cpu"
     if on_cpu and plan.num_products > LARGE_ON_CPU and plan.checkpoint.name != BUNDLED:
         logger.warning("%s products on a CPU will take hours; on a CUDA device, minutes", f"{plan.num_products:,}")

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from prodemb.shards.format import HASH_BYTES, has_manifest, read_manifest
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import choose_dtype, load_towers
 from prodemb.towers.reference import check_against_reference
+from prodemb.towers.text_encoder import load_text_encoder
 
 FASTER, SLOWER = 0.7, 1.5
 """How far a run may be from what a sample of it took: larger batches, other rows, a machine that warms up."""
@@ -89,6 +91,7 @@ def estimate(
     if not num_products:
         raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
     checkpoint = find_checkpoint(config.model, revision=config.revision, truncate_dim=config.truncate_dim)
+    text_checkpoint = config.text_checkpoint()
     check_apart(folder, [file.path for file in catalog.files])
     check_unlisted(folder)
     if has_manifest(folder):
@@ -99,6 +102,7 @@ def estimate(
             catalog=catalog,
             images=images,
             checkpoint=checkpoint,
+            text_checkpoint=text_checkpoint,
             num_products=num_products,
             checked=Checked(folder),
             replace_set=replace_set,
@@ -114,9 +118,13 @@ def estimate(
             started = time.perf_counter()
             towers = load_towers(checkpoint, device=config.device, dtype=config.dtype)
             check_against_reference(towers)
+            text_encoder = None
+            if text_checkpoint is not None:
+                text_encoder = load_text_encoder(text_checkpoint, device=config.device, dtype=config.dtype)
             loading_s = time.perf_counter() - started
-            measured = measure_pace(plan, towers=towers, sample=sample)
-            num_bytes = _num_bytes(workload, config=config, dim=towers.dim)
+            measured = measure_pace(plan, towers=towers, sample=sample, text_encoder=text_encoder)
+            dims = {"lexical": config.lexical_dim, "text": 0 if text_encoder is None else text_encoder.dim}
+            num_bytes = _num_bytes(workload, dims=[dims.get(feature, towers.dim) for feature in config.features])
     device = choose_device(config.device)
     timings = _scaled(measured, workload=workload)
     fetching = _fetching(workload, images=images)
@@ -148,9 +156,11 @@ def _scaled(measured: Round | None, *, workload: Workload) -> Timings:
         decoding=_times(took.decoding, workload.num_local + workload.num_remote, of=measured.num_pictures),
         text_tower=_times(took.text_tower, workload.num_texts, of=took.num_texts),
         image_tower=_times(took.image_tower, workload.num_images, of=took.num_images),
+        text_encoder=_times(took.text_encoder, workload.num_joined, of=took.num_joined),
         hashing=_times(took.hashing, workload.num_words, of=measured.num_words),
         num_texts=workload.num_texts,
         num_images=workload.num_images,
+        num_joined=workload.num_joined,
         num_decode_threads=took.num_decode_threads,
         num_tower_threads=took.num_tower_threads,
     )
@@ -175,7 +185,7 @@ def _seconds(
 
 
 def _threads(timings: Timings) -> float:
-    return timings.decoding + timings.text_tower + timings.image_tower + timings.hashing
+    return timings.decoding + timings.text_tower + timings.image_tower + timings.text_encoder + timings.hashing
 
 
 def _fetching(workload: Workload, *, images: ImagesConfig) -> tuple[float, float]:
@@ -185,8 +195,11 @@ def _fetching(workload: Workload, *, images: ImagesConfig) -> tuple[float, float
     return least, most
 
 
-def _num_bytes(workload: Workload, *, config: EmbedConfig, dim: int) -> int:
-    """Vectors and hashes as they lie in shards, present or not, and the texts."""
-    dims = sum(config.lexical_dim if feature == "lexical" else dim for feature in config.features)
-    per_product = 2 * dims + HASH_BYTES * (len(config.features) + ("image" in config.features))
+def _num_bytes(workload: Workload, *, dims: Sequence[int]) -> int:
+    """Vectors and hashes as they lie in shards, present or not, and the texts.
+
+    Args:
+        dims: numbers in a vector of each feature.
+    """
+    per_product = 2 * sum(dims) + HASH_BYTES * (len(dims) + ("image" in workload.present))
     return workload.num_todo * per_product + int(TEXT_SHARE * workload.text_bytes)

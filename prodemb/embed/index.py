@@ -16,7 +16,7 @@ from prodemb.core.features import ALL_FEATURES, TEXT_FEATURES, Feature, error_co
 from prodemb.core.files import naming
 from prodemb.core.text import counted
 from prodemb.embed.plan import Plan
-from prodemb.embed.reuse import Reuse, ReusePlan, hash_prefixes
+from prodemb.embed.reuse import FEATURE_BITS, Reuse, ReusePlan, hash_prefixes
 from prodemb.shards.file import ShardFile
 from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, Manifest
 from prodemb.shards.hashes import content_hash
@@ -63,11 +63,12 @@ def write_index(plan: ReusePlan) -> None:
     texts = tuple(feature for feature in plan.features if feature in TEXT_FEATURES)
     with naming(plan.folder):
         plan.folder.mkdir(parents=True)
-        has_pictures, has_words = "image" in plan.features, "lexical" in plan.features
+        has_pictures = "image" in plan.features
         readers: dict[str, ReadKeys] = {
             "texts": _content_keys(texts),
             "image": _content_keys(("image",) if has_pictures else ()),
-            "lexical": _content_keys(("lexical",) if has_words else ()),
+            "lexical": _content_keys(("lexical",) if "lexical" in plan.features else ()),
+            "joined": _content_keys(("text",) if "text" in plan.features else ()),
             "source": _source_keys if has_pictures else _content_keys(()),
             "ids": _id_keys,
         }
@@ -86,7 +87,7 @@ def _content_keys(features: Sequence[Feature]) -> ReadKeys:
             hashes = shard.hashes(hash_column(feature))
             present = hashes.any(axis=1)
             keys.append(as_keys(hashes[present]))
-            pointers.append((rows[present] << 3) | ALL_FEATURES.index(feature))
+            pointers.append((rows[present] << FEATURE_BITS) | ALL_FEATURES.index(feature))
         return SortedKeys.build(np.concatenate(keys), np.concatenate(pointers))
 
     return read

@@ -22,6 +22,7 @@ from prodemb.embed.worker import Timings
 from prodemb.towers.load import Towers
 from prodemb.towers.pool import TowerPool
 from prodemb.towers.reference import built_in_picture
+from prodemb.towers.text_encoder import TextEncoder
 
 FIRST_ROUND = 8
 """Products; each round has twice as many as the one before, up to a window."""
@@ -46,7 +47,9 @@ class Round:
     """Of threads."""
 
 
-def measure_pace(plan: Plan, *, towers: Towers, sample: pa.Table) -> Round | None:
+def measure_pace(
+    plan: Plan, *, towers: Towers, sample: pa.Table, text_encoder: TextEncoder | None = None
+) -> Round | None:
     """Embed more and more of some products; the largest round that the time was enough for, None without products.
 
     Nothing is fetched from servers: one JPEG stands for each picture there.
@@ -64,7 +67,12 @@ def measure_pace(plan: Plan, *, towers: Towers, sample: pa.Table) -> Round | Non
     started = time.perf_counter()
     with (
         ImageLoader(plan.images, root=plan.catalog.image_root) as loader,
-        TowerPool(towers, batch_tokens=config.batch_tokens, max_pictures=config.window_size()) as pool,
+        TowerPool(
+            towers,
+            batch_tokens=config.batch_tokens,
+            max_pictures=config.window_size(),
+            text_encoder=text_encoder,
+        ) as pool,
     ):
         for rows in _rounds(sample, largest=config.window_size()):
             if largest is not None and time.perf_counter() - started + 2 * largest.seconds > BUDGET_S:
@@ -75,8 +83,12 @@ def measure_pace(plan: Plan, *, towers: Towers, sample: pa.Table) -> Round | Non
                 LexicalPool(config.lexical, num_threads=num_threads) as words,
             ):
                 window = _window(rows, plan=plan, fetcher=fetcher, towers=towers)
-                embed_shard([window], pool=pool, words=words, features=config.features).result()
-            text, image, num_texts, num_images = (now - then for now, then in zip(_spent(pool), before, strict=True))
+                embed_shard(
+                    [window], pool=pool, words=words, features=config.features, template=config.text_template
+                ).result()
+            text, image, encoder, num_texts, num_images, num_joined = (
+                now - then for now, then in zip(_spent(pool), before, strict=True)
+            )
             largest = Round(
                 num_products=rows.num_rows,
                 num_pictures=0 if window.pictures is None else _num_decoded(window),
@@ -86,9 +98,11 @@ def measure_pace(plan: Plan, *, towers: Towers, sample: pa.Table) -> Round | Non
                     decoding=fetcher.seconds,
                     text_tower=text,
                     image_tower=image,
+                    text_encoder=encoder,
                     hashing=words.seconds,
                     num_texts=int(num_texts),
                     num_images=int(num_images),
+                    num_joined=int(num_joined),
                     num_decode_threads=num_threads,
                     num_tower_threads=pool.num_threads,
                 ),
@@ -96,9 +110,9 @@ def measure_pace(plan: Plan, *, towers: Towers, sample: pa.Table) -> Round | Non
     return largest
 
 
-def _spent(pool: TowerPool) -> tuple[float, float, int, int]:
-    seconds = pool.seconds
-    return seconds.text, seconds.image, seconds.num_texts, seconds.num_images
+def _spent(pool: TowerPool) -> tuple[float, ...]:
+    spent = pool.seconds
+    return spent.text, spent.image, spent.encoder, spent.num_texts, spent.num_images, spent.num_joined
 
 
 def _rounds(sample: pa.Table, *, largest: int) -> Iterator[pa.Table]:

@@ -8,6 +8,7 @@ from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.core.device import num_devices
 from prodemb.core.errors import FingerprintError, ShardError, VersionError
+from prodemb.core.features import Feature
 from prodemb.core.files import temporary_name
 from prodemb.core.text import counted
 from prodemb.embed.config import EmbedConfig
@@ -29,8 +30,10 @@ from prodemb.shards.format import (
 from prodemb.shards.hashes import rows_hashes
 from prodemb.shards.lexical import LexicalKind
 from prodemb.shards.rebuild import rebuilt_manifest
+from prodemb.shards.text import text_encoder
 from prodemb.shards.verify import damaged_shards
 from prodemb.towers.checkpoint import Checkpoint
+from prodemb.towers.text_checkpoint import TextCheckpoint
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,8 @@ class Plan:
     catalog: Catalog
     images: ImagesConfig
     checkpoint: Checkpoint
+    text_checkpoint: TextCheckpoint | None = None
+    """What makes the text vectors, if any."""
     num_products: int
     """Of the catalog."""
     todo: tuple[ShardTask, ...]
@@ -76,14 +81,25 @@ class Plan:
     """The earlier set to take vectors from."""
 
     @property
+    def text_encoder(self) -> str | None:
+        """The `prodemb.shards.text.text_encoder` of the run; None without text vectors."""
+        if self.text_checkpoint is None:
+            return None
+        return text_encoder(self.text_checkpoint.fingerprint, template=self.config.text_template)
+
+    @property
     def folder(self) -> Path:
         """Of the shard set."""
         return Path(self.config.out)
 
     @property
     def num_workers(self) -> int:
-        """Processes that make shards side by side; 0 where there is nothing to make."""
+        """Processes that make shards side by side where one machine does; 0 where there is nothing to make."""
         return min(self.config.workers or num_devices(self.config.device), len(self.todo))
+
+    def for_worker(self) -> "Plan":
+        """The same without the lists of all shards, which a worker on another machine need not have."""
+        return replace(self, todo=(), done={})
 
 
 def make_plan(
@@ -96,6 +112,7 @@ def make_plan(
     checked: Checked,
     replace_set: bool,
     retry: RetryPictures,
+    text_checkpoint: TextCheckpoint | None = None,
 ) -> Plan:
     """Compare the folder with the catalog.
 
@@ -107,6 +124,7 @@ def make_plan(
         checked: takes in the shards whose checksum is right.
         replace_set: replace a set of another model or other features, in place of refusing.
         retry: which pictures are fetched again.
+        text_checkpoint: what makes the text vectors, if any.
 
     Raises:
         FingerprintError: the set in place was made by another model.
@@ -119,6 +137,7 @@ def make_plan(
         catalog=catalog,
         images=images,
         checkpoint=checkpoint,
+        text_checkpoint=text_checkpoint,
         num_products=num_products,
         todo=tuple(
             ShardTask(index=index, start=start, stop=min(start + size, num_products))
@@ -130,7 +149,7 @@ def make_plan(
     if old is None:
         return plan
     if not replace_set:
-        _check_settings(old, config=config, checkpoint=checkpoint)
+        _check_settings(old, plan=plan)
     inputs = _inputs_hashes(plan)
     damaged = damaged_shards(folder, manifest=old, checked=checked)
     if damaged:
@@ -147,7 +166,7 @@ def make_plan(
     # A damaged shard of the same rows is made as at first, so that a repaired set is what it was.
     repaired = current - whole.keys()
     is_repair = len(inputs) == len(recorded) and inputs.keys() - kept.keys() <= repaired
-    features = tuple(f for f in config.features if _is_reusable(old, f, config=config, checkpoint=checkpoint))
+    features = tuple(feature for feature in config.features if _is_reusable(old, feature, plan=plan))
     sources = tuple(Source(folder=folder, record=whole[index]) for index in sorted(whole))
     reuse = ReusePlan(folder=folder / temporary_name("index"), sources=sources, features=features, retry=retry)
     plan = replace(
@@ -207,7 +226,11 @@ def _inputs_hashes(plan: Plan) -> dict[int, str]:
         )
     return {
         index: shard_inputs_hash(
-            rows_hash, fingerprint=plan.checkpoint.fingerprint, features=config.features, lexical=config.lexical
+            rows_hash,
+            fingerprint=plan.checkpoint.fingerprint,
+            features=config.features,
+            lexical=config.lexical,
+            text=plan.text_encoder,
         )
         for index, rows_hash in enumerate(rows)
     }
@@ -218,14 +241,11 @@ def _inputs_hash(manifest: Manifest, record: ShardRecord) -> str:
     return manifest.shard_schema.inputs_hash(record.rows_hash)
 
 
-def _is_reusable(old: Manifest, feature: str, *, config: EmbedConfig, checkpoint: Checkpoint) -> bool:
+def _is_reusable(old: Manifest, feature: Feature, *, plan: Plan) -> bool:
     """Whether the vectors of a feature were made as this run would make them."""
     schema = old.shard_schema
-    return any(
-        known == feature
-        and schema.encoder_of(known) == encoder(known, fingerprint=checkpoint.fingerprint, lexical=config.lexical)
-        for known in schema.features
-    )
+    own = encoder(feature, fingerprint=plan.checkpoint.fingerprint, lexical=plan.config.lexical, text=plan.text_encoder)
+    return feature in schema.features and schema.encoder_of(feature) == own
 
 
 def _retries(record: ShardRecord, *, retry: RetryPictures) -> bool:
@@ -256,8 +276,12 @@ def _journalled(journal: Manifest, *, plan: Plan, inputs: dict[int, str], checke
     }
 
 
-def _check_settings(old: Manifest, *, config: EmbedConfig, checkpoint: Checkpoint) -> None:
-    """Raise where the set in place is of another model or has other features; an additional feature is welcome."""
+def _check_settings(old: Manifest, *, plan: Plan) -> None:
+    """Raise where the set in place is of another model or has other features; an additional feature is welcome.
+
+    So is another text encoder: its vectors replace the old ones, and CLIP's stay.
+    """
+    config, checkpoint = plan.config, plan.checkpoint
     folder, found = config.out, old.shard_schema
     if found.fingerprint != checkpoint.fingerprint:
         raise FingerprintError(
@@ -274,4 +298,10 @@ def _check_settings(old: Manifest, *, config: EmbedConfig, checkpoint: Checkpoin
             f"{folder}: holds lexical vectors of {found.lexical.dim:,} numbers (version {found.lexical.version}), but "
             f"this run wants {config.lexical_dim:,} (version {LexicalKind().version}); give another --out, or remove "
             "the folder"
+        )
+    if found.text is not None and plan.text_checkpoint is not None and found.text.encoder != plan.text_encoder:
+        logger.warning(
+            "%s: its text vectors, of %s (%s) and %s, are replaced by those of %s (%s) and %s; the others stay",
+            *(folder, found.text.model, found.text.fingerprint, list(found.text.template)),
+            *(plan.text_checkpoint.name, plan.text_checkpoint.fingerprint, list(config.text_template)),
         )

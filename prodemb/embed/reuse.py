@@ -1,7 +1,8 @@
 """Vectors of an earlier shard set, found by the content that they were made from, whichever product has it now.
 
-Texts share one space over all text features; pictures and words have their own. The index (`prodemb.embed.index`) is
-sorted arrays in a folder of the shard set, which every worker maps; the vectors stay in the old shards, mapped too.
+Texts share one space over all text features; pictures, words and joined texts have their own. The index
+(`prodemb.embed.index`) is sorted arrays in a folder of the shard set, which every worker maps; the vectors stay in the
+old shards, mapped too.
 """
 
 import json
@@ -9,13 +10,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prodemb.core.features import ALL_FEATURES, TEXT_FEATURES, Feature
+from prodemb.core.features import ALL_FEATURES, Feature
 from prodemb.shards.file import ShardFile
 from prodemb.shards.format import Changes, ShardRecord
 from prodemb.shards.keys import NOT_FOUND, SortedKeys, Values, as_keys, keys_of
@@ -24,8 +25,11 @@ from prodemb.shards.shard import Shard
 RetryPictures = Literal["none", "failed", "all"]
 """Which pictures are fetched again though nothing says that they changed: none, those that failed, all."""
 
-Space = Literal["texts", "image", "lexical"]
-"""Where a content hash means one vector."""
+Space = Literal["texts", "image", "lexical", "joined"]
+"""Where a content hash means one vector; joined are the texts of the text encoder."""
+
+FEATURE_BITS = 4
+"""Of a pointer to a vector, those that say of which feature; the others are the product's row."""
 
 _MAX_OPEN_SHARDS = 512
 """Old shards that stay open: each is a mapping of the process."""
@@ -64,7 +68,13 @@ class KnownPicture:
 
 def space_of(feature: Feature) -> Space:
     """Where the feature's contents are looked up."""
-    return "texts" if feature in TEXT_FEATURES else "image" if feature == "image" else "lexical"
+    match feature:
+        case "image" | "lexical":
+            return feature
+        case "text":
+            return "joined"
+        case _:
+            return "texts"
 
 
 class Reuse:
@@ -76,7 +86,7 @@ class Reuse:
         self.features = plan.features
         self._sources, self._retry = plan.sources, plan.retry
         self._starts = np.cumsum([0, *(source.record.num_products for source in plan.sources)])
-        self._spaces = {space: SortedKeys.load(folder, space) for space in ("texts", "image", "lexical")}
+        self._spaces = {space: SortedKeys.load(folder, space) for space in get_args(Space)}
         self._picture_sources, self._ids = SortedKeys.load(folder, "source"), SortedKeys.load(folder, "ids")
         self._prefixes, self._hashes, self._error_codes = (
             np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("prefixes", "hashes", "errors")
@@ -101,14 +111,14 @@ class Reuse:
 
     def vectors(self, pointers: Values) -> npt.NDArray[np.float16]:
         """The vectors at these pointers, (n, dim), all of one space."""
-        rows, features = pointers >> 3, pointers & 7
+        rows, features = pointers >> FEATURE_BITS, pointers & ((1 << FEATURE_BITS) - 1)
         shards = np.searchsorted(self._starts, rows, side="right") - 1
-        groups = shards * 8 + features
+        groups = (shards << FEATURE_BITS) | features
         order = np.argsort(groups, kind="stable")
         distinct, firsts = np.unique(groups[order], return_index=True)
         out: npt.NDArray[np.float16] | None = None
         for group, indices in zip(distinct.tolist(), np.split(order, firsts[1:]), strict=True):
-            number, feature = group >> 3, ALL_FEATURES[group & 7]
+            number, feature = group >> FEATURE_BITS, ALL_FEATURES[group & ((1 << FEATURE_BITS) - 1)]
             stored = self._shard(number).vectors(feature)
             if out is None:
                 out = np.empty((len(pointers), stored.shape[1]), dtype="<f2")

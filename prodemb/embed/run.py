@@ -32,7 +32,7 @@ class Run:
         if self._plan.todo:
             self._write_journal()
 
-    def on_window(self, num_products: int, pictures: PictureCounts) -> None:
+    def on_window(self, index: int, num_products: int, pictures: PictureCounts) -> None:
         """Report progress, and end the run once too many pictures failed.
 
         Raises:

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prodemb.core.features import LEXICAL_TEXTS, TEXT_FEATURES, Feature
+from prodemb.core.template import Template
 from prodemb.embed.distinct import ABSENT, DistinctContents, Indices
-from prodemb.embed.reuse import Hashes, Reuse, space_of
+from prodemb.embed.reuse import Hashes, Reuse, Space, space_of
 from prodemb.embed.windows import Window, WindowPictures
 from prodemb.embed.words import LexicalPool
 from prodemb.shards.format import HASH_BYTES, NO_VALUE, Changes
@@ -40,6 +41,7 @@ def embed_shard(
     pool: TowerPool,
     words: LexicalPool,
     features: Sequence[Feature],
+    template: Sequence[str] = (),
     reuse: Reuse | None = None,
 ) -> "PendingShard":
     """Hand the new contents of one shard to the towers.
@@ -51,13 +53,14 @@ def embed_shard(
     Args:
         windows: the shard's rows, as `prodemb.embed.windows.WindowReader` reads them.
         words: makes the lexical vectors.
+        template: joins the fields for the pool's text encoder, where text vectors are a feature.
         reuse: an earlier set, whose vectors are taken where it has them.
 
     Raises:
         ModelError: a tower failed.
         ImagesError: a picture was not ready in time.
     """
-    shard = PendingShard(pool=pool, words=words, features=features, reuse=reuse)
+    shard = PendingShard(pool=pool, words=words, features=features, template=Template(template), reuse=reuse)
     for window in windows:
         shard.add(window)
     return shard
@@ -67,15 +70,23 @@ class PendingShard:
     """A shard whose vectors may still be in the making."""
 
     def __init__(
-        self, *, pool: TowerPool, words: LexicalPool, features: Sequence[Feature], reuse: Reuse | None
+        self,
+        *,
+        pool: TowerPool,
+        words: LexicalPool,
+        features: Sequence[Feature],
+        template: Template,
+        reuse: Reuse | None,
     ) -> None:
         """Use `embed_shard`."""
-        self._pool, self._words, self._reuse = pool, words, reuse
+        self._pool, self._words, self._template, self._reuse = pool, words, template, reuse
         self._rows_hash = RowsHash()
         self._rows: list[pa.Table] = []
         self._texts = DistinctContents("texts", dim=pool.towers.dim, reuse=reuse)
         self._images = DistinctContents("image", dim=pool.towers.dim, reuse=reuse)
         self._lexical = DistinctContents("lexical", dim=words.dim, reuse=reuse)
+        joined_dim = 0 if pool.text_encoder is None else pool.text_encoder.dim
+        self._joined = DistinctContents("joined", dim=joined_dim, reuse=reuse)
         self._indices: dict[Feature, list[Indices]] = {feature: [] for feature in features}
         self._picture_errors: list[str | None] = []
         self._sources: list[Hashes] = []
@@ -90,6 +101,8 @@ class PendingShard:
             self._add_pictures(window.pictures)
         if "lexical" in self._indices:
             self._add_words(window.rows)
+        if "text" in self._indices:
+            self._add_joined(window.rows)
 
     def result(self) -> EmbeddedShard:
         """Wait for the vectors.
@@ -133,7 +146,13 @@ class PendingShard:
         return reuse.changes(product_ids, hashes=hashes).model_copy(update=counts)
 
     def _distinct(self, feature: Feature) -> DistinctContents:
-        return {"texts": self._texts, "image": self._images, "lexical": self._lexical}[space_of(feature)]
+        spaces: dict[Space, DistinctContents] = {
+            "texts": self._texts,
+            "image": self._images,
+            "lexical": self._lexical,
+            "joined": self._joined,
+        }
+        return spaces[space_of(feature)]
 
     def _add_texts(self, rows: pa.Table) -> None:
         columns = {
@@ -161,9 +180,21 @@ class PendingShard:
         if wanted:
             vectors = self._words.texts([products[present[position]] for position in wanted])
             self._lexical.add_vectors(found[wanted], vectors)
-        indices = np.full(len(products), ABSENT, dtype=np.int64)
-        indices[np.asarray(present, dtype=np.int64)] = found
-        self._indices["lexical"].append(indices)
+        self._indices["lexical"].append(_at(present, found, num=len(products)))
+
+    def _add_joined(self, rows: pa.Table) -> None:
+        fields = self._template.features
+        products = zip(*(rows[field].to_pylist() for field in fields), strict=True)
+        texts = [
+            self._template.join({field: text for field, text in zip(fields, product, strict=True) if text})
+            for product in products
+        ]
+        present = [row for row, text in enumerate(texts) if text]
+        found, wanted = self._joined.add([content_hash(texts[row].encode()) for row in present])
+        if wanted:
+            vectors = self._pool.joined([texts[present[position]] for position in wanted])
+            self._joined.add_vectors(found[wanted], vectors)
+        self._indices["text"].append(_at(present, found, num=len(texts)))
 
     def _add_pictures(self, pictures: WindowPictures) -> None:
         indices: list[int] = []
@@ -195,6 +226,13 @@ class PendingShard:
     def _encode_pictures(self, batch: Sequence[tuple[int, npt.NDArray[np.uint8]]]) -> None:
         vectors = self._pool.images([pixels for _, pixels in batch])
         self._images.add_vectors(np.array([index for index, _ in batch]), vectors)
+
+
+def _at(rows: Sequence[int], found: Indices, *, num: int) -> Indices:
+    """The content of each of `num` products, of which only those at `rows` have one."""
+    indices = np.full(num, ABSENT, dtype=np.int64)
+    indices[np.asarray(rows, dtype=np.int64)] = found
+    return indices
 
 
 def _no_value(indices: Indices) -> pa.Array:

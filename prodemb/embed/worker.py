@@ -12,6 +12,7 @@ import torch
 
 from prodemb.catalog.budget import PictureCounts
 from prodemb.catalog.images import ImageLoader, ImagesConfig
+from prodemb.embed.config import EmbedConfig
 from prodemb.embed.pictures import PictureFetcher
 from prodemb.embed.plan import Plan, ShardTask
 from prodemb.embed.prefetch import Prefetcher
@@ -20,10 +21,12 @@ from prodemb.embed.shard import PendingShard, embed_shard
 from prodemb.embed.windows import Window, WindowReader
 from prodemb.embed.words import LexicalPool
 from prodemb.shards.format import ShardRecord, ShardSchema
+from prodemb.shards.text import TextKind
 from prodemb.shards.writer import write_shard
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
 from prodemb.towers.reference import check_against_reference
+from prodemb.towers.text_encoder import TextEncoder, load_text_encoder
 
 WINDOWS_AHEAD = 4
 """Windows that may wait, read and their pictures being fetched, for the towers; also those of the next shards."""
@@ -40,8 +43,12 @@ class Timings:
     hashing: float = 0.0
     """Of words, into lexical vectors."""
     writing: float = 0.0
+    text_encoder: float = 0.0
+    """In the one beside CLIP."""
     num_texts: int = 0
     """Distinct texts that went through the tower."""
+    num_joined: int = 0
+    """Distinct texts that went through the text encoder."""
     num_images: int = 0
     num_decode_threads: int = 0
     num_tower_threads: int = 0
@@ -56,14 +63,45 @@ class Callback(Protocol):
     def on_start(self, schema: ShardSchema) -> None:
         """The towers are loaded; no shard is written yet."""
 
-    def on_window(self, num_products: int, pictures: PictureCounts) -> None:
-        """So many more products went to the towers, and so many pictures were tried for them."""
+    def on_window(self, index: int, num_products: int, pictures: PictureCounts) -> None:
+        """So many more products of a shard went to the towers, and so many pictures were tried for them."""
 
     def on_shard(self, index: int, record: ShardRecord) -> None:
         """The file of a shard is complete. Called from another thread than the others."""
 
 
-def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback: Callback) -> Timings:
+@dataclass(frozen=True, kw_only=True)
+class Seat:
+    """Where one of a run's workers works, and what is its own there."""
+
+    rank: int = 0
+    """This one's number; the first holds the towers to transformers' own model."""
+    num_workers: int = 1
+    """Of the run; they share out what may be downloaded at a time."""
+    num_cores: int | None = None
+    """By default this worker's share of the machine's cores, all workers being on it."""
+    device: int = 0
+    """Which of several CUDA devices; past the last it starts again at the first."""
+
+    def num_decode_threads(self, config: EmbedConfig) -> int:
+        """Pictures to decode at a time."""
+        if config.decode_workers is None and self.num_cores is not None:
+            return self.num_cores
+        return max(1, (config.decode_workers or os.cpu_count() or 1) // self.num_workers)
+
+    def images(self, images: ImagesConfig) -> ImagesConfig:
+        """What this worker may fetch at a time."""
+        return images.model_copy(update={"concurrency": max(1, images.concurrency // self.num_workers)})
+
+    def take_cores(self) -> None:
+        """Hold torch to its cores."""
+        if self.num_cores is not None:
+            torch.set_num_threads(self.num_cores)
+        elif self.num_workers > 1:
+            torch.set_num_threads(max(1, torch.get_num_threads() // self.num_workers))
+
+
+def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], seat: Seat, callback: Callback) -> Timings:
     """Make shards, reading the next ones ahead while the towers work.
 
     The file of a shard is a function of its rows, the checkpoint, the number format, `batch_tokens` and the earlier
@@ -71,7 +109,6 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
 
     Args:
         tasks: of `plan.todo`; taken one by one, as they are read.
-        rank: this worker's number, which decides its device.
 
     Raises:
         CatalogError: the catalog cannot be read, or has changed.
@@ -79,26 +116,35 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
         ImagesError: a picture was not ready in time.
     """
     config, catalog = plan.config, plan.catalog
-    if plan.num_workers > 1:
-        torch.set_num_threads(max(1, torch.get_num_threads() // plan.num_workers))
-    towers = load_towers(plan.checkpoint, device=config.device, index=rank, dtype=config.dtype)
-    if rank == 0:
+    seat.take_cores()
+    towers = load_towers(plan.checkpoint, device=config.device, index=seat.device, dtype=config.dtype)
+    if seat.rank == 0:
         check_against_reference(towers)
+    text_encoder = None
+    if plan.text_checkpoint is not None:
+        text_encoder = load_text_encoder(
+            plan.text_checkpoint, device=config.device, index=seat.device, dtype=config.dtype
+        )
     schema = ShardSchema(
         fingerprint=plan.checkpoint.fingerprint,
         model=plan.checkpoint.name,
         dim=towers.dim,
         lexical=config.lexical,
+        text=None if text_encoder is None else text_kind(text_encoder, config=config),
         features=config.features,
         fine_tuned=plan.checkpoint.is_fine_tuned,
     )
     callback.on_start(schema)
     reuse = Reuse(plan.reuse) if plan.reuse is not None else None
-    num_threads = max(1, (config.decode_workers or os.cpu_count() or 1) // plan.num_workers)
-    images = _share(plan.images, num_workers=plan.num_workers)
+    num_threads = seat.num_decode_threads(config)
     with (
-        ImageLoader(images, root=catalog.image_root) as loader,
-        TowerPool(towers, batch_tokens=config.batch_tokens, max_pictures=config.window_size()) as pool,
+        ImageLoader(seat.images(plan.images), root=catalog.image_root) as loader,
+        TowerPool(
+            towers,
+            batch_tokens=config.batch_tokens,
+            max_pictures=config.window_size(),
+            text_encoder=text_encoder,
+        ) as pool,
         PictureFetcher(loader, num_workers=num_threads) as fetcher,
         LexicalPool(config.lexical, num_threads=num_threads) as words,
         _ShardWriter(plan, schema=schema, callback=callback) as writer,
@@ -118,7 +164,7 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
                 yield window
                 writer.check()
                 counts = PictureCounts() if window.pictures is None else window.pictures.fetched.counts
-                callback.on_window(window.rows.num_rows, counts)
+                callback.on_window(window.task.index, window.rows.num_rows, counts)
 
         with Prefetcher(reader.windows(tasks), ahead=WINDOWS_AHEAD, source=catalog.name) as prefetched:
             for task, windows in groupby(prefetched, key=lambda window: window.task):
@@ -127,6 +173,7 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
                     pool=pool,
                     words=words,
                     features=config.features,
+                    template=config.text_template,
                     reuse=reuse if task.reuses else None,
                 )
                 writer.write(task.index, shard)
@@ -136,6 +183,8 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
         decoding=fetcher.seconds,
         text_tower=pool.seconds.text,
         image_tower=pool.seconds.image,
+        text_encoder=pool.seconds.encoder,
+        num_joined=pool.seconds.num_joined,
         hashing=words.seconds,
         writing=writer.seconds,
         num_texts=pool.seconds.num_texts,
@@ -145,9 +194,14 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], rank: int, callback:
     )
 
 
-def _share(images: ImagesConfig, *, num_workers: int) -> ImagesConfig:
-    """What one of several workers may fetch at a time."""
-    return images.model_copy(update={"concurrency": max(1, images.concurrency // num_workers)})
+def text_kind(text_encoder: TextEncoder, *, config: EmbedConfig) -> TextKind:
+    """What the text vectors of a run are."""
+    return TextKind(
+        fingerprint=text_encoder.checkpoint.fingerprint,
+        model=text_encoder.checkpoint.name,
+        template=config.text_template,
+        dim=text_encoder.dim,
+    )
 
 
 class _ShardWriter:

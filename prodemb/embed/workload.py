@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from prodemb.catalog.images import ImageLoader
 from prodemb.catalog.urls import host_of
-from prodemb.core.features import PRODUCT_COLUMNS, TEXT_FEATURES, Feature
+from prodemb.core.features import DERIVED, PRODUCT_COLUMNS, TEXT_FEATURES, Feature
 from prodemb.core.progress import ProgressCallback
 from prodemb.embed.plan import Plan, ShardTask
 from prodemb.embed.reuse import Reuse
@@ -41,6 +41,8 @@ class Workload:
     """Products of the catalog with a text or a picture, by feature."""
     num_texts: int = 0
     """Texts for the text tower."""
+    num_joined: int = 0
+    """Texts for the text encoder."""
     num_words: int = 0
     """Products whose lexical vector is to be made."""
     num_local: int = 0
@@ -109,7 +111,7 @@ class _Counter:
     def note(self, rows: pa.Table) -> None:
         """Count what rows hold."""
         for feature in self._features:
-            if feature != "lexical":
+            if feature not in DERIVED:
                 present = rows.num_rows - rows[feature].null_count
                 self.workload.present[feature] = self.workload.present.get(feature, 0) + present
 
@@ -125,10 +127,12 @@ class _Counter:
                 pool=cast(TowerPool, texts),
                 words=words,
                 features=self._features,
+                template=self._plan.config.text_template,
                 reuse=reuse,
             )
         workload = self.workload
         workload.num_texts += texts.num_texts
+        workload.num_joined += texts.num_joined
         workload.num_words += words.num_products
         workload.num_images += len(sources)
         workload.num_known += self._num_present() - num_before - texts.num_texts - len(sources)
@@ -197,13 +201,18 @@ class _NoTowers:
     """Takes the place of a pool of towers: counts the texts that it is given."""
 
     def __init__(self) -> None:
-        self.towers = self
+        self.towers = self.text_encoder = self
         self.dim = 0
-        self.num_texts = 0
+        self.num_texts = self.num_joined = 0
 
     def texts(self, texts: Sequence[str]) -> _Nothing:
         """Count them."""
         self.num_texts += len(texts)
+        return _Nothing()
+
+    def joined(self, texts: Sequence[str]) -> _Nothing:
+        """Count them."""
+        self.num_joined += len(texts)
         return _Nothing()
 
 

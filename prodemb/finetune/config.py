@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from prodemb.core.config import Config
-from prodemb.finetune.texts import Template
+from prodemb.core.template import Template
 from prodemb.towers.load import DtypeName
 
 LossKind = Literal["soft", "masked", "plain"]

@@ -3,19 +3,14 @@
 import logging
 import multiprocessing
 import signal
-import threading
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, Protocol
 
-from prodemb.core.children import begin_child, take_record
+from prodemb.core.children import begin_child, own_signals, take_record
 from prodemb.core.errors import ProdembError, WorkerError
 from prodemb.core.progress import ProgressCallback
 from prodemb.finetune.processes import is_first_process
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Work(Protocol):
@@ -56,7 +51,7 @@ def launch(work: Work, *, count: int, on_progress: ProgressCallback | None) -> N
     with ThreadPoolExecutor(1) as listener:
         errors = listener.submit(_listen, messages, on_progress)
         try:
-            with _own_signals():
+            with own_signals():
                 elastic_launch(config, _run)(work, messages)
         except ChildFailedError as error:
             died = error
@@ -75,20 +70,6 @@ def launch(work: Work, *, count: int, on_progress: ProgressCallback | None) -> N
             f"fine-tuning process {rank} ended with status {failure.exitcode}: {reason}; saved steps are kept, the "
             "same command resumes from them"
         )
-
-
-@contextmanager
-def _own_signals() -> Iterator[None]:
-    """Take the signals back that torch takes from this process: it raises an Exception of its own for each."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def _listen(messages: Any, on_progress: ProgressCallback | None) -> list[ProdembError]:

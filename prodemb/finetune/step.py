@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from prodemb.core.template import Fields, Template
 from prodemb.finetune.augment import choose_patches, draw_amounts
 from prodemb.finetune.batches import step_classes
 from prodemb.finetune.config import FinetuneConfig
@@ -16,7 +17,7 @@ from prodemb.finetune.data import LabelledProducts, Pictures
 from prodemb.finetune.gradient_cache import backpropagate
 from prodemb.finetune.inputs import ImageItems, InputKind, Items, StepInputs, TextItems
 from prodemb.finetune.processes import Processes
-from prodemb.finetune.texts import Fields, Template, drop_fields
+from prodemb.finetune.texts import drop_fields
 from prodemb.towers.load import Towers, choose_dtype
 
 

@@ -65,7 +65,7 @@ class Aggregate(nn.Module):
             lengths = ", ".join(f"{feature} {dim}" for feature, dim in zip(features, dims, strict=True))
             raise ConfigError(
                 f"[aggregate] mode: found {config.mode!r}, which averages vectors of one length, but they have "
-                f'{lengths} numbers; wanted "concat", or [train] features without lexical'
+                f'{lengths} numbers; wanted "concat", or [train] features of one length'
             )
         self.config = config
         self.dims = tuple(dims)

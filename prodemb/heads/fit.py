@@ -40,6 +40,7 @@ class FeatureDropout(Config):
     cat3: float = Field(default=0.3, ge=0, lt=1)
     image: float = Field(default=0.1, ge=0, lt=1)
     lexical: float = Field(default=0.1, ge=0, lt=1)
+    text: float = Field(default=0.1, ge=0, lt=1)
     alone: float = Field(default=0.2, ge=0, lt=1)
     """How often a product is shown with only one of its features, so that a category head can predict from a picture or
     a title alone. Not used for brands, which few features name."""

@@ -25,8 +25,8 @@ from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.evaluation import BrandEvaluation, CategoryEvaluation
 from prodemb.heads.labels import BrandLabel, CategoryLabel, Target
 from prodemb.heads.network import HeadConfig, Network
-from prodemb.shards.format import MAX_DIM
 from prodemb.shards.lexical import LexicalKind
+from prodemb.shards.text import MAX_DIM, TextKind
 
 SCHEMA_VERSION = 3
 WEIGHTS_NAME = "head.safetensors"
@@ -49,6 +49,8 @@ class HeadCard(Config):
     """Numbers in a vector of each."""
     lexical: LexicalKind | None = None
     """What makes the lexical vectors that it reads; None where it reads none."""
+    text: TextKind | None = None
+    """What makes the text vectors that it reads; None where it reads none."""
     aggregate: AggregateConfig
     head: HeadConfig
     num_train: int
@@ -239,8 +241,9 @@ def _check_parts(card: HeadCard) -> None:
         raise ValueError(f"features: found {list(card.features)}, wanted one or more, each once and in order")
     if len(card.dims) != len(card.features) or not all(1 <= dim <= MAX_DIM for dim in card.dims):
         raise ValueError(f"dims: found {list(card.dims)[:9]}, wanted a number from 1 to {MAX_DIM:,} for each feature")
-    if ("lexical" in card.features) != (card.lexical is not None):
-        raise ValueError("lexical: found the feature or its kind without the other")
+    for feature, kind in (("lexical", card.lexical), ("text", card.text)):
+        if (feature in card.features) != (kind is not None):
+            raise ValueError(f"{feature}: found the feature or its kind without the other")
     is_kind = CategoryLabel if card.target == "category" else BrandLabel
     if not card.classes or not all(isinstance(label, is_kind) for label in card.classes):
         raise ValueError(f"classes: wanted one or more, each of a {card.target}")

@@ -223,6 +223,7 @@ def train_head(
         features=data.features,
         dims=dims,
         lexical=schema.lexical if "lexical" in data.features else None,
+        text=schema.text if "text" in data.features else None,
         aggregate=aggregate,
         head=head,
         num_train=len(learned),

@@ -312,7 +312,10 @@ def _check(pipelines: Sequence[Pipeline]) -> None:
         _check_same_sources(first, other)
 
 
-_IN_SHARDS = {"model", "revision", "features", "lexical_dim", "shard_size", "dtype"}
+_IN_SHARDS = {
+    *("model", "revision", "truncate_dim", "features", "lexical_dim", "shard_size", "dtype"),
+    *("text_model", "text_model_revision", "text_template"),
+}
 """Settings of [embed] that decide what stands in the shards."""
 
 

@@ -24,6 +24,7 @@ from prodemb.shards.product_stream import Chunk
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
+from prodemb.towers.text_encoder import load_text_encoder
 
 
 class Encoder:
@@ -39,9 +40,12 @@ class Encoder:
         Raises:
             ModelError: the checkpoint cannot be loaded.
         """
-        checkpoint = find_checkpoint(config.model, revision=config.revision)
+        checkpoint = find_checkpoint(config.model, revision=config.revision, truncate_dim=config.truncate_dim)
         self._config, self._images, self._image_root = config, images, image_root
         self._towers = load_towers(checkpoint, device=config.device, dtype=config.dtype)
+        self._text_encoder = None
+        if (text_checkpoint := config.text_checkpoint()) is not None:
+            self._text_encoder = load_text_encoder(text_checkpoint, device=config.device, dtype=config.dtype)
         self._batch_tokens = config.batch_tokens
 
     def encode(self, products: CatalogRows) -> EmbeddedShard:
@@ -57,13 +61,20 @@ class Encoder:
         num_threads = config.decode_workers or os.cpu_count() or 1
         with (
             ImageLoader(self._images, root=self._image_root) as loader,
-            TowerPool(self._towers, batch_tokens=self._batch_tokens, max_pictures=config.window_size()) as pool,
+            TowerPool(
+                self._towers,
+                batch_tokens=self._batch_tokens,
+                max_pictures=config.window_size(),
+                text_encoder=self._text_encoder,
+            ) as pool,
             PictureFetcher(loader, num_workers=num_threads) as fetcher,
             LexicalPool(config.lexical, num_threads=num_threads) as words,
             Prefetcher(self._windows(products, fetcher=fetcher), ahead=WINDOWS_AHEAD, source="products") as windows,
         ):
             self._batch_tokens = pool.batch_tokens
-            return embed_shard(windows, pool=pool, words=words, features=config.features).result()
+            return embed_shard(
+                windows, pool=pool, words=words, features=config.features, template=config.text_template
+            ).result()
 
     def _windows(self, products: CatalogRows, *, fetcher: PictureFetcher) -> Iterator[Window]:
         size, task = self._config.window_size(), ShardTask(index=0, start=0, stop=len(products))
@@ -89,11 +100,12 @@ def picture_errors(embedded: EmbeddedShard) -> list[str | None]:
     return [None if reason == NO_VALUE else reason for reason in embedded.encoded["image"].absent.to_pylist()]
 
 
-def chunk_of(embedded: EmbeddedShard, *, features: tuple[Feature, ...]) -> Chunk:
+def chunk_of(embedded: EmbeddedShard, *, features: tuple[Feature, ...], joined: tuple[Feature, ...] = ()) -> Chunk:
     """Embedded products as scoring reads them from a shard.
 
     Args:
         features: whose vectors are read, some of the encoded ones.
+        joined: the fields that the text vectors are made of.
     """
     encoded = [embedded.encoded[feature] for feature in features]
     rows = pl.DataFrame(pl.from_arrow(embedded.rows))
@@ -107,5 +119,6 @@ def chunk_of(embedded: EmbeddedShard, *, features: tuple[Feature, ...]) -> Chunk
             vectors=np.concatenate([each.vectors for each in encoded], axis=1),
             present=np.stack([each.absent.is_null().to_numpy(zero_copy_only=False) for each in encoded], axis=1),
             supplied=rows.select(PARTNER, *(pl.col(feature).alias(raw_column(feature)) for feature in TEXT_FEATURES)),
+            joined=joined,
         ),
     )

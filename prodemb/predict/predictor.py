@@ -206,7 +206,14 @@ class Predictor:
         """At most `[embed] shard_size` products, at least one, as each head reads them, and what of their pictures."""
         embedded = {fingerprint: encoder.encode(rows) for fingerprint, encoder in self._encoders.items()}
         errors = zip(*map(picture_errors, embedded.values()), strict=True)
-        chunks = [chunk_of(embedded[each.card.fingerprint], features=each.card.features) for each in self._predictors]
+        chunks = [
+            chunk_of(
+                embedded[each.card.fingerprint],
+                features=each.card.features,
+                joined=() if each.card.text is None else each.card.text.features,
+            )
+            for each in self._predictors
+        ]
         return chunks, [next(filter(None, reasons), None) for reasons in errors]
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from prodemb.core.features import PARTNER, Feature
+from prodemb.core.features import DERIVED, PARTNER, Feature
 from prodemb.report.summary import Incoming, Presence
 from prodemb.shards.reader import ShardSet
 
@@ -20,7 +20,7 @@ def incoming(shard_set: ShardSet) -> Incoming:
             partners.codes % len(names), weights=shard_set.present(feature), minlength=len(names)
         ).tolist()
         for feature in shard_set.schema.features
-        if feature != "lexical"
+        if feature not in DERIVED
     }
     order = [int(index) for index in np.argsort(-totals, kind="stable") if totals[index]]
     return Incoming(
@@ -29,7 +29,9 @@ def incoming(shard_set: ShardSet) -> Incoming:
         num_products=manifest.num_products,
         skipped_rows=dict(manifest.skipped_rows),
         missing={
-            feature: reasons for feature, reasons in manifest.null_counts().items() if reasons and feature != "lexical"
+            feature: reasons
+            for feature, reasons in manifest.null_counts().items()
+            if reasons and feature not in DERIVED
         },
         presence=tuple(
             Presence(

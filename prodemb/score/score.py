@@ -297,6 +297,11 @@ def _shard_set_of(predictor: Predictor, *, shard_sets: Sequence[ShardSet]) -> Sh
             f"{card.target} head: reads lexical vectors of {card.lexical.dim} numbers (version "
             f"{card.lexical.version}), {source.folder} has others; embed again, or train on these shards"
         )
+    if card.text is not None and not (source.schema.text is not None and source.schema.text.like(card.text)):
+        raise FingerprintError(
+            f"{card.target} head: reads text vectors of {card.text.model} ({card.text.fingerprint}, template "
+            f"{list(card.text.template)}), {source.folder} has others; embed again, or train on these shards"
+        )
     return source
 
 

@@ -23,7 +23,14 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import pyarrow as pa
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from prodemb.core.bounded import parse_json, read_json
 from prodemb.core.config import Config
@@ -41,6 +48,7 @@ from prodemb.core.features import (
 from prodemb.core.files import write_json
 from prodemb.core.inputs import inputs_hash
 from prodemb.shards.lexical import LexicalKind
+from prodemb.shards.text import MAX_DIM, TextKind
 
 SCHEMA_VERSION = 4
 MANIFEST_NAME = "manifest.json"
@@ -54,8 +62,6 @@ MAX_PRODUCTS = 16_384
 """Most products in a shard: pyarrow 26 then writes each vector column as one page, which is what can be mapped."""
 HASH_BYTES = 16
 IMAGE_SOURCE = "image_source"
-MAX_DIM = 65_536
-"""Most numbers in a vector."""
 NO_VALUE = "no value"
 """The reason of a vector that is absent because the catalog's cell is empty."""
 
@@ -75,6 +81,8 @@ class ShardSchema(Config):
     """Numbers in one vector of CLIP's."""
     lexical: LexicalKind | None = None
     """What made the lexical vectors; None where there are none."""
+    text: TextKind | None = None
+    """What made the text vectors; None where there are none."""
     features: tuple[Feature, ...]
     """The features that have a vector column, in the order of `prodemb.core.features.ALL_FEATURES`."""
     fine_tuned: bool = False
@@ -91,26 +99,53 @@ class ShardSchema(Config):
         return features
 
     @model_validator(mode="after")
-    def _has_lexical_kind(self) -> Self:
-        if ("lexical" in self.features) != (self.lexical is not None):
-            raise ValueError("found lexical vectors or their kind without the other, wanted both or none")
+    def _has_kinds(self) -> Self:
+        for feature, kind in (("lexical", self.lexical), ("text", self.text)):
+            if (feature in self.features) != (kind is not None):
+                raise ValueError(f"found {feature} vectors or their kind without the other, wanted both or none")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_no_text(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Shards without text vectors are byte by byte as if there were no such feature."""
+        values: dict[str, Any] = dump(self)
+        return values if self.text is not None else {key: values[key] for key in values if key != "text"}
 
     def dim_of(self, feature: Feature) -> int:
         """Numbers in one vector of the feature."""
-        return self.lexical.dim if feature == "lexical" and self.lexical is not None else self.dim
+        kind = {"lexical": self.lexical, "text": self.text}.get(feature)
+        return self.dim if kind is None else kind.dim
+
+    @property
+    def joined(self) -> tuple[Feature, ...]:
+        """The fields that a text vector is made of; none where there is no such vector."""
+        return self.text.features if self.text is not None else ()
 
     def encoder_of(self, feature: Feature) -> str:
         """What made the feature's vectors: vectors of two sets may be in one where this is the same."""
-        return encoder(feature, fingerprint=self.fingerprint, lexical=self.lexical)
+        return encoder(feature, fingerprint=self.fingerprint, lexical=self.lexical, text=self._text_encoder)
 
     def inputs_hash(self, rows_hash: str) -> str:
         """The `shard_inputs_hash` of a shard of this schema made from rows with this hash."""
-        return shard_inputs_hash(rows_hash, fingerprint=self.fingerprint, features=self.features, lexical=self.lexical)
+        return shard_inputs_hash(
+            rows_hash,
+            fingerprint=self.fingerprint,
+            features=self.features,
+            lexical=self.lexical,
+            text=self._text_encoder,
+        )
 
     def like(self, other: "ShardSchema") -> bool:
-        """Whether shards of both can be in one set: all is the same but the name that the user gave the model."""
-        return self == other.model_copy(update={"model": self.model})
+        """Whether shards of both can be in one set: all is the same but the names that the user gave the models."""
+        return self._unnamed() == other._unnamed()
+
+    def _unnamed(self) -> "ShardSchema":
+        text = self.text and self.text.model_copy(update={"model": ""})
+        return self.model_copy(update={"model": "", "text": text})
+
+    @property
+    def _text_encoder(self) -> str | None:
+        return None if self.text is None else self.text.encoder
 
     def arrow(self, *, rows_hash: str) -> pa.Schema:
         """The columns of a shard, with this schema and the hash of its catalog rows as metadata."""
@@ -149,7 +184,12 @@ class ShardSchema(Config):
 
 
 def shard_inputs_hash(
-    rows_hash: str, *, fingerprint: str, features: tuple[Feature, ...], lexical: LexicalKind | None
+    rows_hash: str,
+    *,
+    fingerprint: str,
+    features: tuple[Feature, ...],
+    lexical: LexicalKind | None,
+    text: str | None = None,
 ) -> str:
     """The `prodemb.core.inputs.inputs_hash` of a shard: a shard with the hash that is wanted is done.
 
@@ -157,14 +197,23 @@ def shard_inputs_hash(
 
     Args:
         rows_hash: of its catalog rows (`prodemb.shards.hashes.RowsHash`).
+        text: the `prodemb.shards.text.text_encoder` of its text vectors, if any.
     """
     settings = {"fingerprint": fingerprint, "lexical": lexical and lexical.model_dump()}
+    if text is not None:
+        settings["text"] = text
     return inputs_hash(rows=rows_hash, features=features, **settings)
 
 
-def encoder(feature: Feature, *, fingerprint: str, lexical: LexicalKind | None) -> str:
-    """The name of what makes a feature's vectors under these settings."""
-    return fingerprint if feature != "lexical" else f"lexical {lexical.model_dump_json() if lexical else None}"
+def encoder(feature: Feature, *, fingerprint: str, lexical: LexicalKind | None, text: str | None) -> str:
+    """The name of what makes a feature's vectors under these settings; `text` as in `shard_inputs_hash`."""
+    match feature:
+        case "lexical":
+            return f"lexical {lexical.model_dump_json() if lexical else None}"
+        case "text":
+            return text or "text None"
+        case _:
+            return fingerprint
 
 
 class Changes(Config):

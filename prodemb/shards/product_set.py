@@ -33,6 +33,8 @@ class ProductSet:
     """(n, F)."""
     supplied: pl.DataFrame
     """n rows, one string column per text feature, named by `raw_column`, and one for the partner."""
+    joined: tuple[Feature, ...] = ()
+    """The fields that a text vector is made of."""
 
     def __len__(self) -> int:
         return len(self.present)
@@ -62,18 +64,29 @@ class ProductSet:
     def without(self, *hidden: Feature) -> "ProductSet":
         """The same products from a partner who does not send these features.
 
-        The lexical vector is that of the texts that are left.
+        The lexical vector is that of the texts that are left; a text vector in which a hidden field is said is gone.
         """
-        there = np.array([feature not in hidden for feature in self.features])
+        present = self.present_without(*hidden)
         texts = [raw_column(feature) for feature in hidden if feature in TEXT_FEATURES]
         left = replace(
             self,
-            vectors=self.vectors * np.repeat(there, self.dims).astype(np.float16),
-            present=self.present & there,
+            vectors=np.where(np.repeat(present, self.dims, axis=1), self.vectors, np.float16(0)),
+            present=present,
             supplied=self.supplied.with_columns(pl.lit(None, pl.String).alias(text) for text in texts),
         )
         changes_words = {*hidden} & {*LEXICAL_TEXTS} and "lexical" in self.features and "lexical" not in hidden
         return left._with_lexical() if changes_words else left
+
+    def present_without(self, *hidden: Feature) -> npt.NDArray[np.bool_]:
+        """Which vectors are left of products without these features, (n, F).
+
+        A text vector cannot be made again without its encoder, so it goes with any of its fields that a product has.
+        """
+        present: npt.NDArray[np.bool_] = self.present & np.array([feature not in hidden for feature in self.features])
+        if "text" in self.features and "text" not in hidden:
+            for feature in {*hidden} & {*self.joined}:
+                present[:, self.features.index("text")] &= self.supplied[raw_column(feature)].is_null().to_numpy()
+        return present
 
     def _with_lexical(self) -> "ProductSet":
         """The same products with the lexical vectors of their present texts."""
@@ -85,7 +98,7 @@ class ProductSet:
         return replace(self, vectors=vectors, present=present)
 
     def with_those_of(self, donors: Indices, *, feature: Feature) -> "ProductSet":
-        """The same products, each with one feature of another product.
+        """The same products, each with one feature of another product, and without a text vector that says its own.
 
         Args:
             donors: (n,) indices of those others.
@@ -97,7 +110,11 @@ class ProductSet:
             vectors, present = vectors.copy(), present.copy()
             vectors[:, block], present[:, column] = self.vectors[donors, block], self.present[donors, column]
         text = raw_column(feature)
-        given = self.supplied[text][donors]
+        own, given = self.supplied[text], self.supplied[text][donors]
+        if "text" in self.features and feature in self.joined:
+            column, differs = self.features.index("text"), own.ne_missing(given).to_numpy()
+            vectors, present = vectors.copy(), present.copy()
+            vectors[differs, self._block("text")], present[differs, column] = 0, False
         return replace(self, vectors=vectors, present=present, supplied=self.supplied.with_columns(given))
 
     def _block(self, feature: Feature) -> slice:
@@ -120,6 +137,7 @@ def read_products(shard_set: ShardSet, *, features: tuple[Feature, ...], rows: I
         vectors=load_vectors(shard_set, features=features, rows=rows),
         present=load_presence(shard_set, features=features, rows=rows),
         supplied=supplied_values(shard_set, columns, rows=rows),
+        joined=shard_set.schema.joined,
     )
 
 

@@ -36,6 +36,7 @@ class ProductStream:
             texts: whose supplied values are read.
         """
         self._features = features
+        self._joined = shard_set.schema.joined
         self._dims = tuple(shard_set.schema.dim_of(feature) for feature in features)
         self._pieces = _pieces(shard_set, features=features, texts=texts)
         self._piece: _Piece | None = None
@@ -65,6 +66,7 @@ class ProductStream:
             vectors=vectors,
             present=present,
             supplied=supplied.drop("product_id", *GOLD_LABELS),
+            joined=self._joined,
         )
         return Chunk(
             product_ids=supplied["product_id"],

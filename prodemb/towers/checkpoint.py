@@ -30,7 +30,7 @@ OPEN_CLIP_CONFIG = "open_clip_config.json"
 """What open_clip puts beside its weights."""
 
 _INDEX = "model.safetensors.index.json"
-_WEIGHTS = ("model.safetensors", "model-*.safetensors", _INDEX)
+WEIGHTS = ("model.safetensors", "model-*.safetensors", _INDEX)
 _WEIGHTS_FILE = re.compile(r"[\w.-]+\.safetensors")
 _TOWERS = ("text_config", "vision_config")
 _SETTINGS = ("*.json", "*.txt", "*.model")
@@ -72,9 +72,7 @@ class Checkpoint:
 
     def files(self) -> list[Path]:
         """The files that decide what a vector is, by name."""
-        found = {path for pattern in (*_WEIGHTS, *_SETTINGS) for path in self.folder.glob(pattern)}
-        ignored = {path for pattern in _NOT_SETTINGS for path in self.folder.glob(pattern)}
-        return sorted(found - ignored)
+        return files_of(self.folder)
 
 
 def find_checkpoint(
@@ -89,20 +87,30 @@ def find_checkpoint(
         NotFetchedError: it is not in the cache, and is not to be fetched.
         ModelError: nothing is there, it has no safetensors weights, or it is not a dual encoder.
     """
-    name = model
-    if model == BUNDLED:
-        folder = CLIP_FOLDER
-    elif Path(model).is_dir():
-        folder = Path(model)
-        name = as_folder(model)
-    elif _looks_like_a_path(model):
+    name, folder = (model, CLIP_FOLDER) if model == BUNDLED else locate(model, revision=revision, fetch=fetch)
+    return Checkpoint(name=name, folder=folder, config=_read_config(folder, name=name), truncate_dim=truncate_dim)
+
+
+def locate(
+    model: str, *, revision: str | None, key: str = "model", weights: Sequence[str] = WEIGHTS, fetch: bool = True
+) -> tuple[str, Path]:
+    """The name and folder of the checkpoint called `model`: a folder, or a hub id, which is fetched.
+
+    Args:
+        key: the setting that holds it, for errors.
+        weights: as in `download`, as is `fetch`.
+
+    Raises:
+        ModelError: nothing is there.
+    """
+    if Path(model).is_dir():
+        return as_folder(model), Path(model)
+    if _looks_like_a_path(model):
         raise ModelError(
-            f"model: found {model!r}, but there is no such folder ({Path(model).absolute()}); wanted a "
+            f"{key}: found {model!r}, but there is no such folder ({Path(model).absolute()}); wanted a "
             "checkpoint folder or hub id"
         )
-    else:
-        folder = download(model, revision=revision, fetch=fetch)
-    return Checkpoint(name=name, folder=folder, config=_read_config(folder, name=name), truncate_dim=truncate_dim)
+    return model, download(model, revision=revision, key=key, weights=weights, fetch=fetch)
 
 
 def as_folder(model: str) -> str:
@@ -110,14 +118,29 @@ def as_folder(model: str) -> str:
     return model if _looks_like_a_path(model) else f"./{model}"
 
 
+def files_of(folder: Path) -> list[Path]:
+    """The weights and settings in a folder of transformers' format, by name."""
+    found = {path for pattern in (*WEIGHTS, *_SETTINGS) for path in folder.glob(pattern)}
+    ignored = {path for pattern in _NOT_SETTINGS for path in folder.glob(pattern)}
+    return sorted(found - ignored)
+
+
 def _looks_like_a_path(model: str) -> bool:
     return model.startswith((".", "/", "~")) or model.endswith("/") or model.count("/") > 1 or "\\" in model
 
 
-def download(model: str, *, revision: str | None = None, weights: Sequence[str] = _WEIGHTS, fetch: bool = True) -> Path:
+def download(
+    model: str,
+    *,
+    revision: str | None = None,
+    key: str = "model",
+    weights: Sequence[str] = WEIGHTS,
+    fetch: bool = True,
+) -> Path:
     """Fetch a hub repository's safetensors weights and settings; nothing that is code or pickle.
 
     Args:
+        key: the setting that holds its id, for errors.
         weights: the names of weights to fetch, with `*` for any letters.
         fetch: without it the hub is not asked.
 
@@ -138,24 +161,24 @@ def download(model: str, *, revision: str | None = None, weights: Sequence[str] 
         patterns = [*weights, *_SETTINGS]
         folder = Path(snapshot_download(model, revision=revision, allow_patterns=patterns, local_files_only=not fetch))
     except HFValidationError:
-        raise ModelError(f"model: found {model!r}; wanted 'bundled', a folder, or a hub id 'owner/name'") from None
+        raise ModelError(f"{key}: found {model!r}; wanted a folder, or a hub id 'owner/name'") from None
     except LocalEntryNotFoundError:
         if not fetch:
-            raise NotFetchedError(f"model: {model!r}{at} is no folder here, and not in the hub's cache") from None
+            raise NotFetchedError(f"{key}: {model!r}{at} is no folder here, and not in the hub's cache") from None
         raise ModelError(
-            f"model: {model!r}{at} is no folder in {Path.cwd()}, and the Hugging Face hub cannot be reached; "
+            f"{key}: {model!r}{at} is no folder in {Path.cwd()}, and the Hugging Face hub cannot be reached; "
             "wanted a checkpoint folder, or a hub id and a network"
         ) from None
     except RepositoryNotFoundError:
         raise ModelError(
-            f"model: {model!r}{at} is no folder in {Path.cwd()}, and the Hugging Face hub shows no such repository; "
+            f"{key}: {model!r}{at} is no folder in {Path.cwd()}, and the Hugging Face hub shows no such repository; "
             "wanted a checkpoint folder or hub id"
         ) from None
     except (HfHubHTTPError, OSError) as error:
         first_line = str(error).strip().splitlines()[0]
-        raise ModelError(f"model: cannot fetch {model!r}{at} from the Hugging Face hub: {first_line}") from None
+        raise ModelError(f"{key}: cannot fetch {model!r}{at} from the Hugging Face hub: {first_line}") from None
     if not fetch and not any(True for pattern in weights for _ in folder.glob(pattern)):
-        raise NotFetchedError(f"model: {model!r}{at} is not wholly in the hub's cache")
+        raise NotFetchedError(f"{key}: {model!r}{at} is not wholly in the hub's cache")
     return folder
 
 
@@ -169,6 +192,8 @@ def _read_config(folder: Path, *, name: str) -> dict[str, Any]:
         raise ModelError(f"{folder}: no config.json; wanted a checkpoint folder in Hugging Face's format") from None
     except (ValueError, OSError) as error:
         raise ModelError(f"{path}: not JSON ({error})") from None
+    if isinstance(config, dict) and config.get("model_type") == "flava":
+        config["vision_config"] = config.get("image_config")
     if not isinstance(config, dict) or not all(isinstance(config.get(tower), dict) for tower in _TOWERS):
         _refuse_open_clip(folder, name=name)
         kind = config.get("model_type", "unknown") if isinstance(config, dict) else "unknown"
@@ -176,15 +201,27 @@ def _read_config(folder: Path, *, name: str) -> dict[str, Any]:
             f"{folder}: found a model of type {kind!r}, which is not a dual encoder; "
             "wanted a text and a vision tower with one space, such as CLIP or SigLIP"
         )
-    if not any(True for pattern in _WEIGHTS[:2] for _ in folder.glob(pattern)):
+    check_folder(folder, config=config)
+    return config
+
+
+def check_folder(folder: Path, *, config: dict[str, Any]) -> None:
+    """Hold a folder in transformers' format to what is safe to load, before transformers sees it.
+
+    Args:
+        config: the folder's config.json.
+
+    Raises:
+        ModelError: it has no safetensors weights, absurd settings, or files that are none.
+    """
+    if not any(True for pattern in WEIGHTS[:2] for _ in folder.glob(pattern)):
         raise ModelError(
             f"{folder}: no model.safetensors; only safetensors weights are read (for a hub id, try a revision that "
             "has them, such as 'refs/pr/1', or save the model once with save_pretrained)"
         )
-    _refuse_absurd(config, path=path)
-    _check_sizes(folder)
+    _refuse_absurd(config, path=folder / "config.json")
+    check_sizes(folder)
     _check_index(folder / _INDEX)
-    return config
 
 
 def _refuse_open_clip(folder: Path, *, name: str) -> None:
@@ -199,16 +236,17 @@ def _refuse_open_clip(folder: Path, *, name: str) -> None:
 
 def _refuse_absurd(config: dict[str, Any], *, path: Path) -> None:
     """Refuse code that would be fetched, and numbers of which a model would be built before the weights are seen."""
-    for tower in ("", *_TOWERS):
-        for key, value in (config[tower] if tower else config).items():
+    towers = {key: values for key, values in config.items() if isinstance(values, dict)}
+    for tower, values in {"": config, **towers}.items():
+        for key, value in values.items():
             if key.endswith("attn_implementation") and "/" in str(value):
                 raise ModelError(f"{path}: {key}: found {value!r}, which is code to be fetched; wanted none")
-            limit = MAX_LAYERS if key == "num_hidden_layers" else MAX_NUMBER
+            limit = MAX_LAYERS if key.endswith(("layers", "n_layer")) else MAX_NUMBER
             if isinstance(value, int) and value > limit:
                 raise ModelError(f"{path}: {tower} {key}: found {value:,}, wanted at most {limit:,}")
 
 
-def _check_sizes(folder: Path) -> None:
+def check_sizes(folder: Path) -> None:
     """Refuse files that would take long to read, or forever, before transformers reads them."""
     for pattern in _SETTINGS:
         for path in folder.glob(pattern):

@@ -73,7 +73,7 @@ class ImagePreprocessor:
         if not values.get("do_resize", True):
             raise ValueError("do_resize = false is not supported, as pictures have many sizes")
         is_cropped = values.get("do_center_crop", "crop_size" in values or kind.startswith("CLIP"))
-        size = _size(values["size"], square=not is_cropped)
+        size = _size(values["size"], square=not is_cropped or kind.startswith("Flava"))
         crop = _crop(values.get("crop_size", size)) if is_cropped else None
         shorter = size if isinstance(size, int) else min(size)
         if crop and max(crop) > shorter:
@@ -85,16 +85,25 @@ class ImagePreprocessor:
             size=size,
             crop=crop,
             resample=Image.Resampling(int(values.get("resample", BICUBIC))),
-            mean=_channels(values["image_mean"]) if normalises else (0.0, 0.0, 0.0),
-            std=_channels(values["image_std"]) if normalises else (1.0, 1.0, 1.0),
+            mean=channels(values["image_mean"]) if normalises else (0.0, 0.0, 0.0),
+            std=channels(values["image_std"]) if normalises else (1.0, 1.0, 1.0),
             rescale=float(values.get("rescale_factor", 1 / 255)) if values.get("do_rescale", True) else 1.0,
         )
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> tuple[int, ...]:
         """(3, height, width) of what `decode` gives."""
         height, width = self.crop or ((self.size, self.size) if isinstance(self.size, int) else self.size)
         return 3, height, width
+
+    @property
+    def wanted(self) -> int:
+        """Pixels of the side that a JPEG must keep when it is decoded at a fraction of its size."""
+        return max(self.shape)
+
+    def grey(self) -> Pixels:
+        """A grey picture of `shape`, to try the tower with."""
+        return np.full(self.shape, 127, dtype=np.uint8)
 
     def with_image_size(self, edge: int) -> Self:
         """The same for a vision tower that takes `edge` pixels a side."""
@@ -124,7 +133,7 @@ class ImagePreprocessor:
         Raises:
             AbsentImage: the bytes are not a picture, are cut off, or are too large when unpacked.
         """
-        with unpacked(data, wanted=max(self.shape)) as (pixels, full):
+        with unpacked(data, wanted=self.wanted) as (pixels, full):
             return self._fitted(pixels, full=full)
 
     def _fitted(self, pixels: Pixels, *, full: tuple[int, int]) -> Pixels:
@@ -136,8 +145,8 @@ class ImagePreprocessor:
             wanted = (int(self.size * tall / shorter), int(self.size * wide / shorter))
         else:
             wanted = self.size
-        resized = _resized(pixels, wanted, resample=self.resample)
-        return np.ascontiguousarray(_centre(resized, self.shape[1:]))
+        planes = resized(pixels, wanted, resample=self.resample)
+        return np.ascontiguousarray(_centre(planes, self.shape[1:]))
 
 
 def _edges(size: tuple[int, int]) -> dict[str, int]:
@@ -164,7 +173,7 @@ def _crop(value: Any) -> tuple[int, int]:
     raise ValueError(f"crop_size = {value!r} has no height and width")
 
 
-def _channels(values: Any) -> tuple[float, float, float]:
+def channels(values: Any) -> tuple[float, float, float]:
     red, green, blue = (float(value) for value in values)
     return red, green, blue
 
@@ -185,7 +194,7 @@ def _centre(planes: Pixels, size: tuple[int, ...]) -> Pixels:
     return planes[:, top : top + height, left : left + width]
 
 
-def _resized(pixels: Pixels, size: tuple[int, int], *, resample: int) -> Pixels:
+def resized(pixels: Pixels, size: tuple[int, int], *, resample: int) -> Pixels:
     """(h, w, 3) to a fresh array (3, *size), as Pillow resizes, by torch where it has the filter."""
     if pixels.shape[:2] == size:
         return pixels.transpose(2, 0, 1).copy()

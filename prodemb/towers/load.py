@@ -13,6 +13,7 @@ from prodemb.core.device import DeviceName, choose_device, fastest_dtype
 from prodemb.core.errors import ConfigError, ModelError
 from prodemb.towers.checkpoint import Checkpoint
 from prodemb.towers.image import ImagePreprocessor
+from prodemb.towers.naflex import NaflexPreprocessor, patch_inputs, per_channel
 from prodemb.towers.text import TextPreprocessor, first_line_of
 
 if TYPE_CHECKING:
@@ -49,28 +50,36 @@ class Towers:
         self.image = image
         self.device = device
         self.dtype = dtype
-        self._mean = torch.tensor(image.mean, device=device, dtype=torch.float32).view(1, 3, 1, 1)
-        self._std = torch.tensor(image.std, device=device, dtype=torch.float32).view(1, 3, 1, 1)
+        self._mean, self._std = (self._as_pixels(values) for values in (image.mean, image.std))
         self.dim = self._check()
 
     def text_vectors(self, token_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         """Tokens (n, t) int64 to vectors (n, dim) float32, L2-normalised; gradients flow if they are enabled."""
         output = self.model.get_text_features(input_ids=token_ids, attention_mask=attention_mask)
-        return torch.nn.functional.normalize(self._kept(_pooled(output)).float(), dim=-1)
+        return torch.nn.functional.normalize(self._kept(pooled(output)).float(), dim=-1)
 
     def image_vectors(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Pictures (n, 3, height, width) uint8 to vectors (n, dim) float32, L2-normalised; gradients as above."""
-        values = pixels.to(self.device, non_blocking=True).float()
-        values = (values * self.image.rescale - self._mean) / self._std
-        output = self.model.get_image_features(pixel_values=values.to(self.dtype))
-        return torch.nn.functional.normalize(self._kept(_pooled(output)).float(), dim=-1)
+        """Pictures (n, *image.shape) uint8 to vectors (n, dim) float32, L2-normalised; gradients as above."""
+        there = pixels.to(self.device, non_blocking=True)
+        inputs = patch_inputs(there) if isinstance(self.image, NaflexPreprocessor) else {"pixel_values": there}
+        values = (inputs["pixel_values"].float() * self.image.rescale - self._mean) / self._std
+        output = self.model.get_image_features(**inputs | {"pixel_values": values.to(self.dtype)})
+        return torch.nn.functional.normalize(self._kept(pooled(output)).float(), dim=-1)
 
     @property
     def image_tokens(self) -> int:
         """Tokens that a picture is to the vision tower: its patches and one more."""
+        if isinstance(self.image, NaflexPreprocessor):
+            return self.image.max_patches
         patch = self.checkpoint.config["vision_config"].get("patch_size") or DEFAULT_PATCH
         _, height, width = self.image.shape
         return (height // int(patch)) * (width // int(patch)) + 1
+
+    def _as_pixels(self, values: tuple[float, float, float]) -> torch.Tensor:
+        """A number of each channel, in a shape that meets pictures'."""
+        if isinstance(self.image, NaflexPreprocessor):
+            return torch.from_numpy(per_channel(values, patch=self.image.patch)).to(self.device)
+        return torch.tensor(values, device=self.device, dtype=torch.float32).view(1, 3, 1, 1)
 
     def _kept(self, vectors: torch.Tensor) -> torch.Tensor:
         """The first numbers of each vector, of a tower trained so that these suffice.
@@ -90,7 +99,7 @@ class Towers:
         try:
             token_ids, mask = self.text.pad(self.text.tokenize(["a product"]))
             text = self.text_vectors(token_ids.to(self.device), None if mask is None else mask.to(self.device))
-            image = self.image_vectors(torch.full((1, *self.image.shape), 127, dtype=torch.uint8))
+            image = self.image_vectors(torch.from_numpy(self.image.grey())[None])
         except Exception as error:
             message = first_line_of(error)
             raise ModelError(f"{name}: its towers do not run on one text and one picture: {message}") from error
@@ -122,20 +131,49 @@ def load_towers(
         for_training: keep float32 master weights and enable gradients.
 
     Raises:
-        ModelError: the weights, tokenizer or preprocessor cannot be loaded, or it is not a dual encoder.
+        ModelError: the weights, tokenizer or preprocessor cannot be loaded, or it is not a dual encoder, or it is to
+            be trained and takes pictures of free sizes.
         ConfigError: the device is not there.
     """
     from transformers import AutoModel
 
     chosen_device = choose_device(device, index=index)
     chosen_dtype = torch.float32 if for_training else choose_dtype(dtype, device=chosen_device)
-    folder = checkpoint.folder
+    folder, is_naflex = checkpoint.folder, checkpoint.config.get("model_type") == "siglip2"
+    if for_training and is_naflex:
+        raise ModelError(
+            f"{checkpoint.name}: found SigLIP 2 with free picture sizes (NaFlex); wanted one of fixed size"
+        )
+    model, missing = load_model(folder, name=checkpoint.name, auto=AutoModel, dtype=chosen_dtype)
+    _check_dual_encoder(model, checkpoint=checkpoint)
+    check_complete(missing, name=checkpoint.name)
+    model.requires_grad_(for_training)
+    return Towers(
+        checkpoint=checkpoint,
+        model=model.to(chosen_device).eval(),
+        text=TextPreprocessor.from_folder(folder, config=checkpoint.config),
+        image=(NaflexPreprocessor if is_naflex else ImagePreprocessor).from_folder(folder),
+        device=chosen_device,
+        dtype=chosen_dtype,
+    )
+
+
+def load_model(folder: Path, *, name: str, auto: Any, dtype: torch.dtype) -> tuple[Any, list[str]]:
+    """A model of transformers, and the names of weights that its files lack.
+
+    Args:
+        name: the checkpoint's, for errors.
+        auto: the class of transformers that finds the model's own.
+
+    Raises:
+        ModelError: it cannot be loaded, or its settings are of a far larger model than its weights.
+    """
     try:
         with quiet():
-            built = _built_empty(checkpoint)
-            model, info = AutoModel.from_pretrained(
+            built = _built_empty(folder, auto=auto)
+            model, info = auto.from_pretrained(
                 folder,
-                dtype=chosen_dtype,
+                dtype=dtype,
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,
@@ -148,40 +186,30 @@ def load_towers(
         # transformers points at a report of sizes that it prints, which nobody sees.
         is_misfit = "above report" in str(error) or "report above" in str(error)
         reason = "its weights have other sizes than its config.json says" if is_misfit else first_line_of(error)
-        raise ModelError(f"{checkpoint.name}: cannot be loaded: {reason}") from None
-    _check_dual_encoder(model, checkpoint=checkpoint, info=info)
-    model.requires_grad_(for_training)
-    return Towers(
-        checkpoint=checkpoint,
-        model=model.to(chosen_device).eval(),
-        text=TextPreprocessor.from_folder(folder, config=checkpoint.config),
-        image=ImagePreprocessor.from_folder(folder),
-        device=chosen_device,
-        dtype=chosen_dtype,
-    )
+        raise ModelError(f"{name}: cannot be loaded: {reason}") from None
+    return model, sorted(info.get("missing_keys") or ())
 
 
-def _built_empty(checkpoint: Checkpoint) -> Any:
+def _built_empty(folder: Path, *, auto: Any) -> Any:
     """The model without memory for its weights.
 
     Raises:
         ModelError: the settings are of a far larger model than the weights.
     """
     from safetensors import safe_open
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig
 
     num_held = 0
-    for path in checkpoint.folder.glob("*.safetensors"):
+    for path in folder.glob("*.safetensors"):
         with safe_open(path, framework="pt") as file:
             num_held += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     with torch.device("meta"):
-        model = AutoModel.from_config(
-            AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=False, local_files_only=True)
-        )
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        model = auto.from_config(config)
     num_claimed = sum(parameter.numel() for parameter in model.parameters())
     if num_claimed > MAX_CLAIMED * num_held:
         raise ModelError(
-            f"{checkpoint.folder / 'config.json'}: found a model of {num_claimed:,} numbers, wanted one of the "
+            f"{folder / 'config.json'}: found a model of {num_claimed:,} numbers, wanted one of the "
             f"{num_held:,} that its weights hold"
         )
     return model
@@ -226,24 +254,24 @@ def choose_dtype(name: DtypeName, *, device: torch.device) -> torch.dtype:
     raise ConfigError(f"dtype: found {name!r}, wanted 'auto', 'float32' or 'bfloat16'")
 
 
-def _check_dual_encoder(model: Any, *, checkpoint: Checkpoint, info: dict[str, Any]) -> None:
+def _check_dual_encoder(model: Any, *, checkpoint: Checkpoint) -> None:
     kind = checkpoint.config.get("model_type")
     if not (hasattr(model, "get_text_features") and hasattr(model, "get_image_features")):
         raise ModelError(f"{checkpoint.name}: found a model of type {kind!r}; wanted a dual encoder (CLIP, SigLIP)")
-    if kind == "siglip2":
-        raise ModelError(
-            f"{checkpoint.name}: found SigLIP 2 with free picture sizes (NaFlex); wanted one of fixed size, such as "
-            "google/siglip2-base-patch16-224"
-        )
-    if info.get("missing_keys"):
-        first, *others = sorted(info["missing_keys"])
-        raise ModelError(
-            f"{checkpoint.name}: its weights lack {first!r} and {len(others)} more; the file is incomplete"
-        )
 
 
-def _pooled(output: Any) -> torch.Tensor:
-    """The projected vectors: transformers 5 wraps them in an output object, older ones return them bare."""
-    pooled = output if isinstance(output, torch.Tensor) else output.pooler_output
-    assert isinstance(pooled, torch.Tensor)
-    return pooled
+def check_complete(missing: list[str], *, name: str) -> None:
+    """Raise ModelError where a checkpoint's files lack weights."""
+    if missing:
+        first, *others = missing
+        raise ModelError(f"{name}: its weights lack {first!r} and {len(others)} more; the file is incomplete")
+
+
+def pooled(output: Any) -> torch.Tensor:
+    """The projected vectors: transformers 5 wraps them in an output object, older ones return them bare.
+
+    FLAVA projects every token; its loss compares the first ones (Singh et al. 2022, arXiv 2112.04482, section 3.1).
+    """
+    found = output if isinstance(output, torch.Tensor) else output.pooler_output
+    assert isinstance(found, torch.Tensor)
+    return found[:, 0] if found.ndim == 3 else found

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from torch import Tensor
 from prodemb.core.errors import ModelError
 from prodemb.towers.load import Towers
 from prodemb.towers.text import token_batches
+from prodemb.towers.text_encoder import TextEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +51,12 @@ class TowerTimings:
 
     text: float = 0.0
     image: float = 0.0
+    encoder: float = 0.0
+    """In the text encoder beside CLIP."""
     num_texts: int = 0
     num_images: int = 0
+    num_joined: int = 0
+    """Texts that went through that encoder."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -86,13 +92,22 @@ class TowerPool:
     Use it in a `with` block. Within, torch runs each operation on one CPU core, here and in threads started meanwhile.
     """
 
-    def __init__(self, towers: Towers, *, batch_tokens: int | None = None, max_pictures: int = 1024) -> None:
+    def __init__(
+        self,
+        towers: Towers,
+        *,
+        batch_tokens: int | None = None,
+        max_pictures: int = 1024,
+        text_encoder: TextEncoder | None = None,
+    ) -> None:
         """
         Args:
             batch_tokens: by default `CPU_BATCH_TOKENS`, and on CUDA found by trial.
             max_pictures: as many as are handed over at once at most, so the trial need not go further.
+            text_encoder: one beside the towers, on their device; it shares their threads.
         """
         self.towers = towers
+        self.text_encoder = text_encoder
         self.seconds = TowerTimings()
         self._on_cuda = towers.device.type == "cuda"
         self._torch_threads = torch.get_num_threads()
@@ -129,14 +144,25 @@ class TowerPool:
         return max(1, self.batch_tokens // self.towers.image_tokens)
 
     def texts(self, texts: Sequence[str]) -> Encoding:
-        """Encode strings, those of like length together."""
-        encoding = Encoding(len(texts), dim=self.towers.dim)
-        tokens = self.towers.text.tokenize(texts)
-        lengths = [self._padded_length([ids]) for ids in tokens]
+        """Encode strings by the text tower, those of like length together."""
+        self.seconds.num_texts += len(texts)
+        return self._texts(texts, by=self.towers, run=self._encode_texts)
+
+    def joined(self, texts: Sequence[str]) -> Encoding:
+        """Encode strings by the text encoder, likewise."""
+        assert self.text_encoder is not None
+        self.seconds.num_joined += len(texts)
+        return self._texts(texts, by=self.text_encoder, run=self._encode_joined)
+
+    def _texts(
+        self, texts: Sequence[str], *, by: Towers | TextEncoder, run: "Callable[[list[Any]], Vectors]"
+    ) -> Encoding:
+        encoding = Encoding(len(texts), dim=by.dim)
+        tokens = by.text.tokenize(texts)
+        lengths = [_padded_length([ids], by=by) for ids in tokens]
         for indices in token_batches(lengths, max_tokens=self.batch_tokens, padded=self._on_cuda):
             batch = [tokens[index] for index in indices]
-            encoding.add(np.asarray(indices), self._submit(self._encode_texts, batch))
-        self.seconds.num_texts += len(texts)
+            encoding.add(np.asarray(indices), self._submit(run, batch))
         return encoding
 
     def images(self, pixels: Sequence[npt.NDArray[np.uint8]]) -> Encoding:
@@ -173,10 +199,22 @@ class TowerPool:
 
     def _encode_texts(self, batch: list[list[int]]) -> Vectors:
         started = time.perf_counter()
-        vectors = self._fitting(self._text_vectors, batch, tokens_each=self._padded_length(batch))
+        vectors = self._text_batch(batch, by=self.towers)
         with self.seconds.lock:
             self.seconds.text += time.perf_counter() - started
         return vectors
+
+    def _encode_joined(self, batch: list[list[int]]) -> Vectors:
+        assert self.text_encoder is not None
+        started = time.perf_counter()
+        vectors = self._text_batch(batch, by=self.text_encoder)
+        with self.seconds.lock:
+            self.seconds.encoder += time.perf_counter() - started
+        return vectors
+
+    def _text_batch(self, batch: list[list[int]], *, by: Towers | TextEncoder) -> Vectors:
+        vectors_of = partial(self._text_vectors, by=by)
+        return self._fitting(vectors_of, batch, tokens_each=_padded_length(batch, by=by))
 
     def _encode_images(self, batch: list[npt.NDArray[np.uint8]]) -> Vectors:
         started = time.perf_counter()
@@ -230,14 +268,10 @@ class TowerPool:
             vectors: Vectors = vectors_of(batch).half().cpu().numpy()
             return vectors
 
-    def _padded_length(self, batch: list[list[int]]) -> int:
-        text = self.towers.text
-        return text.max_length if text.pad_to_max else max(map(len, batch))
-
-    def _text_vectors(self, batch: list[list[int]]) -> Tensor:
-        token_ids, mask = (None if part is None else self._on_device(part) for part in self.towers.text.pad(batch))
+    def _text_vectors(self, batch: list[list[int]], *, by: Towers | TextEncoder) -> Tensor:
+        token_ids, mask = (None if part is None else self._on_device(part) for part in by.text.pad(batch))
         assert token_ids is not None
-        return self.towers.text_vectors(token_ids, mask)
+        return by.text_vectors(token_ids, mask)
 
     def _image_vectors(self, batch: list[npt.NDArray[np.uint8]]) -> Tensor:
         return self.towers.image_vectors(self._on_device(torch.from_numpy(np.stack(batch))))
@@ -248,6 +282,10 @@ class TowerPool:
 
     def _own_stream(self) -> "AbstractContextManager[Any]":
         return torch.cuda.stream(self._stream.own) if self._on_cuda else nullcontext()
+
+
+def _padded_length(batch: list[list[int]], *, by: Towers | TextEncoder) -> int:
+    return by.text.max_length if by.text.pad_to_max else max(map(len, batch))
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
@@ -284,8 +322,8 @@ def _found_by_trial(towers: Towers, *, max_pictures: int) -> int:
 
     @torch.inference_mode()
     def rate(tokens: int) -> float:
-        pixels = torch.zeros((max(1, tokens // towers.image_tokens), *towers.image.shape), dtype=torch.uint8)
-        pixels = pixels.to(towers.device)
+        picture = torch.from_numpy(towers.image.grey()).to(towers.device)
+        pixels = picture.repeat(max(1, tokens // towers.image_tokens), *(1 for _ in towers.image.shape))
         seconds = []
         for _ in range(3):
             torch.cuda.synchronize(towers.device)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from prodemb.core.errors import ModelError
 from prodemb.towers.decoders import Pixels
-from prodemb.towers.load import Towers, quiet
+from prodemb.towers.load import Towers, pooled, quiet
 from prodemb.towers.text import first_line_of, num_positions
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ _TEXTS = {
 }
 """What each is called; the last one's length depends on the tower."""
 _WORDS = "cotton shirt with 2 pockets for men and women red blue kitchen mug steel bottle 750 ml sport shoe".split()
+_PIXELS = ("pixel_values", "pixel_attention_mask", "spatial_shapes")
+"""What a vision tower takes of a processor's output; the latter two are SigLIP 2 NaFlex's."""
 _PICTURE_SIZE = (360, 480)
 
 
@@ -89,9 +91,9 @@ def compare_with_reference(towers: Towers) -> Comparison:
     """
     texts = {**_TEXTS, list(_TEXTS)[-1]: _long_text(towers.text.max_length + len(_WORDS))}
     picture = built_in_picture()
-    inputs, values = _reference_inputs(towers, list(texts.values()), picture=picture)
+    inputs, pixels = _reference_inputs(towers, list(texts.values()), picture=picture)
     try:
-        wanted_texts, wanted_image = _reference(towers, inputs, values)
+        wanted_texts, wanted_image = _reference(towers, inputs, pixels)
         token_ids, mask = towers.text.pad(towers.text.tokenize(list(texts.values())))
         our_texts = towers.text_vectors(token_ids.to(towers.device), None if mask is None else mask.to(towers.device))
         our_image = towers.image_vectors(torch.from_numpy(towers.image.decode(_as_file(picture))[None]))
@@ -104,16 +106,19 @@ def compare_with_reference(towers: Towers) -> Comparison:
     )
 
 
-def _reference(towers: Towers, inputs: dict[str, Tensor], values: Tensor) -> tuple[Tensor, Tensor]:
+def _reference(towers: Towers, inputs: dict[str, Tensor], pixels: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Vectors of n texts and of a picture by transformers' model alone, (n, dim) and (1, dim)."""
     model: Any = towers.model
     kept = slice(towers.checkpoint.truncate_dim)
     text = model.get_text_features(**{name: part.to(towers.device) for name, part in inputs.items()})
-    image = model.get_image_features(pixel_values=values.to(towers.device, towers.dtype))
-    return text.pooler_output[:, kept], image.pooler_output[:, kept]
+    there = {name: part.to(towers.device) for name, part in pixels.items()}
+    image = model.get_image_features(**there | {"pixel_values": there["pixel_values"].to(towers.dtype)})
+    return pooled(text)[:, kept], pooled(image)[:, kept]
 
 
-def _reference_inputs(towers: Towers, texts: Sequence[str], *, picture: Pixels) -> tuple[dict[str, Tensor], Tensor]:
+def _reference_inputs(
+    towers: Towers, texts: Sequence[str], *, picture: Pixels
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """What transformers' own processor makes of texts and picture.
 
     Raises:
@@ -139,10 +144,12 @@ def _reference_inputs(towers: Towers, texts: Sequence[str], *, picture: Pixels) 
                 max_length=min(int(limit) for limit in limits if limit),
                 return_tensors="pt",
             )
-            pixels = processor(images=Image.fromarray(picture), return_tensors="pt")["pixel_values"]
+            # Not by the processor itself: that of SigLIP 2 takes patches of 16 pixels whatever the folder says.
+            pixels = processor.image_processor(images=Image.fromarray(picture), return_tensors="pt")
     except Exception as error:  # transformers raises anything on settings that do not fit, or packages it lacks
         raise NoReference(first_line_of(error)) from error
-    return {name: part for name, part in inputs.items() if not (is_siglip and name == "attention_mask")}, pixels
+    texts_in = {name: part for name, part in inputs.items() if not (is_siglip and name == "attention_mask")}
+    return texts_in, {name: pixels[name] for name in _PIXELS if name in pixels}
 
 
 def _cosines(ours: Tensor, reference: Tensor) -> list[float]:

@@ -30,10 +30,14 @@ class TextPreprocessor:
     pad_id: int
     pad_to_max: bool
     """SigLIP was trained on texts padded to full length and without a mask, and is only right that way."""
+    pad_left: bool
+    """Whether padding stands before the text, as the tokenizer of a SigLIP 2 NaFlex may say; else behind it."""
     masked: bool
     """Whether the tower needs an attention mask. CLIP's is causal and pools at the end token: padding is not seen."""
     lowercase: bool
     """SigLIP 2's texts are lower case."""
+    prompt: str = ""
+    """Stands before each text."""
 
     @classmethod
     def from_folder(cls, folder: Path, *, config: dict[str, Any]) -> "TextPreprocessor":
@@ -42,26 +46,14 @@ class TextPreprocessor:
         Raises:
             ModelError: there is none, or it cannot be loaded.
         """
-        from transformers import AutoTokenizer
-
-        try:
-            with silent_stderr():
-                tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-                longest = int(tokenizer.model_max_length)
-                tokenizer(_SAMPLES, truncation=True, max_length=min(longest, 64))
-        except BaseException as error:  # anything on settings that do not fit: a panic in Rust is no Exception
-            if isinstance(error, KeyboardInterrupt | SystemExit):
-                raise
-            raise ModelError(f"{folder}: its tokenizer cannot be loaded: {first_line_of(error)}") from None
-        pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        if pad_id is None:
-            raise ModelError(f"{folder}: its tokenizer has neither a padding nor an end token")
+        tokenizer, pad_id = load_tokenizer(folder)
         return cls(
             tokenizer=tokenizer,
-            max_length=min(num_positions(config), longest),
-            pad_id=int(pad_id),
+            max_length=min(num_positions(config), int(tokenizer.model_max_length)),
+            pad_id=pad_id,
             pad_to_max=_is_siglip(config),
-            masked=config.get("model_type") not in ("clip", "siglip"),
+            pad_left=config.get("model_type") == "siglip2" and tokenizer.padding_side == "left",
+            masked=config.get("model_type") not in ("clip", "siglip", "siglip2"),
             lowercase=_is_siglip(config) and int(config["text_config"].get("vocab_size", 0)) > 100_000,
         )
 
@@ -70,7 +62,9 @@ class TextPreprocessor:
         if not texts:
             return []
         limit = self.max_length * MAX_CHARACTERS_PER_TOKEN
-        cut = [text[:limit].lower() if self.lowercase else text[:limit] for text in texts]
+        cut = [f"{self.prompt}{text[:limit]}" for text in texts]
+        if self.lowercase:
+            cut = [text.lower() for text in cut]
         encoded = self.tokenizer(cut, truncation=True, max_length=self.max_length, return_attention_mask=False)
         ids: list[list[int]] = encoded["input_ids"]
         return ids
@@ -81,9 +75,32 @@ class TextPreprocessor:
         width = self.max_length if self.pad_to_max else int(lengths.max())
         padded = np.full((len(token_lists), width), self.pad_id, dtype=np.int64)
         filled: npt.NDArray[np.bool_] = np.arange(width) < lengths[:, None]
+        filled = filled[:, ::-1] if self.pad_left else filled
         padded[filled] = np.concatenate([np.asarray(tokens, dtype=np.int64) for tokens in token_lists])
         mask = torch.from_numpy(filled.astype(np.int64)) if self.masked else None
         return torch.from_numpy(padded), mask
+
+
+def load_tokenizer(folder: Path) -> tuple[Any, int]:
+    """The tokenizer of a checkpoint folder, and the id of the token that it pads with.
+
+    Raises:
+        ModelError: there is none, or it cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        with silent_stderr():
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            tokenizer(_SAMPLES, truncation=True, max_length=min(int(tokenizer.model_max_length), 64))
+    except BaseException as error:  # anything on settings that do not fit: a panic in Rust is no Exception
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        raise ModelError(f"{folder}: its tokenizer cannot be loaded: {first_line_of(error)}") from None
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    if pad_id is None:
+        raise ModelError(f"{folder}: its tokenizer has neither a padding nor an end token")
+    return tokenizer, int(pad_id)
 
 
 def num_positions(config: dict[str, Any]) -> int:

@@ -34,7 +34,7 @@ from prodemb.category.voices.names import Names
 from prodemb.category.voices.supplied import SuppliedCounts
 from prodemb.category.voices.words import WordModel
 from prodemb.confidence.conditional_logit import ConditionalLogit
-from prodemb.core.features import ALL_FEATURES, PARTNER, TEXT_FEATURES, raw_column
+from prodemb.core.features import FEATURES, PARTNER, TEXT_FEATURES, raw_column
 from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.examples import Examples
 from prodemb.heads.fit import FitConfig, fit
@@ -66,7 +66,7 @@ class Figures:
 def make_examples(num_products: int, *, num_classes: int, dim: int, noise: float) -> Examples:
     """Products around the centre of their category, which lies around that of its parent."""
     random = np.random.default_rng(0)
-    num_features = len(ALL_FEATURES)
+    num_features = len(FEATURES)
     parents = random.standard_normal((-(-num_classes // NUM_SIBLINGS), num_features * dim), dtype=np.float32)
     centres = parents[np.arange(num_classes) // NUM_SIBLINGS]
     centres = centres + random.standard_normal(centres.shape, dtype=np.float32)
@@ -97,8 +97,8 @@ def make_head(*, num_classes: int, dim: int) -> TrainedHead:
         target="category",
         fingerprint="bench",
         model="bench",
-        features=ALL_FEATURES,
-        dims=(dim,) * len(ALL_FEATURES),
+        features=FEATURES,
+        dims=(dim,) * len(FEATURES),
         aggregate=AggregateConfig(),
         head=HeadConfig(),
         num_train=0,
@@ -220,7 +220,7 @@ def report_classes(report: Report, *, options: argparse.Namespace) -> None:
 
     columns = ["method", "seconds", "to head", "CPU seconds", "to head", "top-1", "ran for"]
     report.add(
-        f"{options.products:,} products x {options.classes:,} categories, {len(ALL_FEATURES)} x {options.dim} numbers"
+        f"{options.products:,} products x {options.classes:,} categories, {len(FEATURES)} x {options.dim} numbers"
         f"\n\n{table(columns, methods, cells=cells)}\n\nscoring, without texts: {scoring:.1f} s, "
         f"{options.products / scoring:,.0f} products/s; peak of training the head: {memory:,.0f} MB",
         methods=methods,

@@ -28,7 +28,7 @@ from report import Failure, figure, options_parser, reporting, table
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.core.features import ALL_FEATURES, error_column, hash_column
+from prodemb.core.features import error_column, hash_column
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.sample.catalog import write_sample
@@ -149,9 +149,10 @@ def run(catalog: Path, out: Path, *, model: str) -> tuple[EmbedReport, Cost]:
 def compare(updated: Path, full: Path) -> tuple[bool, float]:
     """Whether both sets hold the same rows, presence, errors and hashes, and the worst cosine of two vectors."""
     one, other = open_shard_set(updated), open_shard_set(full)
-    columns = ["product_id", *(column(f) for f in ALL_FEATURES for column in (error_column, hash_column))]
+    features = EmbedConfig().features
+    columns = ["product_id", *(column(f) for f in features for column in (error_column, hash_column))]
     worst = 1.0
-    for feature in ALL_FEATURES:
+    for feature in features:
         there = other.present(feature)
         mine, theirs = (shards.vectors(feature)[there].astype(np.float32) for shards in (one, other))
         lengths = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)

@@ -16,6 +16,7 @@ from tests.audit.conftest import write_taxonomy as write_audited_taxonomy
 from tests.bench.conftest import BENCH, RunBench
 from tests.predict.heads import write_heads
 from tests.shard_sets import write_branded_set
+from tests.text_encoders import write_encoder
 
 pytestmark = pytest.mark.slow
 TINY = "vit-b-32-tiny"
@@ -173,6 +174,20 @@ def test_what_each_source_adds_to_the_brand(run_bench: RunBench, tmp_path: Path)
         assert all(0 <= rate <= 1 for rate in rates.values())
 
 
+def test_what_a_text_encoder_adds(run_bench: RunBench, tmp_path: Path) -> None:
+    catalog = write_sample(tmp_path, num_products=120, seed=1)
+    encoder = write_encoder(tmp_path / "encoder")
+    options = ["--catalog", str(catalog), "--text-model", str(encoder), "--templates", "title, description"]
+    figures = run_bench("text_feature", *options, "--epochs", "1", "--test")["figures"]
+    assert list(figures) == ["category", "brand"]
+    for target, ways in figures.items():
+        assert list(ways) == ["without text", "text of title, description"]
+        for rates in ways.values():
+            first = "all features" if target == "category" else "as supplied"
+            assert {first, f"test: {first}"} <= {*rates}
+            assert all(0 <= rate <= 1 for rate in rates.values())
+
+
 def test_reading_beside_other_readers(run_bench: RunBench) -> None:
     rows = run_bench("reading", "--rows", "2000")["rows"]
     assert list(rows)[::2] == ["csv prodemb", "jsonl prodemb", "xml prodemb"]
@@ -193,6 +208,16 @@ def test_tomorrows_catalog_of_a_parquet_file(run_bench: RunBench, catalog: Path,
     path = str(tmp_path / "sample" / catalog.name)
     found = run_bench("incremental", "--catalog", path, "--limit", "10", "--repeat", "1", "--share", "0.5")
     assert (found["num_changed"], found["same_rows"]) == (5, True)
+
+
+def test_ray_beside_processes(run_bench: RunBench, catalog: Path) -> None:
+    pytest.importorskip("ray")
+    options = ["--catalog", str(catalog), "--workers", "1", "--shard-size", "4", "--repeat", "1"]
+    found = run_bench("cluster", *options)
+    assert found["num_products"] == 12
+    assert list(found["rows"]) == ["local, 1", "ray, 1"]
+    assert all(min(row["products_per_s"], *row["start_s"]) > 0 for row in found["rows"].values())
+    assert list(found["lost"]) == ["1"]
 
 
 def test_serving(run_bench: RunBench, catalog: Path, tiny_clip: Path, tmp_path: Path) -> None:

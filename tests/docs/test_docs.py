@@ -31,6 +31,7 @@ from prodemb.job.pipeline import Pipeline
 from prodemb.score.columns import predictions_schema
 from prodemb.shards.format import ShardSchema
 from prodemb.shards.lexical import LexicalKind
+from prodemb.shards.text import TextKind
 from prodemb.taxonomy.taxonomy import sample_taxonomy
 from tests.docs.pages import CONTRIBUTING, DOCS, PAGES, README, ROOT, Block, Page
 from tests.docs.settings import has_key, settings_of
@@ -261,7 +262,8 @@ def test_tables_of_columns_are_complete() -> None:
     predictions = docs["predictions"].first_column("column")
     assert predictions == predictions_schema().names
     assert docs["audit"].first_column("column") == list(SCHEMA)
-    schema = ShardSchema(fingerprint="", model="", dim=8, lexical=LexicalKind(), features=ALL_FEATURES)
+    text = TextKind(fingerprint="", model="", template=("{title}",), dim=8)
+    schema = ShardSchema(fingerprint="", model="", dim=8, lexical=LexicalKind(), text=text, features=ALL_FEATURES)
     assert set(docs["shards"].first_column("column")) == set(schema.arrow(rows_hash="").names)
     assert docs["aliases"].first_column("column") == list(COLUMNS)
     assert docs["automation"].first_column("status") == sorted((str(s.number) for s in STATUSES), key=int)

@@ -18,7 +18,7 @@ from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.cli.report.embed import change_lines
 from prodemb.core.bounded import read_json
 from prodemb.core.errors import ImagesError, OutputError, ShardError
-from prodemb.core.features import ALL_FEATURES, error_column, hash_column, raw_column
+from prodemb.core.features import error_column, hash_column, raw_column
 from prodemb.core.files import is_temporary, replacing
 from prodemb.core.text import counted
 from prodemb.embed import run as embed_run
@@ -32,6 +32,8 @@ from prodemb.shards.reader import open_shard_set
 from tests.conftest import fill, jpeg, make_clip
 from tests.embed.conftest import MakeCatalog, contents, killed_run, run
 from tests.shard_sets import flip, write_random_set
+
+FEATURES = EmbedConfig().features
 
 
 def edit(catalog: Path, *, product: str, **values: object) -> None:
@@ -57,10 +59,10 @@ def check_like_a_full_run(out: Path, *, catalog: Path, model: Path, fresh: Path,
     run(catalog, fresh, model, **settings)
     updated, full = open_shard_set(out), open_shard_set(fresh)
     columns = ["product_id", "partner", "raw_title", "google_category_id", "image_source"]
-    columns += [column(feature) for feature in ALL_FEATURES for column in (error_column, hash_column)]
+    columns += [column(feature) for feature in FEATURES for column in (error_column, hash_column)]
     columns += [raw_column("brand")]
     assert updated.frame(columns).equals(full.frame(columns))
-    for feature in ALL_FEATURES:
+    for feature in FEATURES:
         mine, theirs = (shards.vectors(feature).astype(np.float64) for shards in (updated, full))
         lengths = np.linalg.norm(mine, axis=1) * np.linalg.norm(theirs, axis=1)
         assert ((mine * theirs).sum(axis=1) >= 0.9999 * lengths - 1e-12).all()
@@ -71,7 +73,7 @@ def test_an_edited_text_alone_is_encoded(make_catalog: MakeCatalog, tiny_clip: P
     catalog, out = make_catalog(48), tmp_path / "shards"
     run(catalog, out, tiny_clip)
     before = open_shard_set(out)
-    vectors = {feature: before.vectors(feature) for feature in ALL_FEATURES}
+    vectors = {feature: before.vectors(feature) for feature in FEATURES}
     edit(catalog, product="p20", title="green lamp")
     report = run(catalog, out, tiny_clip)
     assert report.num_new == 16
@@ -82,7 +84,7 @@ def test_an_edited_text_alone_is_encoded(make_catalog: MakeCatalog, tiny_clip: P
     assert found.vectors_encoded == 2
     after = open_shard_set(out)
     others = np.arange(48) != 20
-    for feature in ALL_FEATURES:
+    for feature in FEATURES:
         assert np.array_equal(after.vectors(feature)[others], vectors[feature][others])
     check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
 

@@ -13,7 +13,7 @@ from prodemb.core.errors import ModelError
 from prodemb.embed import worker
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.plan import Plan, make_plan
-from prodemb.embed.worker import embed_shards
+from prodemb.embed.worker import Seat, embed_shards
 from prodemb.shards.checked import Checked
 from prodemb.shards.format import ShardRecord, ShardSchema
 from prodemb.towers.checkpoint import find_checkpoint
@@ -35,7 +35,7 @@ class Recorder:
     def on_start(self, schema: ShardSchema) -> None:
         self.schema = schema
 
-    def on_window(self, num_products: int, pictures: PictureCounts) -> None:
+    def on_window(self, index: int, num_products: int, pictures: PictureCounts) -> None:
         self.num_products += num_products
         self.pictures += pictures
 
@@ -65,9 +65,9 @@ def test_shards_made_alone_and_in_any_order_are_those_of_a_whole_run(
     plan = plan_for(path, out, tiny_clip)
     first, second, third, last = plan.todo
     recorder = Recorder()
-    embed_shards(plan, tasks=[third], rank=0, callback=recorder)
+    embed_shards(plan, tasks=[third], seat=Seat(), callback=recorder)
     assert recorder.records == {2: report.manifest.shards[2]}
-    embed_shards(plan, tasks=[last, first, second], rank=0, callback=recorder)
+    embed_shards(plan, tasks=[last, first, second], seat=Seat(), callback=recorder)
     assert tuple(recorder.records[index] for index in range(4)) == report.manifest.shards
     assert recorder.schema == report.manifest.shard_schema
     assert recorder.num_products == recorder.pictures.num_tried == 60
@@ -87,7 +87,7 @@ def test_the_first_worker_makes_no_shard_with_vectors_that_are_not_those_of_tran
     monkeypatch.setattr(worker, "load_towers", load_badly)
     plan, recorder = plan_for(make_catalog(20), tmp_path / "shards", tiny_clip), Recorder()
     with pytest.raises(ModelError, match=r"image tower: found a cosine of -?0\."):
-        embed_shards(plan, tasks=plan.todo, rank=0, callback=recorder)
+        embed_shards(plan, tasks=plan.todo, seat=Seat(), callback=recorder)
     assert recorder.schema is None
-    embed_shards(plan, tasks=plan.todo, rank=1, callback=recorder)
+    embed_shards(plan, tasks=plan.todo, seat=Seat(rank=1), callback=recorder)
     assert len(recorder.records) == 2

@@ -21,6 +21,7 @@ from prodemb.heads.labels import BrandLabel, CategoryLabel
 from prodemb.heads.network import HeadConfig
 
 DIM = 6
+TEXT = {"fingerprint": "abc", "model": "tiny", "template": ["{title}"], "dim": 6}
 
 
 def make_head(mode: AggregateMode = "concat", *, num_classes: int = 7, seed: int = 0) -> TrainedHead:
@@ -157,6 +158,8 @@ def test_classes_of_categories_come_back_as_such(tmp_path: Path) -> None:
         ({"class_counts": [-1] * 7}, "class_counts"),
         ({"aggregate": {"weights": {"title": float("inf")}}}, "aggregate.weights.title"),
         ({"lexical": {"dim": 64}}, "lexical: found the feature or its kind"),
+        ({"text": TEXT}, "text: found the feature or its kind"),
+        ({"text": TEXT | {"template": ["no field"]}}, "text.template: Value error, found 'no field' without a field"),
         ({"seconds": float("nan")}, "seconds"),
     ],
 )

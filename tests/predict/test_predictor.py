@@ -18,7 +18,11 @@ from prodemb.job.pipeline import Pipeline
 from prodemb.job.score import score_shards
 from prodemb.predict.predictor import Predictor
 from prodemb.shards.reader import open_shard_set
-from tests.predict.heads import write_heads
+from prodemb.shards.text import TextKind
+from prodemb.towers.text_checkpoint import find_text_checkpoint
+from tests.predict.heads import DIM, write_heads
+from tests.text_encoders import DIM as TEXT_DIM
+from tests.text_encoders import write_encoder
 
 SCORE = {"score": {"min_brand_confidence": 0.0}}
 
@@ -34,12 +38,13 @@ def predictor(tiny_clip: Path, tmp_path: Path) -> Predictor:
     return Predictor.load(tmp_path / "heads", image_root=tmp_path, settings=SCORE)
 
 
-def embedded_and_scored(clip: Path, folder: Path, *, shard_size: int) -> pl.DataFrame:
+def embedded_and_scored(clip: Path, folder: Path, *, shard_size: int, **embed: object) -> pl.DataFrame:
     values: dict[str, Any] = {
         "target": "brand",
         "catalog": {"path": str(folder / "catalog.parquet")},
         "embed": {"model": str(clip), "out": str(folder / "shards"), "lexical_dim": 64, "shard_size": shard_size},
     }
+    values["embed"] |= embed
     pipeline = Pipeline.parse(values | SCORE, source="test")
     embed_catalog(pipeline, progress=no_progress)
     heads, out = [folder / "heads" / target for target in ("category", "brand")], folder / "out.parquet"
@@ -60,6 +65,17 @@ def test_answers_are_those_of_embed_and_score_bit_by_bit(
     assert predicted.schema == scored.schema
     assert predicted.equals(scored)
     assert predictor.predict(catalog.to_dicts()).equals(scored)
+
+
+def test_heads_of_text_vectors_get_them(catalog: pl.DataFrame, tiny_clip: Path, tmp_path: Path) -> None:
+    encoder, template = write_encoder(tmp_path / "encoder"), ("{title}", "{brand}")
+    fingerprint = find_text_checkpoint(str(encoder)).fingerprint
+    kind = TextKind(fingerprint=fingerprint, model=str(encoder), template=template, dim=TEXT_DIM)
+    entries = {"features": ("title", "text"), "dims": (DIM, TEXT_DIM), "text": kind, "present_counts": (5, 5)}
+    write_heads(tmp_path / "heads", tiny_clip, **entries)
+    scored = embedded_and_scored(tiny_clip, tmp_path, shard_size=8192, text_model=str(encoder), text_template=template)
+    predicted = Predictor.load(tmp_path / "heads", image_root=tmp_path, settings=SCORE).predict(catalog)
+    assert predicted.equals(scored)
 
 
 def test_a_product_alone_gets_about_the_same_answer(catalog: pl.DataFrame, predictor: Predictor) -> None:

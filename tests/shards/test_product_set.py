@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from prodemb.core.arrays import Indices
-from prodemb.core.features import TEXT_FEATURES, raw_column
+from prodemb.core.features import TEXT_FEATURES, Feature, raw_column
 from prodemb.shards.lexical import lexical_vectors
 from prodemb.shards.product_set import ProductSet, load_presence, load_vectors, read_products, supplied_values
 from prodemb.shards.reader import ShardSet
@@ -67,6 +67,39 @@ def test_the_lexical_vector_is_that_of_the_texts_that_are_left() -> None:
     assert np.array_equal(products.without("cat1").vectors, products.vectors)
     assert not products.without("title", "lexical").present.any()
     assert not products.without("title", "description").present.any()
+
+
+def with_text(joined: tuple[Feature, ...]) -> ProductSet:
+    """Four products with a text vector; the second has no description, the third no cat1."""
+    supplied = pl.DataFrame({raw_column(feature): pl.Series(["a", "b", "a", "d"]) for feature in TEXT_FEATURES})
+    return ProductSet(
+        features=("title", "text"),
+        dims=(2, 3),
+        vectors=np.ones((4, 5), np.float16),
+        present=np.ones((4, 2), bool),
+        supplied=supplied.with_columns(
+            raw_description=pl.Series(["x", None, "x", "x"]), raw_cat1=pl.Series(["x", "y", None, "x"])
+        ),
+        joined=joined,
+    )
+
+
+def test_a_text_vector_goes_with_each_field_that_it_says() -> None:
+    products = with_text(("title", "description"))
+    without = products.without("description", "cat1")
+    assert without.present.tolist() == [[True, False], [True, True], [True, False], [True, False]]
+    assert without.vectors[:, 2:].any(axis=1).tolist() == [False, True, False, False]
+    assert np.array_equal(products.present_without("description", "cat1"), without.present)
+    assert products.without("cat1", "cat2", "cat3").present.all()
+    assert with_text(("title", "cat1")).without("cat1").present[:, 1].tolist() == [False, False, True, False]
+
+
+def test_a_text_vector_goes_where_another_products_field_says_something_else() -> None:
+    donors = np.array([3, 0, 1, 2])
+    changed = with_text(("title", "cat1")).with_those_of(donors, feature="cat1")
+    assert changed.present[:, 1].tolist() == [True, False, False, False]
+    assert changed.vectors[:, 2:].any(axis=1).tolist() == [True, False, False, False]
+    assert with_text(("title",)).with_those_of(donors, feature="cat1").present.all()
 
 
 def test_another_products_feature_comes_with_its_vector_and_text(shards: ShardSet) -> None:

@@ -100,16 +100,39 @@ class ParquetSource(Source):
         cannot = {chunk.leaf for chunk in pages if not pages[chunk].encodings <= CODED}
         return [self._leaves[number].path for number in sorted(have - cannot)]
 
-    def _read(self, columns: list[str], *, max_rows: int) -> Iterator[RowBatch]:
+    def _read_from(self, columns: list[str], *, max_rows: int, start: int) -> tuple[int, Iterator[RowBatch]]:
+        num_groups, num_rows = self._groups_before(start, columns)
+        return num_rows, self._read(columns, max_rows=max_rows, first_group=num_groups, num_passed=num_rows)
+
+    def _groups_before(self, row: int, columns: list[str]) -> tuple[int, int]:
+        """How many row groups need not be read where the rows before `row` are left out, and their rows.
+
+        All of these could be read: none has room for a row that is too long.
+        """
+        num_groups = num_rows = 0
+        if not row or self.compression is not None:
+            return num_groups, num_rows
+        with self._packed.open_on_disk() as path:
+            pages = self._pages(path, [self._names[name] for name in columns])
+        for _, group in groupby(pages, key=lambda chunk: chunk.row_group):
+            chunks = list(group)
+            if num_rows + chunks[0].num_rows > row or any(pages[each].largest > MAX_ROW_BYTES for each in chunks):
+                break
+            num_groups, num_rows = num_groups + 1, num_rows + chunks[0].num_rows
+        return num_groups, num_rows
+
+    def _read(
+        self, columns: list[str], *, max_rows: int, first_group: int = 0, num_passed: int = 0
+    ) -> Iterator[RowBatch]:
         own = [self._names[name] for name in columns]
-        row = 1
+        row = num_passed + 1
         with ExitStack() as stack:
             path = stack.enter_context(self._packed.open_on_disk())
             pages = self._pages(path, own)
             file = stack.enter_context(_parquet(path, self.path, coded=self._coded(pages)))
             num_rows = self._batch_rows(pages, max_rows)
             # Of two row groups pyarrow 26 makes no batch of lists that have dictionaries.
-            groups = ([group] for group in range(file.num_row_groups))
+            groups = ([group] for group in range(first_group, file.num_row_groups))
             batches = chain.from_iterable(file.iter_batches(num_rows, row_groups=each, columns=own) for each in groups)
             try:
                 for batch in batches:

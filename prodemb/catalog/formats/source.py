@@ -121,8 +121,8 @@ class Source(ABC):
         wanted = list(self.columns if columns is None else dict.fromkeys(columns))
         self._check_columns(wanted)
         self.skipped, self.ignored, self.notes = SkippedRows(), SkippedRows(), {}
-        position = 0
-        for batch in _cut(self._read(wanted, max_rows=max_rows), max_rows=max_rows):
+        position, rows = self._read_from(wanted, max_rows=max_rows, start=start)
+        for batch in _cut(rows, max_rows=max_rows):
             num_rows = len(batch.rows)
             first = min(max(start - position, 0), num_rows)
             last = num_rows if stop is None else min(max(stop - position, 0), num_rows)
@@ -136,6 +136,10 @@ class Source(ABC):
     def read_beside(self, name: str) -> bytes | None:
         """What a file beside the table holds, in an archive that has both; None where there is none."""
         return None
+
+    def _read_from(self, columns: list[str], *, max_rows: int, start: int) -> tuple[int, Iterator[RowBatch]]:
+        """The rows from `start` or from before it on, and how many rows (of those that can be read) are before them."""
+        return 0, self._read(columns, max_rows=max_rows)
 
     @abstractmethod
     def _read(self, columns: list[str], *, max_rows: int) -> Iterator[RowBatch]:

@@ -8,12 +8,13 @@ import torch
 
 from prodemb.category.voices.opinion import Opinion
 from prodemb.core.arrays import Floats
+from prodemb.core.features import Feature
 from prodemb.heads.head import TrainedHead
 from prodemb.shards.product_set import ProductSet
 
 _SMOOTHING = 0.003
 """Added to every probability: a head is overconfident about nodes that it has not learned."""
-_CATEGORIES = ("cat1", "cat2", "cat3")
+_CATEGORIES: tuple[Feature, ...] = ("cat1", "cat2", "cat3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class HeadVoice:
             products: n, with vectors of the features of the head's card.
             hidden: (n, num_nodes) nodes of which a product must not know that they were learned.
         """
-        without = products.present & np.array([feature not in _CATEGORIES for feature in self.head.card.features])
+        without = products.present_without(*_CATEGORIES)
         gone = None if hidden is None else hidden[:, self.nodes]
         scores = self._log_proba(products, present=products.present, hidden=gone)
         scores_without = scores.copy()

@@ -40,10 +40,14 @@ def time_line(report: EmbedReport) -> str:
     timings = report.timings
     workers = "" if report.num_workers == 1 else f", {report.num_workers} workers"
     bottleneck = "" if report.bottleneck is None else f"; bottleneck: {report.bottleneck}"
+    encoder = ""
+    if timings.num_joined:
+        encoder = f"text encoder {timings.text_encoder:.1f} s ({counted(timings.num_joined, 'distinct text')}), "
     return (
         f"{report.seconds:.1f} s on {report.device}{workers}; summed over threads: "
         f"text tower {timings.text_tower:.1f} s ({counted(timings.num_texts, 'distinct text')}), "
         f"image tower {timings.image_tower:.1f} s ({counted(timings.num_images, 'distinct picture')}), "
+        f"{encoder}"
         f"decoding {timings.decoding:.1f} s, lexical vectors {timings.hashing:.1f} s, "
         f"reading {timings.reading:.1f} s, writing {timings.writing:.1f} s{bottleneck}"
     )

@@ -27,6 +27,7 @@ def estimate_lines(found: Estimate) -> Iterator[str]:
         f"to make: {counted(found.num_shards, 'shard')} at {found.folder} with {counted(work.num_todo, 'product')}; "
         f"to encode with {found.model}: {counted(work.num_texts, 'distinct text')}, "
         f"{counted(work.num_images, 'distinct picture')}, {counted(work.num_words, 'lexical vector')}"
+        + (f", {counted(work.num_joined, 'text vector')}" if work.num_joined else "")
     )
     if work.num_known:
         yield f"{counted(work.num_known, 'text and picture', 'texts and pictures')} repeat, or have vectors already"

@@ -31,7 +31,9 @@ def shard_set_table(manifest: Manifest, *, folder: Path) -> Table:
         "catalog": manifest.catalog,
         "model": f"{schema.model} (fingerprint {schema.fingerprint})",
         "vectors": f"{schema.dim} x float16, L2-normalised"
-        + (f"; lexical {schema.lexical.dim:,} x float16" if schema.lexical else ""),
+        + (f"; lexical {schema.lexical.dim:,} x float16" if schema.lexical else "")
+        + (f"; text {schema.text.dim:,} x float16" if schema.text else ""),
+        **({"text model": f"{schema.text.model} (fingerprint {schema.text.fingerprint})"} if schema.text else {}),
         "features": ", ".join(schema.features),
         "skipped rows": skipped or "none",
         "size": f"{size_text(num_bytes)}, {per_product:,.0f} bytes per product",

@@ -41,6 +41,30 @@ def test_types_are_kept(tmp_path: Path, kind: str) -> None:
     assert batch.table.to_pylist() == [{"tags": [], "id": "008"}]
 
 
+def test_row_groups_before_the_first_row_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "feed"
+    ids = [f"{number:08d}" for number in range(300)]
+    pq.write_table(pa.table({"id": ids}), path, row_group_size=100, use_dictionary=False)
+    chunk = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    content = bytearray(path.read_bytes())
+    middle = chunk.data_page_offset + chunk.total_compressed_size // 2
+    content[middle : middle + 50] = bytes(255 - byte for byte in content[middle : middle + 50])
+    path.write_bytes(content)
+    opened = open_source(path)
+
+    def read(start: int) -> list[tuple[int, str]]:
+        batches = opened.batches(start=start)
+        return [pair for batch in batches for pair in zip(batch.rows, batch.table["id"].to_pylist(), strict=True)]
+
+    assert read(100) == list(enumerate(ids, start=1))[100:]
+    assert read(250) == list(enumerate(ids, start=1))[250:]
+    with pytest.raises(CatalogError, match="damaged Parquet"):
+        read(99)
+    monkeypatch.setattr(columnar, "MAX_ROW_BYTES", 500)  # a row before it might be left out, and shift the others
+    with pytest.raises(CatalogError, match="damaged Parquet"):
+        read(100)
+
+
 def test_dictionaries_read_as_their_values(tmp_path: Path) -> None:
     column = pa.array(["Acme", "Bolt", "Acme"]).dictionary_encode().cast(pa.dictionary(pa.int8(), pa.string()))
     table = pa.table({"brand": column})

@@ -27,7 +27,8 @@ def feed(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
                 "<all>" + "".join(f"<one><id>{id}</id><title>{title}</title></one>" for id, title in rows) + "</all>"
             )
         case _:
-            pq.write_table(pa.table({"id": [row[0] for row in rows], "title": [row[1] for row in rows]}), path)
+            table = pa.table({"id": [row[0] for row in rows], "title": [row[1] for row in rows]})
+            pq.write_table(table, path, row_group_size=20)
     return path
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -10,6 +11,7 @@ from prodemb.category.voices.head import HeadVoice
 from prodemb.core.features import Feature
 from prodemb.heads.head import TrainedHead
 from prodemb.shards.product_set import ProductSet
+from prodemb.shards.text import TextKind
 from tests.small_heads import make_head, random_products
 
 NODES = np.array([9, 3, 5, 7, 1, 2, 4, 6, 8], np.int32)
@@ -47,6 +49,17 @@ def test_probabilities_are_those_of_the_head_with_cat1_to_3_and_without(
         assert said.options[NODES].tolist() == list(range(9))
     assert np.array_equal(both[0].scores[3], both[1].scores[3])
     assert both[1].top(1)[:, 0].tolist()[1:3] == [-1, -1]
+
+
+def test_text_vectors_that_say_categories_are_no_voice_without_them() -> None:
+    kind = TextKind(fingerprint="e", model="e", template=("{title} {cat1}",), dim=8)
+    head = make_head("category", features=("title", "cat1", "text"), dims=(8, 8, 8), text=kind)
+    products = replace(random_products(head.card, num=6), joined=kind.features)
+    products = replace(products, supplied=products.supplied.with_columns(raw_cat1=pl.Series([None, *"abcde"])))
+    _, without = HeadVoice(head=head, nodes=NODES).opinions(products, num_nodes=12, hidden=None)
+    seen = products.without(*CATEGORIES)
+    assert (seen.present[:, 2] == [True] + [False] * 5).all()
+    assert np.allclose(without.scores, smoothed(head, seen), atol=1e-5)
 
 
 def test_hidden_classes_are_none_and_the_others_share_their_probability(

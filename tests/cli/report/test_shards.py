@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prodemb.cli.report.shards import shard_set_table, vector_table
 from prodemb.shards.format import Manifest, ShardRecord, ShardSchema
+from prodemb.shards.text import TextKind
 
 NULLS = {"title": {"no value": 1}, "image": {"truncated": 2, "file not found": 1}}
 
@@ -45,3 +46,13 @@ def test_missing_vectors_have_their_reasons() -> None:
         ["1", "3"],
         ["no value: 1", "truncated: 2, file not found: 1"],
     ]
+
+
+def test_text_vectors_have_their_model_and_length() -> None:
+    kind = TextKind(fingerprint="e" * 16, model="encoder", template=("{title}",), dim=384)
+    schema = ShardSchema(fingerprint="f", model="m", dim=4, features=("title", "text"), text=kind)
+    found = manifest(complete=True).model_copy(update={"shard_schema": schema})
+    names, values = ([str(cell) for cell in column.cells] for column in shard_set_table(found, folder=Path()).columns)
+    shown = dict(zip(names, values, strict=True))
+    assert shown["vectors"].endswith("; text 384 x float16")
+    assert shown["text model"] == f"encoder (fingerprint {'e' * 16})"

@@ -18,20 +18,9 @@ from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
 from prodemb.core.errors import ModelError, WorkerError
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
-from prodemb.embed.plan import ShardTask
-from prodemb.embed.processes import SharedTasks
 from prodemb.shards.reader import open_shard_set
 from tests.embed.conftest import MakeCatalog, contents, run
 from tests.fuzz.hostile_pictures import BUILDERS
-
-
-def test_neighbouring_tasks_go_to_one_worker_until_it_has_none_left() -> None:
-    todo = [ShardTask(index=index, start=index, stop=index + 1) for index in range(10)]
-    shared = SharedTasks(todo, num_workers=2, context=multiprocessing.get_context("spawn"))
-    first, second = shared.of(0), shared.of(1)
-    assert [next(second).index for _ in range(2)] == [5, 6]
-    assert [task.index for task in first] == [0, 1, 2, 3, 4, 8, 9, 7]
-    assert not list(second)
 
 
 @pytest.mark.slow

@@ -1,0 +1,314 @@
+"""Ray: the same files as one process makes, whoever is killed meanwhile, and nothing of it is left afterwards."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from prodemb.catalog.images import ImagesConfig
+from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
+from prodemb.core.errors import ConfigError, ModelError, WorkerError
+from prodemb.core.files import is_temporary
+from prodemb.embed.config import EmbedConfig
+from prodemb.embed.embed import EmbedReport, embed
+from prodemb.embed.executors import ray as engine
+from prodemb.embed.executors.ray import Layout, _connected, _Head, lay_out
+from prodemb.shards.format import read_manifest
+from tests.conftest import jpeg
+from tests.embed.conftest import MakeCatalog, contents, run
+
+ROOT = Path(__file__).parents[3]
+NODE = {"CPU": 4.0, "GPU": 0.0}
+STOPPED = "prodemb: stopped; completed work is kept: run the same command to continue"
+GPU_NODE = {"CPU": 16.0, "GPU": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "with_gpus", "num_workers", "expected"),
+    [
+        ([NODE, NODE], False, None, Layout(num_workers=2, num_cores=4, num_gpus=0)),
+        ([NODE, NODE], False, 3, Layout(num_workers=3, num_cores=2, num_gpus=0)),
+        ([NODE, NODE], False, 99, Layout(num_workers=8, num_cores=1, num_gpus=0)),
+        ([NODE, GPU_NODE], True, None, Layout(num_workers=4, num_cores=4, num_gpus=1)),
+        ([NODE, GPU_NODE, GPU_NODE], True, 2, Layout(num_workers=2, num_cores=16, num_gpus=1)),
+        ([{}, NODE], False, None, Layout(num_workers=1, num_cores=4, num_gpus=0)),
+    ],
+)
+def test_cores_are_shared_out(
+    nodes: list[dict[str, float]], with_gpus: bool, num_workers: int | None, expected: Layout
+) -> None:
+    assert lay_out(nodes, with_gpus=with_gpus, num_workers=num_workers, num_shards=50) == expected
+
+
+def test_no_more_workers_than_shards_and_no_run_without_cores() -> None:
+    assert lay_out([NODE, NODE], with_gpus=False, num_workers=8, num_shards=1).num_workers == 1
+    with pytest.raises(ConfigError, match="found no core in the Ray cluster"):
+        lay_out([{"CPU": 0.0}], with_gpus=False, num_workers=None, num_shards=1)
+
+
+def test_a_head_that_does_not_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "HEAD_SECONDS", 0.01)
+    monkeypatch.setattr(engine, "POLL_SECONDS", 0.01)
+    head = _Head("127.0.0.1:1")
+    with pytest.raises(WorkerError, match=r"the head of the Ray cluster at 127.0.0.1:1 does not answer any more"):
+        head.wait()
+    assert not head.is_there()
+
+
+def test_without_ray_the_extra_is_named(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"wanted pip install 'prodemb\[ray\]'"):
+        run(make_catalog(20), tmp_path / "shards", tiny_clip, engine="ray")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "head:abc", "127.0.0.1:99999", "ray://127.0.0.1:1"])
+def test_a_cluster_that_is_not_there_is_an_error_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    started = time.monotonic()
+    with (
+        pytest.raises(ConfigError, match=r"Ray: found no cluster at .*; wanted the address host:port"),
+        _connected(None),
+    ):
+        pass
+    assert time.monotonic() - started < 10
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two machines of one core; this process is part of the first."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    small = {"num_cpus": 1, "object_store_memory": 80 << 20}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
+        cluster.add_node(**small)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            yield cluster
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
+
+
+class OddCatalog(Catalog):
+    """A catalog at whose row 48 something happens to the process that reads it, if it is not the first."""
+
+    def __init__(self, path: Path, *, happens: Callable[[Path], None], home: int) -> None:
+        plain = open_catalog(CatalogConfig(path=str(path)))
+        super().__init__(plain.config, plan=plain.plan)
+        self.happens, self.home = happens, home
+
+    def batches(
+        self, num_rows: int, *, columns: Iterable[str] | None = None, start: int = 0, stop: int | None = None
+    ) -> Iterator[pa.Table]:
+        for rows in super().batches(num_rows, columns=columns, start=start, stop=stop):
+            start += rows.num_rows
+            if start > 48 and os.getpid() != self.home:
+                self.happens(self.image_root)
+            yield rows
+
+
+def once(folder: Path) -> bool:
+    try:
+        (folder / "happened").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def is_killed_once(folder: Path) -> None:
+    if once(folder):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def is_stopped_once(folder: Path) -> None:
+    if once(folder):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def dies_with_a_word(folder: Path) -> None:
+    os.write(2, b"the dog ate row 48\n")
+    os._exit(3)
+
+
+def embed_odd(catalog: Path, out: Path, model: Path, happens: Callable[[Path], None]) -> EmbedReport:
+    values = {"model": str(model), "out": str(out), "shard_size": 16, "window": 8, "dtype": "float32"}
+    config = EmbedConfig.parse({**values, "engine": "ray", "workers": 2}, source="test")
+    return embed(config, catalog=OddCatalog(catalog, happens=happens, home=os.getpid()), images=ImagesConfig())
+
+
+@pytest.mark.slow
+def test_ray_makes_the_same_files_as_one_process_also_where_an_actor_is_killed_over_tomorrows_catalog(
+    cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    catalog, one, two = make_catalog(100), tmp_path / "one", tmp_path / "two"
+    report = run(catalog, one, tiny_clip)
+    by_ray = run(catalog, two, tiny_clip, engine="ray", workers=2)
+    assert contents(one) == contents(two)
+    assert (by_ray.num_workers, by_ray.device, by_ray.num_new) == (2, "cpu", 100)
+    assert by_ray.timings.num_texts == report.timings.num_texts
+    assert not caplog.messages
+
+    frame = pl.read_parquet(catalog)
+    new = frame.with_columns(
+        pl.when(pl.col("product_id") == "p70").then(pl.lit("red sofa")).otherwise("title").alias("title")
+    )
+    new.filter(pl.col("product_id") != "p3").write_parquet(catalog)
+    (tmp_path / "images" / "5.jpg").write_bytes(jpeg(77))
+    run(catalog, one, tiny_clip)
+    updated = embed_odd(catalog, two, tiny_clip, is_killed_once)
+    assert (tmp_path / "happened").exists()
+    assert contents(one) == contents(two)
+    assert updated.manifest.changes is not None
+    assert (updated.manifest.changes.removed, updated.manifest.changes.changed) == (1, 2)
+    assert not [path for path in two.iterdir() if is_temporary(path.name)]
+    assert "died: its worker process has died; possibly out of memory" in caplog.text
+
+
+@pytest.mark.slow
+def test_an_actor_that_hangs_is_replaced(
+    cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "SILENT_SECONDS", 4)
+    catalog = make_catalog(100)
+    assert embed_odd(catalog, tmp_path / "shards", tiny_clip, is_stopped_once).num_new == 100
+    run(catalog, tmp_path / "whole", tiny_clip)
+    assert contents(tmp_path / "shards") == contents(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_actors_that_die_again_and_again_end_the_run_with_their_last_words(
+    cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "RETRIES", 1)
+    words = (
+        r"prodemb worker \d on .* died: its worker process has died: the dog ate row 48; 2 workers died over shard \d"
+    )
+    with pytest.raises(WorkerError, match=words):
+        embed_odd(make_catalog(100), tmp_path / "shards", tiny_clip, dies_with_a_word)
+    assert not list((tmp_path / "shards").glob(".worker-*"))
+
+
+@pytest.mark.slow
+def test_what_an_actor_raises_is_raised(
+    cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    (copy := tmp_path / "clip").mkdir()
+    for path in tiny_clip.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        run(make_catalog(40), tmp_path / "shards", copy, engine="ray")
+
+
+def processes_with(mark: str) -> list[int]:
+    """Processes that have inherited a mark in their environment."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdigit() and mark.encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_ray_that_was_started_for_the_run(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    catalog, out = make_catalog(300), tmp_path / "shards"
+    (tmp_path / "brand.toml").write_text('target = "brand"\n[embed]\nworkers = 2\nshard_size = 16\n')
+    words = [
+        "embed",
+        str(catalog),
+        "--out",
+        str(out),
+        "--model",
+        str(tiny_clip),
+        "--pipeline",
+        "brand.toml",
+        "--engine",
+        "ray",
+    ]
+    mark = f"PRODEMB_TEST={uuid.uuid4().hex}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), **dict([mark.split("=")])}
+    command = [sys.executable, "-m", "prodemb.cli", *words]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    until = time.monotonic() + 120
+    while process.poll() is None and len(list(out.glob("part-*"))) < 4:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert "raylet" in {Path(f"/proc/{pid}/comm").read_text().strip() for pid in processes_with(mark)}
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.splitlines()[-1:]) == (130, [STOPPED])
+    until = time.monotonic() + 20
+    while processes_with(mark):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert not list(out.glob(".worker-*"))
+    assert read_manifest(out).shards
+
+
+RUN = """
+import sys
+from pathlib import Path
+from tests.embed.conftest import run
+run(*map(Path, sys.argv[1:]), engine="ray", workers=2, ray_address="{address}")
+"""
+
+
+@pytest.mark.slow
+def test_a_run_whose_driver_is_killed_goes_on_on_the_same_cluster_and_outlives_a_node(
+    cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(400), tmp_path / "shards"
+
+    def wait_for_parts(num_parts: int) -> None:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and len(list(out.glob("part-*"))) < num_parts:
+            time.sleep(0.01)
+
+    command = [sys.executable, "-c", RUN.format(address=cluster.address), *map(str, (catalog, out, tiny_clip))]
+    process = subprocess.Popen(command)
+    wait_for_parts(4)
+    assert process.poll() is None
+    process.kill()
+    process.wait(10)
+
+    def remove_node() -> None:
+        wait_for_parts(10)
+        (node,) = cluster.worker_nodes
+        cluster.remove_node(node, allow_graceful=False)
+
+    remover = threading.Thread(target=remove_node)
+    remover.start()
+    report = run(catalog, out, tiny_clip, engine="ray", workers=2)
+    remover.join()
+    assert 0 < report.num_new < 400
+    assert not [path for path in out.iterdir() if is_temporary(path.name)]
+    run(catalog, tmp_path / "whole", tiny_clip)
+    assert contents(out) == contents(tmp_path / "whole")
