@@ -147,7 +147,7 @@ class Run:
             alpha, after = self._choose_mix(trainer, original=original, measure=measure)
             num_pictures = int(pictures.present.sum())
             report = self._report(trainer, alpha=alpha, before=before, after=after, num_pictures=num_pictures)
-            report = publish(report, out=self._job.out, products=products)
+            report = publish(report, out=self._job.out, products=products, catalog=self._job.catalog.name)
         report = processes.from_first(report)
         assert report is not None
         return report

@@ -3,11 +3,14 @@
 import logging
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prodemb import __version__
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.store import FUSER_FILES
+from prodemb.cards.readme import own_readme, write_readme
 from prodemb.category.store import VOICES_FILES
 from prodemb.confidence.answers import ANSWERS_NAME
 from prodemb.core.device import choose_device
@@ -15,7 +18,8 @@ from prodemb.core.errors import HeadError
 from prodemb.core.folders import replacing_folder
 from prodemb.core.inputs import inputs_hash
 from prodemb.core.progress import Progress
-from prodemb.heads.head import CARD_NAME, WEIGHTS_NAME, TrainedHead, is_head
+from prodemb.heads.head import CARD_NAME, WEIGHTS_NAME, HeadCard, TrainedHead, is_head
+from prodemb.heads.labels import CategoryLabel
 from prodemb.heads.train import LabelsT, load_labelled
 from prodemb.job.given_labels import LabelsRead, open_labelled
 from prodemb.job.pipeline import Pipeline
@@ -27,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 HEAD_FILES = tuple(dict.fromkeys((CARD_NAME, WEIGHTS_NAME, ANSWERS_NAME, *FUSER_FILES, *VOICES_FILES)))
 """The files that heads consist of."""
+_SHOWN_CLASSES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +93,27 @@ def _train(
     trained = _trained_before(folder, target=target)
     if trained is not None and trained.card.inputs_hash == wanted:
         return trained, True
-    with replacing_folder(folder, kind="head", own_files=HEAD_FILES, is_own=is_head) as new:
+    readme = own_readme(folder)
+    with replacing_folder(folder, kind="head", own_files=(*HEAD_FILES, *readme), is_own=is_head) as new:
         with progress("Reading labels and vectors"):
             device = choose_device(pipeline.embed.device)
             data = load_labelled(shard_set, labels=target.labels(), config=pipeline.train, device=device)
-        return target.train(data, new, inputs_hash=wanted, progress=progress), False
+        head = target.train(data, new, inputs_hash=wanted, progress=progress)
+        if readme:
+            write_readme(new, "head", _readme_values(head.card, catalog=shard_set.manifest.catalog))
+        return head, False
+
+
+def _readme_values(card: HeadCard, *, catalog: str) -> dict[str, Any]:
+    """What the README of a head says."""
+    names = [label.path if isinstance(label, CategoryLabel) else label.name for label in card.classes]
+    counted = sorted(zip(names, card.class_counts, strict=True), key=lambda each: (-each[1], each[0]))
+    return {
+        "card": card,
+        "catalog": catalog,
+        "classes": counted[:_SHOWN_CLASSES],
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+    }
 
 
 def _trained_before(folder: Path, *, target: HeadTarget[LabelsT]) -> TrainedHead | None:

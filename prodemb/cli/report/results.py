@@ -92,7 +92,7 @@ def _of_embedding(report: EmbedReport) -> dict[str, Any]:
         **_of_shards(report.manifest),
         "device": report.device,
         "bottleneck": report.bottleneck,
-        "step_seconds": report.seconds,
+        "seconds": report.seconds,
     }
 
 
@@ -138,7 +138,7 @@ def _of_training(report: TrainReport) -> dict[str, Any]:
         "num_test": next((each.metrics.num_products for each in methods if each.metrics is not None), 0),
         "top1": {each.name: each.metrics.top1 for each in methods if each.metrics is not None},
         "fingerprint": card.fingerprint,
-        "step_seconds": report.seconds,
+        "seconds": report.seconds,
     }
 
 
@@ -153,7 +153,7 @@ def _of_fine_tuning(report: FinetuneReport) -> dict[str, Any]:
         "after": None if report.after is None else report.after.shares(),
         "model": report.model,
         "fingerprint": report.fingerprint,
-        "step_seconds": report.seconds,
+        "seconds": report.seconds,
     }
 
 
@@ -171,7 +171,7 @@ def _of_scoring(report: ScoreReport) -> dict[str, Any]:
         },
         "without_head": report.absent,
         "shards": report.shards,
-        "step_seconds": report.seconds,
+        "seconds": report.seconds,
     }
 
 
