@@ -3,7 +3,6 @@
 import codecs
 import csv
 import io
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -15,14 +14,9 @@ from prodemb.aliases.table import COLUMNS, AliasRow, AliasTable, Layout, Status
 from prodemb.core.bounded import read_bytes, read_table
 from prodemb.core.errors import CatalogError
 from prodemb.core.files import replacing
-from prodemb.core.text import FORMULA_MARK, one_line
+from prodemb.core.spreadsheet import escaped, unescaped
+from prodemb.core.text import one_line
 
-_BEGIN = r"(^|[;,\t\r\n])"
-"""Where a cell begins, or would where a spreadsheet splits at another mark than the file's."""
-_RISKY = rf"(?:(?:[^\S\t\r\n]|\uFEFF)*{FORMULA_MARK}|[\t\r\n'])"
-"""What gets an apostrophe before it there: a formula, or what would be read back as something else."""
-_TO_ESCAPE = re.compile(rf"{_BEGIN}(?={_RISKY})")
-_ESCAPED = re.compile(rf"{_BEGIN}'(?={_RISKY})")
 _MOST = 10**12
 """Most products of a string, and the largest score."""
 MAX_FILE_BYTES = 512 << 20
@@ -36,10 +30,9 @@ _SEPARATORS = (",", ";", "\t")
 def write_aliases(table: AliasTable, path: Path) -> None:
     """Write a table as Parquet or CSV, by the file's suffix; the file is complete or not there.
 
-    What a spreadsheet would run as a formula (it begins with = + - @, also after spaces) gets an apostrophe in front,
-    at the beginning of a CSV cell and behind each mark at which another spreadsheet may split; and so does what begins
-    with an apostrophe there. `read_aliases` takes it off again. A person's own columns are written as they are.
-    Columns, separator and byte order mark are those of the file that the table was read from.
+    What a spreadsheet would run as a formula gets an apostrophe in front (`prodemb.core.spreadsheet.escaped`), which
+    `read_aliases` takes off again. A person's own columns are written as they are. Columns, separator and byte order
+    mark are those of the file that the table was read from.
 
     Raises:
         CatalogError: the name ends in another suffix.
@@ -52,7 +45,7 @@ def write_aliases(table: AliasTable, path: Path) -> None:
         if suffix == ".parquet":
             frame.write_parquet(temporary)
         else:
-            frame.with_columns(_escaped(frame[name]) for name in _TEXTS).write_csv(
+            frame.with_columns(escaped(frame[name]) for name in _TEXTS).write_csv(
                 temporary,
                 include_bom=table.layout.byte_order_mark,
                 separator=table.layout.separator,
@@ -121,7 +114,7 @@ def _read_csv(path: Path) -> tuple[pl.DataFrame, Layout]:
     # A spreadsheet ends rows with empty cells where a cell to the right was ever touched.
     unnamed = [name for name, label in zip(table.columns, names, strict=False) if not label]
     table = table.drop(name for name in unnamed if table[name].null_count() == table.height)
-    table = table.with_columns(_unescaped(table[name]) for name in _TEXTS if name in table.columns)
+    table = table.with_columns(unescaped(table[name]) for name in _TEXTS if name in table.columns)
     return table, Layout(separator=separator, byte_order_mark=raw.startswith(codecs.BOM_UTF8))
 
 
@@ -160,21 +153,6 @@ def _check_lengths(text: str, *, separator: str, source: str) -> None:
                 f"{source}: row {number}: found {len(cells)} cells, wanted {width} as in the header; "
                 f"put a cell that holds {separator!r} in double quotes"
             )
-
-
-def _escaped(cells: pl.Series) -> pl.Series:
-    return _replaced(cells, where=f"{_BEGIN}{_RISKY}", pattern=_TO_ESCAPE, by=r"\1'")
-
-
-def _unescaped(cells: pl.Series) -> pl.Series:
-    return _replaced(cells, where=f"{_BEGIN}'", pattern=_ESCAPED, by=r"\1")
-
-
-def _replaced(cells: pl.Series, *, where: str, pattern: re.Pattern[str], by: str) -> pl.Series:
-    """Replace a pattern in the few cells that `where` finds; polars itself cannot look ahead."""
-    places = cells.str.contains(where).fill_null(False).arg_true()
-    changed = [pattern.sub(by, cell) for cell in cells[places]]
-    return cells.scatter(places, changed) if changed else cells
 
 
 def _rows_of(table: pl.DataFrame, *, source: str) -> list[AliasRow]:

@@ -18,7 +18,7 @@ from prodemb.core.arrays import NO_ANSWER, Indices
 from prodemb.core.bounded import parquet_footer, parse_json
 from prodemb.core.features import PARTNER, raw_column
 from prodemb.core.files import replacing
-from prodemb.heads.labels import BrandLabel, CategoryLabel, Target
+from prodemb.heads.labels import GOLD_COLUMNS, BrandLabel, CategoryLabel
 from prodemb.shards.format import METADATA_KEY
 from prodemb.shards.product_set import supplied_values
 from prodemb.shards.reader import ShardSet
@@ -26,7 +26,6 @@ from prodemb.shards.reader import ShardSet
 Names = Sequence[CategoryLabel | BrandLabel]
 """What the ids of a target stand for."""
 
-GOLD_COLUMNS: dict[Target, str] = {"brand": "brand_label", "category": "google_category_id"}
 _TITLE = raw_column("title")
 _NEAREST = pl.List(pl.Struct({"product_id": pl.String, "label": pl.String, "cosine": pl.Float32}))
 SCHEMA: dict[str, pl.DataType] = {

@@ -85,8 +85,8 @@ def category_labels(shard_set: ShardSet, *, taxonomy: Taxonomy, taxonomy_name: s
     """
     texts = shard_set.coded("google_category_id")
     counts = dict(zip(texts.values, texts.counts.tolist(), strict=True))
-    found = trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy_name, where=str(shard_set.folder))
-    tell_gold(found, taxonomy_name=taxonomy_name, where=str(shard_set.folder))
+    found = trace_gold(counts, taxonomy=taxonomy, taxonomy_name=taxonomy_name, where=shard_set.name)
+    tell_gold(found, taxonomy_name=taxonomy_name, where=shard_set.name)
     ids = sorted({node for node in found.nodes.values() if node is not None})
     above = {node for known in ids for node in taxonomy.ancestors(known)}.difference(ids)
     position: dict[int | None, int] = {node: index for index, node in enumerate(ids)}

@@ -17,7 +17,8 @@ from prodemb.cli.export import export
 from prodemb.cli.feed import feed
 from prodemb.cli.init import init
 from prodemb.cli.json_lines import begin
-from prodemb.cli.manner import JsonOption, QuietOption, with_manners
+from prodemb.cli.label import label
+from prodemb.cli.manner import JsonOption, QuietOption, expect, with_manners
 from prodemb.cli.predict import predict
 from prodemb.cli.read import read
 from prodemb.cli.report_page import report
@@ -38,6 +39,7 @@ PANELS = {
     "Single steps, in order": (
         embed,
         brands,
+        label,
         train_brand,
         train_category,
         finetune_category,
@@ -71,7 +73,7 @@ def _any_command(context: typer.Context, quiet: QuietOption = False, log_json: J
 def main() -> None:
     """Run the command line; whatever goes wrong ends in one line on stderr and a status that says what kind it is."""
     open_closed_streams()
-    logging.basicConfig(handlers=[LogHandler()], level=logging.WARNING)
+    logging.basicConfig(handlers=[LogHandler()], format="%(message)s", level=logging.WARNING)
     for noisy in ("httpx", "transformers", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -80,6 +82,7 @@ def main() -> None:
     silence_pillow()
     raise_limit()
     with ending_well():
+        expect(sys.argv[1:])
         _check_arguments(sys.argv[1:])
         app()
 

@@ -1,7 +1,7 @@
 """The manner that a command speaks in, decided in one place: for a person, quietly, or as JSON lines."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Annotated, Any, Literal
@@ -28,6 +28,12 @@ def speaking() -> Iterator[None]:
         yield
     finally:
         _chosen.clear()
+
+
+def expect(arguments: Sequence[str]) -> None:
+    """Speak JSON, where an argument asks for it, before arguments are parsed: also of what is wrong with these."""
+    if "--log-json" in arguments:
+        _choose("json")
 
 
 def _choose(wanted: Manner) -> None:

@@ -42,6 +42,14 @@ DeviceOption = Annotated[
     Device | None,
     typer.Option("--device", help="Default: `auto`, which is CUDA where there is a GPU.", show_default=False),
 ]
+LabelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        help="A file of labels, as `prodemb label` writes it, filled in. Default: the pipelines' own, if any.",
+        show_default=False,
+    ),
+]
 EngineOption = Annotated[
     Literal["local", "ray"] | None,
     typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import finished, show, started
-from prodemb.cli.options import DeviceOption, ShardsArgument, TaxonomyOption
+from prodemb.cli.options import DeviceOption, LabelsOption, ShardsArgument, TaxonomyOption
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
 
@@ -26,6 +26,7 @@ def score(
         bool, typer.Option("--zero-shot", help="Predict categories without a head, from the taxonomy's names.")
     ] = False,
     taxonomy: TaxonomyOption = None,
+    labels: LabelsOption = None,
     changed_since: Annotated[
         Path | None,
         typer.Option(
@@ -52,6 +53,7 @@ def score(
 ) -> None:
     """Predict a category and a brand, with confidences, for every product of the shards."""
     from prodemb.cli.report.score import missing_head_lines, score_lines
+    from prodemb.job.given_labels import with_given_labels
     from prodemb.job.pipeline import own_pipeline
     from prodemb.job.score import joint_scoring, own_heads, score_shards, trained_heads
     from prodemb.job.zero_shot import open_zero_shot
@@ -68,9 +70,11 @@ def score(
         pipeline.replaced({"embed": {"device": device}}, source="--device")
         .replaced({"score": {"precision": precision}}, source="--precision")
         .replaced({"score": {"certainty": certainty}}, source="--certainty")
+        .replaced({"train": {"labels": labels}}, source="--labels")
         for pipeline in own
     )
     category = category.replaced({"train": {"taxonomy": taxonomy}}, source="--taxonomy")
+    found = with_given_labels(found, pipelines=[brand, category])
     brand = joint_scoring(brand, category=category)
     started("score", where=out)
     answerer = open_zero_shot(found, pipeline=category, progress=show_progress) if zero_shot else None

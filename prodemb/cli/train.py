@@ -11,6 +11,7 @@ from prodemb.cli.options import (
     Device,
     DeviceOption,
     HeadOption,
+    LabelsOption,
     ModelOption,
     PipelineOption,
     ShardsOption,
@@ -25,16 +26,22 @@ if TYPE_CHECKING:
 
 
 def train_brand(
-    shards: ShardsOption = None, out: HeadOption = None, pipeline: PipelineOption = None, device: DeviceOption = None
+    shards: ShardsOption = None,
+    out: HeadOption = None,
+    labels: LabelsOption = None,
+    pipeline: PipelineOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """Train the brand head on a shard set, and compare it with baselines."""
-    _train(chosen_pipeline("brand", path=pipeline), shards=shards, out=out, device=device)
+    chosen = chosen_pipeline("brand", path=pipeline).replaced({"train": {"labels": labels}}, source="command line")
+    _train(chosen, shards=shards, out=out, device=device)
 
 
 def train_category(
     shards: ShardsOption = None,
     out: HeadOption = None,
     taxonomy: TaxonomyOption = None,
+    labels: LabelsOption = None,
     pipeline: PipelineOption = None,
     device: DeviceOption = None,
 ) -> None:
@@ -43,7 +50,7 @@ def train_category(
     By default it trains on the shards of the fine-tuned CLIP if there are any of the same catalog.
     """
     chosen = chosen_pipeline("category", path=pipeline)
-    chosen = chosen.replaced({"train": {"taxonomy": taxonomy}}, source="command line")
+    chosen = chosen.replaced({"train": {"taxonomy": taxonomy, "labels": labels}}, source="command line")
     _train(chosen, shards=shards, out=out, device=device)
 
 
@@ -51,6 +58,7 @@ def finetune_category(
     catalog: CatalogArgument = None,
     model: ModelOption = None,
     taxonomy: TaxonomyOption = None,
+    labels: LabelsOption = None,
     pipeline: PipelineOption = None,
     device: DeviceOption = None,
     overwrite: Annotated[
@@ -72,7 +80,7 @@ def finetune_category(
     from prodemb.job.finetune import finetune_category as finetune_clip
 
     chosen = chosen_pipeline("category", path=pipeline, catalog=catalog)
-    settings = {"embed": {"model": model, "device": device}, "train": {"taxonomy": taxonomy}}
+    settings = {"embed": {"model": model, "device": device}, "train": {"taxonomy": taxonomy, "labels": labels}}
     chosen = chosen.replaced(settings, source="command line")
     make_sample(chosen)
     started("finetune-category", where=chosen.finetune.out)

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections.abc import Sequence
 
 _CONTROLS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
@@ -22,6 +23,7 @@ _SECRET = re.compile(r"\b([a-z][a-z0-9+.-]+):/\S*[?@]\S*?(?=[^\w\s]*(?:\s|$))", 
 """A URL with an `@` or a query, up to the punctuation behind it; `Path` turns its two slashes into one."""
 
 _MOST_DIGITS = 18
+_SHOWN = 5
 
 
 def for_terminal(text: str) -> str:
@@ -77,6 +79,12 @@ def counted(number: int, one: str, many: str | None = None) -> str:
         many: the noun for another number; `one` with an s where it is not given.
     """
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def some_of(texts: Sequence[str]) -> str:
+    """The first few texts, and how many more there are."""
+    shown = ", ".join(map(repr, texts[:_SHOWN]))
+    return f"{shown} and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else shown
 
 
 def silence_pillow() -> None:

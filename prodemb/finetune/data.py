@@ -25,6 +25,7 @@ from prodemb.embed.prefetch import Prefetcher
 from prodemb.heads.labels import CategoryLabel
 from prodemb.heads.split import TEST, TRAIN, VALIDATION, Split, groups_of, held_out_by, split_of
 from prodemb.shards.hashes import RowsHash, content_hash, image_sources
+from prodemb.shards.labels import GivenLabels
 from prodemb.taxonomy.gold import GoldCategories, trace_gold
 from prodemb.taxonomy.taxonomy import Taxonomy
 from prodemb.towers.image import ImagePreprocessor
@@ -92,8 +93,13 @@ class Pictures:
     """(n,)"""
 
 
-def read_labelled_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader) -> LabelledProducts:
+def read_labelled_products(
+    catalog: Catalog, *, taxonomy: Taxonomy, loader: ImageLoader, given: GivenLabels | None = None
+) -> LabelledProducts:
     """Read the labelled products in one streaming pass, pictures left out.
+
+    Args:
+        given: labels that stand in place of the catalog's own.
 
     Raises:
         CatalogError: no product has a `google_category_id`.
@@ -106,7 +112,8 @@ def read_labelled_products(catalog: Catalog, *, taxonomy: Taxonomy, loader: Imag
     counts: Counter[str] = Counter()
     batches: list[_Batch] = []
     num_rows = 0
-    for rows in catalog.batches(READ_ROWS, columns=columns):
+    for each in catalog.batches(READ_ROWS, columns=columns):
+        rows = each if given is None else given.onto_rows(each)
         catalog_hash.update(rows, sources=image_sources(rows["image"].to_pylist(), loader=loader))
         labels = rows["google_category_id"].to_pylist()
         for label in set(labels) - nodes.keys():

@@ -13,6 +13,7 @@ from prodemb.finetune.output import check_out, clear_leftovers, finished_report,
 from prodemb.finetune.processes import is_launched, join_processes
 from prodemb.finetune.report import FinetuneReport
 from prodemb.finetune.run import Job, Run
+from prodemb.shards.labels import GivenLabels
 from prodemb.taxonomy.gold import tell_gold
 from prodemb.taxonomy.taxonomy import Taxonomy
 from prodemb.towers.checkpoint import Checkpoint
@@ -29,6 +30,7 @@ def finetune(
     checkpoint: Checkpoint,
     device: DeviceName,
     overwrite: bool = False,
+    given: GivenLabels | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> FinetuneReport:
     """Fine-tune a checkpoint on the catalog's training part and write the new one to `config.out`.
@@ -44,6 +46,7 @@ def finetune(
     Args:
         taxonomy: what resolves the catalog's categories.
         device: where to train.
+        given: labels that stand in place of the catalog's own.
         overwrite: retrain from scratch even if a finished checkpoint exists; only the steps of an interrupted run with
             `overwrite` are kept.
 
@@ -66,13 +69,14 @@ def finetune(
         checkpoint=checkpoint,
         device=device,
         overwrite=overwrite,
+        given=given,
     )
     check_out(job.out, checkpoint=checkpoint)
     processes = join_processes(device)
     if processes.is_first:
         settle(job.out)
     with job.image_loader() as loader:
-        products = read_labelled_products(catalog, taxonomy=taxonomy, loader=loader)
+        products = read_labelled_products(catalog, taxonomy=taxonomy, loader=loader, given=given)
         if processes.is_first:
             tell_gold(products.gold, taxonomy_name=taxonomy.source, where=catalog.name)
         report = processes.from_first(job.done(products) if processes.is_first else None)
@@ -95,5 +99,5 @@ def _work(job: Job, *, on_progress: ProgressCallback | None) -> None:
     """What each of the processes does that `finetune` has started."""
     processes = join_processes(job.device)
     with job.image_loader() as loader:
-        products = read_labelled_products(job.catalog, taxonomy=job.taxonomy, loader=loader)
+        products = read_labelled_products(job.catalog, taxonomy=job.taxonomy, loader=loader, given=job.given)
         Run(job, products=products, loader=loader, processes=processes).finish(on_progress=on_progress)

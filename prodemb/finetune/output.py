@@ -4,12 +4,15 @@ import hashlib
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from prodemb import __version__
+from prodemb.cards.readme import README, own_readme, write_readme
 from prodemb.core.bounded import read_json
 from prodemb.core.errors import BusyError, ConfigError, ModelError, OutputError
 from prodemb.core.files import write_json
@@ -120,18 +123,25 @@ def write_checkpoint(towers: Towers, *, out: Path) -> str:
     return find_checkpoint(str(new.absolute())).fingerprint
 
 
-def publish(report: FinetuneReport, *, out: Path, products: LabelledProducts) -> FinetuneReport:
-    """Add report, log and curves to what `write_checkpoint` wrote, and let it take the place of `out`.
+def publish(report: FinetuneReport, *, out: Path, products: LabelledProducts, catalog: str) -> FinetuneReport:
+    """Add report, log, curves and README to what `write_checkpoint` wrote, and let it take the place of `out`.
 
     Returns the report as it was written.
 
     The old folder is moved aside and goes with the state folder; a kill in between is repaired by `settle`. What
     somebody else put into the old folder is copied to the new one.
+
+    Args:
+        catalog: its name, for people.
     """
     new, old = _new(out), _old(out)
     shutil.copyfile(state_folder(out) / LOG, new / LOG)
     np.save(new / ROW_HASHES, np.unique(products.row_hashes))
     draw_curves(report.curve, new / CURVES, title=f"{report.model}, {report.num_train:,} products")
+    if own_readme(out):
+        date = f"{datetime.now(UTC):%Y-%m-%d}"
+        values = {"report": report, "catalog": catalog, "date": date, "version": __version__}
+        write_readme(new, "fine_tuned", values)
     files = (FINETUNE_REPORT, *sorted(path.name for path in new.iterdir()))
     report = report.model_copy(update={"files": files})
     write_json(new / FINETUNE_REPORT, report.model_dump(mode="json", exclude={"changed", "was_done"}))
@@ -153,6 +163,8 @@ def _keep_foreign_files(out: Path, *, new: Path, files: tuple[str, ...]) -> None
         own = {*files, *FinetuneReport.model_validate(read_json(out / FINETUNE_REPORT)).files}
     except (OSError, ValueError):
         own = {*files}
+    if not own_readme(out):
+        own.discard(README)
     for path in out.iterdir():
         if path.name in own:
             continue

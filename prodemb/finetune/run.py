@@ -29,6 +29,7 @@ from prodemb.finetune.texts import fitting_paths
 from prodemb.finetune.trainable import load_mixed, snapshot
 from prodemb.finetune.trainer import Trainer
 from prodemb.finetune.validate import Validation, validate
+from prodemb.shards.labels import GivenLabels
 from prodemb.taxonomy.taxonomy import Taxonomy
 from prodemb.towers.checkpoint import Checkpoint
 from prodemb.towers.load import Towers, load_towers
@@ -48,6 +49,8 @@ class Job:
     checkpoint: Checkpoint
     device: DeviceName
     overwrite: bool
+    given: GivenLabels | None = None
+    """Labels that stand in place of the catalog's own."""
 
     @property
     def out(self) -> Path:
@@ -144,7 +147,7 @@ class Run:
             alpha, after = self._choose_mix(trainer, original=original, measure=measure)
             num_pictures = int(pictures.present.sum())
             report = self._report(trainer, alpha=alpha, before=before, after=after, num_pictures=num_pictures)
-            report = publish(report, out=self._job.out, products=products)
+            report = publish(report, out=self._job.out, products=products, catalog=self._job.catalog.name)
         report = processes.from_first(report)
         assert report is not None
         return report

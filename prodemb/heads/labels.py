@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +10,13 @@ import numpy.typing as npt
 from prodemb.core.arrays import NO_ANSWER, Indices
 from prodemb.core.config import Config
 from prodemb.core.errors import FewLabelsError
-from prodemb.core.features import Feature
+from prodemb.core.features import GOLD_LABELS, Feature
 
 Target = Literal["category", "brand"]
 """What a head predicts."""
+
+GOLD_COLUMNS: dict[Target, str] = dict(zip(get_args(Target), GOLD_LABELS, strict=True))
+"""The column that holds the gold labels of each."""
 
 Learned = npt.NDArray[np.bool_]
 """(n,) whether a head learns from each product of a shard set."""

@@ -34,6 +34,8 @@ class TrainConfig(FitConfig):
     """The head's folder; `heads/<target>` where none is given."""
     shards: str | None = None
     """The shard set to train on; the pipeline's own where none is given."""
+    labels: str | None = None
+    """A file of labels, as `prodemb label` writes it, filled in; they stand in place of the catalog's own."""
     taxonomy: str | None = None
     """A `taxonomy-with-ids` file; the part that ships with prodemb where none is given."""
     label_taxonomy: str | None = None

@@ -144,6 +144,7 @@ def train(
     out: str | Path | None = None,
     aliases: str | Path | None = None,
     taxonomy: str | Path | None = None,
+    labels: str | Path | None = None,
     device: Device | None = None,
     settings: Settings | None = None,
 ) -> "TrainReport":
@@ -160,6 +161,7 @@ def train(
         out: the folder for the head; by default `heads/brand` or `heads/category`.
         aliases: for brands, the alias file to update; by default `aliases.csv`.
         taxonomy: for categories, Google's taxonomy file; by default the part of it that comes with prodemb.
+        labels: a file of labels, as `prodemb label` writes it, filled in.
         device: where to run; by default CUDA where there is a GPU.
         settings: further ones, such as `{"train": {"epochs": 10}, "head": {"dropout": 0.2}}`.
 
@@ -177,7 +179,7 @@ def train(
     from prodemb.job.train import train as train_pipeline
 
     tables: Settings = {
-        "train": {"out": _text(out), "taxonomy": _text(taxonomy)},
+        "train": {"out": _text(out), "taxonomy": _text(taxonomy), "labels": _text(labels)},
         "brands": {"aliases": _text(aliases)},
         "embed": {"device": device},
     }
@@ -210,6 +212,7 @@ def score(
     out: str | Path,
     *,
     heads: Sequence[str | Path],
+    labels: str | Path | None = None,
     changed_since: str | Path | None = None,
     device: Device | None = None,
     settings: Settings | None = None,
@@ -226,6 +229,7 @@ def score(
             one that it was trained on.
         out: the `.parquet` file to write: one row per product, in the order of the catalog.
         heads: folders of heads, at most one per target; columns of a target without a head are null.
+        labels: a file of labels, which answer for the products that carry one.
         changed_since: earlier predictions of all products; only what was added, changed or removed is written.
         device: where to run; by default CUDA where there is a GPU.
         settings: further ones, such as `{"score": {"min_brand_confidence": 0.8}}`.
@@ -241,16 +245,20 @@ def score(
         BusyError, OutputError: another run writes to `out`, or it cannot be written.
     """
     from prodemb.core.progress import no_progress
+    from prodemb.job.given_labels import with_given_labels
     from prodemb.job.score import score_shards
     from prodemb.shards.reader import ShardSet, find_shard_sets
 
     if isinstance(shards, str | Path):
         shards = find_shard_sets(Path(shards))
+    tables: Settings = {"embed": {"device": device}, "train": {"labels": _text(labels)}}
+    both: tuple[Target, ...] = ("brand", "category")
+    pipelines = [_pipeline(target, settings, tables, source="score") for target in both]
     return score_shards(
-        [shards] if isinstance(shards, ShardSet) else shards,
+        with_given_labels([shards] if isinstance(shards, ShardSet) else shards, pipelines=pipelines),
         out=Path(out),
         heads=[Path(head) for head in heads],
-        pipeline=_pipeline("brand", settings, {"embed": {"device": device}}, source="score"),
+        pipeline=pipelines[0],
         progress=no_progress,
         since=None if changed_since is None else Path(changed_since),
     )

@@ -30,6 +30,7 @@ from prodemb.core.progress import Progress
 from prodemb.heads.labels import BrandLabel, Target
 from prodemb.heads.neighbours import Neighbours
 from prodemb.heads.train import Labelled, LabelsT, load_labelled
+from prodemb.job.given_labels import with_given_labels
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.targets import CategoryTarget, brand_recipe
 from prodemb.score.predictor import load_predictor
@@ -85,6 +86,7 @@ def audit_shards(
     started = time.perf_counter()
     _check_out(out)
     predictors = [load_predictor(folder) for folder in heads]
+    shards = with_given_labels(shards, pipelines=[brand, category])
     sources = match_shard_sets(predictors, shard_sets=shards)
     check_numbers(sources)
     audits: list[tuple[KindAudit, ShardSet, Names]] = []

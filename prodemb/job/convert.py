@@ -4,10 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from prodemb import __version__
+from prodemb.cards.readme import own_readme, write_readme
 from prodemb.core.errors import ConfigError, ModelError
 from prodemb.core.files import write_json
 from prodemb.core.folders import replacing_folder
-from prodemb.towers.checkpoint import OPEN_CLIP_CONFIG, download, find_checkpoint
+from prodemb.towers.checkpoint import OPEN_CLIP_CONFIG, as_folder, download, find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.open_clip import WEIGHTS, OpenClip, hugging_face_config, hugging_face_preprocessing, read_open_clip
 from prodemb.towers.open_clip_tokenizer import write_tokenizer
@@ -50,11 +52,18 @@ def convert(source: str, out: Path, *, tokenizer: str | None = None, revision: s
         raise ConfigError(f"{out}: is the checkpoint to convert; wanted another folder")
     found = read_open_clip(folder)
     words = _tokenizer_folder(found, tokenizer=tokenizer)
-    with replacing_folder(out, kind="checkpoint", own_files=OWN_FILES) as new:
+    readme = own_readme(out)
+    with replacing_folder(out, kind="checkpoint", own_files=(*OWN_FILES, *readme)) as new:
         num_tensors = _write_model(found, out=new)
         write_json(new / "preprocessor_config.json", hugging_face_preprocessing(found))
         write_tokenizer(found, tokenizer=words, out=new)
-        towers = load_towers(find_checkpoint(str(new)), device="cpu", dtype="float32")
+        checkpoint = find_checkpoint(str(new))
+        towers = load_towers(checkpoint, device="cpu", dtype="float32")
+        if readme:
+            name = as_folder(source) if Path(source).is_dir() else source
+            values = {"source": name, "revision": revision, "model_type": found.kind, "dim": towers.dim}
+            made = {"fingerprint": checkpoint.fingerprint, "version": __version__}
+            write_readme(new, "converted", values | made)
     return ConvertReport(folder=out, model_type=found.kind, num_tensors=num_tensors, dim=towers.dim)
 
 

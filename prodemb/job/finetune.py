@@ -7,6 +7,7 @@ from prodemb.core.progress import Progress, ProgressCallback
 from prodemb.finetune.finetune import finetune
 from prodemb.finetune.processes import is_first_process
 from prodemb.finetune.report import FinetuneReport
+from prodemb.job.given_labels import given_labels
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.towers.checkpoint import find_checkpoint
@@ -36,5 +37,6 @@ def finetune_category(pipeline: Pipeline, *, progress: Progress, overwrite: bool
             checkpoint=find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision),
             device=pipeline.embed.device,
             overwrite=overwrite,
+            given=given_labels([pipeline]),
             on_progress=on_progress,
         )

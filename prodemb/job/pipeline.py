@@ -22,6 +22,7 @@ from prodemb.heads.aggregate import AggregateConfig
 from prodemb.heads.labels import Target
 from prodemb.heads.network import HeadConfig
 from prodemb.heads.train import TrainConfig
+from prodemb.label.config import LabelConfig
 from prodemb.predict.config import PredictConfig
 from prodemb.score.score import ScoreConfig
 from prodemb.serve.config import ServeConfig
@@ -29,7 +30,7 @@ from prodemb.serve.config import ServeConfig
 PIPELINES = Path("pipelines")
 """Where a project keeps its pipeline files."""
 
-_FILES = frozenset({"out", "cache", "shards", "aliases", "model", "taxonomy", "label_taxonomy", "mapping"})
+_FILES = frozenset({"out", "cache", "shards", "aliases", "model", "labels", "taxonomy", "label_taxonomy", "mapping"})
 """Keys, in any table, that name a file or a folder."""
 
 Values = Mapping[str, Mapping[str, Any]]
@@ -54,6 +55,7 @@ class Pipeline(Config):
     score: ScoreConfig = ScoreConfig()
     audit: AuditConfig = AuditConfig()
     predict: PredictConfig = PredictConfig()
+    label: LabelConfig = LabelConfig()
     serve: ServeConfig = ServeConfig()
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from prodemb.core.errors import ConfigError, ShardError
 from prodemb.core.progress import Progress
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.heads.head import HeadCard, load_head
+from prodemb.job.given_labels import with_given_labels
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.score import score_shards
 from prodemb.predict.cache import set_of_feed
@@ -96,4 +97,5 @@ def explain_product(
         if has_manifest(folder):
             with suppress(ShardError):
                 shards.append(open_shard_set(folder))
+    shards = with_given_labels(shards, pipelines=pipelines)
     return Predictor.load(heads, settings=settings).explain(product, shards=shards)

@@ -19,6 +19,7 @@ from prodemb.core.text import one_line
 from prodemb.finetune.report import FinetuneReport
 from prodemb.heads.head import CARD_NAME, HeadCard, load_head
 from prodemb.heads.labels import Target
+from prodemb.job.given_labels import given_labels
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.score import trained_heads
 from prodemb.report.gallery import gallery
@@ -31,6 +32,7 @@ from prodemb.report.review import audit_of, merges
 from prodemb.report.summary import Card, Learned, StepTime, Summary
 from prodemb.report.thumbnails import with_pictures
 from prodemb.shards.format import read_manifest
+from prodemb.shards.labels import GivenLabels
 from prodemb.shards.reader import open_shard_set
 from prodemb.towers.checkpoint import FINETUNE_REPORT
 
@@ -59,6 +61,7 @@ class _Sources:
     aliases: Path | None
     audit: Path | None
     heads: dict[Path, HeadCard]
+    labels: GivenLabels | None
 
     def inputs_hash(self) -> str:
         """The `prodemb.core.inputs.inputs_hash` of a report of these."""
@@ -66,6 +69,7 @@ class _Sources:
         return inputs_hash(
             prodemb_version=__version__,
             shards=read_manifest(self.shards).checksum(),
+            labels=self.labels and self.labels.inputs_hash,
             files={str(path): sha256_of(path) for path in files},
             heads={str(folder): card.weights_sha256 for folder, card in self.heads.items()},
         )
@@ -124,13 +128,14 @@ def _sources(pipelines: Sequence[Pipeline], *, heads: Sequence[Path], audit: Pat
         aliases=next((each for each in aliases if each.is_file()), None),
         audit=audit or (beside if beside.is_file() else None),
         heads={folder: load_head(folder).card for folder in heads},
+        labels=given_labels(pipelines),
     )
 
 
 def _summary(pipelines: Sequence[Pipeline], *, sources: _Sources, steps: Sequence[StepTime]) -> Summary:
     """All but the pictures."""
     predictions = read_predictions(sources.predictions)
-    shard_set = open_shard_set(sources.shards)
+    shard_set = open_shard_set(sources.shards).with_labels(sources.labels)
     if not predictions["product_id"].equals(shard_set.frame(["product_id"]).to_series().cast(pl.String)):
         raise ShardError(f"{sources.predictions}: its products are not those of {shard_set.folder}; score again")
     targets: tuple[Target, ...] = ("category", "brand")

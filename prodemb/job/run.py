@@ -15,6 +15,7 @@ from prodemb.finetune.report import FinetuneReport
 from prodemb.heads.evaluation import is_better
 from prodemb.job.embed import embed_catalog, with_checkpoint
 from prodemb.job.finetune import finetune_category
+from prodemb.job.given_labels import given_labels
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.report import ReportMade, make_report, report_path
 from prodemb.job.sample import generate_sample, is_sample_missing
@@ -93,7 +94,8 @@ def run(pipelines: Sequence[Pipeline], *, finetune: bool, progress: Progress) ->
     Raises:
         ConfigError: two pipelines have the same target, or write predictions to different files; or where the report
             is to be there is another kind of file.
-        CatalogError, ModelError, TaxonomyError: a pipeline's source is missing; raised before any step but `sample`.
+        CatalogError, ModelError, TaxonomyError: a pipeline's source or label file is missing; raised before any step
+            but `sample`.
         HeadError: there is nothing to score with, because no head could be trained.
     """
     _check(pipelines)
@@ -181,7 +183,7 @@ def _category(
     base = Path(pipeline.embed.out)
     step = Step(name="train-category", pipeline=pipeline, out=pipeline.frozen_head_folder)
     started = time.perf_counter()
-    if not has_category_labels(base, progress=progress):
+    if not has_category_labels(base, progress=progress, labels=given_labels([pipeline])):
         yield StepStarted(step=step)
         skipped = _skipped(step, error=None, seconds=time.perf_counter() - started)
         yield skipped
@@ -229,7 +231,8 @@ def _score(
 
     def work() -> ScoreReport:
         folders = {report.shards for report in trained} | {Path(pipeline.embed.out) for pipeline in untrained}
-        opened = {folder: open_shard_set(folder) for folder in sorted(folders)}
+        labels = given_labels(pipelines)
+        opened = {folder: open_shard_set(folder).with_labels(labels) for folder in sorted(folders)}
         zero_shot = None
         for pipeline in untrained:
             zero_shot = open_zero_shot([opened[Path(pipeline.embed.out)]], pipeline=pipeline, progress=progress)
@@ -293,6 +296,7 @@ def _check_sources(pipeline: Pipeline) -> None:
     """Open what a pipeline reads, so that a missing source is an error before an hour's work and not after it."""
     open_catalog(pipeline.catalog)
     find_checkpoint(pipeline.embed.model, revision=pipeline.embed.revision)
+    given_labels([pipeline])
     if pipeline.target == "category":
         pipeline_taxonomy(pipeline)
 

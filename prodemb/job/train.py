@@ -3,11 +3,14 @@
 import logging
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from prodemb import __version__
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.store import FUSER_FILES
+from prodemb.cards.readme import own_readme, write_readme
 from prodemb.category.store import VOICES_FILES
 from prodemb.confidence.answers import ANSWERS_NAME
 from prodemb.core.device import choose_device
@@ -15,17 +18,20 @@ from prodemb.core.errors import HeadError
 from prodemb.core.folders import replacing_folder
 from prodemb.core.inputs import inputs_hash
 from prodemb.core.progress import Progress
-from prodemb.heads.head import CARD_NAME, WEIGHTS_NAME, TrainedHead, is_head
+from prodemb.heads.head import CARD_NAME, WEIGHTS_NAME, HeadCard, TrainedHead, is_head
+from prodemb.heads.labels import CategoryLabel
 from prodemb.heads.train import LabelsT, load_labelled
+from prodemb.job.given_labels import LabelsRead, open_labelled
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.targets import BrandTarget, CategoryTarget, HeadTarget
 from prodemb.shards.format import has_manifest, read_manifest
-from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.shards.reader import ShardSet
 
 logger = logging.getLogger(__name__)
 
 HEAD_FILES = tuple(dict.fromkeys((CARD_NAME, WEIGHTS_NAME, ANSWERS_NAME, *FUSER_FILES, *VOICES_FILES)))
 """The files that heads consist of."""
+_SHOWN_CLASSES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +45,14 @@ class TrainReport:
     was_done: bool
     aliases: AliasTable | None = None
     """The alias table that brand labels come from."""
+    labels: LabelsRead | None = None
+    """What `[train] labels` gave."""
 
 
 def train(pipeline: Pipeline, *, shards: Path, folder: Path, progress: Progress) -> TrainReport:
     """Train the pipeline's head on a shard set into `folder`, unless the head there was trained on the same inputs."""
     started = time.perf_counter()
-    shard_set = open_shard_set(shards)
+    shard_set, labels = open_labelled(shards, pipeline=pipeline)
     match pipeline.target:
         case "brand":
             brand = BrandTarget(pipeline, shard_set=shard_set, progress=progress)
@@ -55,7 +63,15 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, progress: Progress)
             head, was_done = _train(pipeline, shard_set=shard_set, target=category, folder=folder, progress=progress)
             aliases = None
     seconds = time.perf_counter() - started
-    return TrainReport(head=head, folder=folder, shards=shards, seconds=seconds, was_done=was_done, aliases=aliases)
+    return TrainReport(
+        head=head,
+        folder=folder,
+        shards=shards,
+        seconds=seconds,
+        was_done=was_done,
+        aliases=aliases,
+        labels=labels,
+    )
 
 
 def _train(
@@ -66,19 +82,38 @@ def _train(
         prodemb_version=__version__,
         target=pipeline.target,
         shards=[record.sha256 for record in shard_set.manifest.shards],
+        labels=shard_set.labels and shard_set.labels.inputs_hash,
         settings=pipeline.model_dump(
-            mode="json", include={"aggregate", "head", "train", "fuse", "voices"}, exclude={"train": {"memory_gb"}}
+            mode="json",
+            include={"aggregate", "head", "train", "fuse", "voices"},
+            exclude={"train": {"memory_gb", "labels"}},
         ),
         **target.inputs,
     )
     trained = _trained_before(folder, target=target)
     if trained is not None and trained.card.inputs_hash == wanted:
         return trained, True
-    with replacing_folder(folder, kind="head", own_files=HEAD_FILES, is_own=is_head) as new:
+    readme = own_readme(folder)
+    with replacing_folder(folder, kind="head", own_files=(*HEAD_FILES, *readme), is_own=is_head) as new:
         with progress("Reading labels and vectors"):
             device = choose_device(pipeline.embed.device)
             data = load_labelled(shard_set, labels=target.labels(), config=pipeline.train, device=device)
-        return target.train(data, new, inputs_hash=wanted, progress=progress), False
+        head = target.train(data, new, inputs_hash=wanted, progress=progress)
+        if readme:
+            write_readme(new, "head", _readme_values(head.card, catalog=shard_set.manifest.catalog))
+        return head, False
+
+
+def _readme_values(card: HeadCard, *, catalog: str) -> dict[str, Any]:
+    """What the README of a head says."""
+    names = [label.path if isinstance(label, CategoryLabel) else label.name for label in card.classes]
+    counted = sorted(zip(names, card.class_counts, strict=True), key=lambda each: (-each[1], each[0]))
+    return {
+        "card": card,
+        "catalog": catalog,
+        "classes": counted[:_SHOWN_CLASSES],
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+    }
 
 
 def _trained_before(folder: Path, *, target: HeadTarget[LabelsT]) -> TrainedHead | None:

@@ -13,6 +13,7 @@ from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.shards.files import holds_shards
 from prodemb.shards.format import ShardSchema
+from prodemb.shards.labels import GivenLabels
 from prodemb.shards.paths import PATHS_NAME, PathVectors, read_path_vectors
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.taxonomy.taxonomy import Taxonomy
@@ -20,9 +21,9 @@ from prodemb.taxonomy.taxonomy import Taxonomy
 logger = logging.getLogger(__name__)
 
 
-def has_category_labels(shards: Path, *, progress: Progress) -> bool:
-    """Whether any product of the shard set carries a gold category."""
-    shard_set = open_shard_set(shards)
+def has_category_labels(shards: Path, *, progress: Progress, labels: GivenLabels | None = None) -> bool:
+    """Whether any product of the shard set carries a gold category, in it or by these labels."""
+    shard_set = open_shard_set(shards).with_labels(labels)
     with progress("Looking for gold categories") as on_progress:
         for number, shard in enumerate(shard_set.shards(), start=1):
             if shard.frame(["google_category_id"]).to_series().count():

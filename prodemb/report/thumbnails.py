@@ -2,13 +2,14 @@
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
 from prodemb.catalog.images import ImageLoader, failure_reason
+from prodemb.catalog.picture_cells import picture_cells
 from prodemb.catalog.reader import Catalog
 from prodemb.catalog.urls import is_address
 from prodemb.report.summary import Card
@@ -21,7 +22,6 @@ MAX_BYTES = 5_000_000
 """Characters of all pictures of a report together."""
 TOO_MANY = "left out for the size of the report"
 """Why a picture is missing that did not fit."""
-_ROWS = 4096
 _DATA_ADDRESS = "data:"
 
 
@@ -31,7 +31,7 @@ def with_pictures(cards: Sequence[Card], *, catalog: Catalog, loader: ImageLoade
     Raises:
         CatalogError: the catalog is damaged, or vanished.
     """
-    cells = _cells({card.product_id for card in cards}, catalog=catalog)
+    cells = picture_cells({card.product_id for card in cards}, catalog=catalog)
     left = MAX_BYTES
     shown: list[Card] = []
     for card in cards:
@@ -43,22 +43,6 @@ def with_pictures(cards: Sequence[Card], *, catalog: Catalog, loader: ImageLoade
         left -= len(picture or "")
         shown.append(replace(card, picture=picture, no_picture=None if picture else reason))
     return tuple(shown)
-
-
-def _cells(product_ids: Iterable[str], *, catalog: Catalog) -> dict[str, str | bytes]:
-    """What the catalog holds as the pictures of some products."""
-    wanted = {*product_ids}
-    found: dict[str, str | bytes] = {}
-    if catalog.image_kind is None:
-        return found
-    for table in catalog.batches(_ROWS, columns=["product_id", "image"]):
-        ids = table["product_id"].to_pylist()
-        for row, product_id in enumerate(ids):
-            if product_id in wanted and (cell := table["image"][row].as_py()) is not None:
-                found.setdefault(product_id, cell)
-        if len(found) == len(wanted):
-            break
-    return found
 
 
 def _picture(cell: str | bytes, *, loader: ImageLoader) -> tuple[str | None, str]:

@@ -66,7 +66,8 @@ def predictions_metadata(
         for predictor in predictors
     ]
     shards = [[record.sha256 for record in source.manifest.shards] for source in shard_sets]
-    inputs = {"prodemb_version": __version__, "heads": heads, "shards": shards} | settings
+    labels = [source.labels and source.labels.inputs_hash for source in shard_sets]
+    inputs = {"prodemb_version": __version__, "heads": heads, "shards": shards, "labels": labels} | settings
     return inputs | {"inputs_hash": inputs_hash(**inputs)}
 
 

@@ -1,6 +1,7 @@
 """Opening and reading shard sets."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from prodemb.shards.format import (
     is_replaced,
     read_manifest,
 )
+from prodemb.shards.labels import GivenLabels
 from prodemb.shards.shard import Shard, Vectors
 
 VALUE_COLUMNS = ("product_id", PARTNER, *(raw_column(feature) for feature in TEXT_FEATURES), *GOLD_LABELS)
@@ -65,8 +67,21 @@ class ShardSet:
         self.manifest = manifest
         self.schema = manifest.shard_schema
         self.num_products = manifest.num_products
+        self.labels: GivenLabels | None = None
+        """What stands in place of gold labels of the shards, see `with_labels`."""
         self._files = files
         self._checked = Checked.read(folder)
+
+    @property
+    def name(self) -> str:
+        """The folder, and where other labels come from, for messages."""
+        return str(self.folder) if self.labels is None else f"{self.folder} with {self.labels.source}"
+
+    def with_labels(self, labels: GivenLabels | None) -> "ShardSet":
+        """The same set, whose frames show these gold labels in place of its own; all as it is where there are none."""
+        labelled = copy(self)
+        labelled.labels = labels
+        return labelled
 
     def shards(self) -> Iterator[Shard]:
         """Map the shards one after another.
@@ -89,7 +104,7 @@ class ShardSet:
 
     def _opened(self, record: ShardRecord) -> Shard:
         file = self._files.get(record.name) or ShardFile(self.folder / record.name)
-        shard = Shard(file, record=record)
+        shard = Shard(file, record=record, labels=self.labels)
         if shard.schema.fingerprint != self.schema.fingerprint:
             raise FingerprintError(
                 f"{shard.path}: made by {shard.schema.model} ({shard.schema.fingerprint}), but its set by "

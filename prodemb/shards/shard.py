@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 
 from prodemb.core.bounded import MAX_TABLE_BYTES, check_footer
 from prodemb.core.errors import ShardError
-from prodemb.core.features import Feature, error_column
+from prodemb.core.features import GOLD_LABELS, Feature, error_column
 from prodemb.core.text import one_line
 from prodemb.shards.file import ShardFile
 from prodemb.shards.format import HASH_BYTES, ROWS_HASH_KEY, ShardRecord, ShardSchema
+from prodemb.shards.labels import GivenLabels
 
 _EXPONENT = 0x7C00
 """All its bits are set in a float16 that is infinite or not a number."""
@@ -25,13 +26,17 @@ Vectors = npt.NDArray[np.float16]
 class Shard:
     """One shard, mapped. Vectors stay on disk until they are touched; memory is given back by dropping the object."""
 
-    def __init__(self, file: ShardFile, *, record: ShardRecord) -> None:
+    def __init__(self, file: ShardFile, *, record: ShardRecord, labels: GivenLabels | None = None) -> None:
         """Map the file, which may be closed then, and hold it against its record.
+
+        Args:
+            labels: what `frame` shows as gold labels in place of the file's own.
 
         Raises:
             ShardError: the file is truncated, not a shard or holds another number of products.
         """
         path = self.path = file.path
+        self._labels = labels
         self.num_products = record.num_products
         self._map = file.mapped(record=record)
         try:
@@ -93,11 +98,12 @@ class Shard:
         Args:
             rows: (m,) indices, for a frame of these rows alone, which keeps no text of the others in memory.
         """
-        table = self._read(columns)
+        labels = None if {*columns}.isdisjoint(GOLD_LABELS) else self._labels
+        table = self._read(columns if labels is None else [*dict.fromkeys([*columns, "product_id"])])
         # Rows that polars takes from a frame keep all of its text in memory.
         frame = pl.from_arrow(table if rows is None else table.take(pa.array(rows)))
         assert isinstance(frame, pl.DataFrame)
-        return frame.select(columns)
+        return (frame if labels is None else labels.onto(frame)).select(columns)
 
     def _read(self, columns: Sequence[str]) -> pa.Table:
         try:

@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prodemb.core.errors import TaxonomyError
-from prodemb.core.text import counted
+from prodemb.core.text import counted, some_of
 from prodemb.taxonomy.taxonomy import Found, Taxonomy
 
 logger = logging.getLogger(__name__)
-
-_SHOWN = 5
 
 _RENAMED = "under another name (its id decides)"
 _REMOVED = "no more (it counts as the nearest node above)"
@@ -71,16 +69,10 @@ def tell_gold(gold: GoldCategories, *, taxonomy_name: str, where: str) -> None:
                 counted(sum(some.values()), "product"),
                 taxonomy_name,
                 fate,
-                _listed(some),
+                some_of([*some]),
             )
 
 
 def _unknown_line(unknown: Mapping[str, int], *, taxonomy_name: str, where: str) -> str:
     num = counted(sum(unknown.values()), "product")
-    return f"{where}: {num} with a google_category_id that is not in {taxonomy_name}: {_listed(unknown)}"
-
-
-def _listed(texts: Mapping[str, int]) -> str:
-    """The first few, and how many more there are."""
-    shown = ", ".join(repr(text) for text in list(texts)[:_SHOWN])
-    return f"{shown} and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else shown
+    return f"{where}: {num} with a google_category_id that is not in {taxonomy_name}: {some_of([*unknown])}"

@@ -16,7 +16,7 @@ from tests.audit.conftest import write_catalog as write_audited_set
 from tests.audit.conftest import write_taxonomy as write_audited_taxonomy
 from tests.bench.conftest import BENCH, RunBench
 from tests.predict.heads import write_heads
-from tests.shard_sets import write_branded_set
+from tests.shard_sets import write_branded_set, write_clustered_set
 from tests.text_encoders import write_encoder
 
 pytestmark = pytest.mark.slow
@@ -260,6 +260,19 @@ def test_planted_label_errors(run_bench: RunBench) -> None:
     for rows in labels.values():
         assert list(rows) == ["prodemb"]
         assert min(rows["prodemb"][name] for name in ("num_found", "precision_at_top", "recall", "seconds")) > 0
+
+
+def test_accuracy_by_number_of_labels(run_bench: RunBench, tmp_path: Path) -> None:
+    write_clustered_set(tmp_path / "shards", num=200, num_classes=4)
+    (tmp_path / "taxonomy.txt").write_text("1 - Things\n2 - Things > Mugs\n3 - Things > Shoes\n4 - Lamps\n5 - Arts\n")
+    options = ["--taxonomy", str(tmp_path / "taxonomy.txt"), "--num-labels", "8", "40", "--seeds", "1"]
+    figures = run_bench("labelling", "--shards", str(tmp_path / "shards"), *options, "--train", "picked:24")
+    (catalog,) = figures["catalogs"].values()
+    assert list(catalog["curves"]) == ["picked", "picked in two rounds", "random"]
+    for curve in catalog["curves"].values():
+        assert list(curve) == ["8", "40"]
+        assert 0.25 < curve["8"]["low"] <= curve["8"]["top1"] <= curve["8"]["high"] <= 1
+    assert catalog["trained"]["picked:24"] > 0.25
 
 
 def test_errors_planted_among_the_labels_of_shards(run_bench: RunBench, tmp_path: Path) -> None:

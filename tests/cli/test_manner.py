@@ -14,10 +14,12 @@ import pytest
 from prodemb.cli import manner
 from prodemb.cli.display import LogHandler
 from tests.command_line import prodemb
+from tests.docs.pages import DOCS
 from tests.shard_sets import write_random_set
 
-ABOUT = {"event", "time", "command", "step", "where"}
-"""What every event holds."""
+PAGE = next(page for page in DOCS if page.path.stem == "automation")
+ABOUT, EVENTS = {*PAGE.first_column("key")}, {*PAGE.first_column("event")}
+"""What every event holds, and which ones there are, as people are told."""
 HOSTILE = 'product_id,title,"a\n{""event"": ""end""}","\ud83d\x1b[31m","https://ann:secret@a.example/x?sig=secret"\n'
 
 
@@ -29,6 +31,7 @@ def events_of(printed: str) -> list[dict[str, Any]]:
 
     events = [json.loads(line, parse_constant=refuse) for line in printed.splitlines()]
     assert all(event.keys() >= ABOUT for event in events)
+    assert {event["event"] for event in events} <= EVENTS
     assert [event["event"] for event in events].index("end") == len(events) - 1
     return events
 
@@ -90,6 +93,11 @@ def test_an_error_is_an_event_and_the_last_one_has_the_status(tmp_path: Path) ->
     wrong = prodemb("--log-json", "embed", "--no-such-option", cwd=tmp_path)
     assert wrong.returncode == 2
     assert [event["status"] for event in events_of(wrong.stdout)] == [2]
+    late = prodemb("embed", "--no-such-option", "--log-json", cwd=tmp_path)
+    assert [event["status"] for event in events_of(late.stdout)] == [2]
+    address = prodemb("embed", "https://ann:secret@a.example/x", "--log-json", cwd=tmp_path)
+    assert [event["event"] for event in events_of(address.stdout)] == ["error", "end"]
+    assert (address.returncode, address.stderr) == (3, "")
     both = prodemb("--quiet", "embed", "--log-json", cwd=tmp_path)
     assert both.returncode == 2
     assert "found both --quiet and --log-json" in both.stderr

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from prodemb.aliases.table import COLUMNS
 from prodemb.audit.table import SCHEMA
 from prodemb.cli import app
+from prodemb.cli.statuses import STATUSES
 from prodemb.core.features import ALL_FEATURES, PARTNER, PRODUCT_COLUMNS
 from prodemb.heads.labels import Target
 from prodemb.job.pipeline import Pipeline
@@ -199,7 +200,8 @@ def test_every_internal_link_resolves(page: Page) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=names)
 def test_every_command_option_and_file_that_is_named_exists(page: Page) -> None:
-    options = {option for command in COMMANDS.values() for p in command.params for option in p.opts} | {"--help"}
+    everything: list[click.Command] = [get_command(app), *COMMANDS.values()]  # type: ignore[list-item]
+    options = {option for command in everything for p in command.params for option in p.opts} | {"--help"}
     for span in page.spans:
         words = span.split()
         if words[0].removeprefix(".venv/bin/") == "prodemb" and len(words) > 1:
@@ -264,6 +266,7 @@ def test_tables_of_columns_are_complete() -> None:
     schema = ShardSchema(fingerprint="", model="", dim=8, lexical=LexicalKind(), text=text, features=ALL_FEATURES)
     assert set(docs["shards"].first_column("column")) == set(schema.arrow(rows_hash="").names)
     assert docs["aliases"].first_column("column") == list(COLUMNS)
+    assert docs["automation"].first_column("status") == sorted((str(s.number) for s in STATUSES), key=int)
     assert {"brand", "category"} == set(get_args(Target))
 
 

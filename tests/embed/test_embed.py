@@ -15,6 +15,7 @@ from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
+from prodemb.shards.verify import verify
 from tests.conftest import jpeg, make_clip
 from tests.embed.conftest import MakeCatalog, contents, killed_run, run
 
@@ -63,6 +64,27 @@ def test_a_second_run_does_nothing_and_leaves_every_byte(
     report = run(catalog, out, tiny_clip)
     assert report.num_new == 0
     assert contents(out) == before
+
+
+def test_a_set_has_a_card_that_is_renewed_until_somebody_edits_it(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(20), tmp_path / "shards"
+    manifest = run(catalog, out, tiny_clip).manifest
+    card = out / "README.md"
+    shown = card.read_text()
+    assert f"fingerprint: `{manifest.shard_schema.fingerprint}`" in shown
+    assert "| image | 17 | 24 | 3 file not found |" in shown
+    assert verify(out) == []
+    card.unlink()
+    run(catalog, out, tiny_clip)
+    assert card.read_text() == shown
+    run(make_catalog(30), out, tiny_clip)
+    assert "products: 30 in 2 files" in card.read_text()
+    card.write_text("# Mine")
+    run(make_catalog(20), out, tiny_clip)
+    assert card.read_text() == "# Mine"
+    assert verify(out) == []
 
 
 def test_another_window_or_other_workers_do_not_make_shards_stale(

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from prodemb.cards.readme import README
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.cli.report.embed import change_lines
@@ -245,8 +246,8 @@ def test_the_old_set_stands_until_the_new_one_is_whole(
     report = run(catalog, out, tiny_clip)
     assert report.num_new == 0
     assert (changes(report).changed, changes(report).unchanged) == (2, 62)
-    names = {MANIFEST_NAME, "part-00000-b.parquet", "part-00001.parquet", "part-00002.parquet", "part-00003-b.parquet"}
-    assert contents(out).keys() == names
+    shards = {"part-00000-b.parquet", "part-00001.parquet", "part-00002.parquet", "part-00003-b.parquet"}
+    assert contents(out).keys() == {MANIFEST_NAME, README} | shards
     check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
 
 
@@ -430,7 +431,7 @@ def test_what_an_interrupted_refresh_has_fetched_is_taken_by_a_plain_run(
     assert f"takes {counted(len(fetched), 'shard')} whose pictures an interrupted run had fetched again" in line
     assert report.num_new == 0
     assert set(fetched) < {record.name for record in report.manifest.shards}
-    assert contents(out).keys() == {MANIFEST_NAME, *(record.name for record in report.manifest.shards)}
+    assert contents(out).keys() == {MANIFEST_NAME, README, *(record.name for record in report.manifest.shards)}
     assert run(catalog, out, tiny_clip).manifest == report.manifest
 
 

@@ -15,6 +15,7 @@ from prodemb.core.errors import OutputError
 from prodemb.finetune import data
 from prodemb.finetune.data import LabelledProducts, read_labelled_products, read_pictures
 from prodemb.heads.split import TEST, TRAIN, VALIDATION, groups_of, split_of
+from prodemb.shards.labels import GivenLabels
 from prodemb.taxonomy.gold import tell_gold
 from prodemb.taxonomy.taxonomy import Taxonomy
 from prodemb.towers.image import ImagePreprocessor
@@ -232,3 +233,21 @@ def test_pictures_that_do_not_fit_the_disk_are_an_error_and_no_signal(tmp_path: 
             most_bytes=0,
             scratch=small_disk,
         )
+
+
+def test_labels_of_a_file_stand_in_place_of_the_catalog_s(tmp_path: Path) -> None:
+    catalog = write(tmp_path, categories=[None, "2", *["3"] * 58], pictures=[None] * NUM_PRODUCTS)
+    frame = pl.DataFrame(
+        {"product_id": ["p0", "p1"], "google_category_id": ["Home > Mugs", "1"], "brand_label": [None, None]},
+        schema_overrides={"brand_label": pl.String},
+    )
+    opened = open_catalog(CatalogConfig(path=str(catalog)))
+    with ImageLoader(ImagesConfig(), root=tmp_path) as loader:
+        products = read_labelled_products(
+            opened, taxonomy=TAXONOMY, loader=loader, given=GivenLabels(frame=frame, source="labels.csv")
+        )
+    own = read(catalog)
+    assert products.catalog_hash != own.catalog_hash
+    found = dict(zip(products.indices, [products.classes[i].id for i in products.index], strict=True))
+    wanted = {i: node for i, node in enumerate([2, 1, *[3] * 58]) if PARTS[i] != TEST}
+    assert found == wanted

@@ -34,7 +34,15 @@ def test_a_second_run_does_nothing_until_something_changes(
     made = files(out)
     assert run(catalog, tiny_clip, out, on_progress=forbidden, save_steps=7, **SMALL) == done_before(first)
     assert files(out) == made
+    card = out / "README.md"
+    assert first.before is not None
+    assert f"| `nearest_path/title` | {first.before.nearest_path['title']:.1%} |" in card.read_text()
+    assert f"fingerprint: `{first.fingerprint}`" in card.read_text()
+    assert card.name in first.files
+    card.write_text("# Mine")
     again = run(catalog, tiny_clip, out, seed=1, **SMALL)
+    assert card.read_text() == "# Mine"
+    assert card.name not in again.files
     assert again.inputs_hash != first.inputs_hash
     other = write_catalog(tmp_path, title=[f"blue {i}" for i in range(NUM_PRODUCTS)])
     assert run(other, tiny_clip, out, seed=1, **SMALL).fingerprint != again.fingerprint

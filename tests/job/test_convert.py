@@ -31,7 +31,12 @@ def test_a_clip_is_converted_whole(clip: Path, tmp_path: Path) -> None:
     assert torch.equal(made["text_projection.weight"], source["text_projection"].T)
     keys = source["visual.transformer.resblocks.1.attn.in_proj_weight"].chunk(3)[1]
     assert torch.equal(made["vision_model.encoder.layers.1.self_attn.k_proj.weight"], keys)
+    card = tmp_path / "out" / "README.md"
+    assert f"fingerprint: `{find_checkpoint(str(card.parent)).fingerprint}`" in card.read_text()
+    assert "base_model" not in card.read_text()
+    card.write_text("# Mine")
     assert convert(str(clip), tmp_path / "out").dim == 24  # its own folder may be made again
+    assert card.read_text() == "# Mine"
 
 
 def test_a_siglip_reads_texts_as_open_clip_cleans_them(tmp_path: Path) -> None:

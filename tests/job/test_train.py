@@ -54,8 +54,17 @@ def test_a_brand_head_is_made_again_where_another_confidence_is_evaluated(tmp_pa
         "Comparing with baselines",
         "Training the brand head on all labels",
     ]
+    card = tmp_path / "head" / "README.md"
+    shown = card.read_text()
+    assert "- catalog: `c`\n- labels: 600 labelled products of 6 classes\n" in shown
+    assert "| method | right | " in shown
+    assert "| prodemb | 100.0% | " in shown
+    assert shown.count("\n- `Brand ") == 6
     assert was_done()
+    assert card.read_text() == shown
+    card.write_text("# Mine")
     assert not was_done(min_brand_confidence=0.9)
+    assert card.read_text() == "# Mine"
     assert was_done(min_brand_confidence=0.9)
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from prodemb.cli.report.brands import alias_lines, brand_tables
 from prodemb.cli.report.calibration import calibration_tables
 from prodemb.cli.report.categories import category_lines, category_tables
+from prodemb.cli.report.label import given_labels_line
 from prodemb.core.text import counted
 from prodemb.heads.evaluation import is_better
 
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
 
 def train_lines(report: TrainReport, *, pipeline: Pipeline) -> list[str]:
-    """What training a head made, and for brands what the alias file holds."""
+    """What training a head made, for brands what the alias file holds, and what a file of labels gave."""
     lines = [] if report.aliases is None else alias_lines(report.aliases, path=Path(pipeline.brands.aliases))
+    if report.labels is not None:
+        lines.append(given_labels_line(report.labels))
     return [*lines, head_line(report)]
 
 

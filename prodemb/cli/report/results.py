@@ -15,6 +15,7 @@ from prodemb.embed.estimate import Estimate
 from prodemb.finetune.report import FinetuneReport
 from prodemb.job.audit import AuditReport
 from prodemb.job.doctor import Examination
+from prodemb.job.label import LabelReport
 from prodemb.job.predict import PredictReport
 from prodemb.job.report import ReportMade
 from prodemb.job.run import StepSkipped
@@ -50,6 +51,14 @@ def result_of(report: object) -> dict[str, Any]:
             return {"skipped": str(report.error or "no product is labelled"), "zero_shot": report.taxonomy}
         case AuditReport():
             return {"num_products": report.num_products, "num_findings": len(report.findings)}
+        case LabelReport():
+            return {
+                "num_products": report.num_picked,
+                "num_kept": report.num_kept,
+                "num_replaced": report.num_replaced,
+                "num_unlabelled": report.num_unlabelled,
+                "by": report.by,
+            }
         case AliasTable():
             return {
                 "num_supplied": len(report),
@@ -83,7 +92,7 @@ def _of_embedding(report: EmbedReport) -> dict[str, Any]:
         **_of_shards(report.manifest),
         "device": report.device,
         "bottleneck": report.bottleneck,
-        "step_seconds": report.seconds,
+        "seconds": report.seconds,
     }
 
 
@@ -129,7 +138,7 @@ def _of_training(report: TrainReport) -> dict[str, Any]:
         "num_test": next((each.metrics.num_products for each in methods if each.metrics is not None), 0),
         "top1": {each.name: each.metrics.top1 for each in methods if each.metrics is not None},
         "fingerprint": card.fingerprint,
-        "step_seconds": report.seconds,
+        "seconds": report.seconds,
     }
 
 
@@ -144,7 +153,7 @@ def _of_fine_tuning(report: FinetuneReport) -> dict[str, Any]:
         "after": None if report.after is None else report.after.shares(),
         "model": report.model,
         "fingerprint": report.fingerprint,
-        "step_seconds": report.seconds,
+        "seconds": report.seconds,
     }
 
 
@@ -162,7 +171,7 @@ def _of_scoring(report: ScoreReport) -> dict[str, Any]:
         },
         "without_head": report.absent,
         "shards": report.shards,
-        "step_seconds": report.seconds,
+        "seconds": report.seconds,
     }
 
 

@@ -105,7 +105,8 @@ def _skipped_line(event: StepSkipped) -> str:
     if event.taxonomy is not None:
         line += (
             f"; categories are predicted zero-shot, from the nearest names of {event.taxonomy} "
-            f"({counted(event.num_nodes, 'node')}); to train a head, label products with Google's ids or paths"
+            f"({counted(event.num_nodes, 'node')}); to train a head, label products with Google's ids or paths: "
+            "`prodemb label` picks them"
         )
     return line
 
@@ -140,7 +141,7 @@ def _target_lines(
     if outcome is None or (skipped is not None and skipped.taxonomy is None):
         return [f"{target}: none, too few labels to train"]
     num = outcome.num_answered + outcome.num_unanswered
-    lines = [f"{target}: found for {outcome.num_answered / max(1, num):.1%}"]
+    lines = [f"{target}: found for {outcome.num_answered / max(1, num):.1%} of products"]
     if skipped is not None:
         return [*lines, "  zero-shot: too few labels to train"]
     for learned in summary.learned:

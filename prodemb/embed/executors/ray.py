@@ -176,7 +176,8 @@ class _Actors:
 
     def __init__(self, ray: Any, plan: Plan, *, layout: Layout) -> None:
         self._ray, self._plan, self._layout = ray, ray.put(plan), layout
-        self._folder, self._model = plan.folder.absolute(), plan.checkpoint.folder.absolute()
+        self._folder = plan.folder.absolute()
+        self._models = [each.folder.absolute() for each in (plan.checkpoint, plan.text_checkpoint) if each is not None]
         self._kind = ray.remote(Actor).options(
             num_cpus=layout.num_cores,
             num_gpus=layout.num_gpus,
@@ -193,7 +194,7 @@ class _Actors:
         self._head.wait()
         last_words = self._folder / temporary_name(f"worker-{rank}")
         last_words.touch()
-        paths = (last_words, self._model)
+        paths = (last_words, *self._models)
         seat = Seat(rank=rank, num_workers=self._layout.num_workers, num_cores=self._layout.num_cores)
         actor = self._kind.remote(self._plan, seat=seat, home=Path.cwd(), paths=paths, versions=VERSIONS)
         self._hired[rank] = _Hired(actor=actor, last_words=last_words)

@@ -103,7 +103,7 @@ def test_a_run_ends_with_ten_lines_at_most(tmp_path: Path) -> None:
     assert lines == [
         "10 products in 10 s",
         "2 rows left out, 3 without a picture",
-        "category: found for 90.0%",
+        "category: found for 90.0% of products",
         "  zero-shot: too few labels to train",
         "brand: none, too few labels to train",
         "2 brand merges to decide: aliases.csv",
@@ -112,9 +112,9 @@ def test_a_run_ends_with_ten_lines_at_most(tmp_path: Path) -> None:
     ]
     trained = closing_lines(ended[2:], report=report)
     assert trained[2:5] == [
-        "category: found for 90.0%",
+        "category: found for 90.0% of products",
         "  90.0% right in test, baseline 80.0%",
-        "brand: found for 100.0%",
+        "brand: found for 100.0% of products",
     ]
     assert len(trained) <= 10
     assert max(map(len, lines + trained)) <= 40

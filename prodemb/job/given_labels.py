@@ -1,0 +1,111 @@
+"""The labels that pipelines read from files of their own, beside the catalog: `[train] labels`."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from prodemb.core.features import GOLD_LABELS
+from prodemb.core.text import counted, some_of
+from prodemb.heads.labels import GOLD_COLUMNS, Target
+from prodemb.job.pipeline import Pipeline
+from prodemb.label.label_file import LabelFile, read_label_file
+from prodemb.shards.labels import GivenLabels
+from prodemb.shards.reader import ShardSet, open_shard_set
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsRead:
+    """What a label file gave for one target."""
+
+    path: Path
+    num_labels: int
+    """Products of the shards that have one in it."""
+    num_changed: int
+    """Those of them that have another one in the shards."""
+
+
+def given_labels(pipelines: Sequence[Pipeline]) -> GivenLabels | None:
+    """The labels of the pipelines' label files, those of each target from its own; None where none names a file.
+
+    Raises:
+        CatalogError: a file is missing, or no label file.
+    """
+    named = {pipeline.target: Path(pipeline.train.labels) for pipeline in pipelines if pipeline.train.labels}
+    if not named:
+        return None
+    files = {path: read_label_file(path) for path in named.values()}
+    return labels_of({target: files[path] for target, path in named.items()})
+
+
+def labels_of(files: dict[Target, LabelFile]) -> GivenLabels:
+    """The labels of files.
+
+    Args:
+        files: for each target the one that holds its labels.
+    """
+    frame = pl.DataFrame(schema={"product_id": pl.String})
+    for target, file in files.items():
+        labels = file.labels_of(target).rename({"label": GOLD_COLUMNS[target]})
+        frame = frame.join(labels, on="product_id", how="full", coalesce=True, maintain_order="left_right")
+    missing = [pl.lit(None, pl.String).alias(name) for name in GOLD_LABELS if name not in frame.columns]
+    source = " and ".join(dict.fromkeys(str(file.path) for file in files.values()))
+    return GivenLabels(frame=frame.with_columns(missing).select("product_id", *GOLD_LABELS), source=source)
+
+
+def with_given_labels(shard_sets: Sequence[ShardSet], *, pipelines: Sequence[Pipeline]) -> list[ShardSet]:
+    """Shard sets with the labels of the pipelines' label files in place of their own. Raises as `given_labels`."""
+    labels = given_labels(pipelines)
+    return [shard_set.with_labels(labels) for shard_set in shard_sets]
+
+
+def open_labelled(shards: Path, *, pipeline: Pipeline) -> tuple[ShardSet, LabelsRead | None]:
+    """Open the shard set that a pipeline trains on, with the labels of its label file, which are counted.
+
+    What of the file is no label of a product is logged, one line a kind.
+
+    Raises:
+        ShardError: as `open_shard_set`.
+        CatalogError: as `given_labels`.
+    """
+    shard_set = open_shard_set(shards)
+    if pipeline.train.labels is None:
+        return shard_set, None
+    file, target = read_label_file(Path(pipeline.train.labels)), pipeline.target
+    labels = labels_of({target: file})
+    column = GOLD_COLUMNS[target]
+    given = labels.frame.drop_nulls(column)
+    own = shard_set.frame(["product_id", column]).join(given, on="product_id", how="semi")
+    changed = own.filter(pl.col(column).is_not_null()).join(given, on=["product_id", column], how="anti")
+    _tell(file, target=target, missing=given.join(own, on="product_id", how="anti")["product_id"], shards=shards)
+    read = LabelsRead(path=file.path, num_labels=own.height, num_changed=changed.height)
+    return shard_set.with_labels(labels), read
+
+
+def _tell(file: LabelFile, *, target: Target, missing: pl.Series, shards: Path) -> None:
+    """Log what of a label file does not count."""
+    if file.num_skipped:
+        logger.warning("%s: %s cannot be read and are left out", file.path, counted(file.num_skipped, "row"))
+    if file.num_without_id:
+        logger.warning("%s: %s without a product_id are left out", file.path, counted(file.num_without_id, "label"))
+    if apart := file.contradicting(target):
+        logger.warning(
+            "%s: %s with more than one %s, which count as not labelled here: %s",
+            file.path,
+            counted(len(apart), "product"),
+            target,
+            some_of(apart),
+        )
+    if len(missing):
+        logger.warning(
+            "%s: %s with a %s that are not in %s: %s",
+            file.path,
+            counted(len(missing), "product"),
+            target,
+            shards,
+            some_of(missing.to_list()),
+        )

@@ -1,0 +1,180 @@
+"""The label file: products to label, the answers to choose from, and the labels that people fill in."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import polars as pl
+
+from prodemb.catalog.formats import open_source
+from prodemb.catalog.row_keys import array_of
+from prodemb.catalog.values import as_texts
+from prodemb.core.errors import CatalogError, ConfigError
+from prodemb.core.files import replacing
+from prodemb.core.spreadsheet import escaped, unescaped
+from prodemb.heads.labels import Target
+from prodemb.taxonomy.paths import plain_path
+
+NUM_LIKELY = 5
+LIKELY = tuple(f"likely_{rank}" for rank in range(1, NUM_LIKELY + 1))
+"""The likeliest categories, best first, as `187 - Apparel & Accessories > Shoes`."""
+COLUMNS = (
+    "product_id",
+    "title",
+    "category",
+    "brand",
+    *LIKELY,
+    "supplied_brand",
+    "cat1",
+    "cat2",
+    "cat3",
+    "partner",
+    "picture",
+)
+"""Columns of a file that is written; `category` and `brand` are empty, for people to fill in."""
+FILLED: tuple[Target, ...] = get_args(Target)
+"""The columns that hold labels, named by what is labelled."""
+
+_SUFFIXES = {".csv": ",", ".tsv": "\t"}
+_CHANGED_BY_SPREADSHEETS = re.compile(
+    r"(?!(?:0|[1-9]\d{0,10})$)[\d\s.,:/%$€£e+-]*\d[\d\s.,:/%$€£e+-]*"
+    r"|(?:\d{1,4}\W?)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*(?:\W?\d{1,4}){0,2}"
+    r"|true|false",
+    re.IGNORECASE,
+)
+"""A product id that a spreadsheet takes for a number, a date or a truth value and writes otherwise."""
+_NODE = re.compile(r"(\d{1,12})(?:\.0+)?(?: - .*)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelFile:
+    """A file that people have filled in, maybe in part."""
+
+    path: Path
+    rows: pl.DataFrame
+    """`product_id`, `category` and `brand`, strings as people mean them, null where a cell is empty; n rows."""
+    cells: pl.DataFrame
+    """All cells of these rows as they are written, n rows; none of a file that is no text."""
+    num_skipped: int
+    """Rows that cannot be read."""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it has the columns of a file that `write_label_file` wrote, in whatever format."""
+        return {*COLUMNS} <= {*self.cells.columns}
+
+    @property
+    def filled_ids(self) -> pl.Series:
+        """Ids of products with a label of any target."""
+        return self.rows.filter(self._is_filled)["product_id"].drop_nulls()
+
+    @property
+    def num_filled(self) -> int:
+        """Rows that hold a label."""
+        return int(self._is_filled.sum())
+
+    @property
+    def _is_filled(self) -> pl.Series:
+        return self.rows.select(pl.any_horizontal(pl.col(*FILLED).is_not_null())).to_series()
+
+    @property
+    def num_without_id(self) -> int:
+        """Labels without a product id."""
+        return int((self._is_filled & self.rows["product_id"].is_null()).sum())
+
+    def filled_cells(self) -> pl.DataFrame:
+        """The cells of the rows that hold a label."""
+        return self.cells.filter(self._is_filled)
+
+    def labels_of(self, target: Target) -> pl.DataFrame:
+        """`product_id` and `label` of the products with a label of a target, each once, in the order of the file.
+
+        Those whose rows contradict each other are left out.
+        """
+        found = self._found(target).filter(~pl.col("product_id").is_in(self.contradicting(target)))
+        return found.unique("product_id", keep="first", maintain_order=True)
+
+    def contradicting(self, target: Target) -> list[str]:
+        """Products that rows give different labels of a target."""
+        found = self._found(target)
+        meant = found.with_columns(label=pl.Series([_meaning(label) for label in found["label"]], dtype=pl.String))
+        counts = meant.group_by("product_id", maintain_order=True).agg(pl.col("label").n_unique())
+        return counts.filter(pl.col("label") > 1)["product_id"].to_list()
+
+    def _found(self, target: Target) -> pl.DataFrame:
+        return self.rows.select("product_id", label=target).drop_nulls()
+
+
+def _meaning(label: str) -> str:
+    """What is the same for labels that are written differently: a node's id, or the words."""
+    node = _NODE.fullmatch(label)
+    return str(int(node[1])) if node else plain_path(label)
+
+
+def read_label_file(path: Path) -> LabelFile:
+    """Read a label file, as it was written, as a spreadsheet has saved it, or in any other format of catalogs.
+
+    It needs the column `product_id`, and `category`, `brand` or both.
+
+    Raises:
+        CatalogError: it is missing, is no table, or lacks a column.
+    """
+    if not path.is_file():
+        raise CatalogError(f"{path}: no such label file; `prodemb label SHARDS {path.name}` writes one to fill in")
+    source = open_source(path)
+    has = [name for name in FILLED if name in source.columns]
+    if "product_id" not in source.columns or not has:
+        shown = ", ".join(source.columns[:20])
+        raise CatalogError(f"{path}: found the columns {shown}, wanted product_id, and category or brand")
+    is_text = source.format not in ("parquet", "arrow")
+    cells = [pl.DataFrame(schema=dict.fromkeys(source.columns if is_text else (), pl.String))]
+    rows = [pl.DataFrame(schema=dict.fromkeys(("product_id", *FILLED), pl.String))]
+    for batch in source.batches(columns=None if is_text else ["product_id", *has]):
+        texts = {name: pl.Series(values=as_texts(array_of(batch.table, name))) for name in ("product_id", *has)}
+        rows.append(pl.DataFrame({name: _unprotected(text) if is_text else text for name, text in texts.items()}))
+        if is_text:
+            cells.append(pl.DataFrame(pl.from_arrow(batch.table)))
+    return LabelFile(
+        path=path,
+        rows=pl.concat(rows, how="diagonal"),
+        cells=pl.concat(cells),
+        num_skipped=source.skipped.count,
+    )
+
+
+def _unprotected(cells: pl.Series) -> pl.Series:
+    """Cells without the apostrophes that were written to protect them."""
+    places = cells.str.starts_with("'").fill_null(False).arg_true()
+    plain = [cell[1:] if _CHANGED_BY_SPREADSHEETS.fullmatch(cell[1:]) else cell for cell in cells[places]]
+    return unescaped(cells.scatter(places, plain) if plain else cells)
+
+
+def check_label_out(path: Path) -> None:
+    """Raise ConfigError where a label file cannot have this name."""
+    if path.suffix.lower() not in _SUFFIXES or path.is_dir():
+        raise ConfigError(f"{path}: a label file is CSV; wanted a name that ends in {' or '.join(_SUFFIXES)}")
+
+
+def write_label_file(path: Path, rows: pl.DataFrame, *, kept: pl.DataFrame | None = None) -> None:
+    """Write products to label, with a byte order mark, which tells spreadsheets that it is UTF-8.
+
+    What a spreadsheet would run as a formula, and product ids that it would change into numbers or dates, get an
+    apostrophe in front, which `read_label_file` takes off again.
+
+    Args:
+        path: .csv or .tsv.
+        rows: the columns `COLUMNS`, strings.
+        kept: cells of rows that stay as they are, above the others; their own columns stay too.
+    """
+    cells = rows.select(escaped(rows[name]) for name in COLUMNS)
+    cells = cells.with_columns(_protected(cells["product_id"]))
+    if kept is not None:
+        cells = pl.concat([kept, cells], how="diagonal")
+    with replacing(path) as temporary:
+        cells.write_csv(temporary, include_bom=True, separator=_SUFFIXES[path.suffix.lower()], quote_style="necessary")
+
+
+def _protected(ids: pl.Series) -> pl.Series:
+    safe = [f"'{each}" if _CHANGED_BY_SPREADSHEETS.fullmatch(each) else each for each in ids]
+    return pl.Series(ids.name, safe, dtype=pl.String)
