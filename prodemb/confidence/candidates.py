@@ -25,12 +25,24 @@ class Candidates:
 
     @classmethod
     def concat(cls, parts: "Sequence[Candidates]") -> "Candidates":
-        """The candidates of several lists of products as one."""
+        """The candidates of several lists of products as one, K being that of the longest."""
+        num_candidates = max(part.ids.shape[1] for part in parts)
+        parts = [part.widened(num_candidates) for part in parts]
         return cls(
             ids=np.concatenate([part.ids for part in parts]),
             valid=np.concatenate([part.valid for part in parts]),
             features=np.concatenate([part.features for part in parts]),
             contexts=np.concatenate([part.contexts for part in parts]),
+        )
+
+    def widened(self, num_candidates: int) -> "Candidates":
+        """The same with so many places for candidates, K or more; those that are added are not valid."""
+        place, num_added = self.ids.shape[1] - 1, num_candidates - self.ids.shape[1]
+        return Candidates(
+            ids=np.insert(self.ids, [place] * num_added, -1, axis=1),
+            valid=np.insert(self.valid, [place] * num_added, False, axis=1),
+            features=np.insert(self.features, [place] * num_added, 0, axis=1),
+            contexts=self.contexts,
         )
 
     def __len__(self) -> int:

@@ -47,9 +47,13 @@ class Choices:
     def concat(cls, parts: "Iterable[Choices]") -> "Choices":
         """Several lists of choices as one; at least one part."""
         parts = list(parts)
+        candidates = Candidates.concat([part.candidates for part in parts])
+        none = candidates.ids.shape[1] - 1
         return cls(
-            candidates=Candidates.concat([part.candidates for part in parts]),
-            chosen=np.concatenate([part.chosen for part in parts]),
+            candidates=candidates,
+            chosen=np.concatenate(
+                [np.where(part.chosen == part.candidates.ids.shape[1] - 1, none, part.chosen) for part in parts]
+            ),
             weights=np.concatenate([part.weights for part in parts]),
         )
 

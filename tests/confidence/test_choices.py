@@ -47,6 +47,20 @@ def test_choices_without_weight_teach_nothing() -> None:
     assert np.allclose(joined.fit(prior=PRIOR, l2=1.0).weights, own.fit(prior=PRIOR, l2=1.0).weights, atol=1e-6)
 
 
+def test_heads_of_fewer_classes_give_fewer_candidates() -> None:
+    short, other = choices_of(300, seed=1, likes=2.0), choices_of(200, seed=2, likes=1.0)
+    long = Choices(
+        candidates=short.candidates.widened(5), chosen=short.chosen + 2 * (short.chosen == 2), weights=short.weights
+    )
+    assert long.candidates.valid.sum() == short.candidates.valid.sum()
+    for parts, same in (([short, other], [long, other]), ([other, short], [other, long])):
+        joined = Choices.concat(same)
+        assert (joined.candidates.ids[joined.chosen == 4, 4] == -1).all()
+        assert joined.candidates.valid[np.arange(500), joined.chosen].all()
+        fitted = Choices.concat(parts).fit(prior=PRIOR, l2=1.0)
+        assert np.allclose(joined.fit(prior=PRIOR, l2=1.0).weights, fitted.weights, atol=1e-6)
+
+
 def test_the_answers_of_a_condition_are_those_of_all_folds_in_order() -> None:
     first, second, other = (choices_of(num, seed=num, likes=2.0) for num in (200, 100, 50))
     models = leave_one_out([[first], [second, other]], prior=PRIOR, l2=1.0)
