@@ -25,6 +25,8 @@ from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.towers.checkpoint import FINETUNE_REPORT, find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.reference import Comparison, NoReference, compare_with_reference
+from prodemb.towers.text_checkpoint import find_text_checkpoint
+from prodemb.towers.text_encoder import load_text_encoder
 
 LEAST_FREE_BYTES = 1_000_000_000
 """With less on a disk that outputs go to, hardly any run comes to its end."""
@@ -43,7 +45,7 @@ class CheckpointFound:
     dim: int | None = None
     """Numbers in a vector."""
     comparison: Comparison | None = None
-    """With transformers' own processor and model."""
+    """With transformers' own processor and model; none of a text encoder."""
     no_reference: str | None = None
     """Why there is nothing to compare with."""
     error: str | None = None
@@ -119,6 +121,7 @@ def examine(pipelines: Sequence[Pipeline], *, device: DeviceName, fetch: bool, p
         for number, (config, users) in enumerate(wanted):
             on_progress(number, len(wanted))
             checkpoints.append(_look_at_checkpoint(config, users=users, device=device, fetch=fetch))
+        checkpoints += _look_at_text_encoders(pipelines, device=device, fetch=fetch)
     return Examination(
         machine=machine,
         checkpoints=tuple(checkpoints),
@@ -234,6 +237,27 @@ def _look_at_checkpoint(
     except ProdembError as error:
         return replace(found, error=str(error))
     return found
+
+
+def _look_at_text_encoders(
+    pipelines: Iterable[Pipeline], *, device: DeviceName, fetch: bool
+) -> Iterator[CheckpointFound]:
+    """Each `[embed] text_model`, loaded."""
+    users: dict[tuple[str, str | None], list[Pipeline]] = {}
+    for pipeline in pipelines:
+        if pipeline.embed.text_model is not None:
+            users.setdefault((pipeline.embed.text_model, pipeline.embed.text_model_revision), []).append(pipeline)
+    for (model, revision), own in users.items():
+        found = CheckpointFound(model=model, users=tuple(f"{pipeline.target}'s text" for pipeline in own))
+        try:
+            checkpoint = find_text_checkpoint(model, revision=revision, fetch=fetch)
+            encoder = load_text_encoder(checkpoint, device=device, dtype=own[0].embed.dtype)
+        except NotFetchedError:
+            yield replace(found, is_here=False)
+        except ProdembError as error:
+            yield replace(found, error=str(error))
+        else:
+            yield replace(found, fingerprint=checkpoint.fingerprint, dim=encoder.dim)
 
 
 def _disks(pipelines: Iterable[Pipeline]) -> Iterator[Disk]:

@@ -91,13 +91,17 @@ class TextCheckpoint:
         return digest.hexdigest()[:16]
 
 
-def find_text_checkpoint(model: str, *, revision: str | None = None) -> TextCheckpoint:
+def find_text_checkpoint(model: str, *, revision: str | None = None, fetch: bool = True) -> TextCheckpoint:
     """The text encoder called `model`: a folder, or a hub id (downloaded once into Hugging Face's cache).
 
+    Args:
+        fetch: whether what the cache lacks is downloaded.
+
     Raises:
+        NotFetchedError: the cache lacks it, and nothing is to be downloaded.
         ModelError: nothing is there, it has no safetensors weights, or a module that prodemb does not compute.
     """
-    name, folder = locate(model, revision=revision, key="text_model", weights=(*WEIGHTS, *_MODULE_WEIGHTS))
+    name, folder = locate(model, revision=revision, key="text_model", weights=(*WEIGHTS, *_MODULE_WEIGHTS), fetch=fetch)
     check_sizes(folder)
     if not (folder / _MODULES).is_file():
         return TextCheckpoint(name=name, folder=folder, **_encoder(folder))

@@ -17,6 +17,7 @@ from prodemb.towers.load import Towers
 from tests.conftest import make_clip
 from tests.embed.conftest import MakeCatalog, run
 from tests.predict.heads import write_heads
+from tests.text_encoders import write_encoder
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +150,17 @@ def test_a_checkpoint_of_the_hub_is_not_fetched(folder: Path, monkeypatch: pytes
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "cache"))
     first, *_ = examined(folder, embed={"model": "shop/clip", "out": "others"}).checkpoints
     assert (first.model, first.is_here, first.error) == ("shop/clip", False, None)
+
+
+def test_a_text_encoder_is_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "cache"))
+    write_encoder(folder / "encoder")
+    embed = {"text_model": str(folder / "encoder"), "out": "others"}
+    _, encoder = examined(folder, embed=embed).checkpoints
+    assert encoder.fingerprint is not None
+    assert encoder.users == ("brand's text", "category's text")
+    assert encoder.error is None
+    (folder / "encoder" / "modules.json").write_text("[]")
+    assert "modules" in str(examined(folder, embed=embed).checkpoints[-1].error)
+    fetched = examined(folder, embed=embed | {"text_model": "shop/texts"}).checkpoints[-1]
+    assert (fetched.model, fetched.is_here, fetched.error) == ("shop/texts", False, None)

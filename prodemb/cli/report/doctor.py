@@ -140,6 +140,8 @@ def _checkpoint(found: CheckpointFound) -> str:
     if not found.is_here:
         return f"{name}: not in the hub's cache; `prodemb doctor --fetch` or the next run downloads it"
     vectors = f"{name}: {found.fingerprint}, vectors of {found.dim} numbers"
+    if found.comparison is None and found.no_reference is None:
+        return vectors
     if found.comparison is None:
         return f"{vectors}; could not be compared with transformers' own: {found.no_reference}"
     texts = min(found.comparison.texts.values())
