@@ -26,6 +26,7 @@ from prodemb.audit.table import SCHEMA
 from prodemb.cli import app
 from prodemb.cli.statuses import STATUSES
 from prodemb.core.features import ALL_FEATURES, PARTNER, PRODUCT_COLUMNS
+from prodemb.core.template import Template
 from prodemb.heads.labels import Target
 from prodemb.job.pipeline import Pipeline
 from prodemb.score.columns import predictions_schema
@@ -254,6 +255,18 @@ def test_every_setting_that_is_named_exists(page: Page) -> None:
         if value is not None:
             values = tomllib.loads(f"[{table}]\n{key} = {value}")
             Pipeline.parse({"target": "category"} | values, source=page.name)
+
+
+def test_a_text_for_e5_begins_with_its_prompt_whatever_a_product_lacks() -> None:
+    tables = [tomllib.loads(block.text) for page in PAGES for block in page.blocks if block.language == "toml"]
+    templates = [
+        table["embed"]["text_template"] for table in tables if "e5" in table.get("embed", {}).get("text_model", "")
+    ]
+    assert len(templates) == 2
+    for template in map(Template, templates):
+        assert template.join({"title": "Mug", "description": "Red"}) == "passage: Mug. Red"
+        assert template.join({"description": "Red"}) == "passage: Red"
+        assert template.join({"title": "Mug"}) == "passage: Mug"
 
 
 def test_tables_of_columns_are_complete() -> None:
