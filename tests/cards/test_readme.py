@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,9 +21,14 @@ TAGS = ("<h1", "<h2", "<li", "<td", "<tr", "<pre", "<a ", "<img", "<script", "<h
 SOURCE = {"revision": None, "model_type": "siglip", "dim": 8, "fingerprint": "ab", "version": "1"}
 
 
-def shards(catalog: str, *, model: str = "bundled", reason: str = "no value") -> dict[str, object]:
-    """What the card of a set of two products says."""
-    schema = ShardSchema(fingerprint="ab" * 8, model=model, dim=8, lexical=LexicalKind(), features=("title", "lexical"))
+def shards(catalog: str, *, model: str = "bundled", reason: str = "no value", **entries: Any) -> dict[str, object]:
+    """What the card of a set of two products says.
+
+    Args:
+        entries: of the schema.
+    """
+    values: dict[str, Any] = {"lexical": LexicalKind(), "features": ("title", "lexical")}
+    schema = ShardSchema(fingerprint="ab" * 8, model=model, dim=8, **values | entries)
     counts = {"title": {reason: 1}}
     record = ShardRecord(
         name="part-00000.parquet", num_products=2, num_bytes=1, sha256="0" * 64, rows_hash="", null_counts=counts
@@ -56,6 +62,12 @@ def test_the_card_of_shards_in_full() -> None:
     cells = [line for line in shown if line.startswith("<td")]
     assert [cell.split(">")[1].split("<")[0] for cell in cells][:4] == ["title", "1", "8", "1 no value"]
     assert render("shards", shards("a")) == render("shards", shards("a"))
+
+
+def test_shards_of_another_catalog_than_the_model_was_fine_tuned_on_do_not_claim_it() -> None:
+    assert "<li>model: <code>t</code>, fine-tuned by prodemb</li>" in page(
+        render("shards", shards("other.csv", model="t", fine_tuned=True))
+    )
 
 
 @pytest.mark.parametrize("name", [HOSTILE, "``", " a ", "", "x" * 9000, "https://ann:secret@a.example/x"])
