@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from prodemb.cards.readme import README, own_readme, render, write_readme
 from prodemb.shards.format import Manifest, ShardRecord, ShardSchema
 from prodemb.shards.lexical import LexicalKind
+from prodemb.shards.text import TextKind
 from tests.small_heads import make_card
 
 HOSTILE = "a|b\n# c\n`d` <script>e</script> ![f](javascript:g) --- {{ 7 * 7 }} \\| $h$ &amp; \x1b[31m"
@@ -68,6 +69,27 @@ def test_shards_of_another_catalog_than_the_model_was_fine_tuned_on_do_not_claim
     assert "<li>model: <code>t</code>, fine-tuned by prodemb</li>" in page(
         render("shards", shards("other.csv", model="t", fine_tuned=True))
     )
+
+
+FEATURES = ("title", "lexical", "text")
+TEXT = TextKind(fingerprint="cd" * 8, model="org/e5", template=("passage: {title}", "{description}"), dim=8)
+
+
+def test_cards_name_the_text_encoder() -> None:
+    line = (
+        "<li>text encoder: <code>org/e5</code>, fingerprint <code>cdcdcdcdcdcdcdcd</code>, reads "
+        "<code>passage: {title}</code>, <code>{description}</code> of each product</li>"
+    )
+    assert line in page(render("shards", shards("a", text=TEXT, features=FEATURES)))
+    assert "text encoder" not in render("shards", shards("a"))
+    card = make_card("brand", text=TEXT)
+    assert line in page(render("head", {"card": card, "catalog": "a", "classes": [], "date": "2026-01-02"}))
+    hostile = TEXT.model_copy(update={"model": HOSTILE, "template": (f"{HOSTILE.split('{{')[0]}{{title}}",)})
+    shown, usual = (
+        page(render("shards", shards("a", text=hostile, features=FEATURES))),
+        page(render("shards", shards("a", text=TEXT, features=FEATURES))),
+    )
+    assert [shown.count(tag) for tag in TAGS] == [usual.count(tag) for tag in TAGS]
 
 
 @pytest.mark.parametrize("name", [HOSTILE, "``", " a ", "", "x" * 9000, "https://ann:secret@a.example/x"])
