@@ -59,6 +59,8 @@ class HeadCard(Config):
     """How many of these have each of `features`, to compare other products with. Empty where not known."""
     epochs: int = 0
     """Passes over these."""
+    date: str = ""
+    """The day on which it was trained, in UTC; empty where not known."""
     seconds: float = 0
     """How long training it took, without the heads of the folds and the evaluation."""
     gold: bool = True

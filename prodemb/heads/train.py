@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -254,6 +255,7 @@ def train_head(
             load_presence(data.shard_set, features=data.features, rows=data.rows[learned]).sum(axis=0).tolist()
         ),
         epochs=epochs,
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
         seconds=round(time.perf_counter() - start, 2),
         gold=data.gold,
         classes=labels.classes,

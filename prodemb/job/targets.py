@@ -37,6 +37,8 @@ class HeadTarget(Protocol, Generic[LabelsT]):
 
     aliases: AliasTable | None
     """The alias table that labels come from, if any."""
+    taxonomy_name: str | None
+    """How to call the taxonomy whose nodes labels are, if any."""
     inputs: dict[str, Any]
     """What the head depends on besides shards and settings, for `inputs_hash`."""
 
@@ -60,6 +62,8 @@ class HeadTarget(Protocol, Generic[LabelsT]):
 
 class BrandTarget:
     """Brands: labels from gold labels and the alias file, which is brought up to date first; a fuser with the head."""
+
+    taxonomy_name: str | None = None
 
     def __init__(self, pipeline: Pipeline, *, shard_set: ShardSet, progress: Progress) -> None:
         self._pipeline, self._shard_set = pipeline, shard_set
@@ -141,6 +145,7 @@ class CategoryTarget:
     def __init__(self, pipeline: Pipeline, *, shard_set: ShardSet) -> None:
         self._pipeline, self._shard_set = pipeline, shard_set
         self._taxonomy, self._name = pipeline_taxonomy(pipeline)
+        self.taxonomy_name: str | None = self._name
         self._zero_shot = stored_zero_shot(
             shard_set.folder, schema=shard_set.schema, taxonomy=self._taxonomy, name=self._name
         )

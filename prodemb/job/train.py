@@ -3,7 +3,6 @@
 import logging
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,18 @@ from prodemb import __version__
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.store import FUSER_FILES
 from prodemb.cards.readme import own_readme, write_readme
+from prodemb.category.labels import CategoryLabels
 from prodemb.category.store import VOICES_FILES
 from prodemb.confidence.answers import ANSWERS_NAME
+from prodemb.core.arrays import NO_ANSWER
 from prodemb.core.device import choose_device
 from prodemb.core.errors import HeadError
 from prodemb.core.folders import replacing_folder
 from prodemb.core.inputs import inputs_hash
 from prodemb.core.progress import Progress
 from prodemb.heads.head import CARD_NAME, WEIGHTS_NAME, HeadCard, TrainedHead, is_head
-from prodemb.heads.labels import CategoryLabel
-from prodemb.heads.train import LabelsT, load_labelled
+from prodemb.heads.labels import CategoryLabel, Labels
+from prodemb.heads.train import LabelsT, TrainConfig, load_labelled
 from prodemb.job.given_labels import LabelsRead, open_labelled
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.targets import BrandTarget, CategoryTarget, HeadTarget
@@ -56,11 +57,15 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, progress: Progress)
     match pipeline.target:
         case "brand":
             brand = BrandTarget(pipeline, shard_set=shard_set, progress=progress)
-            head, was_done = _train(pipeline, shard_set=shard_set, target=brand, folder=folder, progress=progress)
+            head, was_done = _train(
+                pipeline, shard_set=shard_set, target=brand, given=labels, folder=folder, progress=progress
+            )
             aliases = brand.aliases
         case "category":
             category = CategoryTarget(pipeline, shard_set=shard_set)
-            head, was_done = _train(pipeline, shard_set=shard_set, target=category, folder=folder, progress=progress)
+            head, was_done = _train(
+                pipeline, shard_set=shard_set, target=category, given=labels, folder=folder, progress=progress
+            )
             aliases = None
     seconds = time.perf_counter() - started
     return TrainReport(
@@ -75,7 +80,13 @@ def train(pipeline: Pipeline, *, shards: Path, folder: Path, progress: Progress)
 
 
 def _train(
-    pipeline: Pipeline, *, shard_set: ShardSet, target: HeadTarget[LabelsT], folder: Path, progress: Progress
+    pipeline: Pipeline,
+    *,
+    shard_set: ShardSet,
+    target: HeadTarget[LabelsT],
+    given: LabelsRead | None,
+    folder: Path,
+    progress: Progress,
 ) -> tuple[TrainedHead, bool]:
     """The head, and whether it was trained before."""
     wanted = inputs_hash(
@@ -90,6 +101,11 @@ def _train(
         ),
         **target.inputs,
     )
+
+    def readme_values(card: HeadCard, labels: Labels) -> dict[str, Any]:
+        origin = {"catalog": shard_set.manifest.catalog, "given": given, "taxonomy": target.taxonomy_name}
+        return origin | _readme_values(card, labels, config=pipeline.train)
+
     trained = _trained_before(folder, target=target)
     if trained is not None and trained.card.inputs_hash == wanted:
         return trained, True
@@ -100,19 +116,27 @@ def _train(
             data = load_labelled(shard_set, labels=target.labels(), config=pipeline.train, device=device)
         head = target.train(data, new, inputs_hash=wanted, progress=progress)
         if readme:
-            write_readme(new, "head", _readme_values(head.card, catalog=shard_set.manifest.catalog))
+            write_readme(new, "head", readme_values(head.card, data.labels))
         return head, False
 
 
-def _readme_values(card: HeadCard, *, catalog: str) -> dict[str, Any]:
-    """What the README of a head says."""
+def _readme_values(card: HeadCard, labels: Labels, *, config: TrainConfig) -> dict[str, Any]:
+    """What the README of a head says of its labels.
+
+    Args:
+        labels: of all products, rare classes included.
+    """
     names = [label.path if isinstance(label, CategoryLabel) else label.name for label in card.classes]
     counted = sorted(zip(names, card.class_counts, strict=True), key=lambda each: (-each[1], each[0]))
+    learned = labels.frequent(labels.index != NO_ANSWER, min_count=config.min_examples, roll_up=config.roll_up)
     return {
         "card": card,
-        "catalog": catalog,
         "classes": counted[:_SHOWN_CLASSES],
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "num_labelled": labels.num_labelled,
+        "num_rolled_up": learned.num_rolled_up if isinstance(learned, CategoryLabels) else 0,
+        "num_rare_classes": learned.num_rare_classes,
+        "num_rare_products": learned.num_rare_products,
+        "num_unknown": sum(labels.unknown.values()) if isinstance(labels, CategoryLabels) else 0,
     }
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from prodemb.cards.readme import README, own_readme, render, write_readme
+from prodemb.heads.head import HeadCard
+from prodemb.job.given_labels import LabelsRead
 from prodemb.shards.format import Manifest, ShardRecord, ShardSchema
 from prodemb.shards.lexical import LexicalKind
 from prodemb.shards.text import TextKind
@@ -44,6 +46,12 @@ def shards(catalog: str, *, model: str = "bundled", reason: str = "no value", **
         shards=(record,),
     )
     return {"manifest": manifest, "schema": schema, "missing": manifest.null_counts()}
+
+
+def head_values(card: HeadCard, **others: Any) -> dict[str, object]:
+    """What the card of a head says."""
+    counts = dict.fromkeys(("num_rolled_up", "num_rare_classes", "num_rare_products", "num_unknown"), 0)
+    return {"card": card, "given": None, "taxonomy": None, "num_labelled": 1, **counts, **others}
 
 
 def page(text: str) -> str:
@@ -83,7 +91,7 @@ def test_cards_name_the_text_encoder() -> None:
     assert line in page(render("shards", shards("a", text=TEXT, features=FEATURES)))
     assert "text encoder" not in render("shards", shards("a"))
     card = make_card("brand", text=TEXT)
-    assert line in page(render("head", {"card": card, "catalog": "a", "classes": [], "date": "2026-01-02"}))
+    assert line in page(render("head", head_values(card, catalog="a", classes=[])))
     hostile = TEXT.model_copy(update={"model": HOSTILE, "template": (f"{HOSTILE.split('{{')[0]}{{title}}",)})
     shown, usual = (
         page(render("shards", shards("a", text=hostile, features=FEATURES))),
@@ -162,8 +170,15 @@ def test_what_prodemb_did_not_write_is_not_its_own(tmp_path: Path, kind: str) ->
 
 def test_the_card_of_a_head_that_was_not_evaluated_with_hostile_names() -> None:
     card = make_card("brand", model="org/clip", evaluation=None)
-    values = {"catalog": HOSTILE, "classes": [(HOSTILE, 3), ("Ada", 1)], "date": "2026-01-02"}
-    shown = render("head", {"card": card, **values})
+    shown = render(
+        "head",
+        head_values(
+            card,
+            catalog=HOSTILE,
+            classes=[(HOSTILE, 3), ("Ada", 1)],
+            given=LabelsRead(path=Path(HOSTILE), num_labels=1, num_changed=0),
+        ),
+    )
     front, text = shown.split("---\n", 2)[1:]
     assert yaml.safe_load(front)["base_model"] == "org/clip"
     html = page(text)

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from prodemb.category.predict import CategoryPredictor
-from prodemb.core.progress import ProgressCallback
+from prodemb.core.progress import ProgressCallback, no_progress
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.train import train
 from prodemb.job.zero_shot import has_category_labels
@@ -56,7 +58,10 @@ def test_a_brand_head_is_made_again_where_another_confidence_is_evaluated(tmp_pa
     ]
     card = tmp_path / "head" / "README.md"
     shown = card.read_text()
-    assert "- catalog: `c`\n- labels: 600 labelled products of 6 classes\n" in shown
+    assert (
+        "- catalog: `c`\n- labels: the catalog's own\n"
+        "  - 600 labelled products; the head learned from 600 in 6 classes\n- model:" in shown
+    )
     assert "| method | right | " in shown
     assert "| prodemb | 100.0% | " in shown
     assert shown.count("\n- `Brand ") == 6
@@ -68,6 +73,37 @@ def test_a_brand_head_is_made_again_where_another_confidence_is_evaluated(tmp_pa
     assert was_done(min_brand_confidence=0.9)
 
 
+def category_pipeline(folder: Path, **settings: Any) -> Pipeline:
+    (folder / "taxonomy.txt").write_text("1 - Things\n2 - Things > Mugs\n3 - Things > Shoes\n4 - Lamps\n5 - Arts\n")
+    values: dict[str, Any] = {
+        "target": "category",
+        "embed": {"device": "cpu"},
+        "train": {"epochs": 1, "out": str(folder / "head"), "taxonomy": str(folder / "taxonomy.txt")} | settings,
+    }
+    return Pipeline.parse(values, source="test")
+
+
+def test_the_card_counts_the_labels_of_a_file_and_what_is_left_out_of_them(tmp_path: Path) -> None:
+    shards = write_clustered_set(tmp_path / "shards", num=60, num_classes=2)
+    own = shards.frame(["product_id", "google_category_id"]).head(50)
+    given = ["1", *own["google_category_id"][1:47], "4", "5", "Mugz"]
+    file = tmp_path / "labels.csv"
+    pl.DataFrame({"product_id": own["product_id"], "category": given}).write_csv(file)
+    pipeline = category_pipeline(tmp_path, labels=str(file), baselines={"run": False})
+    report = train(pipeline, shards=shards.folder, folder=pipeline.head_folder, progress=no_progress)
+    assert report.labels is not None
+    assert (report.labels.num_labels, report.head.card.num_train) == (50, 56)
+    card = (pipeline.head_folder / "README.md").read_text()
+    assert (
+        f"- labels: `{file}` for 50 products, for others the catalog's own\n"
+        "  - 59 labelled products; the head learned from 56 in 2 classes\n"
+        "  - 3 in 3 rare classes left out\n"
+        "  - 1 more with a label that the taxonomy does not have\n"
+        f"- taxonomy: `{pipeline.train.taxonomy}`\n" in card
+    )
+    assert "all labelled" not in card
+
+
 def test_looking_for_gold_categories_is_shown(tmp_path: Path) -> None:
     write_clustered_set(tmp_path / "shards", num=60, shard_size=20)
     steps = Steps()
@@ -77,15 +113,7 @@ def test_looking_for_gold_categories_is_shown(tmp_path: Path) -> None:
 
 def test_a_category_head_is_kept_with_all_that_it_predicts_with(tmp_path: Path) -> None:
     shards = write_clustered_set(tmp_path / "shards", num=200, num_classes=3, partners=("alder", "borea"))
-    (tmp_path / "taxonomy.txt").write_text("1 - Things\n2 - Things > Mugs\n3 - Things > Shoes\n4 - Lamps\n5 - Arts\n")
-    pipeline = Pipeline.parse(
-        {
-            "target": "category",
-            "embed": {"device": "cpu"},
-            "train": {"epochs": 1, "out": str(tmp_path / "head"), "taxonomy": str(tmp_path / "taxonomy.txt")},
-        },
-        source="test",
-    )
+    pipeline = category_pipeline(tmp_path)
     steps = Steps()
     trained = train(pipeline, shards=shards.folder, folder=pipeline.head_folder, progress=steps.show)
     assert steps == [

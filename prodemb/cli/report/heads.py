@@ -37,7 +37,7 @@ def head_line(report: TrainReport) -> str:
         return f"{card.target} head at {report.folder}: already trained on {report.shards} with these settings"
     return (
         f"{card.target} head at {report.folder}, trained on {report.shards}: "
-        f"{counted(len(card.classes), 'class', 'classes')} from all {counted(card.num_train, 'labelled product')}, "
+        f"{counted(len(card.classes), 'class', 'classes')} from {counted(card.num_train, 'labelled product')}, "
         f"{counted(card.epochs, 'epoch')} in {card.seconds:.1f} s; {report.seconds:.1f} s with the heads of the folds "
         "and the comparison"
     )

@@ -113,6 +113,6 @@ def test_a_head_that_was_there_is_told_from_one_that_was_trained() -> None:
 
     assert line(was_done=True) == "brand head at h: already trained on s with these settings"
     assert line(was_done=False) == (
-        "brand head at h, trained on s: 9 classes from all 20 labelled products, 3 epochs in 1.2 s; 9.0 s with the "
+        "brand head at h, trained on s: 9 classes from 20 labelled products, 3 epochs in 1.2 s; 9.0 s with the "
         "heads of the folds and the comparison"
     )
