@@ -1,11 +1,13 @@
 """The README.md of a folder: its text from a template, and whose file it is.
 
 Its last line, a comment, holds the checksum of the text above. A README without that line, or whose text is another
-one by now, belongs to somebody else and stays as it is.
+one by now, belongs to somebody else and stays as it is. Where the comment is still in it, it tells of which state the
+text was.
 """
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -19,6 +21,8 @@ from prodemb.core.bounded import read_bytes
 from prodemb.core.files import write_text
 from prodemb.core.text import line_for_terminal
 
+logger = logging.getLogger(__name__)
+
 README = "README.md"
 
 Kind = Literal["shards", "head", "fine_tuned", "converted"]
@@ -26,21 +30,31 @@ Kind = Literal["shards", "head", "fine_tuned", "converted"]
 
 _MARKUP = re.compile(r"[&<>|`*_\[\]\\~$]")
 """What Markdown, HTML or a formula may begin with, or a table's cell end with."""
+_SEAL = "<!-- written by prodemb, which leaves this file as it is once you edit it; sha256 {digest} -->"
+_EDITED = re.compile(_SEAL.format(digest="[0-9a-f]{64}"))
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9._-]{1,96}")
 
 
 def own_readme(folder: Path) -> tuple[str, ...]:
     """The name of a folder's README if prodemb may write it; nothing where somebody wrote or edited it."""
-    path = folder / README
     try:
-        if path.is_symlink():
-            return ()
-        text, _, seal = read_bytes(path).decode("utf-8").rstrip("\n").rpartition("\n")
+        text = _read(folder)
     except FileNotFoundError:
         return (README,)
     except (OSError, ValueError):
         return ()
-    return (README,) if seal == _seal(text) else ()
+    return (README,) if _is_whole(text) else ()
+
+
+def is_readme_settled(folder: Path) -> bool:
+    """Whether a folder's README is whole or altogether somebody else's: there is nothing to write or to warn of."""
+    try:
+        text = _read(folder)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return _is_whole(text) or _EDITED.search(text) is None
 
 
 def write_readme(folder: Path, kind: Kind, values: Mapping[str, Any]) -> None:
@@ -57,6 +71,39 @@ def write_readme(folder: Path, kind: Kind, values: Mapping[str, Any]) -> None:
         write_text(path, text)
 
 
+def warn_if_stale(folder: Path, kind: Kind, values: Mapping[str, Any]) -> None:
+    """Log where somebody edited a folder's README, and what prodemb had written in it was of other values."""
+    try:
+        found = _EDITED.search(_read(folder))
+    except (OSError, ValueError):
+        return
+    if found is not None and found[0] not in render(kind, values):
+        logger.warning(
+            "%s: was edited, so it stays, but what prodemb wrote in it is of an earlier state; delete it for a new "
+            "one, or delete its comment with sha256 and this is not said again",
+            folder / README,
+        )
+
+
+def _read(folder: Path) -> str:
+    """A folder's README.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: it is a link, too large, or no text.
+    """
+    path = folder / README
+    if path.is_symlink():
+        raise ValueError(f"{path}: a link")
+    return read_bytes(path).decode("utf-8")
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a README is as prodemb wrote it."""
+    text, _, seal = text.rstrip("\n").rpartition("\n")
+    return seal == _seal(text)
+
+
 def render(kind: Kind, values: Mapping[str, Any]) -> str:
     """The README's text. No value that is shown, whoever chose it, is read as Markdown, HTML or YAML."""
     text = _environment().get_template(f"{kind}.md.j2").render(values).rstrip("\n")
@@ -64,8 +111,7 @@ def render(kind: Kind, values: Mapping[str, Any]) -> str:
 
 
 def _seal(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return f"<!-- written by prodemb, which leaves this file as it is once you edit it; sha256 {digest} -->"
+    return _SEAL.format(digest=hashlib.sha256(text.encode()).hexdigest())
 
 
 @cache

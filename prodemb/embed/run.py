@@ -1,6 +1,6 @@
 """One run over a shard set: it records finished shards, and puts the set in place once all are there."""
 
-from prodemb.cards.readme import own_readme, write_readme
+from prodemb.cards.readme import own_readme, warn_if_stale, write_readme
 from prodemb.catalog.budget import PictureCounts, check_budget
 from prodemb.core.errors import CatalogError
 from prodemb.core.folders import HeldFolder
@@ -77,9 +77,11 @@ class Run:
         (plan.folder / UPDATE_NAME).unlink(missing_ok=True)
         remove_unlisted(plan.folder, manifest=manifest, old=plan.old)
         self._checked.remember(manifest.shards)
+        values = {"manifest": manifest, "schema": manifest.shard_schema, "missing": manifest.null_counts()}
         if own_readme(plan.folder):
-            values = {"manifest": manifest, "schema": manifest.shard_schema, "missing": manifest.null_counts()}
             write_readme(plan.folder, "shards", values)
+        else:
+            warn_if_stale(plan.folder, "shards", values)
         return manifest
 
     def _write_journal(self) -> None:

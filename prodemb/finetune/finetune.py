@@ -9,7 +9,7 @@ from prodemb.core.progress import ProgressCallback
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import read_labelled_products
 from prodemb.finetune.launch import launch
-from prodemb.finetune.output import check_out, clear_leftovers, finished_report, settle
+from prodemb.finetune.output import check_out, clear_leftovers, finished_report, settle, settle_readme
 from prodemb.finetune.processes import is_launched, join_processes
 from prodemb.finetune.report import FinetuneReport
 from prodemb.finetune.run import Job, Run
@@ -83,6 +83,7 @@ def finetune(
         if report is not None:
             if processes.is_first:
                 clear_leftovers(job.out, report=report)
+                settle_readme(report, out=job.out, catalog=catalog.name)
             processes.leave()
             return report
         count = config.processes or num_devices(device)

@@ -4,15 +4,13 @@ import hashlib
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from prodemb import __version__
-from prodemb.cards.readme import README, own_readme, write_readme
+from prodemb.cards.readme import README, is_readme_settled, own_readme, warn_if_stale, write_readme
 from prodemb.core.bounded import read_json
 from prodemb.core.errors import BusyError, ConfigError, ModelError, OutputError
 from prodemb.core.files import write_json
@@ -138,10 +136,11 @@ def publish(report: FinetuneReport, *, out: Path, products: LabelledProducts, ca
     shutil.copyfile(state_folder(out) / LOG, new / LOG)
     np.save(new / ROW_HASHES, np.unique(products.row_hashes))
     draw_curves(report.curve, new / CURVES, title=f"{report.model}, {report.num_train:,} products")
+    values = {"report": report, "catalog": catalog}
     if own_readme(out):
-        date = f"{datetime.now(UTC):%Y-%m-%d}"
-        values = {"report": report, "catalog": catalog, "date": date, "version": __version__}
         write_readme(new, "fine_tuned", values)
+    else:
+        warn_if_stale(out, "fine_tuned", values)
     files = (FINETUNE_REPORT, *sorted(path.name for path in new.iterdir()))
     report = report.model_copy(update={"files": files})
     write_json(new / FINETUNE_REPORT, report.model_dump(mode="json", exclude={"changed", "was_done"}))
@@ -151,6 +150,21 @@ def publish(report: FinetuneReport, *, out: Path, products: LabelledProducts, ca
         out.rename(old)
     new.rename(out)
     return report
+
+
+def settle_readme(report: FinetuneReport, *, out: Path, catalog: str) -> None:
+    """Write the README of a finished checkpoint where it is missing, and warn of one that is of an earlier checkpoint.
+
+    Args:
+        catalog: its name, for people.
+    """
+    if is_readme_settled(out):
+        return
+    values = {"report": report, "catalog": catalog}
+    if own_readme(out):
+        write_readme(out, "fine_tuned", values)
+    else:
+        warn_if_stale(out, "fine_tuned", values)
 
 
 def _keep_foreign_files(out: Path, *, new: Path, files: tuple[str, ...]) -> None:

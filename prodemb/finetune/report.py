@@ -47,6 +47,10 @@ class FinetuneReport(Config):
     """The hash of checkpoint and settings alone."""
     model: str
     """The checkpoint that was fine-tuned, as the pipeline names it."""
+    date: str = ""
+    """The day on which it was made, in UTC; empty where not known."""
+    prodemb_version: str = ""
+    """By which version; empty where not known."""
     original_fingerprint: str
     fingerprint: str
     """The new checkpoint's."""

@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from prodemb import __version__
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.core.arrays import sample_rows
@@ -182,6 +184,8 @@ class Run:
             inputs_hash=self._hashes.inputs,
             settings_hash=self._hashes.settings,
             model=job.checkpoint.name,
+            date=f"{datetime.now(UTC):%Y-%m-%d}",
+            prodemb_version=__version__,
             original_fingerprint=job.checkpoint.fingerprint,
             fingerprint=write_checkpoint(self._towers, out=job.out),
             num_train=len(products.train),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prodemb import __version__
-from prodemb.cards.readme import own_readme, write_readme
+from prodemb.cards.readme import own_readme, warn_if_stale, write_readme
 from prodemb.core.errors import ConfigError, ModelError
 from prodemb.core.files import write_json
 from prodemb.core.folders import replacing_folder
@@ -59,11 +59,18 @@ def convert(source: str, out: Path, *, tokenizer: str | None = None, revision: s
         write_tokenizer(found, tokenizer=words, out=new)
         checkpoint = find_checkpoint(str(new))
         towers = load_towers(checkpoint, device="cpu", dtype="float32")
+        values = {
+            "source": as_folder(source) if Path(source).is_dir() else source,
+            "revision": revision,
+            "model_type": found.kind,
+            "dim": towers.dim,
+            "fingerprint": checkpoint.fingerprint,
+            "version": __version__,
+        }
         if readme:
-            name = as_folder(source) if Path(source).is_dir() else source
-            values = {"source": name, "revision": revision, "model_type": found.kind, "dim": towers.dim}
-            made = {"fingerprint": checkpoint.fingerprint, "version": __version__}
-            write_readme(new, "converted", values | made)
+            write_readme(new, "converted", values)
+        else:
+            warn_if_stale(out, "converted", values)
     return ConvertReport(folder=out, model_type=found.kind, num_tensors=num_tensors, dim=towers.dim)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from prodemb import __version__
 from prodemb.aliases.table import AliasTable
 from prodemb.brand.store import FUSER_FILES
-from prodemb.cards.readme import own_readme, write_readme
+from prodemb.cards.readme import is_readme_settled, own_readme, warn_if_stale, write_readme
 from prodemb.category.labels import CategoryLabels
 from prodemb.category.store import VOICES_FILES
 from prodemb.confidence.answers import ANSWERS_NAME
@@ -108,6 +108,12 @@ def _train(
 
     trained = _trained_before(folder, target=target)
     if trained is not None and trained.card.inputs_hash == wanted:
+        if not is_readme_settled(folder):
+            values = readme_values(trained.card, target.labels())
+            if own_readme(folder):
+                write_readme(folder, "head", values)
+            else:
+                warn_if_stale(folder, "head", values)
         return trained, True
     readme = own_readme(folder)
     with replacing_folder(folder, kind="head", own_files=(*HEAD_FILES, *readme), is_own=is_head) as new:
@@ -117,6 +123,8 @@ def _train(
         head = target.train(data, new, inputs_hash=wanted, progress=progress)
         if readme:
             write_readme(new, "head", readme_values(head.card, data.labels))
+        else:
+            warn_if_stale(folder, "head", readme_values(head.card, data.labels))
         return head, False
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from prodemb.cards.readme import README, own_readme, render, write_readme
+from prodemb.cards.readme import README, is_readme_settled, own_readme, render, warn_if_stale, write_readme
 from prodemb.heads.head import HeadCard
 from prodemb.job.given_labels import LabelsRead
 from prodemb.shards.format import Manifest, ShardRecord, ShardSchema
@@ -143,6 +143,27 @@ def test_a_card_is_renewed_until_somebody_edits_it(tmp_path: Path) -> None:
     assert "of `b`" in path.read_text()
     path.write_text(path.read_text().replace("of `b`", "of b, see the wiki"))
     assert own_readme(tmp_path) == ()
+
+
+def test_an_edited_card_is_told_of_once_it_is_of_an_earlier_state(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / README
+    assert not is_readme_settled(tmp_path)
+    warn_if_stale(tmp_path, "shards", shards("b"))
+    write_readme(tmp_path, "shards", shards("a"))
+    assert is_readme_settled(tmp_path)
+    path.write_text(f"{path.read_text()}\nA note.\n")
+    assert not is_readme_settled(tmp_path)
+    warn_if_stale(tmp_path, "shards", shards("a"))
+    assert not caplog.records
+    warn_if_stale(tmp_path, "shards", shards("b"))
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"{path}: was edited, so it stays, but ")
+    path.write_text(path.read_text().replace("<!-- written by prodemb", "<!-- "))
+    assert is_readme_settled(tmp_path)
+    warn_if_stale(tmp_path, "shards", shards("b"))
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("kind", ["file", "empty", "binary", "link", "dangling", "folder", "pipe"])

@@ -67,7 +67,7 @@ def test_a_second_run_does_nothing_and_leaves_every_byte(
 
 
 def test_a_set_has_a_card_that_is_renewed_until_somebody_edits_it(
-    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     catalog, out = make_catalog(20), tmp_path / "shards"
     manifest = run(catalog, out, tiny_clip).manifest
@@ -81,9 +81,12 @@ def test_a_set_has_a_card_that_is_renewed_until_somebody_edits_it(
     assert card.read_text() == shown
     run(make_catalog(30), out, tiny_clip)
     assert "products: 30 in 2 files" in card.read_text()
-    card.write_text("# Mine")
+    card.write_text(f"{card.read_text()}A note.\n")
+    run(make_catalog(30), out, tiny_clip)
+    assert "README.md" not in caplog.text
     run(make_catalog(20), out, tiny_clip)
-    assert card.read_text() == "# Mine"
+    assert caplog.text.count("README.md: was edited, so it stays") == 1
+    assert card.read_text().endswith("A note.\n")
     assert verify(out) == []
 
 

@@ -28,7 +28,7 @@ def done_before(report: FinetuneReport) -> FinetuneReport:
 
 
 def test_a_second_run_does_nothing_until_something_changes(
-    catalog: Path, tiny_clip: Path, tmp_path: Path, finished: Finished
+    catalog: Path, tiny_clip: Path, tmp_path: Path, finished: Finished, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, out = finished
     made = files(out)
@@ -39,9 +39,16 @@ def test_a_second_run_does_nothing_until_something_changes(
     assert f"| `nearest_path/title` | {first.before.nearest_path['title']:.1%} |" in card.read_text()
     assert f"fingerprint: `{first.fingerprint}`" in card.read_text()
     assert card.name in first.files
-    card.write_text("# Mine")
+    shown = card.read_text()
+    card.unlink()
+    assert run(catalog, tiny_clip, out, on_progress=forbidden, **SMALL) == done_before(first)
+    assert card.read_text() == shown
+    card.write_text(f"{shown}Mine.\n")
+    assert run(catalog, tiny_clip, out, on_progress=forbidden, **SMALL) == done_before(first)
+    assert "README.md" not in caplog.text
     again = run(catalog, tiny_clip, out, seed=1, **SMALL)
-    assert card.read_text() == "# Mine"
+    assert card.read_text() == f"{shown}Mine.\n"
+    assert caplog.text.count("README.md: was edited, so it stays") == 1
     assert card.name not in again.files
     assert again.inputs_hash != first.inputs_hash
     other = write_catalog(tmp_path, title=[f"blue {i}" for i in range(NUM_PRODUCTS)])

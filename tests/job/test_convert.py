@@ -1,5 +1,6 @@
 """Converting open_clip checkpoints: every tensor has its place, and the folder is one that stage one loads."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def clip(tmp_path: Path) -> Path:
     return write_open_clip(tmp_path / "clip", config=CLIP_CONFIG)
 
 
-def test_a_clip_is_converted_whole(clip: Path, tmp_path: Path) -> None:
+def test_a_clip_is_converted_whole(clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     report = convert(str(clip), tmp_path / "out")
     assert (report.model_type, report.dim) == ("clip", 24)
     source, made = load_file(clip / WEIGHTS), load_file(tmp_path / "out" / "model.safetensors")
@@ -34,9 +35,12 @@ def test_a_clip_is_converted_whole(clip: Path, tmp_path: Path) -> None:
     card = tmp_path / "out" / "README.md"
     assert f"fingerprint: `{find_checkpoint(str(card.parent)).fingerprint}`" in card.read_text()
     assert "base_model" not in card.read_text()
-    card.write_text("# Mine")
+    card.write_text(mine := card.read_text().replace("\n## ", "\nMine.\n\n## "))
     assert convert(str(clip), tmp_path / "out").dim == 24  # its own folder may be made again
-    assert card.read_text() == "# Mine"
+    assert card.read_text() == mine
+    assert "README.md" not in caplog.text
+    assert convert(str(shutil.copytree(clip, tmp_path / "moved")), tmp_path / "out").dim == 24
+    assert "README.md: was edited" in caplog.text
 
 
 def test_a_siglip_reads_texts_as_open_clip_cleans_them(tmp_path: Path) -> None:

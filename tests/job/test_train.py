@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from prodemb.category.predict import CategoryPredictor
 from prodemb.core.progress import ProgressCallback, no_progress
 from prodemb.job.pipeline import Pipeline
-from prodemb.job.train import train
+from prodemb.job.train import TrainReport, train
 from prodemb.job.zero_shot import has_category_labels
 from prodemb.score.predictor import load_predictor
 from prodemb.score.promises import read_head_answers
@@ -83,17 +84,26 @@ def category_pipeline(folder: Path, **settings: Any) -> Pipeline:
     return Pipeline.parse(values, source="test")
 
 
-def test_the_card_counts_the_labels_of_a_file_and_what_is_left_out_of_them(tmp_path: Path) -> None:
+def test_the_card_counts_the_labels_of_a_file_and_is_brought_back_or_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     shards = write_clustered_set(tmp_path / "shards", num=60, num_classes=2)
     own = shards.frame(["product_id", "google_category_id"]).head(50)
     given = ["1", *own["google_category_id"][1:47], "4", "5", "Mugz"]
     file = tmp_path / "labels.csv"
     pl.DataFrame({"product_id": own["product_id"], "category": given}).write_csv(file)
     pipeline = category_pipeline(tmp_path, labels=str(file), baselines={"run": False})
-    report = train(pipeline, shards=shards.folder, folder=pipeline.head_folder, progress=no_progress)
+
+    def trained(**settings: Any) -> TrainReport:
+        changed = pipeline.replaced({"train": settings}, source="test")
+        caplog.clear()
+        return train(changed, shards=shards.folder, folder=pipeline.head_folder, progress=no_progress)
+
+    report = trained()
     assert report.labels is not None
     assert (report.labels.num_labels, report.head.card.num_train) == (50, 56)
-    card = (pipeline.head_folder / "README.md").read_text()
+    path = pipeline.head_folder / "README.md"
+    card = path.read_text()
     assert (
         f"- labels: `{file}` for 50 products, for others the catalog's own\n"
         "  - 59 labelled products; the head learned from 56 in 2 classes\n"
@@ -102,6 +112,17 @@ def test_the_card_counts_the_labels_of_a_file_and_what_is_left_out_of_them(tmp_p
         f"- taxonomy: `{pipeline.train.taxonomy}`\n" in card
     )
     assert "all labelled" not in card
+
+    path.unlink()
+    assert trained().was_done
+    assert path.read_text() == card
+    path.write_text(f"{card}A note.\n")
+    assert trained().was_done
+    assert "README.md" not in caplog.text
+    for was_done in (False, True):
+        assert trained(min_examples=3).was_done == was_done
+        assert caplog.text.count("README.md: was edited, so it stays") == 1
+    assert path.read_text() == f"{card}A note.\n"
 
 
 def test_looking_for_gold_categories_is_shown(tmp_path: Path) -> None:
