@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from prodemb.core.arrays import NO_ANSWER
 from prodemb.core.config import Config
@@ -28,6 +29,9 @@ class Validation(Config):
     real head, and a probe of training vectors, would see more products of each category, but they would cost an
     encoding of thousands of products after each pass; this costs none. None where no category has two products."""
     num_products: int
+    num_measured: dict[str, int] = Field(default_factory=dict)
+    """Of how many of these each accuracy is, by the names of `shares`: those with the feature, and but for
+    `nearest_path` with another product of their category. Empty where not known."""
 
     @property
     def score(self) -> float:
@@ -71,17 +75,24 @@ def validate(
     labels = products.index[rows]
     nearest_path: dict[str, float] = {}
     nearest_centroid: dict[str, float] = {}
+    num_measured: dict[str, int] = {}
     for feature, its in found.items():
         answers = (its.vectors @ path_vectors.T).argmax(axis=1)
         nearest_path[feature] = float((answers == labels[its.present]).mean())
+        num_measured[f"nearest_path/{feature}"] = len(answers)
         share = centroid_accuracy(its.vectors, labels=labels[its.present])
         if share is not None:
             nearest_centroid[feature] = share
+            num_measured[f"nearest_centroid/{feature}"] = _num_measurable(labels[its.present])
+    head = ridge_accuracy(side_by_side(found, num_products=len(rows)), labels=labels)
+    if head is not None:
+        num_measured["head"] = _num_measurable(labels)
     return Validation(
         nearest_path=nearest_path,
         nearest_centroid=nearest_centroid,
-        head=ridge_accuracy(side_by_side(found, num_products=len(rows)), labels=labels),
+        head=head,
         num_products=len(rows),
+        num_measured=num_measured,
     )
 
 
@@ -158,3 +169,7 @@ def _measurable(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_] | None:
     counts = np.bincount(labels)
     measurable: npt.NDArray[np.bool_] = counts[labels] > 1
     return measurable if measurable.any() and (counts > 0).sum() > 1 else None
+
+
+def _num_measurable(labels: npt.NDArray[np.int64]) -> int:
+    return int((np.bincount(labels)[labels] > 1).sum())

@@ -36,7 +36,13 @@ def test_a_second_run_does_nothing_until_something_changes(
     assert files(out) == made
     card = out / "README.md"
     assert first.before is not None
-    assert f"| `nearest_path/title` | {first.before.nearest_path['title']:.1%} |" in card.read_text()
+    assert first.after is not None
+    asked = first.after.num_measured
+    assert asked["nearest_path/description"] < asked["nearest_path/title"] == asked["head"] == first.after.num_products
+    for feature in ("title", "description"):
+        share = first.before.nearest_path[feature]
+        assert f"| `nearest_path/{feature}` | {asked[f'nearest_path/{feature}']} | {share:.1%} |" in card.read_text()
+    assert asked.keys() == first.after.shares().keys()
     assert f"fingerprint: `{first.fingerprint}`" in card.read_text()
     assert card.name in first.files
     shown = card.read_text()

@@ -29,7 +29,7 @@ def finetune_lines(report: FinetuneReport, *, config: FinetuneConfig) -> list[st
         before, after = report.before.nearest_path, report.after.nearest_path
         changes = [f"{feature} {before[feature]:.3f} -> {after[feature]:.3f}" for feature in before if feature in after]
         asked = counted(report.after.num_products, "validation product")
-        lines.append(f"top-1 of the nearest category path on {asked}: {', '.join(changes)}")
+        lines.append(f"top-1 of the nearest category path on {asked}, each on those that have it: {', '.join(changes)}")
         if report.before.head is not None and report.after.head is not None:
             lines.append(
                 f"top-1 of a linear probe on all features: {report.before.head:.3f} -> {report.after.head:.3f}"
