@@ -189,10 +189,18 @@ def _threads(timings: Timings) -> float:
 
 
 def _fetching(workload: Workload, *, images: ImagesConfig) -> tuple[float, float]:
-    share = images.host_share if len(workload.hosts) == 1 else 1.0
-    at_a_time = max(1.0, images.concurrency * share)
-    least, most = (seconds * workload.num_remote / at_a_time for seconds in FETCH_S)
-    return least, most
+    """Seconds until the host with most pictures has sent its last one.
+
+    Hosts that have pictures left get as many threads each, by the rule of `FairQueue`: a share of those that the
+    others leave.
+    """
+    rounds, num_sent, num_hosts = 0.0, 0, len(workload.hosts)
+    for num_pictures in sorted(workload.hosts.values()):
+        share = images.host_share / (1 + images.host_share * (num_hosts - 1))
+        at_a_time = min(max(1.0, images.concurrency * share), images.concurrency / num_hosts)
+        rounds += (num_pictures - num_sent) / at_a_time
+        num_sent, num_hosts = num_pictures, num_hosts - 1
+    return FETCH_S[0] * rounds, FETCH_S[1] * rounds
 
 
 def _num_bytes(workload: Workload, *, dims: Sequence[int]) -> int:

@@ -1,5 +1,6 @@
 """What a dry run shows: counts, ranges of time, and a warning where the disk is too small."""
 
+from collections import Counter
 from pathlib import Path
 
 from prodemb.cli.report.estimate import estimate_lines
@@ -16,7 +17,7 @@ def estimate_of(*, is_done: bool = False, num_bytes: int = 2_500_000_000) -> Est
     work = Workload(num_products=1_000_000, present={"title": 999_000, "image": 900_000})
     if not is_done:
         work.num_todo, work.num_texts, work.num_images, work.num_words = 999_424, 1_500_000, 800_000, 990_000
-        work.num_known, work.num_remote, work.hosts = 40_000, 900_000, {"a", "b"}
+        work.num_known, work.num_remote, work.hosts = 40_000, 900_000, Counter(a=600_000, b=300_000)
     return Estimate(
         catalog="feed.csv",
         model="bundled",
