@@ -92,6 +92,7 @@ def test_time_grows_with_the_work_and_threads_run_side_by_side(
     work = Workload(num_todo=1000, num_texts=2000, num_images=1000, num_words=1000, num_local=1000, reading_s=1.0)
     timings = _scaled(ROUND, workload=work)
     assert (timings.text_tower, timings.image_tower, timings.decoding, timings.hashing) == (300, 100, 100, 100)
+    assert _scaled(ROUND, workload=work, num_names=1000).text_tower == 450
     least, most = _seconds(timings, measured=ROUND, plan=plan, loading_s=5.0, fetching=(0, 0))
     assert least < 305 < most  # 3 s for 10 products of which there are 1,000
     assert _seconds(timings, measured=ROUND, plan=plan, loading_s=5.0, fetching=(400, 4000)) == (405, 4005)

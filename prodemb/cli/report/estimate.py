@@ -20,8 +20,9 @@ def estimate_lines(found: Estimate) -> Iterator[str]:
     work = found.workload
     present = ", ".join(f"{feature} {count:,}" for feature, count in work.present.items())
     yield f"{found.catalog}: {counted(work.num_products, 'product')}{f'; {present}' if present else ''}"
+    names = f"to encode for zero-shot: {counted(found.num_names, 'text')} of the taxonomy's names"
     if found.sample is None:
-        yield f"{found.folder}: already up to date, nothing to do"
+        yield f"{found.folder}: already up to date, {names if found.num_names else 'nothing to do'}"
         return
     yield (
         f"to make: {counted(found.num_shards, 'shard')} at {found.folder} with {counted(work.num_todo, 'product')}; "
@@ -29,6 +30,8 @@ def estimate_lines(found: Estimate) -> Iterator[str]:
         f"{counted(work.num_images, 'distinct picture')}, {counted(work.num_words, 'lexical vector')}"
         + (f", {counted(work.num_joined, 'text vector')}" if work.num_joined else "")
     )
+    if found.num_names:
+        yield names
     if work.num_known:
         yield f"{counted(work.num_known, 'text and picture', 'texts and pictures')} repeat, or have vectors already"
     if work.num_remote:

@@ -112,6 +112,7 @@ def _of_estimating(report: Estimate) -> dict[str, Any]:
         "num_products": work.num_products,
         "num_new": work.num_todo,
         "num_texts": work.num_texts,
+        "num_names": report.num_names,
         "num_images": work.num_images,
         "num_to_fetch": work.num_remote,
         "num_hosts": len(work.hosts),

@@ -11,7 +11,7 @@ from prodemb.embed.worker import Timings
 from prodemb.embed.workload import Workload
 
 
-def estimate_of(*, is_done: bool = False, num_bytes: int = 2_500_000_000) -> Estimate:
+def estimate_of(*, is_done: bool = False, num_names: int = 0, num_bytes: int = 2_500_000_000) -> Estimate:
     timings = Timings(num_texts=1_000, num_images=250)
     sample = Round(num_products=256, num_pictures=250, num_words=256, seconds=4.2, timings=timings)
     work = Workload(num_products=1_000_000, present={"title": 999_000, "image": 900_000})
@@ -26,6 +26,7 @@ def estimate_of(*, is_done: bool = False, num_bytes: int = 2_500_000_000) -> Est
         folder=Path("shards"),
         num_shards=0 if is_done else 122,
         workload=work,
+        num_names=num_names,
         sample=None if is_done else sample,
         seconds=(4_000.0, 30_000.0),
         fetching=(2_800.0, 28_000.0),
@@ -57,6 +58,13 @@ def test_too_small_a_disk_is_warned_about() -> None:
 
 def test_where_nothing_is_to_be_done_that_is_all() -> None:
     assert list(estimate_lines(estimate_of(is_done=True)))[1:] == ["shards: already up to date, nothing to do"]
+
+
+def test_the_names_of_a_taxonomy_are_told_of() -> None:
+    names = "to encode for zero-shot: 11,190 texts of the taxonomy's names"
+    assert list(estimate_lines(estimate_of(num_names=11_190)))[2] == names
+    done = list(estimate_lines(estimate_of(is_done=True, num_names=11_190)))
+    assert done[1:] == [f"shards: already up to date, {names}"]
 
 
 def test_a_program_gets_the_same_figures() -> None:
