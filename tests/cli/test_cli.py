@@ -141,6 +141,14 @@ def test_a_dry_run_leaves_no_trace(make_catalog: Callable[[int], Path], tiny_cli
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_dry_run_that_generates_the_sample_says_so(tmp_path: Path) -> None:
+    result = prodemb("embed", "--dry-run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("generated a sample catalog of 3,000 products in ")
+    assert result.stdout.endswith("dry run: nothing but the sample catalog at sample was written\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["sample"]
+
+
 def test_embed_inspect_brands_and_train_as_written(
     make_catalog: Callable[[int], Path], tiny_clip: Path, tmp_path: Path
 ) -> None:

@@ -37,7 +37,7 @@ def estimate_of(*, is_done: bool = False, num_names: int = 0, num_bytes: int = 2
 
 
 def test_lines_say_what_is_to_be_done_and_how_long_it_takes() -> None:
-    assert list(estimate_lines(estimate_of())) == [
+    assert list(estimate_lines(estimate_of(), sample=None)) == [
         "feed.csv: 1,000,000 products; title 999,000, image 900,000",
         "to make: 122 shards at shards with 999,424 products; to encode with bundled: 1,500,000 distinct texts, "
         "800,000 distinct pictures, 990,000 lexical vectors",
@@ -52,18 +52,20 @@ def test_lines_say_what_is_to_be_done_and_how_long_it_takes() -> None:
 
 def test_too_small_a_disk_is_warned_about() -> None:
     assert "WARNING: not enough space: disk: 80.0 GB to write, 71.6 GB free" in estimate_lines(
-        estimate_of(num_bytes=80_000_000_000)
+        estimate_of(num_bytes=80_000_000_000), sample=None
     )
 
 
 def test_where_nothing_is_to_be_done_that_is_all() -> None:
-    assert list(estimate_lines(estimate_of(is_done=True)))[1:] == ["shards: already up to date, nothing to do"]
+    assert list(estimate_lines(estimate_of(is_done=True), sample=None))[1:] == [
+        "shards: already up to date, nothing to do"
+    ]
 
 
 def test_the_names_of_a_taxonomy_are_told_of() -> None:
     names = "to encode for zero-shot: 11,190 texts of the taxonomy's names"
-    assert list(estimate_lines(estimate_of(num_names=11_190)))[2] == names
-    done = list(estimate_lines(estimate_of(is_done=True, num_names=11_190)))
+    assert list(estimate_lines(estimate_of(num_names=11_190), sample=None))[2] == names
+    done = list(estimate_lines(estimate_of(is_done=True, num_names=11_190), sample=None))
     assert done[1:] == [f"shards: already up to date, {names}"]
 
 
