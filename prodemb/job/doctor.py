@@ -40,7 +40,7 @@ class CheckpointFound:
     users: tuple[str, ...]
     """The pipelines by target, `[finetune]`, and the folders of heads."""
     is_here: bool = True
-    """False where it is one of the hub's that is not in the cache."""
+    """False where it may be one of the hub's, which is not in the cache, and no folder has this name."""
     fingerprint: str | None = None
     dim: int | None = None
     """Numbers in a vector."""

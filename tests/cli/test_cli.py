@@ -131,6 +131,13 @@ def test_doctor_ends_with_a_status_that_says_whether_something_is_wrong(
     assert "\n1 problem:\n1. catalog.parquet: no such file" in ill.stdout
 
 
+def test_doctor_knows_no_checkpoint_where_there_is_neither_a_folder_nor_one_of_the_hub_s(tmp_path: Path) -> None:
+    found = prodemb("doctor", "--model", "checkpoints/my_clip", cwd=tmp_path)
+    assert found.returncode == 1, found.stderr
+    assert "checkpoint  checkpoints/my_clip (for brand, category): PROBLEM, see below" in found.stdout
+    assert "\n1 problem:\n1. checkpoints/my_clip: no folder here, and not in the hub's cache; " in found.stdout
+
+
 def test_a_dry_run_leaves_no_trace(make_catalog: Callable[[int], Path], tiny_clip: Path, tmp_path: Path) -> None:
     catalog = make_catalog(8)
     before = sorted(tmp_path.rglob("*"))
