@@ -49,10 +49,10 @@ def problems(found: Examination) -> list[str]:
             f"a process may hold {machine.max_open_files:,} files open, wanted at least {_LEAST_OPEN_FILES:,}; "
             "raise the hard limit (`ulimit -Hn`)"
         )
-    wrong += found.input_errors
+    wrong += [*found.setting_errors, *found.input_errors]
     wrong += [
-        f"{model}: no folder here, and not in the hub's cache; `prodemb doctor --fetch` downloads it if it is one of the "
-        "hub's"
+        f"{model}: no folder here, and not in the hub's cache; `prodemb doctor --fetch` downloads it if it is one of "
+        "the hub's"
         for model in dict.fromkeys(each.model for each in found.checkpoints if not each.is_here)
     ]
     things: list[CheckpointFound | ShardsFound | HeadFound] = [*found.checkpoints, *found.shards, *found.heads]

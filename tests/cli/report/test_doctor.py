@@ -110,6 +110,7 @@ def test_everything_has_a_line() -> None:
             with_machine(max_open_files=256),
             "a process may hold 256 files open, wanted at least 1,024; raise the hard limit (`ulimit -Hn`)",
         ),
+        (replace(FOUND, setting_errors=("p.toml: no",)), "p.toml: no"),
         (replace(FOUND, input_errors=("a.csv: no such file",)), "a.csv: no such file"),
         (
             replace(FOUND, disks=(Disk(outputs=("a", "b"), free_bytes=5_000_000, closed=()),)),
