@@ -24,7 +24,7 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 @contextmanager
 def bound_socket(config: ServeConfig) -> Iterator[socket.socket]:
-    """A socket at the address of `[serve] host` and `port`, at which nobody is answered yet.
+    """A socket at the address of `[serve] host` and `port`, where clients wait until a server answers.
 
     Raises:
         ConfigError: there is no such address here, or it is taken.
@@ -39,6 +39,7 @@ def bound_socket(config: ServeConfig) -> Iterator[socket.socket]:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(address)
+            sock.listen()  # until then a second one could be bound there
         except OSError as error:
             raise ConfigError(
                 f"[serve] port: found {config.port} at {config.host}: {error.strerror}; wanted one that is free"

@@ -213,7 +213,6 @@ def test_addresses() -> None:
         assert is_loopback(sock)
         assert address_of(sock) == f"http://127.0.0.1:{port}"
         assert allowed_hosts(sock) == ("localhost", "127.0.0.1", "[::1]", "127.0.0.1")
-        sock.listen()
         with pytest.raises(ConfigError, match=rf"\[serve\] port: found {port} at 127.0.0.1: Address already in use"):
             bound_socket(ServeConfig(port=port)).__enter__()
     with bound_socket(ServeConfig(host="0.0.0.0", port=0)) as sock:
