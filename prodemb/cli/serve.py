@@ -52,6 +52,7 @@ def serve(
         source="command line",
     )
     serve_heads(heads or own_heads(own), pipeline=pipeline, on_ready=_say_ready, on_open=_warn_open)
+    tell("stopped", "stopped")
 
 
 def _say_ready(address: str) -> None:

@@ -16,7 +16,7 @@ def serve(
     on_ready: Callable[[str], None],
     on_open: Callable[[str], None],
 ) -> None:
-    """Answer requests until a signal comes, which then does what it did before.
+    """Answer requests until SIGINT or SIGTERM; a second one, before all are answered, ends the process.
 
     Args:
         heads: their folders, at most one per target.

@@ -3,9 +3,11 @@
 import asyncio
 import ipaddress
 import math
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import h11
@@ -65,7 +67,7 @@ def allowed_hosts(sock: socket.socket) -> tuple[str, ...] | None:
 
 
 class Server(uvicorn.Server):
-    """Serves until SIGINT or SIGTERM; requests in flight are answered, and then the signal does what it did before."""
+    """Serves until SIGINT or SIGTERM; requests in flight are answered, unless a second signal ends the process."""
 
     def __init__(self, app: FastAPI, *, config: ServeConfig, on_ready: Callable[[], None]) -> None:
         """`run(sockets=[...])` serves; `on_ready` is called once requests are answered."""
@@ -83,6 +85,12 @@ class Server(uvicorn.Server):
         )
         super().__init__(settings)
         self._on_ready = on_ready
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """See `uvicorn.Server`, which sends the signal again at its end."""
+        self.should_exit = True
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
