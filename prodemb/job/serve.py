@@ -39,6 +39,6 @@ def serve(
             Predictor.load(heads, settings=settings),
             config=config,
             images=pipeline.images.model_copy(update={"allow_private_hosts": False}),
-            hosts=allowed_hosts(sock),
+            hosts=allowed_hosts(sock, config=config),
         )
         Server(app, config=config, on_ready=lambda: on_ready(address)).run(sockets=[sock])

@@ -1,8 +1,12 @@
 """The settings of serving."""
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+import re
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 
 from prodemb.core.config import Config
+
+_NAME = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
 
 class ServeConfig(Config):
@@ -12,6 +16,8 @@ class ServeConfig(Config):
     """The address to listen at. Nobody is asked who they are: beyond this machine, something else must do that."""
     port: int = Field(default=8000, ge=0, le=65_535)
     """0 takes any that is free."""
+    hosts: tuple[str, ...] = ()
+    """Names, without a port, by which a proxy or its visitors call the server, beside those of this machine."""
     allow_fetch: bool = False
     """Whether pictures are fetched from http(s) addresses in requests, private ones always excepted."""
     max_body_bytes: PositiveInt = 32_000_000
@@ -33,3 +39,11 @@ class ServeConfig(Config):
     answer_timeout_s: PositiveFloat = 60.0
     """Seconds after which a request that is still not answered gets status 503; also how long answers may take once
     the server is asked to stop. Pictures are fetched for half as long at most."""
+
+    @field_validator("hosts")
+    @classmethod
+    def _are_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _NAME.fullmatch(host):
+                raise ValueError(f"found {host!r}, wanted names such as 'shop.example', without http:// and a port")
+        return tuple(host.lower() for host in hosts)

@@ -60,10 +60,10 @@ def address_of(sock: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def allowed_hosts(sock: socket.socket) -> tuple[str, ...] | None:
-    """By which names a server at a socket may be called; None for any."""
+def allowed_hosts(sock: socket.socket, *, config: ServeConfig) -> tuple[str, ...] | None:
+    """By which names a server at a socket may be called, without a port, in lower case; None for any."""
     host = sock.getsockname()[0]
-    return (*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host) if is_loopback(sock) else None
+    return (*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host, *config.hosts) if is_loopback(sock) else None
 
 
 class Server(uvicorn.Server):

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from prodemb import __version__
 from prodemb.catalog.images import ImagesConfig
+from prodemb.core.errors import ConfigError
 from prodemb.predict.predictor import Predictor
 from prodemb.predict.products import CatalogRows
 from prodemb.serve.app import create_app
@@ -100,7 +101,31 @@ def test_nobody_is_let_in_from_other_sites(open_client: OpenClient, predictor: P
     with TestClient(app, base_url="http://localhost:8000") as client:
         assert client.get("/health").status_code == 200
         assert client.get("/health", headers={"host": "[::1]:8000"}).status_code == 200
-        assert client.get("/health", headers={"host": "rebound.example"}).status_code == 400
+        for path in ("/health", "/docs", "/openapi.json", "/none"):
+            answer = client.get(path, headers={"host": "rebound.example"})
+            assert answer.status_code == 400
+            assert answer.json() == {
+                "detail": "host: found 'rebound.example'; wanted a name of this server ([serve] hosts)"
+            }
+
+
+def test_a_proxy_hands_on_what_browsers_ask_by_the_names_that_are_set(predictor: Predictor) -> None:
+    config = ServeConfig(hosts=("Shop.example",), batch_wait_ms=0)
+    app = create_app(predictor, config=config, images=ImagesConfig(), hosts=["localhost", *config.hosts])
+    kept, rewritten = {"host": "SHOP.example:8443"}, {"host": "localhost:8000"}
+    page = {"origin": "https://shop.example:8443", "sec-fetch-site": "same-origin"}
+    with TestClient(app) as client:
+        ask = lambda headers: client.post("/predict", json={"products": []}, headers=headers).status_code  # noqa: E731
+        assert [ask(way | page) for way in (kept, rewritten)] == [200, 200]
+        assert [ask(way | {"origin": "https://evil.example"}) for way in (kept, rewritten)] == [403, 403]
+        assert [ask(way | page | {"sec-fetch-site": "cross-site"}) for way in (kept, rewritten)] == [403, 403]
+        assert ask({"host": "shop.example.evil.example"}) == 400
+
+
+@pytest.mark.parametrize("host", ["http://shop.example", "shop.example:80", "*", "", "::1", "a b"])
+def test_a_host_that_is_no_name_is_refused(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"^t: hosts: found .*, wanted names such as 'shop.example', without http"):
+        ServeConfig.parse({"hosts": [host]}, source="t")
 
 
 def test_what_is_too_much_is_told_to_come_again(
