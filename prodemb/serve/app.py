@@ -46,8 +46,9 @@ _REQUEST_BODY = {
         },
     },
 }
+_UNKNOWN_HOST: dict[str, Any] = {"description": "Called by a name that is not the server's", "model": Problem}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "No multipart form"},
+    400: {"description": "No multipart form, or called by a name that is not the server's"},
     403: {"description": "Sent by a page of another site"},
     408: {"description": "The body did not arrive in time"},
     413: {"description": "The body is too large"},
@@ -107,12 +108,18 @@ def create_app(
         except ClientDisconnect:
             return Response(status_code=CLIENT_GONE)
 
-    @app.get("/health")
+    @app.get(
+        "/health", responses={400: _UNKNOWN_HOST, 503: {"description": "Requests are not answered", "model": Health}}
+    )
     async def health(response: Response) -> Health:
-        """Whether requests are answered, and with what. Status 503 where they are not."""
+        """Whether requests are answered, and with what."""
         found = service.health()
         response.status_code = 200 if found.ready else 503
         return found
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> Response:
+        return RequestProblem(500, f"cannot be answered: {type(error).__name__}; the server's log says why").response()
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

@@ -85,6 +85,11 @@ def test_the_page_asks_nobody_and_the_description_is_whole(open_client: OpenClie
     names = set(description["components"]["schemas"])
     refs = {part.split('"')[0] for part in str(description).replace("'", '"').split("#/components/schemas/")[1:]}
     assert {"Product", "Products", "Prediction", "Problem"} <= refs <= names
+    declared = {path: {*operations.popitem()[1]["responses"]} for path, operations in description["paths"].items()}
+    assert declared == {
+        "/predict": {"200", "400", "403", "408", "413", "415", "422", "500", "503"},
+        "/health": {"200", "400", "503"},
+    }
 
 
 def test_nobody_is_let_in_from_other_sites(open_client: OpenClient, predictor: Predictor) -> None:
@@ -107,6 +112,19 @@ def test_nobody_is_let_in_from_other_sites(open_client: OpenClient, predictor: P
             assert answer.json() == {
                 "detail": "host: found 'rebound.example'; wanted a name of this server ([serve] hosts)"
             }
+
+
+def test_what_nobody_thought_of_is_a_line_too(open_client: OpenClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any, **__: Any) -> None:
+        raise LookupError("secret")
+
+    monkeypatch.setattr("prodemb.serve.app.read_products", failing)
+    with open_client() as client:
+        answer = client.post("/predict", json={"products": []})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        500,
+        "cannot be answered: LookupError; the server's log says why",
+    )
 
 
 def test_a_proxy_hands_on_what_browsers_ask_by_the_names_that_are_set(predictor: Predictor) -> None:
