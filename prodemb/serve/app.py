@@ -175,8 +175,8 @@ class _Service:
             predictions, errors = await _unless_gone(answer, request, timeout_s=self._config.answer_timeout_s)
         return _response(
             [
-                Prediction(**row, warnings=[f"image: {error}"] if error else [])
-                for row, error in zip(predictions.to_pylist(), errors, strict=True)
+                Prediction(**row | {"product_id": sent["product_id"]}, warnings=[f"image: {error}"] if error else [])
+                for row, sent, error in zip(predictions.to_pylist(), products.texts, errors, strict=True)
             ]
         )
 
