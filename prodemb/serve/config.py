@@ -29,7 +29,8 @@ class ServeConfig(Config):
     max_waiting: PositiveInt = 1024
     """Products of all requests that are being answered or wait; further requests are sent away with status 503."""
     max_waiting_bytes: PositiveInt = 512_000_000
-    """The same for the bytes of their bodies."""
+    """The same for the bytes of their bodies, and of the pictures that were fetched for them. A request that has more
+    alone gets status 413, or if these are pictures no further ones."""
     batch_size: PositiveInt = 64
     """Products after which requests that wait are not joined by further ones. With 1 each request is answered alone."""
     batch_wait_ms: NonNegativeFloat = 5.0
