@@ -32,7 +32,7 @@ def test_a_signal_lets_what_is_asked_be_answered_and_ends_it(
     tmp_path: Path, heads: list[Path], number: signal.Signals
 ) -> None:
     (tmp_path / "pipelines").mkdir()
-    (tmp_path / "pipelines" / "brand.toml").write_text('target = "brand"\n[serve]\nbatch_wait_ms = 1_000\n')
+    (tmp_path / "pipelines" / "category.toml").write_text('target = "category"\n[serve]\nbatch_wait_ms = 1_000\n')
     options = [word for folder in heads for word in ("--head", folder)]
     asked = {"products": [PRODUCT | {"image": base64.b64encode(jpeg(1)).decode()}]}
     with running(*options, cwd=tmp_path) as served, ThreadPoolExecutor(1) as thread:
