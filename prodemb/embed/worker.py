@@ -27,6 +27,7 @@ from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
 from prodemb.towers.reference import check_against_reference
 from prodemb.towers.text_encoder import TextEncoder, load_text_encoder
+from prodemb.towers.text_reference import check_text_encoder
 
 WINDOWS_AHEAD = 4
 """Windows that may wait, read and their pictures being fetched, for the towers; also those of the next shards."""
@@ -125,6 +126,8 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], seat: Seat, callback
         text_encoder = load_text_encoder(
             plan.text_checkpoint, device=config.device, index=seat.device, dtype=config.dtype
         )
+        if seat.rank == 0:
+            check_text_encoder(text_encoder)
     schema = ShardSchema(
         fingerprint=plan.checkpoint.fingerprint,
         model=plan.checkpoint.name,

@@ -27,6 +27,7 @@ from prodemb.towers.load import load_towers
 from prodemb.towers.reference import Comparison, NoReference, compare_with_reference
 from prodemb.towers.text_checkpoint import find_text_checkpoint
 from prodemb.towers.text_encoder import load_text_encoder
+from prodemb.towers.text_reference import compare_text_encoder
 
 LEAST_FREE_BYTES = 1_000_000_000
 """With less on a disk that outputs go to, hardly any run comes to its end."""
@@ -45,7 +46,7 @@ class CheckpointFound:
     dim: int | None = None
     """Numbers in a vector."""
     comparison: Comparison | None = None
-    """With transformers' own processor and model; none of a text encoder."""
+    """With transformers' own processor and model."""
     no_reference: str | None = None
     """Why there is nothing to compare with."""
     error: str | None = None
@@ -262,7 +263,7 @@ def _look_at_checkpoint(
 def _look_at_text_encoders(
     pipelines: Iterable[Pipeline], *, device: DeviceName, fetch: bool
 ) -> Iterator[CheckpointFound]:
-    """Each `[embed] text_model`, loaded."""
+    """Each `[embed] text_model`, loaded and held to the reference."""
     users: dict[tuple[str, str | None], list[Pipeline]] = {}
     for pipeline in pipelines:
         if pipeline.embed.text_model is not None:
@@ -272,12 +273,16 @@ def _look_at_text_encoders(
         try:
             checkpoint = find_text_checkpoint(model, revision=revision, fetch=fetch)
             encoder = load_text_encoder(checkpoint, device=device, dtype=own[0].embed.dtype)
+            found = replace(found, fingerprint=checkpoint.fingerprint, dim=encoder.dim)
+            found = replace(found, comparison=(comparison := compare_text_encoder(encoder)))
+            comparison.check(checkpoint.name)
         except NotFetchedError:
-            yield replace(found, is_here=False)
+            found = replace(found, is_here=False)
+        except NoReference as reason:
+            found = replace(found, no_reference=str(reason))
         except ProdembError as error:
-            yield replace(found, error=str(error))
-        else:
-            yield replace(found, fingerprint=checkpoint.fingerprint, dim=encoder.dim)
+            found = replace(found, error=str(error))
+        yield found
 
 
 def _disks(pipelines: Iterable[Pipeline]) -> Iterator[Disk]:

@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -25,9 +25,9 @@ MIN_COSINE = 0.999
 _TEXTS = {
     "a short text": "Women's ANKLE Boots, red & black (size 39)",
     "a text of other scripts": "男式纯棉衬衫 蓝色 Кружка для кухни 50 % ☕",
-    "a text longer than the tower reads": "",
+    "a long text": "",
 }
-"""What each is called; the last one's length depends on the tower."""
+"""What each is called; the last one is longer than the tower reads."""
 _WORDS = "cotton shirt with 2 pockets for men and women red blue kitchen mug steel bottle 750 ml sport shoe".split()
 _PIXELS = ("pixel_values", "pixel_attention_mask", "spatial_shapes")
 """What a vision tower takes of a processor's output; the latter two are SigLIP 2 NaFlex's."""
@@ -40,21 +40,22 @@ class Comparison:
 
     texts: dict[str, float]
     """By what the built-in text is called."""
-    image: float
+    image: float | None = None
+    """Of the built-in picture; None of a text encoder."""
 
     def check(self, name: str) -> None:
-        """Raise ModelError where a tower's vectors are others.
+        """Raise ModelError where a tower's or text encoder's vectors are others.
 
         Args:
             name: of the checkpoint.
         """
         worst = min(self.texts, key=lambda text: np.nan_to_num(self.texts[text], nan=-1))
-        for tower, content, cosine in (("text", worst, self.texts[worst]), ("image", "a picture", self.image)):
-            if not cosine >= MIN_COSINE:  # as NaN is not either
+        tower = "text encoder" if self.image is None else "text tower"
+        for part, content, cosine in ((tower, worst, self.texts[worst]), ("image tower", "a picture", self.image)):
+            if cosine is not None and not cosine >= MIN_COSINE:  # as NaN is not either
                 raise ModelError(
-                    f"{name}: {tower} tower: found a cosine of {cosine:.4f} between our vector of {content} and that "
-                    f"of transformers' own processor and model, wanted at least {MIN_COSINE}; do not use these "
-                    "vectors"
+                    f"{name}: {part}: found a cosine of {cosine:.4f} between our vector of {content} and "
+                    f"transformers' own, wanted at least {MIN_COSINE}; do not use these vectors"
                 )
 
 
@@ -68,9 +69,20 @@ def check_against_reference(towers: Towers) -> None:
     Raises:
         ModelError: a cosine is below `MIN_COSINE`, or a tower does not run.
     """
-    name = towers.checkpoint.name
+    hold_to_reference(towers.checkpoint.name, lambda: compare_with_reference(towers))
+
+
+def hold_to_reference(name: str, compare: Callable[[], Comparison]) -> None:
+    """Compare, and raise where vectors are others; where there is no reference, warn.
+
+    Args:
+        name: of the checkpoint.
+
+    Raises:
+        ModelError: a cosine is below `MIN_COSINE`, or as `compare`.
+    """
     try:
-        comparison = compare_with_reference(towers)
+        comparison = compare()
     except NoReference as reason:
         logger.warning("%s: its vectors were not compared with transformers' own: %s", name, reason)
         return
@@ -89,7 +101,7 @@ def compare_with_reference(towers: Towers) -> Comparison:
         NoReference: transformers cannot prepare its inputs, such as where an image processor needs torchvision.
         ModelError: a tower does not run on them.
     """
-    texts = {**_TEXTS, list(_TEXTS)[-1]: _long_text(towers.text.max_length + len(_WORDS))}
+    texts = built_in_texts(towers.text.max_length)
     picture = built_in_picture()
     inputs, pixels = _reference_inputs(towers, list(texts.values()), picture=picture)
     try:
@@ -101,8 +113,8 @@ def compare_with_reference(towers: Towers) -> Comparison:
         name = towers.checkpoint.name
         raise ModelError(f"{name}: its towers do not run on built-in contents: {first_line_of(error)}") from error
     return Comparison(
-        texts=dict(zip(texts, _cosines(our_texts, wanted_texts), strict=True)),
-        image=_cosines(our_image, wanted_image)[0],
+        texts=dict(zip(texts, cosines(our_texts, wanted_texts), strict=True)),
+        image=cosines(our_image, wanted_image)[0],
     )
 
 
@@ -152,14 +164,17 @@ def _reference_inputs(
     return texts_in, {name: pixels[name] for name in _PIXELS if name in pixels}
 
 
-def _cosines(ours: Tensor, reference: Tensor) -> list[float]:
-    cosines: list[float] = torch.nn.functional.cosine_similarity(ours, reference.float()).tolist()
-    return cosines
+def cosines(ours: Tensor, reference: Tensor) -> list[float]:
+    """Of each of n vectors with its counterpart."""
+    found: list[float] = torch.nn.functional.cosine_similarity(ours, reference.float()).tolist()
+    return found
 
 
-def _long_text(num_words: int) -> str:
-    """So many words; no tokenizer has less than a token for each."""
-    return " ".join(_WORDS[number % len(_WORDS)] for number in range(num_words))
+def built_in_texts(max_length: int) -> dict[str, str]:
+    """The texts by what each is called; the last one has more than `max_length` tokens."""
+    # No tokenizer has less than a token for a word.
+    long = " ".join(_WORDS[number % len(_WORDS)] for number in range(max_length + len(_WORDS)))
+    return {**_TEXTS, list(_TEXTS)[-1]: long}
 
 
 @cache

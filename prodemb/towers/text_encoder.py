@@ -33,14 +33,15 @@ class TextEncoder:
         """Use `load_text_encoder`."""
         self.checkpoint = checkpoint
         self.text = text
-        self._model, self._layers, self._device = model, layers, device
+        self.model, self.device = model, device
+        self._layers = layers
         self._num_prompt_tokens = 0 if checkpoint.pools_prompt else _num_prompt_tokens(text)
         self.dim = self._check()
 
     def text_vectors(self, token_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Tokens (n, t) int64, padded on the right, to vectors (n, dim) float32, L2-normalised."""
         mask = torch.ones_like(token_ids) if attention_mask is None else attention_mask
-        tokens = self._model(input_ids=token_ids, attention_mask=mask).last_hidden_state.float()
+        tokens = self.model(input_ids=token_ids, attention_mask=mask).last_hidden_state.float()
         pooled = pool(tokens, mask, modes=self.checkpoint.pooling, skipped=self._num_prompt_tokens)
         return functional.normalize(self._layers(pooled), dim=-1)
 
@@ -54,10 +55,10 @@ class TextEncoder:
         name = self.checkpoint.name
         try:
             token_ids, mask = self.text.pad(self.text.tokenize(_SAMPLES))
-            vectors = self.text_vectors(token_ids.to(self._device), None if mask is None else mask.to(self._device))
+            vectors = self.text_vectors(token_ids.to(self.device), None if mask is None else mask.to(self.device))
         except Exception as error:
             raise ModelError(f"{name}: it does not run on a text: {first_line_of(error)}") from error
-        weights = (*self._model.state_dict().values(), *self._layers.state_dict().values())
+        weights = (*self.model.state_dict().values(), *self._layers.state_dict().values())
         if not (torch.isfinite(vectors).all() and all(torch.isfinite(each).all() for each in weights)):
             raise ModelError(f"{name}: some of its weights or vectors are not finite numbers")
         return int(vectors.shape[1])
@@ -131,14 +132,10 @@ def load_text_encoder(
 
 def _preprocessor(checkpoint: TextCheckpoint, *, model: Any) -> TextPreprocessor:
     tokenizer, pad_id = load_tokenizer(checkpoint.encoder)
-    limits = [checkpoint.max_length or int(tokenizer.model_max_length)]
-    if isinstance(positions := getattr(model.config, "max_position_embeddings", None), int) and positions > 0:
-        # RoBERTa and its kin count positions from behind that of padding.
-        first = getattr(getattr(model, "embeddings", None), "padding_idx", None)
-        limits.append(positions if first is None else positions - int(first) - 1)
+    limits = (checkpoint.max_length or int(tokenizer.model_max_length), num_text_positions(model))
     return TextPreprocessor(
         tokenizer=tokenizer,
-        max_length=min(limits),
+        max_length=min(limit for limit in limits if limit),
         pad_id=pad_id,
         pad_to_max=False,
         pad_left=False,
@@ -146,6 +143,16 @@ def _preprocessor(checkpoint: TextCheckpoint, *, model: Any) -> TextPreprocessor
         lowercase=checkpoint.lowercase,
         prompt=checkpoint.prompt,
     )
+
+
+def num_text_positions(model: Any) -> int | None:
+    """How many tokens an encoder of transformers has position embeddings for; None where it takes any number."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if not isinstance(positions, int) or positions <= 0:
+        return None
+    # RoBERTa and its kin count positions from behind that of padding.
+    first = getattr(getattr(model, "embeddings", None), "padding_idx", None)
+    return positions if first is None else positions - int(first) - 1
 
 
 def _num_prompt_tokens(text: TextPreprocessor) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from prodemb.cards.readme import README
 from prodemb.catalog.budget import PictureCounts
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
@@ -15,10 +16,12 @@ from prodemb.embed.config import EmbedConfig
 from prodemb.embed.plan import Plan, make_plan
 from prodemb.embed.worker import Seat, embed_shards
 from prodemb.shards.checked import Checked
-from prodemb.shards.format import ShardRecord, ShardSchema
+from prodemb.shards.format import MANIFEST_NAME, ShardRecord, ShardSchema
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers
+from prodemb.towers.text_encoder import TextEncoder, load_text_encoder
 from tests.embed.conftest import MakeCatalog, contents, run
+from tests.text_encoders import write_encoder
 
 TOWER_PARTS = ("checkpoint", "model", "text", "image", "device", "dtype")
 
@@ -43,10 +46,12 @@ class Recorder:
         self.records[index] = record
 
 
-def plan_for(path: Path, out: Path, model: Path) -> Plan:
+def plan_for(path: Path, out: Path, model: Path, **settings: Any) -> Plan:
     catalog = open_catalog(CatalogConfig(path=str(path)))
     return make_plan(
-        EmbedConfig(model=str(model), out=str(out), shard_size=16, window=8, dtype="float32", workers=1),
+        config := EmbedConfig(
+            model=str(model), out=str(out), shard_size=16, window=8, dtype="float32", workers=1, **settings
+        ),
         catalog=catalog,
         images=ImagesConfig(),
         checkpoint=find_checkpoint(str(model)),
@@ -54,6 +59,7 @@ def plan_for(path: Path, out: Path, model: Path) -> Plan:
         checked=Checked(out),
         replace_set=False,
         retry="none",
+        text_checkpoint=config.text_checkpoint(),
     )
 
 
@@ -73,7 +79,7 @@ def test_shards_made_alone_and_in_any_order_are_those_of_a_whole_run(
     assert recorder.num_products == recorder.pictures.num_tried == 60
     assert recorder.pictures.failed == {("folder images", "file not found"): 9}
     whole = contents(tmp_path / "whole")
-    assert contents(out) == {name: content for name, content in whole.items() if name != "manifest.json"}
+    assert contents(out) == {name: content for name, content in whole.items() if name not in (MANIFEST_NAME, README)}
 
 
 def test_the_first_worker_makes_no_shard_with_vectors_that_are_not_those_of_transformers(
@@ -87,6 +93,25 @@ def test_the_first_worker_makes_no_shard_with_vectors_that_are_not_those_of_tran
     monkeypatch.setattr(worker, "load_towers", load_badly)
     plan, recorder = plan_for(make_catalog(20), tmp_path / "shards", tiny_clip), Recorder()
     with pytest.raises(ModelError, match=r"image tower: found a cosine of -?0\."):
+        embed_shards(plan, tasks=plan.todo, seat=Seat(), callback=recorder)
+    assert recorder.schema is None
+    embed_shards(plan, tasks=plan.todo, seat=Seat(rank=1), callback=recorder)
+    assert len(recorder.records) == 2
+
+
+def test_nor_with_those_of_a_text_encoder_that_reads_otherwise(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_badly(*args: Any, **kwargs: Any) -> TextEncoder:
+        encoder = load_text_encoder(*args, **kwargs)
+        encoder.text = replace(encoder.text, max_length=4)
+        return encoder
+
+    monkeypatch.setattr(worker, "load_text_encoder", load_badly)
+    encoder = write_encoder(tmp_path / "encoder")
+    plan = plan_for(make_catalog(20), tmp_path / "shards", tiny_clip, text_model=str(encoder))
+    recorder = Recorder()
+    with pytest.raises(ModelError, match=r"text encoder: found a cosine of -?0\."):
         embed_shards(plan, tasks=plan.todo, seat=Seat(), callback=recorder)
     assert recorder.schema is None
     embed_shards(plan, tasks=plan.todo, seat=Seat(rank=1), callback=recorder)

@@ -14,6 +14,7 @@ from prodemb.job.machine import Machine, look_at_machine
 from prodemb.job.pipeline import Pipeline
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers
+from prodemb.towers.text_encoder import TextEncoder
 from tests.conftest import make_clip
 from tests.embed.conftest import MakeCatalog, run
 from tests.predict.heads import write_heads
@@ -67,6 +68,7 @@ def test_a_project_in_order(folder: Path) -> None:
     assert checkpoint.fingerprint == find_checkpoint(str(folder / "clip")).fingerprint
     assert checkpoint.dim == 24
     assert checkpoint.comparison is not None
+    assert checkpoint.comparison.image is not None
     assert checkpoint.comparison.image > 0.9999
     (shards,) = found.shards
     assert (shards.num_products, shards.model) == (20, str(folder / "clip"))
@@ -174,6 +176,14 @@ def test_a_text_encoder_is_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert encoder.fingerprint is not None
     assert encoder.users == ("brand's text", "category's text")
     assert encoder.error is None
+    assert encoder.comparison is not None
+    assert encoder.comparison.image is None
+    assert min(encoder.comparison.texts.values()) > 0.9999
+    vectors = TextEncoder.text_vectors
+    with monkeypatch.context() as patched:
+        patched.setattr(TextEncoder, "text_vectors", lambda self, ids, _mask=None: vectors(self, ids))
+        encoder = examined(folder, embed=embed).checkpoints[-1]
+    assert "encoder: text encoder: found a cosine of" in str(encoder.error)
     (folder / "encoder" / "modules.json").write_text("[]")
     assert "modules" in str(examined(folder, embed=embed).checkpoints[-1].error)
     fetched = examined(folder, embed=embed | {"text_model": "shop/texts"}).checkpoints[-1]

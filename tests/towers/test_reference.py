@@ -59,6 +59,7 @@ def test_each_kind_of_checkpoint_agrees(kind: str, tiny_clip: Path, tmp_path: Pa
 def test_the_bundled_checkpoint_agrees(dtype: DtypeName) -> None:
     comparison = compare_with_reference(load("bundled", dtype=dtype))
     assert len(comparison.texts) == 3
+    assert comparison.image is not None
     assert min(*comparison.texts.values(), comparison.image) > 0.9999
 
 

@@ -143,15 +143,11 @@ def _checkpoint(found: CheckpointFound) -> str:
     if found.error is not None or not found.is_here:
         return f"{name}: PROBLEM, see below"
     vectors = f"{name}: {found.fingerprint}, vectors of {found.dim} numbers"
-    if found.comparison is None and found.no_reference is None:
-        return vectors
     if found.comparison is None:
         return f"{vectors}; could not be compared with transformers' own: {found.no_reference}"
     texts = min(found.comparison.texts.values())
-    return (
-        f"{vectors}; cosines with transformers' own: texts {texts:.5f}, picture {found.comparison.image:.5f} "
-        f"(wanted {MIN_COSINE})"
-    )
+    picture = "" if found.comparison.image is None else f", picture {found.comparison.image:.5f}"
+    return f"{vectors}; cosines with transformers' own: texts {texts:.5f}{picture} (wanted {MIN_COSINE})"
 
 
 def _shards(found: ShardsFound) -> str:

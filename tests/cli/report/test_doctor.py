@@ -50,6 +50,9 @@ FOUND = Examination(
             dim=128,
             comparison=Comparison(texts={"a short text": 1.0}, image=0.99998),
         ),
+        CheckpointFound(
+            model="org/e5", users=("brand's text",), fingerprint="f2", dim=384, comparison=Comparison(texts={"a": 1.0})
+        ),
     ),
     shards=(ShardsFound(folder=Path("shards/clip"), num_products=1_500, model="bundled"),),
     heads=(
@@ -82,6 +85,8 @@ def test_everything_has_a_line() -> None:
         "",
         "checkpoint  bundled (for brand, heads/brand): f1, vectors of 128 numbers; cosines with transformers' own: "
         "texts 1.00000, picture 0.99998 (wanted 0.999)",
+        "checkpoint  org/e5 (for brand's text): f2, vectors of 384 numbers; cosines with transformers' own: "
+        "texts 1.00000 (wanted 0.999)",
         "shards      shards/clip: 1,500 products, complete, of bundled",
         f"head        heads/brand: {num_classes} classes from 1 product; no shards here to score",
         "head        heads/category: none yet; `prodemb train-category` trains it",
