@@ -26,7 +26,8 @@ from typer.testing import CliRunner
 from prodemb.aliases.table import COLUMNS
 from prodemb.audit.table import SCHEMA
 from prodemb.cli import app
-from prodemb.cli.statuses import STATUSES
+from prodemb.cli.statuses import STATUSES, status_of
+from prodemb.core.errors import BusyError, ImagesError, ModelError, OutputError, TaxonomyError
 from prodemb.core.features import ALL_FEATURES, PARTNER, PRODUCT_COLUMNS
 from prodemb.core.template import Template
 from prodemb.heads.labels import Target
@@ -275,6 +276,14 @@ def test_every_setting_that_is_named_exists(page: Page) -> None:
         if value is not None:
             values = tomllib.loads(f"[{table}]\n{key} = {value}")
             Pipeline.parse({"target": "category"} | values, source=page.name)
+
+
+def test_what_hosts_and_disks_cause_is_to_be_tried_again() -> None:
+    page = next(page for page in DOCS if page.path.stem == "automation")
+    found = re.search(r"Retry ([^;]+);", page.prose)
+    assert found is not None
+    passing = (Exception, TaxonomyError, ModelError, ImagesError, OutputError, BusyError)
+    assert {*map(int, re.findall(r"\d+", found[1]))} == {status_of(error("")) for error in passing}
 
 
 def test_a_text_for_e5_begins_with_its_prompt_whatever_a_product_lacks() -> None:
