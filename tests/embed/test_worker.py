@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from prodemb.cards.readme import README
 from prodemb.catalog.budget import PictureCounts
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
@@ -16,7 +15,7 @@ from prodemb.embed.config import EmbedConfig
 from prodemb.embed.plan import Plan, make_plan
 from prodemb.embed.worker import Seat, embed_shards
 from prodemb.shards.checked import Checked
-from prodemb.shards.format import MANIFEST_NAME, ShardRecord, ShardSchema
+from prodemb.shards.format import ShardRecord, ShardSchema
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers
 from prodemb.towers.text_encoder import TextEncoder, load_text_encoder
@@ -79,7 +78,8 @@ def test_shards_made_alone_and_in_any_order_are_those_of_a_whole_run(
     assert recorder.num_products == recorder.pictures.num_tried == 60
     assert recorder.pictures.failed == {("folder images", "file not found"): 9}
     whole = contents(tmp_path / "whole")
-    assert contents(out) == {name: content for name, content in whole.items() if name not in (MANIFEST_NAME, README)}
+    of_the_set = ("manifest.json", "README.md")
+    assert contents(out) == {name: content for name, content in whole.items() if name not in of_the_set}
 
 
 def test_the_first_worker_makes_no_shard_with_vectors_that_are_not_those_of_transformers(
