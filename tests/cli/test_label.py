@@ -43,6 +43,15 @@ def test_folders_of_several_partners_are_labelled_and_trained_on_in_one_go(
     pipeline.write_text(f"{text}\n[voices]\nnew_partners = 0\n")
     prodemb("embed")
     (shards,) = {path.parent for path in Path().rglob("manifest.json")}
+    for words in (
+        ["inspect", "shards"],
+        ["verify", "shards"],
+        *([name, "shards", "out.csv"] for name in ("label", "score", "audit")),
+    ):
+        error = CliRunner().invoke(app, words).exception
+        assert str(error) == (
+            f"shards: no such folder; wanted shards; those of the project's own pipelines are in {shards}"
+        )
     shown = prodemb("label", str(shards), "to_label.csv", "--products", "24")
     assert "24 products to label in to_label.csv, of 120 without a category" in shown
     assert "likely categories: by zero-shot" in shown
