@@ -37,13 +37,9 @@ FILLED: tuple[Target, ...] = get_args(Target)
 """The columns that hold labels, named by what is labelled."""
 
 _SUFFIXES = {".csv": ",", ".tsv": "\t"}
-_CHANGED_BY_SPREADSHEETS = re.compile(
-    r"(?!(?:0|[1-9]\d{0,10})$)[\d\s.,:/%$€£e+-]*\d[\d\s.,:/%$€£e+-]*"
-    r"|(?:\d{1,4}\W?)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*(?:\W?\d{1,4}){0,2}"
-    r"|true|false",
-    re.IGNORECASE,
-)
-"""A product id that a spreadsheet takes for a number, a date or a truth value and writes otherwise."""
+_KEPT_BY_SPREADSHEETS = re.compile(r"0|[1-9]\d{0,10}")
+"""A product id that no spreadsheet changes in any language: others may be a number, a date, an amount of money or a
+truth value somewhere, such as `3-4`, `Okt 12`, `R5` or `WAHR`."""
 _NODE = re.compile(r"(\d{1,12})(?:\.0+)?(?: - .*)?")
 
 
@@ -132,7 +128,9 @@ def read_label_file(path: Path) -> LabelFile:
     rows = [pl.DataFrame(schema=dict.fromkeys(("product_id", *FILLED), pl.String))]
     for batch in source.batches(columns=None if is_text else ["product_id", *has]):
         texts = {name: pl.Series(values=as_texts(array_of(batch.table, name))) for name in ("product_id", *has)}
-        rows.append(pl.DataFrame({name: _unprotected(text) if is_text else text for name, text in texts.items()}))
+        if is_text:
+            texts = {name: unescaped(text) if name in FILLED else _unprotected(text) for name, text in texts.items()}
+        rows.append(pl.DataFrame(texts))
         if is_text:
             cells.append(pl.DataFrame(pl.from_arrow(batch.table)))
     return LabelFile(
@@ -143,11 +141,12 @@ def read_label_file(path: Path) -> LabelFile:
     )
 
 
-def _unprotected(cells: pl.Series) -> pl.Series:
-    """Cells without the apostrophes that were written to protect them."""
-    places = cells.str.starts_with("'").fill_null(False).arg_true()
-    plain = [cell[1:] if _CHANGED_BY_SPREADSHEETS.fullmatch(cell[1:]) else cell for cell in cells[places]]
-    return unescaped(cells.scatter(places, plain) if plain else cells)
+def _unprotected(ids: pl.Series) -> pl.Series:
+    """Product ids without the apostrophes that `_protected` and `escaped` wrote."""
+    places = ids.str.starts_with("'").fill_null(False).arg_true()
+    # With a letter in place of the first apostrophe, those that the id itself begins with stay.
+    plain = unescaped("x" + ids[places].str.slice(1)).str.slice(1)
+    return unescaped(ids).scatter(places, plain) if len(places) else unescaped(ids)
 
 
 def check_label_out(path: Path) -> None:
@@ -159,8 +158,8 @@ def check_label_out(path: Path) -> None:
 def write_label_file(path: Path, rows: pl.DataFrame, *, kept: pl.DataFrame | None = None) -> None:
     """Write products to label, with a byte order mark, which tells spreadsheets that it is UTF-8.
 
-    What a spreadsheet would run as a formula, and product ids that it would change into numbers or dates, get an
-    apostrophe in front, which `read_label_file` takes off again.
+    What a spreadsheet would run as a formula, and product ids that are more than a number of up to eleven digits, get
+    an apostrophe in front, which `read_label_file` takes off again.
 
     Args:
         path: .csv or .tsv.
@@ -176,5 +175,6 @@ def write_label_file(path: Path, rows: pl.DataFrame, *, kept: pl.DataFrame | Non
 
 
 def _protected(ids: pl.Series) -> pl.Series:
-    safe = [f"'{each}" if _CHANGED_BY_SPREADSHEETS.fullmatch(each) else each for each in ids]
+    """Escaped product ids with an apostrophe in front of each that a spreadsheet may change, and no second one."""
+    safe = [each if each[:1] == "'" or _KEPT_BY_SPREADSHEETS.fullmatch(each) else f"'{each}" for each in ids]
     return pl.Series(ids.name, safe, dtype=pl.String)

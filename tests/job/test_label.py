@@ -33,7 +33,15 @@ def fill(path: Path, **labels: str) -> None:
     with path.open("w", newline="") as opened:
         writer = csv.DictWriter(opened, fieldnames=[*rows[0]], delimiter=";")
         writer.writeheader()
-        writer.writerows(row | {"category": labels.get(row["product_id"], row["category"])} for row in rows)
+        writer.writerows(
+            row | {"category": labels.get(row["product_id"].removeprefix("'"), row["category"])} for row in rows
+        )
+
+
+def cells_with_ids(path: Path) -> pl.DataFrame:
+    """The cells of a file, and product ids as they are read."""
+    file = read_label_file(path)
+    return file.cells.with_columns(file.rows["product_id"])
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +62,7 @@ def test_from_no_labels_to_a_head_and_on(shop: Pipeline, tmp_path: Path) -> None
     out = tmp_path / "to_label.csv"
     report = label(shop, out, products=24)
     assert (report.num_picked, report.num_unlabelled, report.by, report.is_by_head) == (24, 120, "zero-shot", False)
-    rows = read_label_file(out).cells
+    rows = cells_with_ids(out)
     assert rows.height == 24
     # Nothing is filled in, and all four kinds are there among the first.
     assert rows["category"].fill_null("").str.len_bytes().sum() == 0
@@ -101,7 +109,7 @@ def test_filled_rows_stay_and_the_others_are_chosen_anew(shop: Pipeline, tmp_pat
 def test_pictures_are_paths_and_addresses_without_a_password(shop: Pipeline, tmp_path: Path) -> None:
     out = tmp_path / "to_label.tsv"
     label(shop, out, products=120)
-    shown = dict(read_label_file(out).cells.select("product_id", "picture").rows())
+    shown = dict(cells_with_ids(out).select("product_id", "picture").rows())
     assert shown["p118"] == "https://shop.example/a.jpg?w=9"
     assert not shown["p119"]
     assert shown["p3"] == str(Path(shop.catalog.path or "").parent / "images/3.jpg")

@@ -15,6 +15,7 @@ from prodemb.core.errors import CatalogError, ConfigError
 from prodemb.label.label_file import COLUMNS, check_label_out, read_label_file, write_label_file
 
 IDS = ["007", "1e5", "3-4", "Mar 5", "12.50", "9007199254740993", "TRUE", "-5", "'05", "plain", "170fdf", "42", "=1+1"]
+CHANGED = ["1-Mai", "Okt 12", "12-DEZ", "10 AM", "3:30 PM", "WAHR", "R5", "EUR 12", "H12.5.1", "123456789012", "A;-B"]
 
 
 def rows(ids: list[str], **columns: Sequence[str | None]) -> pl.DataFrame:
@@ -33,15 +34,22 @@ def test_what_is_written_opens_in_a_spreadsheet_and_is_read_back(tmp_path: Path)
     header, *written = cells_of(path)
     assert header == [*COLUMNS]
     assert [row[0] for row in written[:5]] == ["'007", "'1e5", "'3-4", "'Mar 5", "'12.50"]
-    assert [row[0] for row in written[9:12]] == ["plain", "170fdf", "42"]
+    assert [row[0] for row in written[9:12]] == ["'plain", "'170fdf", "42"]
     assert not [cell for row in written for cell in row if cell.startswith(("=", "+", "-", "@"))]
     assert [row[1] for row in written[:2]] == ["'=HYPERLINK(1)", "Théière"]
     assert read_label_file(path).labels_of("category")["product_id"].to_list() == IDS
 
 
+def test_what_a_spreadsheet_may_change_in_any_language_is_protected(tmp_path: Path) -> None:
+    path = tmp_path / "to_label.csv"
+    write_label_file(path, rows(CHANGED, category=["187"] * len(CHANGED)))
+    assert all(row[0].startswith("'") for row in cells_of(path)[1:])
+    assert read_label_file(path).labels_of("category")["product_id"].to_list() == CHANGED
+
+
 @given(
     st.lists(
-        st.one_of(st.sampled_from(IDS), st.text("'=0e5.-/+@ ;,\"é", min_size=1)).map(plain_text).filter(bool),
+        st.one_of(st.sampled_from(IDS + CHANGED), st.text("'=0e5.-/+@ ;,\"é", min_size=1)).map(plain_text).filter(bool),
         min_size=1,
         unique=True,
     ),
@@ -89,7 +97,11 @@ def test_filled_rows_stay_as_they_are_with_columns_of_a_person_s_own(tmp_path: P
     header, *written = cells_of(path)
     assert header[:4] == ["note", "product_id", "category", "brand"]
     assert {*COLUMNS} < {*header}
-    assert [row[:4] for row in written] == [["sure", "'007", "Shoes", ""], ["=odd", "c", "", "Acme"], ["", "d", "", ""]]
+    assert [row[:4] for row in written] == [
+        ["sure", "'007", "Shoes", ""],
+        ["=odd", "c", "", "Acme"],
+        ["", "'d", "", ""],
+    ]
 
 
 def test_labels_that_contradict_each_other_are_none_and_the_same_twice_is_one(tmp_path: Path) -> None:
