@@ -108,7 +108,7 @@ def label_shards(
     if earlier is not None:
         ids = shard_set.frame(["product_id"]).to_series()
         kept = ids.is_in(earlier.filled_ids.implode()).to_numpy()
-        has_label |= ids.is_in(labels_of({"category": earlier}).frame["product_id"].implode()).to_numpy()
+        has_label |= ids.is_in(labels_of([(category, earlier)]).frame["product_id"].implode()).to_numpy()
         rows = np.flatnonzero(~has_label & ~kept)
     unsure = answering if isinstance(answering, CategoryPredictor) else None
     with progress("Choosing products") as on_progress:

@@ -1,6 +1,7 @@
 """The label file: products to label, the answers to choose from, and the labels that people fill in."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -14,7 +15,6 @@ from prodemb.core.errors import CatalogError, ConfigError
 from prodemb.core.files import replacing
 from prodemb.core.spreadsheet import escaped, unescaped
 from prodemb.heads.labels import Target
-from prodemb.taxonomy.paths import plain_path
 
 NUM_LIKELY = 5
 LIKELY = tuple(f"likely_{rank}" for rank in range(1, NUM_LIKELY + 1))
@@ -40,7 +40,9 @@ _SUFFIXES = {".csv": ",", ".tsv": "\t"}
 _KEPT_BY_SPREADSHEETS = re.compile(r"0|[1-9]\d{0,10}")
 """A product id that no spreadsheet changes in any language: others may be a number, a date, an amount of money or a
 truth value somewhere, such as `3-4`, `Okt 12`, `R5` or `WAHR`."""
-_NODE = re.compile(r"(\d{1,12})(?:\.0+)?(?: - .*)?")
+
+Meaning = Callable[[str], str | None]
+"""What a label stands for, however it is written; None where it stands for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,18 +85,19 @@ class LabelFile:
         """The cells of the rows that hold a label."""
         return self.cells.filter(self._is_filled)
 
-    def labels_of(self, target: Target) -> pl.DataFrame:
+    def labels_of(self, target: Target, *, meaning: Meaning) -> pl.DataFrame:
         """`product_id` and `label` of the products with a label of a target, each once, in the order of the file.
 
         Those whose rows contradict each other are left out.
         """
-        found = self._found(target).filter(~pl.col("product_id").is_in(self.contradicting(target)))
+        apart = self.contradicting(target, meaning=meaning)
+        found = self._found(target).filter(~pl.col("product_id").is_in(apart))
         return found.unique("product_id", keep="first", maintain_order=True)
 
-    def contradicting(self, target: Target) -> list[str]:
-        """Products that rows give different labels of a target."""
-        found = self._found(target)
-        meant = found.with_columns(label=pl.Series([_meaning(label) for label in found["label"]], dtype=pl.String))
+    def contradicting(self, target: Target, *, meaning: Meaning) -> list[str]:
+        """Products whose rows have labels of a target that stand for different things."""
+        found = self._found(target).filter(pl.col("product_id").is_duplicated())
+        meant = found.with_columns(meanings(found["label"], of=meaning))
         counts = meant.group_by("product_id", maintain_order=True).agg(pl.col("label").n_unique())
         return counts.filter(pl.col("label") > 1)["product_id"].to_list()
 
@@ -102,10 +105,11 @@ class LabelFile:
         return self.rows.select("product_id", label=target).drop_nulls()
 
 
-def _meaning(label: str) -> str:
-    """What is the same for labels that are written differently: a node's id, or the words."""
-    node = _NODE.fullmatch(label)
-    return str(int(node[1])) if node else plain_path(label)
+def meanings(labels: pl.Series, *, of: Meaning) -> pl.Series:
+    """What each label stands for, (n,) string; each distinct one is asked for once."""
+    distinct = labels.unique().drop_nulls()
+    meant = pl.Series([of(label) for label in distinct], dtype=pl.String)
+    return labels.replace_strict(distinct, meant, default=None, return_dtype=pl.String)
 
 
 def read_label_file(path: Path) -> LabelFile:
