@@ -85,7 +85,7 @@ def test_from_no_labels_to_a_head_and_on(shop: Pipeline, tmp_path: Path) -> None
     assert (again.by, again.is_by_head, again.num_unlabelled) == (str(tmp_path / "head"), True, 96)
     file = read_label_file(out)
     assert file.rows["product_id"].n_unique() == 34
-    assert file.num_filled == 24
+    assert file.rows["category"].count() == 24
     likely = file.cells[24:].with_columns(pl.col("title").str.extract(r"red (\w+)").alias("kind"))
     assert (likely["likely_1"].str.split(" > ").list.last() == likely["kind"]).sum() >= 9
 
@@ -104,6 +104,31 @@ def test_filled_rows_stay_and_the_others_are_chosen_anew(shop: Pipeline, tmp_pat
     assert rows["product_id"].to_list()[:2] == [ids[1], ids[4]]
     assert rows["category"].to_list() == ["4", "5", *[None] * 6]
     assert rows["product_id"].n_unique() == 8
+
+
+def test_what_nobody_can_tell_and_what_has_a_note_stays_and_is_not_offered_again(
+    shop: Pipeline, tmp_path: Path
+) -> None:
+    out, other = tmp_path / "to_label.csv", tmp_path / "other.csv"
+    label(shop, out, products=6)
+    first, second, third, *rest = read_label_file(out).rows["product_id"]
+    fill(out, **{first: "4", second: "?"})
+    rows = [*csv.reader(io.StringIO(out.read_text()), delimiter=";")]
+    with out.open("w", newline="") as opened:
+        notes = ["note", "", "", "ask Ann", *[""] * 3]
+        csv.writer(opened, delimiter=";").writerows([*row, note] for row, note in zip(rows, notes, strict=True))
+    report = label(shop, out, products=6)
+    assert (report.num_kept, report.num_replaced, report.num_picked) == (3, 3, 6)
+    file = read_label_file(out)
+    assert file.rows["product_id"].to_list()[:3] == [first, second, third]
+    assert file.rows["product_id"].n_unique() == 9
+    assert file.cells["note"].to_list()[:3] == ["", "", "ask Ann"]
+    assert out.read_text().splitlines()[0].count(";") == len(rows[0])
+    # A file of its own for the next ones: what nobody can tell in `[train] labels` does not come again.
+    own = shop.replaced({"train": {"labels": str(out)}}, source="test")
+    label(own, other, products=120)
+    offered = {*read_label_file(other).rows["product_id"]}
+    assert offered & {first, second, third, *rest} == {third, *rest}
 
 
 def test_pictures_are_paths_and_addresses_without_a_password(shop: Pipeline, tmp_path: Path) -> None:

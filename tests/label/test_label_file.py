@@ -77,7 +77,11 @@ def test_a_file_that_a_spreadsheet_saved_again(tmp_path: Path, name: str, separa
     file = read_label_file(tmp_path / name)
     assert file.labels_of("category", meaning=str).rows() == [("007", "187.0")]
     assert file.labels_of("brand", meaning=str).rows() == [("b", "Müller")]
-    assert (file.num_filled, file.is_own) == (2, True)
+    assert file.is_own
+    write_label_file(tmp_path / name, rows(["d"]), kept=file.cells, layout=file.layout)
+    again = (tmp_path / name).read_bytes()
+    assert again.startswith(b"\xef\xbb\xbf") == (encoding != "utf-8")
+    assert cells_of(tmp_path / name, separator=separator) == [*lines, ["'d", *[""] * (len(COLUMNS) - 1)]]
 
 
 def test_parquet_with_numbers_and_one_of_the_columns(tmp_path: Path) -> None:
@@ -90,10 +94,10 @@ def test_parquet_with_numbers_and_one_of_the_columns(tmp_path: Path) -> None:
     assert not file.is_own
 
 
-def test_filled_rows_stay_as_they_are_with_columns_of_a_person_s_own(tmp_path: Path) -> None:
+def test_rows_stay_as_they_are_with_columns_of_a_person_s_own(tmp_path: Path) -> None:
     path = tmp_path / "to_label.csv"
-    path.write_text("note,product_id,category,brand\nsure,'007,Shoes,\n,b,,\n=odd,c,,Acme\n")
-    write_label_file(path, rows(["d"]), kept=read_label_file(path).filled_cells())
+    path.write_text("note,product_id,category,brand\nsure,'007,Shoes,\n=odd,c,,Acme\n")
+    write_label_file(path, rows(["d"]), kept=read_label_file(path).cells)
     header, *written = cells_of(path)
     assert header[:4] == ["note", "product_id", "category", "brand"]
     assert {*COLUMNS} < {*header}
@@ -102,6 +106,28 @@ def test_filled_rows_stay_as_they_are_with_columns_of_a_person_s_own(tmp_path: P
         ["=odd", "c", "", "Acme"],
         ["", "'d", "", ""],
     ]
+
+
+def test_rows_that_a_person_has_written_into(tmp_path: Path) -> None:
+    path = tmp_path / "to_label.csv"
+    ids = [*"abcdefghi"]
+    titles = ["=A  b", *"bcdefghi"]
+    write_label_file(path, rows(ids, title=titles, likely_1=["1 - A"] * 9))
+    header, *lines = cells_of(path)
+    header.append("note")
+    for line in lines:
+        line.append("")
+    # Nothing, a label, a brand, two marks, a note, another title, a word in a likely category, one where none was.
+    edits = [(1, "category", "1"), (2, "brand", "x"), (3, "category", "?"), (4, "category", "-"), (5, "note", "no")]
+    for place, name, value in [*edits, (6, "title", "G"), (7, "likely_1", "this"), (8, "cat2", "shoes")]:
+        lines[place][header.index(name)] = value
+    with path.open("w", newline="", encoding="utf-8") as opened:
+        csv.writer(opened).writerows([header, *lines])
+    file = read_label_file(path)
+    shown = rows([*ids[:8], "i", "gone"], title=[*titles, None])
+    assert file.is_touched(shown).to_list() == [False, *[True] * 8]
+    assert file.not_told_ids.to_list() == ["d"]
+    assert file.labels_of("category", meaning=str).rows() == [("b", "1")]
 
 
 def test_labels_that_contradict_each_other_are_none_and_the_same_twice_is_one(tmp_path: Path) -> None:
