@@ -130,7 +130,7 @@ def label_shards(
             on_progress=on_progress,
         )
     table = _to_label(shard_set, rows=chosen, answering=answering, category=category)
-    write_label_file(out, table, kept=kept, layout=earlier and earlier.layout)
+    write_label_file(out, table, kept=kept, layout=None if earlier is None else earlier.layout)
     num_kept = 0 if kept is None else kept.height
     return LabelReport(
         out=out,
