@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from prodemb.cli.display import show
+from prodemb.cli.display import finished, show, started
 
 
 def convert(
@@ -22,6 +22,8 @@ def convert(
     """Convert an open_clip checkpoint (CLIP or SigLIP) to a folder that `embed` loads."""
     from prodemb.job.convert import convert as convert_checkpoint
 
+    started("convert", where=out)
     report = convert_checkpoint(source, out, tokenizer=tokenizer, revision=revision)
+    finished(report)
     tensors = f"{report.num_tensors} tensors to a {report.model_type} of {report.dim} numbers a vector: {report.folder}"
     show([tensors, f'use it with model = "{report.folder}" in the table [embed]'])

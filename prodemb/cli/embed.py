@@ -62,13 +62,13 @@ def embed(
     running = {"engine": engine, "ray_address": ray_address}
     chosen = chosen.replaced({"embed": settings | running}, source="command line")
     config = with_checkpoint(chosen) if fine_tuned else chosen.embed
-    make_sample(chosen)
+    sample = make_sample(chosen)
     started("embed", where=config.out)
     retry: Literal["none", "failed", "all"] = "all" if refresh else "failed" if retry_failed else "none"
     if dry_run:
         found = estimate_catalog(chosen, config=config, progress=show_progress, replace=fine_tuned, retry=retry)
         finished(found)
-        answer(estimate_lines(found))
+        answer(estimate_lines(found, sample=sample))
         return
     # The set belongs to the checkpoint: vectors of another one are left from a run that was killed after fine-tuning.
     report = embed_catalog(chosen, config=config, progress=show_progress, replace=fine_tuned, retry=retry)

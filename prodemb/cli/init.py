@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from prodemb.cli.display import show
+from prodemb.cli.display import finished, show, started
 from prodemb.cli.options import TaxonomyOption
 from prodemb.cli.read import taxonomies_of
 
@@ -19,6 +19,9 @@ def init(
     from prodemb.cli.report.init import guess_lines, written_lines
     from prodemb.job.init import guess, write_pipelines
 
+    started("init", where=out)
     found = guess(catalog, taxonomies=taxonomies_of(taxonomy))
     show(guess_lines(found))
-    show(written_lines(write_pipelines(found, out)))
+    written = write_pipelines(found, out)
+    finished(written)
+    show(written_lines(written))

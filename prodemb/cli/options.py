@@ -112,12 +112,14 @@ def chosen_pipeline(target: Target | None, *, path: Path | None, catalog: str | 
     return chosen.replaced({"catalog": {"path": catalog}}, source="command line")
 
 
-def make_sample(pipeline: "Pipeline") -> None:
-    """Generate the sample catalog if the pipeline reads it and it has not been generated yet."""
+def make_sample(pipeline: "Pipeline") -> Path | None:
+    """Generate the sample catalog if the pipeline reads it and it has not been generated yet; its file if so."""
     from prodemb.job.sample import SAMPLE_PRODUCTS, generate_sample, is_sample_missing
 
-    if is_sample_missing(pipeline):
-        started = time.perf_counter()
-        path = generate_sample()
-        seconds = time.perf_counter() - started
-        say(f"generated a sample catalog of {SAMPLE_PRODUCTS:,} products in {seconds:.1f} s: {path}")
+    if not is_sample_missing(pipeline):
+        return None
+    started = time.perf_counter()
+    path = generate_sample()
+    seconds = time.perf_counter() - started
+    say(f"generated a sample catalog of {SAMPLE_PRODUCTS:,} products in {seconds:.1f} s: {path}")
+    return path

@@ -43,15 +43,17 @@ def serve(
     if missing := [package for name, package in _NEEDED.items() if find_spec(name) is None]:
         raise ConfigError(f"serve: found no {', '.join(missing)}, which it needs; wanted pip install 'prodemb[serve]'")
     from prodemb.job.pipeline import own_pipeline
-    from prodemb.job.score import joint_scoring, own_heads
+    from prodemb.job.score import own_heads
+    from prodemb.job.serve import joint_serving
     from prodemb.job.serve import serve as serve_heads
 
     own = [own_pipeline("brand"), own_pipeline("category")]
-    pipeline = joint_scoring(own[0], category=own[1]).replaced(
+    pipeline = joint_serving(own[0], category=own[1]).replaced(
         {"embed": {"device": device}, "serve": {"host": host, "port": port, "allow_fetch": allow_fetch}},
         source="command line",
     )
     serve_heads(heads or own_heads(own), pipeline=pipeline, on_ready=_say_ready, on_open=_warn_open)
+    tell("stopped", "stopped")
 
 
 def _say_ready(address: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from prodemb.cli.display import say
+from prodemb.cli.display import finished, say, started
 from prodemb.core.text import counted
 
 
@@ -18,9 +18,11 @@ def sample(
     """Generate a catalog with pictures, messy supplied values and gold labels."""
     from prodemb.sample.catalog import write_sample
 
-    started = time.perf_counter()
+    started("sample", where=folder)
+    began = time.perf_counter()
     path = write_sample(folder, num_products=products, seed=seed)
-    say(f"{counted(products, 'product')} in {time.perf_counter() - started:.1f} s: {path}")
+    finished(path)
+    say(f"{counted(products, 'product')} in {time.perf_counter() - began:.1f} s: {path}")
 
 
 def taxonomy(
@@ -30,4 +32,7 @@ def taxonomy(
     """Download Google's product taxonomy with category ids."""
     from prodemb.taxonomy.taxonomy import fetch_taxonomy
 
-    say(f"{counted(len(fetch_taxonomy(locale, out=out)), 'category', 'categories')}: {out}")
+    started("taxonomy", where=out)
+    fetched = fetch_taxonomy(locale, out=out)
+    finished(fetched)
+    say(f"{counted(len(fetched), 'category', 'categories')}: {out}")

@@ -1,5 +1,6 @@
 """The statuses that commands end with: one for each kind of failure, so that a script can tell what to do."""
 
+import errno
 import signal
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ FAILED = 1
 SHARDS = 6
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+_OF_WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EEXIST})
+"""The system's errors that reading never meets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,9 @@ STATUSES = (
 
 def status_of(error: BaseException) -> int:
     """The status that a command ends with because of an error."""
-    return next((each.number for each in STATUSES if isinstance(error, each.errors)), FAILED)
+    is_of_writing = isinstance(error, OSError) and error.errno in _OF_WRITING
+    kind = OutputError if is_of_writing else type(error)
+    return next((each.number for each in STATUSES if issubclass(kind, each.errors)), FAILED)
 
 
 def listed() -> str:

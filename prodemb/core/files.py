@@ -38,8 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
         BusyError: another run is making this file.
         OutputError: it cannot be written: the disk is full, the folder read-only, or `path` is no regular file.
     """
+    make_folder(path.parent, of=path)
     with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         _check_regular(path)
         temporary, lock = _exclusive(path)
     try:
@@ -147,6 +147,19 @@ def naming(path: Path) -> Iterator[None]:
         if number not in _DISK_TROUBLE or not _is_of(getattr(error, "filename", None), path):
             raise
         raise OutputError(f"{path}: cannot be written: {os.strerror(number)}; what was finished stays") from error
+
+
+def make_folder(folder: Path, *, of: Path) -> None:
+    """Make a folder for an output, and those above it, where they are not there.
+
+    Raises:
+        OutputError: it cannot be made, or what has its name is no folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        number = errno.ENOTDIR if error.errno == errno.EEXIST else error.errno or 0
+        raise OutputError(f"{of}: cannot be written: {os.strerror(number)}; what was finished stays") from error
 
 
 def _number_of(error: Exception) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from prodemb.core.errors import BusyError, OutputError
-from prodemb.core.files import is_temporary, naming, remove_leftover, temporary_name
+from prodemb.core.files import is_temporary, make_folder, naming, remove_leftover, temporary_name
 
 MARKER = ".prodemb"
 """The marker: says what the folder holds. A run holds its lock (flock), which goes with its process."""
@@ -62,8 +62,8 @@ def holding(folder: Path, *, kind: Kind, is_own: Callable[[Path], bool] = _never
         BusyError: another run holds the folder.
         OutputError: nothing can be written there, or it holds what prodemb did not make.
     """
+    make_folder(folder, of=folder)
     with naming(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with naming(folder):
@@ -95,8 +95,8 @@ def replacing_folder(
         OutputError: it cannot be written, or the old one holds what prodemb did not make.
     """
     folder = folder.resolve()  # a link to a folder stays, and the new one lies on the same disk as the old
+    make_folder(folder.parent, of=folder)
     with naming(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
         _restore(folder)
         if folder.exists():
             _check_replaceable(folder, kind=kind, is_own=is_own)

@@ -10,7 +10,7 @@ from pathlib import Path
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.core.device import choose_device
-from prodemb.core.errors import CatalogError
+from prodemb.core.errors import CatalogError, ShardError
 from prodemb.core.files import nearest_folder
 from prodemb.core.folders import check_apart
 from prodemb.core.progress import ProgressCallback
@@ -18,6 +18,7 @@ from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import busy_seconds
 from prodemb.embed.index import indexed
 from prodemb.embed.pace import Round, measure_pace
+from prodemb.embed.paths import node_texts
 from prodemb.embed.plan import Plan, make_plan
 from prodemb.embed.reuse import RetryPictures, Reuse
 from prodemb.embed.worker import Timings
@@ -25,6 +26,8 @@ from prodemb.embed.workload import Workload, count_workload
 from prodemb.shards.checked import Checked
 from prodemb.shards.files import check_unlisted
 from prodemb.shards.format import HASH_BYTES, has_manifest, read_manifest
+from prodemb.shards.paths import read_path_vectors
+from prodemb.taxonomy.taxonomy import Taxonomy
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import choose_dtype, load_towers
 from prodemb.towers.reference import check_against_reference
@@ -50,6 +53,8 @@ class Estimate:
     num_shards: int
     """To be made."""
     workload: Workload
+    num_names: int
+    """Texts for the text tower that stand for the taxonomy's nodes."""
     sample: Round | None
     """What the time was measured on; None where nothing is to be done."""
     seconds: tuple[float, float]
@@ -69,6 +74,7 @@ def estimate(
     *,
     catalog: Catalog,
     images: ImagesConfig,
+    taxonomy: Taxonomy | None = None,
     on_progress: ProgressCallback | None = None,
     replace_set: bool = False,
     retry: RetryPictures = "none",
@@ -79,6 +85,7 @@ def estimate(
     run, and its index lies in the system's folder for temporary files meanwhile. Nothing is fetched from servers.
 
     Args:
+        taxonomy: whose nodes are encoded too where their vectors do not lie beside the shards.
         on_progress: called with the products counted and the products in all.
         replace_set: as `replace` of `prodemb.embed.embed.embed`, as is `retry`.
 
@@ -126,7 +133,8 @@ def estimate(
             dims = {"lexical": config.lexical_dim, "text": 0 if text_encoder is None else text_encoder.dim}
             num_bytes = _num_bytes(workload, dims=[dims.get(feature, towers.dim) for feature in config.features])
     device = choose_device(config.device)
-    timings = _scaled(measured, workload=workload)
+    num_names = 0 if taxonomy is None else _num_names(taxonomy, folder=folder, fingerprint=checkpoint.fingerprint)
+    timings = _scaled(measured, workload=workload, num_names=num_names)
     fetching = _fetching(workload, images=images)
     busy = busy_seconds(timings, num_workers=max(1, plan.num_workers)) | {"fetching pictures": sum(fetching) / 2}
     return Estimate(
@@ -137,6 +145,7 @@ def estimate(
         folder=folder,
         num_shards=len(plan.todo),
         workload=workload,
+        num_names=num_names,
         sample=measured,
         seconds=_seconds(timings, measured=measured, plan=plan, loading_s=loading_s, fetching=fetching),
         fetching=fetching,
@@ -146,7 +155,17 @@ def estimate(
     )
 
 
-def _scaled(measured: Round | None, *, workload: Workload) -> Timings:
+def _num_names(taxonomy: Taxonomy, *, folder: Path, fingerprint: str) -> int:
+    try:
+        paths = read_path_vectors(folder)
+    except ShardError:  # a run makes a damaged file again
+        paths = None
+    if paths is not None and paths.fingerprint == fingerprint and paths.are_of(taxonomy.paths):
+        return 0
+    return sum(len(node_texts(path)) for path in taxonomy.paths.values())
+
+
+def _scaled(measured: Round | None, *, workload: Workload, num_names: int = 0) -> Timings:
     """Seconds of threads for all of the work, from those for a sample of it."""
     if measured is None:
         return Timings()
@@ -154,7 +173,7 @@ def _scaled(measured: Round | None, *, workload: Workload) -> Timings:
     return Timings(
         reading=workload.reading_s,
         decoding=_times(took.decoding, workload.num_local + workload.num_remote, of=measured.num_pictures),
-        text_tower=_times(took.text_tower, workload.num_texts, of=took.num_texts),
+        text_tower=_times(took.text_tower, workload.num_texts + num_names, of=took.num_texts),
         image_tower=_times(took.image_tower, workload.num_images, of=took.num_images),
         text_encoder=_times(took.text_encoder, workload.num_joined, of=took.num_joined),
         hashing=_times(took.hashing, workload.num_words, of=measured.num_words),
@@ -189,10 +208,18 @@ def _threads(timings: Timings) -> float:
 
 
 def _fetching(workload: Workload, *, images: ImagesConfig) -> tuple[float, float]:
-    share = images.host_share if len(workload.hosts) == 1 else 1.0
-    at_a_time = max(1.0, images.concurrency * share)
-    least, most = (seconds * workload.num_remote / at_a_time for seconds in FETCH_S)
-    return least, most
+    """Seconds until the host with most pictures has sent its last one.
+
+    Hosts that have pictures left get as many threads each, by the rule of `FairQueue`: a share of those that the
+    others leave.
+    """
+    rounds, num_sent, num_hosts = 0.0, 0, len(workload.hosts)
+    for num_pictures in sorted(workload.hosts.values()):
+        share = images.host_share / (1 + images.host_share * (num_hosts - 1))
+        at_a_time = min(max(1.0, images.concurrency * share), images.concurrency / num_hosts)
+        rounds += (num_pictures - num_sent) / at_a_time
+        num_sent, num_hosts = num_pictures, num_hosts - 1
+    return FETCH_S[0] * rounds, FETCH_S[1] * rounds
 
 
 def _num_bytes(workload: Workload, *, dims: Sequence[int]) -> int:

@@ -1,6 +1,7 @@
 """What a run would do, counted in one pass over the catalog: a run's way to the towers, with nothing at its end."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -49,7 +50,8 @@ class Workload:
     """Pictures to read from files or from the catalog."""
     num_remote: int = 0
     """Pictures to fetch from servers."""
-    hosts: set[str] = field(default_factory=set)
+    hosts: Counter[str] = field(default_factory=Counter)
+    """Those pictures by server."""
     num_images: int = 0
     """Pictures for the image tower, told apart by where they come from: those of equal bytes are seen later."""
     num_known: int = 0
@@ -177,7 +179,7 @@ class _Counter:
                 self.workload.num_local += 1
             else:
                 self.workload.num_remote += 1
-                self.workload.hosts.add(host)
+                self.workload.hosts[host] += 1
 
     def _keep_some(self, rows: pa.Table) -> None:
         first = -self._num_counted % self._stride

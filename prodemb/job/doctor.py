@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prodemb.catalog.files import find_files
-from prodemb.core.device import DeviceName
-from prodemb.core.errors import NotFetchedError, ProdembError
+from prodemb.core.device import DeviceName, choose_device
+from prodemb.core.errors import ConfigError, NotFetchedError, ProdembError
 from prodemb.core.files import nearest_folder
 from prodemb.core.progress import Progress
 from prodemb.embed.config import EmbedConfig
@@ -40,7 +40,7 @@ class CheckpointFound:
     users: tuple[str, ...]
     """The pipelines by target, `[finetune]`, and the folders of heads."""
     is_here: bool = True
-    """False where it is one of the hub's that is not in the cache."""
+    """False where it may be one of the hub's, which is not in the cache, and no folder has this name."""
     fingerprint: str | None = None
     dim: int | None = None
     """Numbers in a vector."""
@@ -97,19 +97,30 @@ class Examination:
     disks: tuple[Disk, ...]
     input_errors: tuple[str, ...]
     """Of catalogs and taxonomies."""
+    setting_errors: tuple[str, ...] = ()
+    """Of pipeline files, and of devices that are not there."""
 
 
-def examine(pipelines: Sequence[Pipeline], *, device: DeviceName, fetch: bool, progress: Progress) -> Examination:
+def examine(
+    pipelines: Sequence[Pipeline],
+    *,
+    device: DeviceName,
+    fetch: bool,
+    progress: Progress,
+    setting_errors: Sequence[str] = (),
+) -> Examination:
     """Look at the machine and at everything that pipelines name; what is wrong is part of the result, not raised.
 
     Each checkpoint is loaded, and held to transformers' own processor and model.
 
     Args:
+        device: where checkpoints are loaded; the CPU if it is not there.
         fetch: whether checkpoints of the hub that are not in its cache are downloaded.
-
-    Raises:
-        ConfigError: the device is not there.
+        setting_errors: of other pipelines, which cannot be read.
     """
+    missing = dict.fromkeys(_device_errors({device, *(pipeline.embed.device for pipeline in pipelines)}))
+    if any(_device_errors({device})):
+        device = "cpu"
     with progress("Looking at the machine"):
         machine = look_at_machine(device)
     with progress("Opening shards and heads"):
@@ -129,7 +140,16 @@ def examine(pipelines: Sequence[Pipeline], *, device: DeviceName, fetch: bool, p
         heads=heads,
         disks=tuple(_disks(pipelines)),
         input_errors=tuple(dict.fromkeys(_input_errors(pipelines))),
+        setting_errors=(*setting_errors, *missing),
     )
+
+
+def _device_errors(names: Iterable[DeviceName]) -> Iterator[str]:
+    for name in names:
+        try:
+            choose_device(name)
+        except ConfigError as error:
+            yield str(error)
 
 
 def _input_errors(pipelines: Iterable[Pipeline]) -> Iterator[str]:

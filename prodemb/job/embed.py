@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from prodemb.catalog.reader import open_catalog
+from prodemb.category.voices.tower import WEIGHTS
 from prodemb.core.errors import ModelError
 from prodemb.core.progress import Progress
 from prodemb.embed.config import EmbedConfig
@@ -51,14 +52,17 @@ def estimate_catalog(
     replace: bool = False,
     retry: RetryPictures = "none",
 ) -> Estimate:
-    """What `embed_catalog` with the same arguments would do and take; the taxonomy's names are not counted."""
+    """What `embed_catalog` with the same arguments would do and take."""
+    config = config or pipeline.embed
+    taxonomy = pipeline_taxonomy(pipeline)[0] if pipeline.target == "category" else None
     catalog = open_catalog(pipeline.catalog)
     with progress("Counting and measuring") as on_progress:
         return estimate(
-            config or pipeline.embed,
+            config,
             catalog=catalog,
             images=pipeline.images,
             on_progress=on_progress,
+            taxonomy=taxonomy if WEIGHTS.keys() & {*config.features} else None,
             replace_set=replace,
             retry=retry,
         )

@@ -1,7 +1,7 @@
 """A pipeline: all settings of one target, from catalog to predictions, as one TOML file holds them."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -128,6 +128,29 @@ def own_pipeline(target: Target) -> Pipeline:
     if pipeline.target != target:
         raise ConfigError(f"{path}: target: found {pipeline.target!r}, wanted {target!r}")
     return pipeline
+
+
+def agreed(brand: Pipeline, category: Pipeline, *, table: str, keys: Collection[str], why: str) -> dict[str, Any]:
+    """What the pipelines say of these settings of a table: those that either sets.
+
+    Args:
+        why: what there is one of, so that they must agree.
+
+    Raises:
+        ConfigError: they say different things of one.
+    """
+    found: dict[str, Any] = {}
+    for key in keys:
+        tables = [getattr(each, table) for each in (brand, category)]
+        said = [getattr(each, key) for each in tables if key in each.model_fields_set]
+        if said and said[0] != said[-1]:
+            raise ConfigError(
+                f"[{table}] {key}: found {said[0]} in the brand pipeline and {said[1]} in the category pipeline; "
+                f"wanted one value, since {why}"
+            )
+        if said:
+            found[key] = said[0]
+    return found
 
 
 def _close_files(path: Path) -> str:

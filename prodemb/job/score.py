@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.device import choose_device
-from prodemb.core.errors import ConfigError, HeadError
+from prodemb.core.errors import HeadError
 from prodemb.core.progress import Progress
 from prodemb.heads.evaluation import is_better
 from prodemb.heads.head import CARD_NAME, HeadCard, load_head
-from prodemb.job.pipeline import Pipeline
+from prodemb.job.pipeline import Pipeline, agreed
 from prodemb.score.predictor import Predictor, load_predictor
 from prodemb.score.promises import read_head_answers
 from prodemb.score.score import ScoreReport, score
@@ -67,16 +66,13 @@ def joint_scoring(brand: Pipeline, *, category: Pipeline) -> Pipeline:
     Raises:
         ConfigError: the two say different things of it.
     """
-    joint: dict[str, Any] = {}
-    for key in ("precision", "certainty", "keep_gold"):
-        said = [getattr(each.score, key) for each in (brand, category) if key in each.score.model_fields_set]
-        if len(set(said)) > 1:
-            raise ConfigError(
-                f"[score] {key}: found {said[0]} in the brand pipeline and {said[1]} in the category pipeline; wanted "
-                "one value, since both are scored into one file"
-            )
-        if said:
-            joint[key] = said[0]
+    joint = agreed(
+        brand,
+        category,
+        table="score",
+        keys=("precision", "certainty", "keep_gold"),
+        why="both are scored into one file",
+    )
     return brand.replaced({"score": joint}, source="[score] of both pipelines")
 
 

@@ -3,10 +3,26 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from prodemb.job.pipeline import Pipeline
+from prodemb.catalog.images import ImagesConfig
+from prodemb.job.pipeline import Pipeline, agreed
+from prodemb.job.score import joint_scoring
 from prodemb.predict.predictor import Predictor
 from prodemb.serve.app import create_app
+from prodemb.serve.config import ServeConfig
 from prodemb.serve.server import Server, address_of, allowed_hosts, bound_socket, is_loopback
+
+
+def joint_serving(brand: Pipeline, *, category: Pipeline) -> Pipeline:
+    """The brand pipeline with what the category pipeline says of scoring, serving and pictures.
+
+    Raises:
+        ConfigError: the two say different things of it.
+    """
+    joint = {
+        table: agreed(brand, category, table=table, keys=config.model_fields, why="both heads are served together")
+        for table, config in (("serve", ServeConfig), ("images", ImagesConfig))
+    }
+    return joint_scoring(brand, category=category).replaced(joint, source="[serve] and [images] of both pipelines")
 
 
 def serve(
@@ -16,7 +32,7 @@ def serve(
     on_ready: Callable[[str], None],
     on_open: Callable[[str], None],
 ) -> None:
-    """Answer requests until a signal comes, which then does what it did before.
+    """Answer requests until SIGINT or SIGTERM; a second one, before all are answered, ends the process.
 
     Args:
         heads: their folders, at most one per target.
@@ -39,6 +55,6 @@ def serve(
             Predictor.load(heads, settings=settings),
             config=config,
             images=pipeline.images.model_copy(update={"allow_private_hosts": False}),
-            hosts=allowed_hosts(sock),
+            hosts=allowed_hosts(sock, config=config),
         )
         Server(app, config=config, on_ready=lambda: on_ready(address)).run(sockets=[sock])

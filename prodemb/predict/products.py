@@ -71,7 +71,6 @@ def as_rows(
     columns: Mapping[str, str],
     category_separator: str | None,
     images: ImagesConfig,
-    numbers: Sequence[int] | None = None,
 ) -> CatalogRows:
     """Clean the values of n products as those of a catalog are.
 
@@ -81,7 +80,6 @@ def as_rows(
     Args:
         columns: standard column name -> the products' own, for columns with other names.
         category_separator: what separates the levels where cat1 holds a whole path.
-        numbers: (n,) of the products; None for those of their rows.
 
     Raises:
         CatalogError: the products have none of the features, or are no products.
@@ -105,7 +103,7 @@ def as_rows(
         rule = CategoryRule(levels=category_separator)
         cleaned |= dict(zip(levels, split_categories(cleaned["cat1"], rule=rule, num_levels=len(levels)), strict=True))
     ids = cleaned.get("product_id", pa.nulls(num, pa.large_string())).to_pylist()
-    own_ids = [each or str(number) for number, each in zip(numbers or range(num), ids, strict=True)]
+    own_ids = [each or str(number) for number, each in enumerate(ids)]
     cleaned["product_id"] = pa.array(own_ids, pa.large_string())
     names = [name for name in PRODUCT_COLUMNS if name != "image"]
     rows = pa.table({name: cleaned.get(name, pa.nulls(num, pa.large_string())) for name in names})

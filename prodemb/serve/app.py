@@ -1,7 +1,7 @@
 """The application: its addresses, and the way of a request to the predictor and back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,13 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 
 from prodemb import __version__
 from prodemb.catalog.images import ImagesConfig
 from prodemb.predict.predictor import Predictor
 from prodemb.serve.batching import Answer, Batcher, PredictionError
-from prodemb.serve.body import JSON, MULTIPART, check_sender, media_type_of, read_body
+from prodemb.serve.body import JSON, MULTIPART, KnownHosts, check_sender, media_type_of, read_body
 from prodemb.serve.config import ServeConfig
 from prodemb.serve.fetching import Fetcher
 from prodemb.serve.load import RETRY_AFTER_S, Load, Reservation
@@ -47,8 +46,9 @@ _REQUEST_BODY = {
         },
     },
 }
+_UNKNOWN_HOST: dict[str, Any] = {"description": "Called by a name that is not the server's", "model": Problem}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "No multipart form"},
+    400: {"description": "No multipart form, or called by a name that is not the server's"},
     403: {"description": "Sent by a page of another site"},
     408: {"description": "The body did not arrive in time"},
     413: {"description": "The body is too large"},
@@ -73,14 +73,13 @@ class _App(FastAPI):
 
 
 def create_app(
-    predictor: Predictor, *, config: ServeConfig, images: ImagesConfig, hosts: Sequence[str] | None = None
+    predictor: Predictor, *, config: ServeConfig, images: ImagesConfig, hosts: Collection[str] | None = None
 ) -> FastAPI:
     """An application that answers with a predictor.
 
     Args:
         images: how pictures are fetched, where `[serve] allow_fetch` lets them be.
-        hosts: by which names requests may call this server; None for any. On this machine it keeps away pages whose
-            site's name leads here (DNS rebinding).
+        hosts: by which names requests may call this server, without a port, in lower case; None for any.
     """
     service = _Service(predictor, config=config, images=images)
     app = _App(
@@ -92,7 +91,7 @@ def create_app(
         lifespan=lambda _: service.running(),
     )
     if hosts is not None:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+        app.add_middleware(KnownHosts, hosts=frozenset(hosts))
 
     @app.post(
         "/predict",
@@ -109,12 +108,18 @@ def create_app(
         except ClientDisconnect:
             return Response(status_code=CLIENT_GONE)
 
-    @app.get("/health")
+    @app.get(
+        "/health", responses={400: _UNKNOWN_HOST, 503: {"description": "Requests are not answered", "model": Health}}
+    )
     async def health(response: Response) -> Health:
-        """Whether requests are answered, and with what. Status 503 where they are not."""
+        """Whether requests are answered, and with what."""
         found = service.health()
         response.status_code = 200 if found.ready else 503
         return found
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> Response:
+        return RequestProblem(500, f"cannot be answered: {type(error).__name__}; the server's log says why").response()
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
@@ -152,7 +157,7 @@ class _Service:
             RequestProblem: it gets none.
             ClientDisconnect: nobody waits for it.
         """
-        check_sender(request)
+        check_sender(request, hosts=self._config.hosts)
         media_type = media_type_of(request)
         with self._load.reserved() as reservation:
             body = await read_body(request, reservation=reservation, config=self._config)
@@ -170,8 +175,8 @@ class _Service:
             predictions, errors = await _unless_gone(answer, request, timeout_s=self._config.answer_timeout_s)
         return _response(
             [
-                Prediction(**row, warnings=[f"image: {error}"] if error else [])
-                for row, error in zip(predictions.to_pylist(), errors, strict=True)
+                Prediction(**row | {"product_id": sent["product_id"]}, warnings=[f"image: {error}"] if error else [])
+                for row, sent, error in zip(predictions.to_pylist(), products.texts, errors, strict=True)
             ]
         )
 

@@ -1,29 +1,67 @@
 """The body of a request: who may send one, and its bytes within bounds of size and time."""
 
 import asyncio
+import re
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prodemb.serve.config import ServeConfig
 from prodemb.serve.load import Reservation
 from prodemb.serve.problem import RequestProblem
 
 JSON, MULTIPART = "application/json", "multipart/form-data"
+_LONGEST_SHOWN = 80
 
 
-def check_sender(request: Request) -> None:
+class KnownHosts:
+    """Answers those requests only that call the server by one of its names.
+
+    A page whose site's name leads to this machine (DNS rebinding) calls it by that one.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str]) -> None:
+        """
+        Args:
+            hosts: without a port, in lower case.
+        """
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] == "http":
+            found = Request(scope).headers.get("host", "")
+            if _without_port(found) not in self._hosts:
+                shown = repr(found[:_LONGEST_SHOWN])
+                problem = RequestProblem(400, f"host: found {shown}; wanted a name of this server ([serve] hosts)")
+                await problem.response()(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _without_port(netloc: str) -> str:
+    """The host of `host:port`, in lower case."""
+    return re.sub(r":\d*$", "", netloc).lower()
+
+
+def check_sender(request: Request, *, hosts: Collection[str]) -> None:
     """Refuse what a page of another site sends through its visitor's browser, who is on this machine.
 
     A browser sends forms without asking the server first, and says where they come from (Fetch standard, section 3.2,
     and Fetch Metadata, section 2).
+
+    Args:
+        hosts: names that the server has for browsers, whatever a proxy calls it by.
 
     Raises:
         RequestProblem: it comes from another site.
     """
     origin, own = request.headers.get("origin"), request.headers.get("host", "")
     try:
-        is_own = origin is None or urlsplit(origin).netloc == own
+        netloc = None if origin is None else urlsplit(origin).netloc
+        is_own = netloc is None or netloc == own or _without_port(netloc) in hosts
     except ValueError:
         is_own = False
     if not is_own or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):

@@ -1,8 +1,12 @@
 """The settings of serving."""
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+import re
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 
 from prodemb.core.config import Config
+
+_NAME = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 
 
 class ServeConfig(Config):
@@ -12,6 +16,8 @@ class ServeConfig(Config):
     """The address to listen at. Nobody is asked who they are: beyond this machine, something else must do that."""
     port: int = Field(default=8000, ge=0, le=65_535)
     """0 takes any that is free."""
+    hosts: tuple[str, ...] = ()
+    """Names, without a port, by which a proxy or its visitors call the server, beside those of this machine."""
     allow_fetch: bool = False
     """Whether pictures are fetched from http(s) addresses in requests, private ones always excepted."""
     max_body_bytes: PositiveInt = 32_000_000
@@ -23,7 +29,8 @@ class ServeConfig(Config):
     max_waiting: PositiveInt = 1024
     """Products of all requests that are being answered or wait; further requests are sent away with status 503."""
     max_waiting_bytes: PositiveInt = 512_000_000
-    """The same for the bytes of their bodies."""
+    """The same for the bytes of their bodies, and of the pictures that were fetched for them. A request that has more
+    alone gets status 413, or if these are pictures no further ones."""
     batch_size: PositiveInt = 64
     """Products after which requests that wait are not joined by further ones. With 1 each request is answered alone."""
     batch_wait_ms: NonNegativeFloat = 5.0
@@ -33,3 +40,11 @@ class ServeConfig(Config):
     answer_timeout_s: PositiveFloat = 60.0
     """Seconds after which a request that is still not answered gets status 503; also how long answers may take once
     the server is asked to stop. Pictures are fetched for half as long at most."""
+
+    @field_validator("hosts")
+    @classmethod
+    def _are_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _NAME.fullmatch(host):
+                raise ValueError(f"found {host!r}, wanted names such as 'shop.example', without http:// and a port")
+        return tuple(host.lower() for host in hosts)

@@ -15,6 +15,8 @@ from prodemb.catalog.urls import host_of
 from prodemb.serve.load import Reservation
 from prodemb.serve.products import SentProducts
 
+_TIMED_OUT, _TOO_MUCH = "timed out", "the pictures of one request are too large together"
+
 
 class Fetcher:
     """Fetches the pictures of many requests; use it in the block of `running`."""
@@ -43,35 +45,46 @@ class Fetcher:
     async def fetched(self, products: SentProducts, *, reservation: Reservation) -> SentProducts:
         """The products of a request with bytes, or a reason, in place of each address.
 
+        Bytes are reserved as pictures arrive. Those that a request has no room for, were it alone, are left out.
+
         Raises:
-            RequestProblem: there is no room for the bytes.
+            RequestProblem: other requests leave no room for the bytes.
         """
         addresses = {row: cell for row, cell in enumerate(products.pictures) if isinstance(cell, str)}
-        if not addresses:
-            return products
+        found: dict[int, bytes | str] = dict.fromkeys(addresses, _TIMED_OUT)
         is_over = threading.Event()
-        tasks = {
-            row: asyncio.wrap_future(self._queue.submit(host_of(cell) or "", partial(self._load, cell, is_over)))
+        rows = {
+            asyncio.wrap_future(self._queue.submit(host_of(cell) or "", partial(self._load, cell, is_over))): row
             for row, cell in addresses.items()
         }
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._timeout_s
         try:
-            await asyncio.wait(tasks.values(), timeout=self._timeout_s)
+            while rows and (left_s := until - loop.time()) > 0:
+                arrived, _ = await asyncio.wait(rows, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+                for each in arrived:
+                    row, picture = rows.pop(each), each.result()
+                    if isinstance(picture, bytes):
+                        if not reservation.would_hold(len(picture)):
+                            found |= dict.fromkeys((row, *rows.values()), _TOO_MUCH)
+                            rows.clear()
+                            break
+                        reservation.take(num_bytes=len(picture))
+                    found[row] = picture
         finally:
             is_over.set()
         pictures, errors = list(products.pictures), dict(products.errors)
-        for row, task in tasks.items():
-            found = task.result() if task.done() else "timed out"
-            if isinstance(found, bytes):
-                reservation.take(num_bytes=len(found))
-                pictures[row] = found
+        for row, picture in found.items():
+            if isinstance(picture, bytes):
+                pictures[row] = picture
             else:
-                errors[row], pictures[row] = found, None
+                pictures[row], errors[row] = None, picture
         return replace(products, pictures=pictures, errors=errors)
 
     def _load(self, address: str, is_over: threading.Event) -> bytes | str:
         """The bytes of a picture, or why there are none; at once where nobody waits for them any more."""
         if is_over.is_set():
-            return "timed out"
+            return _TIMED_OUT
         try:
             return self._loader.load(address)
         except Exception as error:

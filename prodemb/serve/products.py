@@ -3,7 +3,6 @@
 import asyncio
 import difflib
 import re
-from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,7 +36,7 @@ class SentProducts:
     """n products of a request."""
 
     texts: Sequence[Mapping[str, Any]]
-    """(n,) by standard name, as they were sent."""
+    """(n,) by standard name, as they were sent: also `product_id`, which is None or differs from all others."""
     pictures: Sequence[str | bytes | None]
     """(n,) addresses, or the bytes of files."""
     errors: Mapping[int, str]
@@ -48,7 +47,10 @@ class SentProducts:
 
 
 def joined(requests: Sequence[SentProducts]) -> CatalogRows:
-    """The products of several requests, one after another, as catalog rows: as many cost about as much as one."""
+    """The products of several requests, one after another, as catalog rows: as many cost about as much as one.
+
+    Their ids are not those that were sent, but as a catalog's.
+    """
     errors: dict[int, str] = {}
     start = 0
     for each in requests:
@@ -59,7 +61,6 @@ def joined(requests: Sequence[SentProducts]) -> CatalogRows:
         columns={},
         category_separator=None,
         images=_IMAGES,
-        numbers=[row for each in requests for row in range(len(each))],
     )
     return replace(rows, pictures=[picture for each in requests for picture in each.pictures], errors=errors)
 
@@ -102,7 +103,9 @@ def _from_json(text: bytes, *, whole: bool, config: ServeConfig) -> list[Product
     """The products of a body, or where it is not `whole`, of the part of a form."""
     _check_structure(text, max_bytes=BYTES_PER_PRODUCT * config.max_products)
     try:
-        return Products.model_validate_json(text).products if whole else _PRODUCTS.validate_json(text)
+        products = Products.model_validate_json(text).products if whole else _PRODUCTS.validate_json(text)
+        _check_ids(products)
+        return products
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
     more = f"; and {len(problems) - _MOST_SHOWN:,} more" if len(problems) > _MOST_SHOWN else ""
@@ -114,6 +117,19 @@ def _from_json(text: bytes, *, whole: bool, config: ServeConfig) -> list[Product
         for detail in problems[:_MOST_SHOWN]
     ]
     raise RequestProblem(422, "; ".join(lines) + more)
+
+
+def _check_ids(products: Sequence[Product]) -> None:
+    """Refuse ids by which answers would be given to the wrong products."""
+    rows: dict[str, int] = {}
+    for row, product in enumerate(products):
+        name = product.product_id
+        if name is not None and (first := rows.setdefault(name, row)) != row:
+            raise RequestProblem(
+                422,
+                f"products.{row}.product_id: found {name[:_LONGEST_SHOWN]!r} as in products.{first}; wanted ids that "
+                "differ, or none",
+            )
 
 
 def _check_structure(text: bytes, *, max_bytes: int) -> None:
@@ -188,15 +204,15 @@ async def _parts(body: bytes, *, content_type: str, max_parts: int) -> list[tupl
 
 def _files(parts: Sequence[tuple[str, bytes | str]], *, products: Sequence[Product]) -> dict[int, bytes]:
     """The files of a form by the product that they belong to: each is called like its id, or else its number."""
-    ids = Counter(product.product_id for product in products)
     rows = {str(row): row for row in range(len(products))}
-    rows |= {product.product_id: row for row, product in enumerate(products) if product.product_id}
+    rows |= {product.product_id: row for row, product in enumerate(products) if product.product_id is not None}
     files: dict[int, bytes] = {}
     for name, content in parts:
         shown = repr(name[:_LONGEST_SHOWN])
-        if name not in rows or ids[name] > 1:
-            found = "a part for several products" if name in rows else "a part for no product"
-            raise RequestProblem(422, f"form: {shown}: found {found}; wanted the id of one product, or its number")
+        if name not in rows:
+            raise RequestProblem(
+                422, f"form: {shown}: found a part for no product; wanted the id of one product, or its number"
+            )
         if isinstance(content, str):
             raise RequestProblem(422, f"form: {shown}: found a field; wanted a file, which has a filename")
         row = rows[name]

@@ -15,7 +15,7 @@ class Product(_Model):
     """A product as a partner sends it; whatever is not known is left out, or null."""
 
     product_id: Text
-    """By default the product's number in the request, from 0."""
+    """Comes back as it is. No two products of a request have the same."""
     partner: Text
     title: Text
     description: Text
@@ -54,7 +54,8 @@ class RankedBrand(_Model):
 class Prediction(_Model):
     """The answer for one product: the columns of the predictions file, and what could not be used of it."""
 
-    product_id: str
+    product_id: str | None
+    """As it was sent; null where none was."""
     partner: str | None
     category_id: int | None
     category_path: str | None

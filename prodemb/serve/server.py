@@ -3,9 +3,11 @@
 import asyncio
 import ipaddress
 import math
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import h11
@@ -24,7 +26,7 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 @contextmanager
 def bound_socket(config: ServeConfig) -> Iterator[socket.socket]:
-    """A socket at the address of `[serve] host` and `port`, at which nobody is answered yet.
+    """A socket at the address of `[serve] host` and `port`, where clients wait until a server answers.
 
     Raises:
         ConfigError: there is no such address here, or it is taken.
@@ -39,6 +41,7 @@ def bound_socket(config: ServeConfig) -> Iterator[socket.socket]:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(address)
+            sock.listen()  # until then a second one could be bound there
         except OSError as error:
             raise ConfigError(
                 f"[serve] port: found {config.port} at {config.host}: {error.strerror}; wanted one that is free"
@@ -57,14 +60,14 @@ def address_of(sock: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def allowed_hosts(sock: socket.socket) -> tuple[str, ...] | None:
-    """By which names a server at a socket may be called; None for any."""
+def allowed_hosts(sock: socket.socket, *, config: ServeConfig) -> tuple[str, ...] | None:
+    """By which names a server at a socket may be called, without a port, in lower case; None for any."""
     host = sock.getsockname()[0]
-    return (*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host) if is_loopback(sock) else None
+    return (*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host, *config.hosts) if is_loopback(sock) else None
 
 
 class Server(uvicorn.Server):
-    """Serves until SIGINT or SIGTERM; requests in flight are answered, and then the signal does what it did before."""
+    """Serves until SIGINT or SIGTERM; requests in flight are answered, unless a second signal ends the process."""
 
     def __init__(self, app: FastAPI, *, config: ServeConfig, on_ready: Callable[[], None]) -> None:
         """`run(sockets=[...])` serves; `on_ready` is called once requests are answered."""
@@ -82,6 +85,12 @@ class Server(uvicorn.Server):
         )
         super().__init__(settings)
         self._on_ready = on_ready
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """See `uvicorn.Server`, which sends the signal again at its end."""
+        self.should_exit = True
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

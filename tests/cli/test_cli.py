@@ -131,6 +131,32 @@ def test_doctor_ends_with_a_status_that_says_whether_something_is_wrong(
     assert "\n1 problem:\n1. catalog.parquet: no such file" in ill.stdout
 
 
+def test_doctor_goes_on_where_settings_are_wrong(tmp_path: Path) -> None:
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "brand.toml").write_text('target = "brand"\n[embed]\nmodle = "x"\n')
+    found = prodemb("doctor", "--device", "cuda", cwd=tmp_path, before=without_gpu)
+    assert found.returncode == 1, found.stderr
+    assert "\ndevice      cpu: " in found.stdout
+    assert "\ncheckpoint  bundled (for category): " in found.stdout
+    first, second = found.stdout.splitlines()[-2:]
+    assert first.startswith("1. pipelines/brand.toml: [embed] modle: no such key; did you mean 'model'?")
+    assert second.startswith("2. device: found 'cuda', but torch sees no CUDA device here")
+    (tmp_path / "pipelines" / "category.toml").write_text("target")
+    alone = prodemb("doctor", cwd=tmp_path)
+    assert (alone.returncode, alone.stdout.splitlines()[-3]) == (1, "2 problems:")
+
+
+def without_gpu() -> None:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def test_doctor_knows_no_checkpoint_where_there_is_neither_a_folder_nor_one_of_the_hub_s(tmp_path: Path) -> None:
+    found = prodemb("doctor", "--model", "checkpoints/my_clip", cwd=tmp_path)
+    assert found.returncode == 1, found.stderr
+    assert "checkpoint  checkpoints/my_clip (for brand, category): PROBLEM, see below" in found.stdout
+    assert "\n1 problem:\n1. checkpoints/my_clip: no folder here, and not in the hub's cache; " in found.stdout
+
+
 def test_a_dry_run_leaves_no_trace(make_catalog: Callable[[int], Path], tiny_clip: Path, tmp_path: Path) -> None:
     catalog = make_catalog(8)
     before = sorted(tmp_path.rglob("*"))
@@ -139,6 +165,14 @@ def test_a_dry_run_leaves_no_trace(make_catalog: Callable[[int], Path], tiny_cli
     assert result.stdout.startswith(f"{catalog}: 8 products; title 8, ")
     assert result.stdout.endswith("dry run: nothing was written\n")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_that_generates_the_sample_says_so(tmp_path: Path) -> None:
+    result = prodemb("embed", "--dry-run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("generated a sample catalog of 3,000 products in ")
+    assert result.stdout.endswith("dry run: nothing but the sample catalog at sample was written\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["sample"]
 
 
 def test_embed_inspect_brands_and_train_as_written(

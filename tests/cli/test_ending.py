@@ -34,10 +34,10 @@ ours = FunctionType(about.__code__, {"__name__": "prodemb.made.up"})
         (ConfigError("a\nprodemb: error: b"), 3, r"error: a\nprodemb: error: b"),
         (
             OSError(errno.ENOSPC, "No space left on device"),
-            1,
+            9,
             "error: no such/file: No space left on device; ",
         ),
-        (OSError(errno.ENOSPC, "No space left", "x/y"), 1, "error: x/y: No space left; completed work is kept"),
+        (OSError(errno.ENOSPC, "No space left", "x/y"), 9, "error: x/y: No space left; completed work is kept"),
         (Panic("index out of bounds"), 1, "error: no such/file: Panic: index out of bounds; completed work is kept"),
         (
             ValueError("two\nlines"),
@@ -99,6 +99,10 @@ COMMAND = f"{sys.executable} -m prodemb.cli"
         ("read none.csv 2>/dev/full", 4, "", ""),
         ("read none.csv >&-", 4, "", "prodemb: error: none.csv: no such file"),
         ("read c.csv >/dev/full", 9, "", "prodemb: error: stdout: cannot be written: No space left on device"),
+        ("sample --help >/dev/full", 9, "", "prodemb: error: No space left on device"),
+        ("embed c.csv --out c.csv/a", 9, "", "prodemb: error: c.csv/a: cannot be written: Not a directory"),
+        ("sample c.csv", 9, "", "prodemb: error: c.csv: cannot be written: Not a directory"),
+        ("init c.csv --out c.csv", 9, "", "prodemb: error: c.csv/brand.toml: cannot be written: Not a directory"),
         ("read c.csv p.parquet >&- 2>&- && cmp -s p.parquet p.parquet && head -c4 p.parquet", 0, "PAR1", ""),
         ("read '~nosuchuser/c.csv'", 3, "", "prodemb: error: ~nosuchuser/c.csv: no user 'nosuchuser'"),
         ("read $'caf\\xe9.csv'", 3, "", r"prodemb: error: found the argument 'caf\udce9.csv', which is not UTF-8"),

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from prodemb.cli import manner
+from prodemb.cli import app, manner
 from prodemb.cli.display import LogHandler
+from prodemb.taxonomy.taxonomy import sample_taxonomy
 from tests.command_line import prodemb
 from tests.docs.pages import DOCS
 from tests.shard_sets import write_random_set
+from tests.towers.open_clip_folder import CLIP_CONFIG, write_open_clip
 
 PAGE = next(page for page in DOCS if page.path.stem == "automation")
 ABOUT, EVENTS = {*PAGE.first_column("key")}, {*PAGE.first_column("event")}
@@ -81,6 +84,31 @@ def test_events_say_what_begins_how_far_it_is_and_what_came_of_it(
     assert (result["was_done"], result["num_products"], result["num_new"]) == (False, 12, 12)
     assert result["missing"]["image"] == {"file not found": 2}
     assert any("12 products in 1 shard" in event["text"] for event in events if event["event"] == "text")
+
+
+@pytest.mark.parametrize(
+    ("words", "where", "figures"),
+    [
+        (("sample", "shop", "--products", "3"), "shop", {"catalog": "shop/catalog.parquet"}),
+        (("taxonomy", "t.txt"), "t.txt", {"num_categories": len(sample_taxonomy())}),
+        (("init", "c.csv"), "pipelines", {"files": ["pipelines/brand.toml", "pipelines/category.toml"], "kept": []}),
+        (("convert", "clip", "made"), "made", {"folder": "made", "model_type": "clip", "dim": 24}),
+    ],
+)
+def test_what_prepares_a_project_is_a_step_with_a_result_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], where: str, figures: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("prodemb.taxonomy.taxonomy.fetch_taxonomy", lambda _locale, *, out: sample_taxonomy())
+    Path("c.csv").write_text("product_id,title\na,b\n")
+    write_open_clip(tmp_path / "clip", config=CLIP_CONFIG)
+    with manner.speaking():
+        done = CliRunner().invoke(app, [*words, "--log-json"])
+    assert done.exit_code == 0, done.exception
+    first, *others = map(json.loads, done.stdout.splitlines())
+    assert (first["event"], first["step"], first["where"]) == ("started", words[0], where)
+    (result,) = (event for event in others if event["event"] == "result")
+    assert result.items() >= figures.items()
 
 
 def test_an_error_is_an_event_and_the_last_one_has_the_status(tmp_path: Path) -> None:

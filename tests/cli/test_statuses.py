@@ -1,5 +1,9 @@
 """Every kind of error has a status of its own, which the help lists."""
 
+import errno
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from prodemb.cli.statuses import STATUSES, listed, status_of
@@ -19,12 +23,16 @@ from prodemb.core import errors
         (errors.FewLabelsError, 8),
         (errors.OutputError, 9),
         (errors.BusyError, 10),
+        (partial(OSError, errno.ENOSPC, "full"), 9),
+        (partial(OSError, errno.EROFS, "read-only"), 9),
+        (partial(OSError, errno.EEXIST, "there"), 9),
+        (partial(OSError, errno.EACCES, "closed"), 1),
         (errors.WorkerError, 1),
         (MemoryError, 1),
         (KeyError, 1),
     ],
 )
-def test_an_error_has_the_status_of_its_kind(error: type[Exception], status: int) -> None:
+def test_an_error_has_the_status_of_its_kind(error: Callable[[], Exception], status: int) -> None:
     assert status_of(error()) == status
 
 

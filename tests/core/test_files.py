@@ -129,6 +129,14 @@ def test_what_cannot_be_read_is_not_taken_for_the_output(tmp_path: Path, output:
     assert raised.value is error
 
 
+@pytest.mark.parametrize(("folder", "said"), [("file", "Not a directory"), ("/proc/none", "No such file or directory")])
+def test_a_folder_that_cannot_be_made_is_told_of_the_output(tmp_path: Path, folder: str, said: str) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / folder / "a.json"
+    with pytest.raises(OutputError, match=rf"{path}: cannot be written: {said}; "):
+        write_json(path, 1)
+
+
 @pytest.mark.parametrize("size", [1000, 1_000_000])
 def test_a_full_disk_that_another_library_tells_of_names_the_file(small_disk: Path, size: int) -> None:
     fill(small_disk, leave=600)

@@ -4,10 +4,12 @@ import importlib
 import importlib.util
 import io
 import json
+import os
 import pkgutil
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stdout
@@ -173,6 +175,24 @@ def test_every_command_and_snippet_runs(page: Page, workplace: Path) -> None:
     variables: dict[str, Any] = {"__name__": page.name}
     for block in page.blocks:
         run_block(block, variables=variables)
+
+
+def test_what_cron_mails_says_what_went_wrong(tmp_path: Path) -> None:
+    """The script of a page, with a `mail` that keeps what it is given."""
+    (script,) = [block.text for page in DOCS for block in page.blocks if block.text.startswith("#!/bin/sh")]
+    programs = {"prodemb": f'exec {sys.executable} -m prodemb.cli "$@"', "mail": "{ echo $@; cat; } > mail.txt"}
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "brand.toml").write_text('target = "brand"\n[embed]\nmodle = "x"\n')
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    shell = ["sh", "-c", script.replace("/srv/products", str(tmp_path))]
+    done = subprocess.run(shell, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+    subject, error = (tmp_path / "mail.txt").read_text().splitlines()
+    assert subject == "-s prodemb: status 3 oncall@example.com"
+    assert error.startswith("prodemb: error: pipelines/brand.toml: [embed] modle: no such key")
 
 
 @pytest.mark.parametrize("page", DOCS, ids=names)

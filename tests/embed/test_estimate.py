@@ -1,7 +1,7 @@
 """A dry run: as long as the run takes, roughly, and it leaves everything as it is."""
 
 import tempfile
-from dataclasses import replace
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -92,13 +92,23 @@ def test_time_grows_with_the_work_and_threads_run_side_by_side(
     work = Workload(num_todo=1000, num_texts=2000, num_images=1000, num_words=1000, num_local=1000, reading_s=1.0)
     timings = _scaled(ROUND, workload=work)
     assert (timings.text_tower, timings.image_tower, timings.decoding, timings.hashing) == (300, 100, 100, 100)
+    assert _scaled(ROUND, workload=work, num_names=1000).text_tower == 450
     least, most = _seconds(timings, measured=ROUND, plan=plan, loading_s=5.0, fetching=(0, 0))
     assert least < 305 < most  # 3 s for 10 products of which there are 1,000
     assert _seconds(timings, measured=ROUND, plan=plan, loading_s=5.0, fetching=(400, 4000)) == (405, 4005)
 
 
-def test_one_host_gets_a_share_of_the_downloads() -> None:
+@pytest.mark.parametrize(
+    ("hosts", "most"),
+    [
+        ({}, 0),
+        ({"a": 1000}, 200),  # half of ten threads
+        ({"a": 500, "b": 500}, 150),  # a third of them each
+        ({"a": 999, "b": 1}, 200),
+        ({f"{number}": 100 for number in range(100)}, 1000),
+    ],
+)
+def test_the_host_with_most_pictures_decides_how_long_fetching_takes(hosts: dict[str, int], most: float) -> None:
     images = ImagesConfig(concurrency=10, host_share=0.5)
-    work = Workload(num_remote=1000, hosts={"a"})
-    assert _fetching(work, images=images) == (20, 200)
-    assert _fetching(replace(work, hosts={"a", "b"}), images=images) == (10, 100)
+    found = _fetching(Workload(num_remote=sum(hosts.values()), hosts=Counter(hosts)), images=images)
+    assert found == pytest.approx((most / 10, most), rel=0.01)

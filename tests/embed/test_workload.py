@@ -23,7 +23,7 @@ def test_counts_are_those_of_the_run(
         assert present == num_products - nulls[feature].get("no value", 0)
     assert found.num_texts == report.timings.num_texts
     assert found.num_words == num_products
-    assert (found.num_local, found.num_remote, found.hosts) == (num_products, 0, set())
+    assert (found.num_local, found.num_remote, found.hosts) == (num_products, 0, {})
     assert found.num_known == sum(found.present.values()) - found.num_texts - found.num_images
 
 
@@ -58,6 +58,6 @@ def test_pictures_on_servers_are_counted_by_host_and_not_fetched(tiny_clip: Path
     frame.write_parquet(tmp_path / "catalog.parquet")
     found: Estimate = estimated(tmp_path / "catalog.parquet", tmp_path / "shards", tiny_clip)
     assert (found.workload.num_remote, found.workload.num_local) == (3, 0)
-    assert found.workload.hosts == {"a.invalid", "b.invalid"}
+    assert found.workload.hosts == {"a.invalid": 2, "b.invalid": 1}
     assert found.sample is not None
     assert found.sample.timings.num_images == 3  # a picture of ours stands for each

@@ -96,6 +96,20 @@ def test_missing_inputs_are_named(folder: Path) -> None:
     assert [error.split(":")[0] for error in found.input_errors] == ["none.csv", "none.txt"]
 
 
+def test_a_device_that_is_not_there_is_named_and_the_cpu_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    pipelines = pipelines_in(folder, embed={"device": "cuda"})
+    found = examine(pipelines, device="cuda", fetch=False, progress=no_progress, setting_errors=["p.toml: no"])
+    assert found.setting_errors == (
+        "p.toml: no",
+        "device: found 'cuda', but torch sees no CUDA device here; wanted 'cpu' or 'auto'",
+    )
+    (checkpoint,) = found.checkpoints
+    assert (checkpoint.error, checkpoint.dim) == (None, 24)
+    found = examine(pipelines, device="cpu", fetch=False, progress=no_progress)
+    assert len(found.setting_errors) == 1
+
+
 def test_damaged_things_are_named(folder: Path) -> None:
     (folder / "shards" / "manifest.json").write_text("{")
     (folder / "heads" / "brand" / "head.safetensors").write_bytes(b"x")

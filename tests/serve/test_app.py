@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from prodemb import __version__
 from prodemb.catalog.images import ImagesConfig
+from prodemb.core.errors import ConfigError
 from prodemb.predict.predictor import Predictor
 from prodemb.predict.products import CatalogRows
 from prodemb.serve.app import create_app
@@ -84,6 +85,11 @@ def test_the_page_asks_nobody_and_the_description_is_whole(open_client: OpenClie
     names = set(description["components"]["schemas"])
     refs = {part.split('"')[0] for part in str(description).replace("'", '"').split("#/components/schemas/")[1:]}
     assert {"Product", "Products", "Prediction", "Problem"} <= refs <= names
+    declared = {path: {*operations.popitem()[1]["responses"]} for path, operations in description["paths"].items()}
+    assert declared == {
+        "/predict": {"200", "400", "403", "408", "413", "415", "422", "500", "503"},
+        "/health": {"200", "400", "503"},
+    }
 
 
 def test_nobody_is_let_in_from_other_sites(open_client: OpenClient, predictor: Predictor) -> None:
@@ -100,7 +106,44 @@ def test_nobody_is_let_in_from_other_sites(open_client: OpenClient, predictor: P
     with TestClient(app, base_url="http://localhost:8000") as client:
         assert client.get("/health").status_code == 200
         assert client.get("/health", headers={"host": "[::1]:8000"}).status_code == 200
-        assert client.get("/health", headers={"host": "rebound.example"}).status_code == 400
+        for path in ("/health", "/docs", "/openapi.json", "/none"):
+            answer = client.get(path, headers={"host": "rebound.example"})
+            assert answer.status_code == 400
+            assert answer.json() == {
+                "detail": "host: found 'rebound.example'; wanted a name of this server ([serve] hosts)"
+            }
+
+
+def test_what_nobody_thought_of_is_a_line_too(open_client: OpenClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any, **__: Any) -> None:
+        raise LookupError("secret")
+
+    monkeypatch.setattr("prodemb.serve.app.read_products", failing)
+    with open_client() as client:
+        answer = client.post("/predict", json={"products": []})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        500,
+        "cannot be answered: LookupError; the server's log says why",
+    )
+
+
+def test_a_proxy_hands_on_what_browsers_ask_by_the_names_that_are_set(predictor: Predictor) -> None:
+    config = ServeConfig(hosts=("Shop.example",), batch_wait_ms=0)
+    app = create_app(predictor, config=config, images=ImagesConfig(), hosts=["localhost", *config.hosts])
+    kept, rewritten = {"host": "SHOP.example:8443"}, {"host": "localhost:8000"}
+    page = {"origin": "https://shop.example:8443", "sec-fetch-site": "same-origin"}
+    with TestClient(app) as client:
+        ask = lambda headers: client.post("/predict", json={"products": []}, headers=headers).status_code  # noqa: E731
+        assert [ask(way | page) for way in (kept, rewritten)] == [200, 200]
+        assert [ask(way | {"origin": "https://evil.example"}) for way in (kept, rewritten)] == [403, 403]
+        assert [ask(way | page | {"sec-fetch-site": "cross-site"}) for way in (kept, rewritten)] == [403, 403]
+        assert ask({"host": "shop.example.evil.example"}) == 400
+
+
+@pytest.mark.parametrize("host", ["http://shop.example", "shop.example:80", "*", "", "::1", "a b"])
+def test_a_host_that_is_no_name_is_refused(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"^t: hosts: found .*, wanted names such as 'shop.example', without http"):
+        ServeConfig.parse({"hosts": [host]}, source="t")
 
 
 def test_what_is_too_much_is_told_to_come_again(

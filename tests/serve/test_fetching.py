@@ -1,11 +1,16 @@
 """Addresses in requests: fetched where that is allowed, and no slow one holds up others."""
 
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import pyarrow as pa
 import pytest
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.predict.predictor import Predictor
+from prodemb.predict.products import CatalogRows
 from tests.conftest import jpeg
 from tests.picture_server import PictureServer, running_server
 from tests.serve.conftest import OpenClient
@@ -32,7 +37,7 @@ def test_a_fetched_picture_counts_as_its_bytes(open_client: OpenClient, predicto
         ["image: not base64"],
     ]
     wanted = predictor.predict([{"title": "mug", "image": each} for each in (jpeg(3), None, None, None, None)])
-    assert found == wanted.to_dicts()
+    assert found == [row | {"product_id": None} for row in wanted.to_dicts()]
 
 
 def test_nothing_is_fetched_unless_it_is_allowed_and_private_addresses_never(
@@ -56,9 +61,43 @@ def test_a_slow_host_costs_its_product_the_picture_and_others_nothing(open_clien
         assert client.post("/predict", json={"products": [{"title": "mug"}]}).status_code == 200
 
 
-def test_what_is_fetched_counts_for_the_bound_of_bytes(open_client: OpenClient, server: str) -> None:
-    asked = {"products": [{"image": f"{server}/jpeg/{number}"} for number in range(3)]}
-    with open_client(allow_fetch=True, images=OPEN, max_waiting_bytes=1_000) as client:
+def test_a_request_holds_no_more_pictures_than_fit_and_fetches_no_further_ones(
+    open_client: OpenClient, server: str
+) -> None:
+    PictureServer.asked.clear()
+    asked = {"products": [{"image": f"{server}/large?{number:02}"} for number in range(40)]}
+    images = OPEN.model_copy(update={"concurrency": 2})
+    with open_client(allow_fetch=True, images=images, max_waiting_bytes=30_000) as client:
         answer = client.post("/predict", json=asked)
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert client.get("/health").json()["num_waiting"] == 0
+    warnings = Counter(row["warnings"][0] for row in answer.json()["predictions"])
+    assert warnings == {
+        "image: not a picture": 5,
+        "image: the pictures of one request are too large together": 35,
+    }
+    assert PictureServer.asked.total() <= 10
+
+
+def test_what_other_requests_leave_no_room_for_may_come_again(
+    open_client: OpenClient, predictor: Predictor, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, gate = threading.Event(), threading.Event()
+
+    def held(rows: CatalogRows) -> tuple[pa.Table, list[str | None]]:
+        entered.set()
+        gate.wait(10)
+        return Predictor.predict_rows(predictor, rows)
+
+    monkeypatch.setattr(predictor, "predict_rows", held)
+    with (
+        open_client(allow_fetch=True, images=OPEN, max_waiting_bytes=13_000) as client,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        first = thread.submit(client.post, "/predict", json={"products": [{"title": "a" * 9_000}]})
+        entered.wait(10)
+        asked = {"products": [{"image": f"{server}/large"}]}
+        second = client.post("/predict", json=asked)
+        assert (second.status_code, second.headers["retry-after"]) == (503, "1")
+        gate.set()
+        assert first.result().status_code == 200
+        assert client.post("/predict", json=asked).status_code == 200

@@ -62,7 +62,7 @@ def serving(predictor: Predictor, **settings: Any) -> Iterator[Served]:
     config = ServeConfig(port=0, **settings)
     ready = threading.Event()
     with bound_socket(config) as sock, ThreadPoolExecutor(1) as thread:
-        app = create_app(predictor, config=config, images=ImagesConfig(), hosts=allowed_hosts(sock))
+        app = create_app(predictor, config=config, images=ImagesConfig(), hosts=allowed_hosts(sock, config=config))
         server = Server(app, config=config, on_ready=ready.set)
         address = sock.getsockname()
         ended = thread.submit(server.run, [sock])
@@ -212,13 +212,15 @@ def test_addresses() -> None:
         port = sock.getsockname()[1]
         assert is_loopback(sock)
         assert address_of(sock) == f"http://127.0.0.1:{port}"
-        assert allowed_hosts(sock) == ("localhost", "127.0.0.1", "[::1]", "127.0.0.1")
-        sock.listen()
+        assert allowed_hosts(sock, config=ServeConfig(hosts=("Shop.example",))) == (
+            *("localhost", "127.0.0.1", "[::1]"),
+            *("127.0.0.1", "shop.example"),
+        )
         with pytest.raises(ConfigError, match=rf"\[serve\] port: found {port} at 127.0.0.1: Address already in use"):
             bound_socket(ServeConfig(port=port)).__enter__()
     with bound_socket(ServeConfig(host="0.0.0.0", port=0)) as sock:
         assert not is_loopback(sock)
-        assert allowed_hosts(sock) is None
+        assert allowed_hosts(sock, config=ServeConfig()) is None
     for host in ("no such host", "192.0.2.1", "\udc00", "a" * 300):
         with pytest.raises(ConfigError, match=r"^\[serve\] (host|port): found .*; wanted"):
             bound_socket(ServeConfig(host=host)).__enter__()

@@ -49,7 +49,12 @@ def problems(found: Examination) -> list[str]:
             f"a process may hold {machine.max_open_files:,} files open, wanted at least {_LEAST_OPEN_FILES:,}; "
             "raise the hard limit (`ulimit -Hn`)"
         )
-    wrong += found.input_errors
+    wrong += [*found.setting_errors, *found.input_errors]
+    wrong += [
+        f"{model}: no folder here, and not in the hub's cache; `prodemb doctor --fetch` downloads it if it is one of "
+        "the hub's"
+        for model in dict.fromkeys(each.model for each in found.checkpoints if not each.is_here)
+    ]
     things: list[CheckpointFound | ShardsFound | HeadFound] = [*found.checkpoints, *found.shards, *found.heads]
     wrong += [each.error for each in things if each.error is not None]
     wrong += [message for head in found.heads if (message := _stale(head, found=found)) is not None]
@@ -135,10 +140,8 @@ def _disk(disk: Disk) -> str:
 
 def _checkpoint(found: CheckpointFound) -> str:
     name = f"{found.model} (for {', '.join(found.users)})"
-    if found.error is not None:
+    if found.error is not None or not found.is_here:
         return f"{name}: PROBLEM, see below"
-    if not found.is_here:
-        return f"{name}: not in the hub's cache; `prodemb doctor --fetch` or the next run downloads it"
     vectors = f"{name}: {found.fingerprint}, vectors of {found.dim} numbers"
     if found.comparison is None and found.no_reference is None:
         return vectors

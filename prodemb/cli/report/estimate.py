@@ -11,17 +11,23 @@ from prodemb.embed.estimate import FETCH_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from prodemb.embed.estimate import Estimate
 
 
-def estimate_lines(found: Estimate) -> Iterator[str]:
-    """Counts, times as ranges, and space; the last line says that nothing was done."""
+def estimate_lines(found: Estimate, *, sample: Path | None) -> Iterator[str]:
+    """Counts, times as ranges, and space; the last line says what was written: nothing, or a sample catalog.
+
+    Args:
+        sample: the sample catalog, where it was generated for this.
+    """
     work = found.workload
     present = ", ".join(f"{feature} {count:,}" for feature, count in work.present.items())
     yield f"{found.catalog}: {counted(work.num_products, 'product')}{f'; {present}' if present else ''}"
+    names = f"to encode for zero-shot: {counted(found.num_names, 'text')} of the taxonomy's names"
     if found.sample is None:
-        yield f"{found.folder}: already up to date, nothing to do"
+        yield f"{found.folder}: already up to date, {names if found.num_names else 'nothing to do'}"
         return
     yield (
         f"to make: {counted(found.num_shards, 'shard')} at {found.folder} with {counted(work.num_todo, 'product')}; "
@@ -29,6 +35,8 @@ def estimate_lines(found: Estimate) -> Iterator[str]:
         f"{counted(work.num_images, 'distinct picture')}, {counted(work.num_words, 'lexical vector')}"
         + (f", {counted(work.num_joined, 'text vector')}" if work.num_joined else "")
     )
+    if found.num_names:
+        yield names
     if work.num_known:
         yield f"{counted(work.num_known, 'text and picture', 'texts and pictures')} repeat, or have vectors already"
     if work.num_remote:
@@ -37,16 +45,17 @@ def estimate_lines(found: Estimate) -> Iterator[str]:
             f"{_range(found.fetching)} where each takes {FETCH_S[0]:g} to {FETCH_S[1]:g} s"
         )
     yield f"time: {_range(found.seconds)}; bottleneck: {found.bottleneck}"
-    sample = found.sample
+    measured = found.sample
     yield (
-        f"measured on {found.device} in {found.dtype}: {counted(sample.num_products, 'product')} with "
-        f"{counted(sample.timings.num_texts, 'text')} and {counted(sample.timings.num_images, 'picture')} in "
-        f"{sample.seconds:.1f} s"
+        f"measured on {found.device} in {found.dtype}: {counted(measured.num_products, 'product')} with "
+        f"{counted(measured.timings.num_texts, 'text')} and {counted(measured.timings.num_images, 'picture')} in "
+        f"{measured.seconds:.1f} s"
     )
     is_enough = found.num_bytes < found.free_bytes
     warning = "" if is_enough else "WARNING: not enough space: "
     yield f"{warning}disk: {size_text(found.num_bytes)} to write, {size_text(found.free_bytes)} free"
-    yield "dry run: nothing was written"
+    written = "nothing" if sample is None else f"nothing but the sample catalog at {sample.parent}"
+    yield f"dry run: {written} was written"
 
 
 def _range(seconds: tuple[float, float]) -> str:

@@ -14,7 +14,9 @@ from prodemb.embed.embed import EmbedReport
 from prodemb.embed.estimate import Estimate
 from prodemb.finetune.report import FinetuneReport
 from prodemb.job.audit import AuditReport
+from prodemb.job.convert import ConvertReport
 from prodemb.job.doctor import Examination
+from prodemb.job.init import Written
 from prodemb.job.label import LabelReport
 from prodemb.job.predict import PredictReport
 from prodemb.job.report import ReportMade
@@ -24,6 +26,7 @@ from prodemb.score.feed import FeedReport
 from prodemb.score.score import ScoreReport
 from prodemb.shards.export import ExportReport
 from prodemb.shards.format import Manifest
+from prodemb.taxonomy.taxonomy import Taxonomy
 
 
 def result_of(report: object) -> dict[str, Any]:
@@ -80,7 +83,13 @@ def result_of(report: object) -> dict[str, Any]:
         case list():
             return {"num_errors": len(report)}
         case Path():
-            return {"was_done": False}
+            return {"catalog": report}
+        case Taxonomy():
+            return {"num_categories": len(report)}
+        case Written():
+            return {"files": report.files, "kept": [after for _, after in report.kept]}
+        case ConvertReport():
+            return asdict(report)
         case _:
             raise TypeError(f"no result is known of {type(report).__name__}")
 
@@ -103,6 +112,7 @@ def _of_estimating(report: Estimate) -> dict[str, Any]:
         "num_products": work.num_products,
         "num_new": work.num_todo,
         "num_texts": work.num_texts,
+        "num_names": report.num_names,
         "num_images": work.num_images,
         "num_to_fetch": work.num_remote,
         "num_hosts": len(work.hosts),

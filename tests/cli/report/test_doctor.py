@@ -50,7 +50,6 @@ FOUND = Examination(
             dim=128,
             comparison=Comparison(texts={"a short text": 1.0}, image=0.99998),
         ),
-        CheckpointFound(model="shop/clip", users=("category",), is_here=False),
     ),
     shards=(ShardsFound(folder=Path("shards/clip"), num_products=1_500, model="bundled"),),
     heads=(
@@ -83,8 +82,6 @@ def test_everything_has_a_line() -> None:
         "",
         "checkpoint  bundled (for brand, heads/brand): f1, vectors of 128 numbers; cosines with transformers' own: "
         "texts 1.00000, picture 0.99998 (wanted 0.999)",
-        "checkpoint  shop/clip (for category): not in the hub's cache; `prodemb doctor --fetch` or the next run "
-        "downloads it",
         "shards      shards/clip: 1,500 products, complete, of bundled",
         f"head        heads/brand: {num_classes} classes from 1 product; no shards here to score",
         "head        heads/category: none yet; `prodemb train-category` trains it",
@@ -113,6 +110,7 @@ def test_everything_has_a_line() -> None:
             with_machine(max_open_files=256),
             "a process may hold 256 files open, wanted at least 1,024; raise the hard limit (`ulimit -Hn`)",
         ),
+        (replace(FOUND, setting_errors=("p.toml: no",)), "p.toml: no"),
         (replace(FOUND, input_errors=("a.csv: no such file",)), "a.csv: no such file"),
         (
             replace(FOUND, disks=(Disk(outputs=("a", "b"), free_bytes=5_000_000, closed=()),)),
@@ -121,6 +119,17 @@ def test_everything_has_a_line() -> None:
         (
             replace(FOUND, disks=(Disk(outputs=("a", "b"), free_bytes=5_000_000_000, closed=("b",)),)),
             "b: no right to write there; change the owner or the setting",
+        ),
+        (
+            replace(
+                FOUND,
+                checkpoints=(
+                    CheckpointFound(model="shop/clip", users=("brand",), is_here=False),
+                    CheckpointFound(model="shop/clip", users=("category's text",), is_here=False),
+                ),
+            ),
+            "shop/clip: no folder here, and not in the hub's cache; `prodemb doctor --fetch` downloads it if it is one "
+            "of the hub's",
         ),
         (replace(FOUND, shards=(ShardsFound(folder=Path("s"), error="s: damaged"),)), "s: damaged"),
         (
@@ -139,8 +148,10 @@ def test_each_problem_says_what_to_do(found: Examination, problem: str) -> None:
 
 def test_a_thing_with_a_problem_points_to_it() -> None:
     broken = replace(FOUND.checkpoints[0], error="bundled: image tower: found a cosine of 0.1")
-    lines = list(doctor_lines(replace(FOUND, checkpoints=(broken,)), wrong=[str(broken.error)]))
-    assert "checkpoint  bundled (for brand, heads/brand): PROBLEM, see below" in lines
+    for checkpoint in (broken, replace(FOUND.checkpoints[0], is_here=False)):
+        found = replace(FOUND, checkpoints=(checkpoint,))
+        lines = list(doctor_lines(found, wrong=problems(found)))
+        assert "checkpoint  bundled (for brand, heads/brand): PROBLEM, see below" in lines
 
 
 def test_a_gpu_is_shown_with_its_memory_and_driver() -> None:

@@ -1,5 +1,6 @@
 """What a dry run shows: counts, ranges of time, and a warning where the disk is too small."""
 
+from collections import Counter
 from pathlib import Path
 
 from prodemb.cli.report.estimate import estimate_lines
@@ -10,13 +11,13 @@ from prodemb.embed.worker import Timings
 from prodemb.embed.workload import Workload
 
 
-def estimate_of(*, is_done: bool = False, num_bytes: int = 2_500_000_000) -> Estimate:
+def estimate_of(*, is_done: bool = False, num_names: int = 0, num_bytes: int = 2_500_000_000) -> Estimate:
     timings = Timings(num_texts=1_000, num_images=250)
     sample = Round(num_products=256, num_pictures=250, num_words=256, seconds=4.2, timings=timings)
     work = Workload(num_products=1_000_000, present={"title": 999_000, "image": 900_000})
     if not is_done:
         work.num_todo, work.num_texts, work.num_images, work.num_words = 999_424, 1_500_000, 800_000, 990_000
-        work.num_known, work.num_remote, work.hosts = 40_000, 900_000, {"a", "b"}
+        work.num_known, work.num_remote, work.hosts = 40_000, 900_000, Counter(a=600_000, b=300_000)
     return Estimate(
         catalog="feed.csv",
         model="bundled",
@@ -25,6 +26,7 @@ def estimate_of(*, is_done: bool = False, num_bytes: int = 2_500_000_000) -> Est
         folder=Path("shards"),
         num_shards=0 if is_done else 122,
         workload=work,
+        num_names=num_names,
         sample=None if is_done else sample,
         seconds=(4_000.0, 30_000.0),
         fetching=(2_800.0, 28_000.0),
@@ -35,7 +37,7 @@ def estimate_of(*, is_done: bool = False, num_bytes: int = 2_500_000_000) -> Est
 
 
 def test_lines_say_what_is_to_be_done_and_how_long_it_takes() -> None:
-    assert list(estimate_lines(estimate_of())) == [
+    assert list(estimate_lines(estimate_of(), sample=None)) == [
         "feed.csv: 1,000,000 products; title 999,000, image 900,000",
         "to make: 122 shards at shards with 999,424 products; to encode with bundled: 1,500,000 distinct texts, "
         "800,000 distinct pictures, 990,000 lexical vectors",
@@ -50,12 +52,21 @@ def test_lines_say_what_is_to_be_done_and_how_long_it_takes() -> None:
 
 def test_too_small_a_disk_is_warned_about() -> None:
     assert "WARNING: not enough space: disk: 80.0 GB to write, 71.6 GB free" in estimate_lines(
-        estimate_of(num_bytes=80_000_000_000)
+        estimate_of(num_bytes=80_000_000_000), sample=None
     )
 
 
 def test_where_nothing_is_to_be_done_that_is_all() -> None:
-    assert list(estimate_lines(estimate_of(is_done=True)))[1:] == ["shards: already up to date, nothing to do"]
+    assert list(estimate_lines(estimate_of(is_done=True), sample=None))[1:] == [
+        "shards: already up to date, nothing to do"
+    ]
+
+
+def test_the_names_of_a_taxonomy_are_told_of() -> None:
+    names = "to encode for zero-shot: 11,190 texts of the taxonomy's names"
+    assert list(estimate_lines(estimate_of(num_names=11_190), sample=None))[2] == names
+    done = list(estimate_lines(estimate_of(is_done=True, num_names=11_190), sample=None))
+    assert done[1:] == [f"shards: already up to date, {names}"]
 
 
 def test_a_program_gets_the_same_figures() -> None:
