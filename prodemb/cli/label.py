@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from prodemb.cli.display import finished, show, started
-from prodemb.cli.options import DeviceOption, LabelsOption, ShardsArgument, TaxonomyOption
+from prodemb.cli.options import DeviceOption, LabelsOption, ShardsArgument, TaxonomyOption, existing_shards
 from prodemb.cli.progress import show_progress
 
 
@@ -53,7 +53,7 @@ def label(
     }
     started("label", where=out)
     report = label_shards(
-        find_shard_sets(shards),
+        find_shard_sets(existing_shards(shards)),
         out=out,
         category=own_pipeline("category").replaced(settings, source="command line"),
         head=head,

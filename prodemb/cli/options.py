@@ -23,29 +23,7 @@ CatalogArgument = Annotated[
         show_default=False,
     ),
 ]
-
-
-def _existing_shards(shards: Path) -> Path:
-    """The argument SHARDS.
-
-    Raises:
-        ShardError: there is no such folder; says where the shards of the project's own pipelines are.
-    """
-    from prodemb.job.pipeline import own_pipeline
-
-    if shards.is_dir():
-        return shards
-    wanted = "shards, as `prodemb embed` writes them"
-    with suppress(ConfigError):
-        own = dict.fromkeys(own_pipeline(target).embed.out for target in get_args(Target))
-        if found := [folder for folder in own if Path(folder).is_dir()]:
-            wanted = f"shards; those of the project's own pipelines are in {' and '.join(found)}"
-    raise ShardError(f"{shards}: no such folder; wanted {wanted}")
-
-
-ShardsArgument = Annotated[
-    Path, typer.Argument(callback=_existing_shards, help="A shard set, or a folder of shard sets.")
-]
+ShardsArgument = Annotated[Path, typer.Argument(help="A shard set, or a folder of shard sets.")]
 ShardsOption = Annotated[
     Path | None,
     typer.Option("--shards", help="The shard set to train on. Default: the pipeline's.", show_default=False),
@@ -92,6 +70,24 @@ TaxonomyOption = Annotated[
     str | None,
     typer.Option("--taxonomy", help="Google's taxonomy file, as `prodemb taxonomy` downloads it.", show_default=False),
 ]
+
+
+def existing_shards(shards: Path) -> Path:
+    """The argument SHARDS.
+
+    Raises:
+        ShardError: there is no such folder; says where the shards of the project's own pipelines are.
+    """
+    if shards.is_dir():
+        return shards
+    from prodemb.job.pipeline import own_pipeline
+
+    wanted = "shards, as `prodemb embed` writes them"
+    with suppress(ConfigError):
+        own = dict.fromkeys(own_pipeline(target).embed.out for target in get_args(Target))
+        if found := [folder for folder in own if Path(folder).is_dir()]:
+            wanted = f"shards; those of the project's own pipelines are in {' and '.join(found)}"
+    raise ShardError(f"{shards}: no such folder; wanted {wanted}")
 
 
 def chosen_pipeline(target: Target | None, *, path: Path | None, catalog: str | None = None) -> "Pipeline":
