@@ -30,6 +30,11 @@ epochs = 1
 batch_size = 16
 save_steps = 1
 """
+QUICK = """
+target = "brand"
+[train]
+epochs = 3
+"""
 COMMANDS = {
     "embed with two workers": "embed --pipeline category.toml",
     "train-brand": "train-brand --shards shards --out trained",
@@ -55,6 +60,8 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, list[str]]:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scene")
     (folder / "category.toml").write_text(PIPELINE)
+    (folder / "pipelines").mkdir()
+    (folder / "pipelines" / "brand.toml").write_text(QUICK)
     for words in (
         "sample sample --products 60",
         "embed sample/catalog.parquet --out shards",

@@ -12,7 +12,7 @@ from prodemb.aliases.table import AliasRow, AliasTable
 from prodemb.audit.table import SCHEMA, write_table
 from prodemb.confidence.answers import write_answers
 from prodemb.confidence.promise import Promise
-from prodemb.confidence.reliability import Reliability, ReliabilityBin
+from prodemb.confidence.reliability import Calibration, Reliability, ReliabilityBin
 from prodemb.core.features import FEATURES
 from prodemb.heads.evaluation import BaselineResult, BrandEvaluation, CategoryEvaluation, Condition, Promised
 from prodemb.heads.metrics import Metrics
@@ -60,7 +60,14 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> list[Pipeline]:
                 BaselineResult(name="prodemb", metrics=METRICS.model_copy(update={"tree": TREE}), seconds=1),
             ),
             conditions=(
-                Condition(name="all features", num_products=20, top1={"TF-IDF + linear SVM": 0.7, "prodemb": 0.8}),
+                Condition(
+                    name="all features",
+                    num_products=20,
+                    top1={"TF-IDF + linear SVM": 0.7, "prodemb": 0.8},
+                    calibration=Calibration(
+                        num_products=20, accuracy=0.8, confidence=0.75, error=0.05, by_chance=0.125
+                    ),
+                ),
                 Condition(group="examples", name="6 to 19", num_products=9, top1={"prodemb": 0.75}),
                 Condition(name=f"new partner: {hostile(1)}", num_products=9, top1={"prodemb": 0.75}),
             ),

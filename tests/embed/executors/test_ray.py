@@ -128,22 +128,13 @@ class OddCatalog(Catalog):
             yield rows
 
 
-def once(folder: Path) -> bool:
-    try:
-        (folder / "happened").touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
-
-
-def is_killed_once(folder: Path) -> None:
-    if once(folder):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def is_stopped_once(folder: Path) -> None:
-    if once(folder):
-        os.kill(os.getpid(), signal.SIGSTOP)
+def is_killed_and_then_hangs(folder: Path) -> None:
+    for number in (signal.SIGKILL, signal.SIGSTOP):
+        try:
+            (folder / number.name).touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        os.kill(os.getpid(), number)
 
 
 def dies_with_a_word(folder: Path) -> None:
@@ -158,8 +149,13 @@ def embed_odd(catalog: Path, out: Path, model: Path, happens: Callable[[Path], N
 
 
 @pytest.mark.slow
-def test_ray_makes_the_same_files_as_one_process_also_where_an_actor_is_killed_over_tomorrows_catalog(
-    cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_ray_makes_the_same_files_as_one_process_also_where_actors_are_killed_and_hang_over_tomorrows_catalog(
+    cluster: Any,
+    make_catalog: MakeCatalog,
+    tiny_clip: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     catalog, one, two = make_catalog(100), tmp_path / "one", tmp_path / "two"
     report = run(catalog, one, tiny_clip)
@@ -176,24 +172,14 @@ def test_ray_makes_the_same_files_as_one_process_also_where_an_actor_is_killed_o
     new.filter(pl.col("product_id") != "p3").write_parquet(catalog)
     (tmp_path / "images" / "5.jpg").write_bytes(jpeg(77))
     run(catalog, one, tiny_clip)
-    updated = embed_odd(catalog, two, tiny_clip, is_killed_once)
-    assert (tmp_path / "happened").exists()
+    monkeypatch.setattr(engine, "SILENT_SECONDS", 5)
+    updated = embed_odd(catalog, two, tiny_clip, is_killed_and_then_hangs)
+    assert {"SIGKILL", "SIGSTOP"} <= {path.name for path in tmp_path.iterdir()}
     assert contents(one) == contents(two)
     assert updated.manifest.changes is not None
     assert (updated.manifest.changes.removed, updated.manifest.changes.changed) == (1, 2)
     assert not [path for path in two.iterdir() if is_temporary(path.name)]
     assert "died: its worker process has died; possibly out of memory" in caplog.text
-
-
-@pytest.mark.slow
-def test_an_actor_that_hangs_is_replaced(
-    cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "SILENT_SECONDS", 4)
-    catalog = make_catalog(100)
-    assert embed_odd(catalog, tmp_path / "shards", tiny_clip, is_stopped_once).num_new == 100
-    run(catalog, tmp_path / "whole", tiny_clip)
-    assert contents(tmp_path / "shards") == contents(tmp_path / "whole")
 
 
 @pytest.mark.slow
