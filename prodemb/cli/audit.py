@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import finished, show, started
-from prodemb.cli.options import DeviceOption, ShardsArgument
+from prodemb.cli.options import DeviceOption, ShardsArgument, existing_shards
 from prodemb.cli.progress import show_progress
 
 
@@ -48,7 +48,7 @@ def audit(
     )
     started("audit", where=out)
     report = audit_shards(
-        find_shard_sets(shards),
+        find_shard_sets(existing_shards(shards)),
         out=out,
         heads=heads or own_heads([brand, category]),
         brand=brand,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from prodemb.cli.display import finished, show, started
-from prodemb.cli.options import DeviceOption, LabelsOption, ShardsArgument, TaxonomyOption
+from prodemb.cli.options import DeviceOption, LabelsOption, ShardsArgument, TaxonomyOption, existing_shards
 from prodemb.cli.progress import show_progress
 
 
@@ -14,7 +14,7 @@ def label(
     shards: ShardsArgument,
     out: Annotated[
         Path,
-        typer.Argument(help="The .csv or .tsv file to write. Rows of an earlier one that hold a label stay in it."),
+        typer.Argument(help="The .csv or .tsv file to write. Rows of an earlier one that somebody wrote into stay."),
     ],
     products: Annotated[
         int | None,
@@ -37,9 +37,9 @@ def label(
 ) -> None:
     """Pick the products whose labels would help most, with the likeliest categories, for people to label.
 
-    Fill in the column category (an id, a path, or a likely one copied whole), and brand where it is wrong or missing;
-    then train with `--labels FILE`, or name it in the pipelines, as `labels` of the table train. Products with a
-    category are left out, and once there is a head those that it is least sure of come first.
+    Fill in the column category (an id, a path, a likely one copied whole, or `?` where nobody can tell), and brand
+    where it is wrong or missing; then train with `--labels FILE`, or name it in the pipelines, as `labels` of the table
+    train. Products with a category are left out, and once there is a head those that it is least sure of come first.
     """
     from prodemb.cli.report.label import label_lines
     from prodemb.job.label import label_shards
@@ -53,7 +53,7 @@ def label(
     }
     started("label", where=out)
     report = label_shards(
-        find_shard_sets(shards),
+        find_shard_sets(existing_shards(shards)),
         out=out,
         category=own_pipeline("category").replaced(settings, source="command line"),
         head=head,

@@ -1,17 +1,19 @@
 """Arguments and options that several commands take, and the pipeline that they choose."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
 from prodemb.cli.display import say
-from prodemb.core.errors import ConfigError
+from prodemb.core.errors import ConfigError, ShardError
 
 if TYPE_CHECKING:
     from prodemb.job.pipeline import Pipeline
 
+Target = Literal["brand", "category"]
 Device = Literal["auto", "cpu", "cuda"]
 CatalogArgument = Annotated[
     str | None,
@@ -70,9 +72,25 @@ TaxonomyOption = Annotated[
 ]
 
 
-def chosen_pipeline(
-    target: Literal["brand", "category"] | None, *, path: Path | None, catalog: str | None = None
-) -> "Pipeline":
+def existing_shards(shards: Path) -> Path:
+    """The argument SHARDS.
+
+    Raises:
+        ShardError: there is no such folder; says where the shards of the project's own pipelines are.
+    """
+    if shards.is_dir():
+        return shards
+    from prodemb.job.pipeline import own_pipeline
+
+    wanted = "shards, as `prodemb embed` writes them"
+    with suppress(ConfigError):
+        own = dict.fromkeys(own_pipeline(target).embed.out for target in get_args(Target))
+        if found := [folder for folder in own if Path(folder).is_dir()]:
+            wanted = f"shards; those of the project's own pipelines are in {' and '.join(found)}"
+    raise ShardError(f"{shards}: no such folder; wanted {wanted}")
+
+
+def chosen_pipeline(target: Target | None, *, path: Path | None, catalog: str | None = None) -> "Pipeline":
     """The pipeline file given; with a catalog and no file, all defaults; else the project's own pipeline.
 
     Args:

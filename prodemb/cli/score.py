@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import finished, show, started
-from prodemb.cli.options import DeviceOption, LabelsOption, ShardsArgument, TaxonomyOption
+from prodemb.cli.options import DeviceOption, LabelsOption, ShardsArgument, TaxonomyOption, existing_shards
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
 
@@ -64,7 +64,7 @@ def score(
             f"--taxonomy: found {taxonomy!r} without --zero-shot; wanted both, because a head uses the taxonomy that "
             "it was trained with"
         )
-    found = find_shard_sets(shards)
+    found = find_shard_sets(existing_shards(shards))
     own = [own_pipeline("brand"), own_pipeline("category")]
     brand, category = (
         pipeline.replaced({"embed": {"device": device}}, source="--device")

@@ -3,7 +3,7 @@
 import typer
 
 from prodemb.cli.display import answer, finished, say, started
-from prodemb.cli.options import ShardsArgument
+from prodemb.cli.options import ShardsArgument, existing_shards
 from prodemb.cli.progress import show_progress
 from prodemb.cli.statuses import SHARDS
 
@@ -14,7 +14,7 @@ def inspect(shards: ShardsArgument) -> None:
     from prodemb.shards.format import read_manifest
     from prodemb.shards.reader import find_shard_folders
 
-    for folder in find_shard_folders(shards):
+    for folder in find_shard_folders(existing_shards(shards)):
         manifest = read_manifest(folder)
         started("inspect", where=folder)
         finished(manifest)
@@ -28,7 +28,7 @@ def verify(shards: ShardsArgument) -> None:
 
     started("verify", where=shards)
     with show_progress("Verifying") as on_progress:
-        trouble = trouble_in(shards, on_progress=on_progress)
+        trouble = trouble_in(existing_shards(shards), on_progress=on_progress)
     finished(trouble)
     answer(trouble)
     if trouble:

@@ -3,17 +3,21 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import polars as pl
 
+from prodemb.aliases.normalise import normalise_brand
 from prodemb.core.features import GOLD_LABELS
 from prodemb.core.text import counted, some_of
 from prodemb.heads.labels import GOLD_COLUMNS, Target
 from prodemb.job.pipeline import Pipeline
-from prodemb.label.label_file import LabelFile, read_label_file
+from prodemb.job.taxonomy import pipeline_taxonomy
+from prodemb.label.label_file import LabelFile, Meaning, meanings, read_label_file
 from prodemb.shards.labels import GivenLabels
 from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.taxonomy.taxonomy import Taxonomy
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +28,7 @@ class LabelsRead:
 
     path: Path
     num_labels: int
-    """Products of the shards that have one in it."""
+    """Products of the shards that have one in it which stands for something."""
     num_changed: int
     """Those of them that have another one in the shards."""
 
@@ -35,26 +39,44 @@ def given_labels(pipelines: Sequence[Pipeline]) -> GivenLabels | None:
     Raises:
         CatalogError: a file is missing, or no label file.
     """
-    named = {pipeline.target: Path(pipeline.train.labels) for pipeline in pipelines if pipeline.train.labels}
+    named = {pipeline.target: pipeline for pipeline in pipelines if pipeline.train.labels}
     if not named:
         return None
-    files = {path: read_label_file(path) for path in named.values()}
-    return labels_of({target: files[path] for target, path in named.items()})
+    paths = {str(pipeline.train.labels) for pipeline in named.values()}
+    files = {path: read_label_file(Path(path)) for path in paths}
+    return labels_of([(pipeline, files[str(pipeline.train.labels)]) for pipeline in named.values()])
 
 
-def labels_of(files: dict[Target, LabelFile]) -> GivenLabels:
+def labels_of(files: Sequence[tuple[Pipeline, LabelFile]]) -> GivenLabels:
     """The labels of files.
 
     Args:
-        files: for each target the one that holds its labels.
+        files: for each target a pipeline, and the file that holds its labels.
     """
     frame = pl.DataFrame(schema={"product_id": pl.String})
-    for target, file in files.items():
-        labels = file.labels_of(target).rename({"label": GOLD_COLUMNS[target]})
+    for pipeline, file in files:
+        labels = file.labels_of(pipeline.target, meaning=meaning_of(pipeline))
+        labels = labels.rename({"label": GOLD_COLUMNS[pipeline.target]})
         frame = frame.join(labels, on="product_id", how="full", coalesce=True, maintain_order="left_right")
     missing = [pl.lit(None, pl.String).alias(name) for name in GOLD_LABELS if name not in frame.columns]
-    source = " and ".join(dict.fromkeys(str(file.path) for file in files.values()))
+    source = " and ".join(dict.fromkeys(str(file.path) for _, file in files))
     return GivenLabels(frame=frame.with_columns(missing).select("product_id", *GOLD_LABELS), source=source)
+
+
+def meaning_of(pipeline: Pipeline) -> Meaning:
+    """What labels of a pipeline's target stand for: the id of a node of its taxonomy, or the key of a brand."""
+    if pipeline.target == "brand":
+        return lambda name: normalise_brand(name) or name
+
+    @cache
+    def taxonomy() -> Taxonomy:  # read where it is asked for, since scoring need not have it
+        return pipeline_taxonomy(pipeline)[0]
+
+    def node_of(label: str) -> str | None:
+        node = taxonomy().trace(label).node
+        return None if node is None else str(node)
+
+    return node_of
 
 
 def with_given_labels(shard_sets: Sequence[ShardSet], *, pipelines: Sequence[Pipeline]) -> list[ShardSet]:
@@ -71,28 +93,36 @@ def open_labelled(shards: Path, *, pipeline: Pipeline) -> tuple[ShardSet, Labels
     Raises:
         ShardError: as `open_shard_set`.
         CatalogError: as `given_labels`.
+        TaxonomyError: there are categories, and the pipeline's taxonomy cannot be read.
     """
     shard_set = open_shard_set(shards)
     if pipeline.train.labels is None:
         return shard_set, None
-    file, target = read_label_file(Path(pipeline.train.labels)), pipeline.target
-    labels = labels_of({target: file})
-    column = GOLD_COLUMNS[target]
-    given = labels.frame.drop_nulls(column)
-    own = shard_set.frame(["product_id", column]).join(given, on="product_id", how="semi")
-    changed = own.filter(pl.col(column).is_not_null()).join(given, on=["product_id", column], how="anti")
-    _tell(file, target=target, missing=given.join(own, on="product_id", how="anti")["product_id"], shards=shards)
-    read = LabelsRead(path=file.path, num_labels=own.height, num_changed=changed.height)
+    file, column = read_label_file(Path(pipeline.train.labels)), GOLD_COLUMNS[pipeline.target]
+    labels, meaning = labels_of([(pipeline, file)]), meaning_of(pipeline)
+    given = labels.frame.select("product_id", given=column).drop_nulls()
+    own = shard_set.frame(["product_id", column]).join(given, on="product_id")
+    own = own.with_columns(meant=meanings(own["given"], of=meaning), before=meanings(own[column], of=meaning))
+    known = own.filter(pl.col("meant").is_not_null())
+    changed = known.filter(pl.col(column).is_not_null() & pl.col("meant").ne_missing(pl.col("before")))
+    _tell(
+        file,
+        target=pipeline.target,
+        apart=file.contradicting(pipeline.target, meaning=meaning),
+        missing=given.join(own, on="product_id", how="anti")["product_id"],
+        shards=shards,
+    )
+    read = LabelsRead(path=file.path, num_labels=known.height, num_changed=changed.height)
     return shard_set.with_labels(labels), read
 
 
-def _tell(file: LabelFile, *, target: Target, missing: pl.Series, shards: Path) -> None:
+def _tell(file: LabelFile, *, target: Target, apart: list[str], missing: pl.Series, shards: Path) -> None:
     """Log what of a label file does not count."""
     if file.num_skipped:
         logger.warning("%s: %s cannot be read and are left out", file.path, counted(file.num_skipped, "row"))
     if file.num_without_id:
         logger.warning("%s: %s without a product_id are left out", file.path, counted(file.num_without_id, "label"))
-    if apart := file.contradicting(target):
+    if apart:
         logger.warning(
             "%s: %s with more than one %s, which count as not labelled here: %s",
             file.path,

@@ -59,9 +59,9 @@ class LabelReport:
     out: Path
     num_picked: int
     num_kept: int
-    """Rows that held a label before, and stay."""
+    """Rows that a person had written into, which stay."""
     num_replaced: int
-    """Rows that held none, which other products replace."""
+    """Rows that nobody had, which other products replace."""
     num_unlabelled: int
     """Products without a category, those picked among them."""
     by: str | None
@@ -82,7 +82,8 @@ def label_shards(
     """Write the products whose labels would help most to `out`, with the likeliest categories to choose from.
 
     Products that carry a category already are left out, whether it stands in the catalog, in `[train] labels` or in
-    `out`. Rows of an earlier `out` that hold a label stay as they are, above the new ones; the others are replaced.
+    `out`, and so are those marked as ones that nobody can tell. Rows of an earlier `out` that a person has written into
+    stay as they are, above the new ones, in its layout; the others are replaced.
 
     Args:
         shards: of one catalog.
@@ -104,12 +105,18 @@ def label_shards(
     is_new = named is not None and Path(named).absolute() == out.absolute() and earlier is None
     (labelled_set,) = with_given_labels([shard_set], pipelines=[] if is_new else [category])
     has_label = labelled_set.frame([GOLD_COLUMNS["category"]]).to_series().is_not_null().to_numpy()
-    rows = np.flatnonzero(~has_label)
+    ids = shard_set.frame(["product_id"]).to_series()
+    passed = pl.Series(dtype=pl.String)
+    if named is not None and not is_new:
+        passed = read_label_file(Path(named)).not_told_ids
+    kept = None
     if earlier is not None:
-        ids = shard_set.frame(["product_id"]).to_series()
-        kept = ids.is_in(earlier.filled_ids.implode()).to_numpy()
-        has_label |= ids.is_in(labels_of({"category": earlier}).frame["product_id"].implode()).to_numpy()
-        rows = np.flatnonzero(~has_label & ~kept)
+        has_label |= ids.is_in(labels_of([(category, earlier)]).frame["product_id"].implode()).to_numpy()
+        there = np.flatnonzero(ids.is_in(earlier.rows["product_id"].drop_nulls().implode()).to_numpy())
+        is_kept = earlier.is_touched(_supplied(shard_set, rows=there))
+        kept = earlier.cells.filter(is_kept)
+        passed = pl.concat([passed, earlier.rows["product_id"].filter(is_kept)])
+    rows = np.flatnonzero(~has_label & ~ids.is_in(passed.drop_nulls().implode()).to_numpy())
     unsure = answering if isinstance(answering, CategoryPredictor) else None
     with progress("Choosing products") as on_progress:
         chosen = pick(
@@ -123,8 +130,8 @@ def label_shards(
             on_progress=on_progress,
         )
     table = _to_label(shard_set, rows=chosen, answering=answering, category=category)
-    write_label_file(out, table, kept=None if earlier is None else earlier.filled_cells())
-    num_kept = 0 if earlier is None else earlier.num_filled
+    write_label_file(out, table, kept=kept, layout=None if earlier is None else earlier.layout)
+    num_kept = 0 if kept is None else kept.height
     return LabelReport(
         out=out,
         num_picked=len(chosen),
@@ -179,9 +186,7 @@ def _to_label(
 ) -> pl.DataFrame:
     """The columns of the file for the products at these rows, in their order."""
     ascending, place = np.unique(rows, return_inverse=True)
-    named = {raw_column(feature): name for feature, name in _SUPPLIED.items()}
-    table = supplied_values(shard_set, ["product_id", PARTNER, *named], rows=ascending)
-    table = table.cast(pl.String).rename(named | {PARTNER: "partner"})
+    table = _supplied(shard_set, rows=ascending)
     likely: list[list[str | None]] = [[None] * len(LIKELY)] * len(ascending)
     if answering is not None and len(ascending):
         products = read_products(shard_set, features=answering.card.features, rows=ascending)
@@ -195,6 +200,13 @@ def _to_label(
         pl.Series("picture", [shown.get(each) for each in table["product_id"]], dtype=pl.String),
     )
     return table[place].select(COLUMNS)
+
+
+def _supplied(shard_set: ShardSet, *, rows: Indices) -> pl.DataFrame:
+    """`product_id` and the columns `SHOWN` of the products at these rows, ascending."""
+    named = {raw_column(feature): name for feature, name in _SUPPLIED.items()}
+    table = supplied_values(shard_set, ["product_id", PARTNER, *named], rows=rows)
+    return table.cast(pl.String).rename(named | {PARTNER: "partner"})
 
 
 def _pictures(product_ids: Sequence[str], *, category: Pipeline) -> Mapping[str, str]:

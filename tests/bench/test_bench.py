@@ -266,13 +266,15 @@ def test_accuracy_by_number_of_labels(run_bench: RunBench, tmp_path: Path) -> No
     write_clustered_set(tmp_path / "shards", num=200, num_classes=4)
     (tmp_path / "taxonomy.txt").write_text("1 - Things\n2 - Things > Mugs\n3 - Things > Shoes\n4 - Lamps\n5 - Arts\n")
     options = ["--taxonomy", str(tmp_path / "taxonomy.txt"), "--num-labels", "8", "40", "--seeds", "1"]
-    figures = run_bench("labelling", "--shards", str(tmp_path / "shards"), *options, "--train", "picked:24")
+    figures = run_bench(
+        "labelling", "--shards", str(tmp_path / "shards"), *options, "--train", "picked:24", "picked in two rounds:24"
+    )
     (catalog,) = figures["catalogs"].values()
     assert list(catalog["curves"]) == ["picked", "picked in two rounds", "random"]
     for curve in catalog["curves"].values():
         assert list(curve) == ["8", "40"]
         assert 0.25 < curve["8"]["low"] <= curve["8"]["top1"] <= curve["8"]["high"] <= 1
-    assert catalog["trained"]["picked:24"] > 0.25
+    assert min(catalog["trained"].values()) > 0.25
 
 
 def test_errors_planted_among_the_labels_of_shards(run_bench: RunBench, tmp_path: Path) -> None:

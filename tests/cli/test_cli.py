@@ -66,7 +66,7 @@ def test_help_groups_the_commands_and_names_the_exit_statuses() -> None:
         (["embed", "twice.csv"], 4, r"twice\.csv: 1 row repeats a product_id"),
         (["embed", "--pipeline", "typo.toml"], 3, r"typo\.toml: \[embed\] modle: no such key; did you mean 'model'\?"),
         (["train-brand", "--shards", "nothing"], 6, r"nothing: no such folder; wanted a shard set"),
-        (["score", "nothing", "out.parquet"], 6, r"nothing: no such folder"),
+        (["score", "nothing", "out.parquet"], 6, r"nothing: no such folder; wanted shards, as `prodemb embed` writes"),
         (["score", ".", "out.parquet"], 6, r"no shard set here"),
         (["inspect", "."], 6, r"no shard set here"),
         (["brands", "no_brand.csv", "a.csv"], 4, r"no column for the supplied brand"),

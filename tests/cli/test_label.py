@@ -43,6 +43,15 @@ def test_folders_of_several_partners_are_labelled_and_trained_on_in_one_go(
     pipeline.write_text(f"{text}\n[voices]\nnew_partners = 0\n")
     prodemb("embed")
     (shards,) = {path.parent for path in Path().rglob("manifest.json")}
+    for words in (
+        ["inspect", "shards"],
+        ["verify", "shards"],
+        *([name, "shards", "out.csv"] for name in ("label", "score", "audit")),
+    ):
+        error = CliRunner().invoke(app, words).exception
+        assert str(error) == (
+            f"shards: no such folder; wanted shards; those of the project's own pipelines are in {shards}"
+        )
     shown = prodemb("label", str(shards), "to_label.csv", "--products", "24")
     assert "24 products to label in to_label.csv, of 120 without a category" in shown
     assert "likely categories: by zero-shot" in shown
@@ -64,7 +73,7 @@ def test_folders_of_several_partners_are_labelled_and_trained_on_in_one_go(
     shown = prodemb("label", str(shards), "to_label.csv", "--products", "10")
     assert "10 products to label in to_label.csv, of 96 without a category" in shown
     assert "is least sure of first" in shown
-    assert "24 labelled rows of the earlier file kept; 0 rows without a label replaced" in shown
+    assert "24 rows of the earlier file that somebody has written into kept; 0 others replaced" in shown
     assert read_label_file(Path("to_label.csv")).rows["product_id"].n_unique() == 34
 
 
@@ -74,4 +83,4 @@ def test_where_every_product_has_a_category_there_is_nothing_to_label(
     monkeypatch.chdir(tmp_path)
     write_clustered_set(Path("shards"), num=60, num_classes=3)
     assert "every product carries a category already" in prodemb("label", "shards", "to_label.csv")
-    assert read_label_file(Path("to_label.csv")).num_filled == 0
+    assert read_label_file(Path("to_label.csv")).rows.is_empty()

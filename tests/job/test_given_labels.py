@@ -58,6 +58,23 @@ def test_what_does_not_count_is_told(tmp_path: Path, caplog: pytest.LogCaptureFi
     ]
 
 
+def test_labels_that_mean_one_thing_do_not_contradict_and_those_that_mean_nothing_do_not_count(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shards = write_columns(tmp_path / "shards", google_category_id=["2", "3", None, None])
+    labels = "product_id,category,brand\np0,things>mugs,Acme\np0,2 - Old name,ACME\np1,Lamps,\np2,Mugz,\np3,4,\n"
+    own = pipeline(tmp_path, labels=write_labels(tmp_path / "l.csv", labels))
+    found, read = open_labelled(shards.folder, pipeline=own)
+    assert read is not None
+    assert (read.num_labels, read.num_changed) == (3, 1)
+    assert found.frame(["google_category_id"]).to_series().to_list() == ["things>mugs", "Lamps", "Mugz", "4"]
+    brands = pipeline(tmp_path, target="brand", labels=str(tmp_path / "l.csv"))
+    given = given_labels([brands])
+    assert given is not None
+    assert given.frame.rows() == [("p0", None, "Acme")]
+    assert not caplog.records
+
+
 def test_each_target_has_its_own_file_or_both_one(tmp_path: Path) -> None:
     one = write_labels(tmp_path / "one.csv", "product_id,category,brand\na,2,Acme\nb,,Lumo\n")
     other = write_labels(tmp_path / "other.csv", "product_id,brand\nc,Zed\n")

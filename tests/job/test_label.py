@@ -33,7 +33,15 @@ def fill(path: Path, **labels: str) -> None:
     with path.open("w", newline="") as opened:
         writer = csv.DictWriter(opened, fieldnames=[*rows[0]], delimiter=";")
         writer.writeheader()
-        writer.writerows(row | {"category": labels.get(row["product_id"], row["category"])} for row in rows)
+        writer.writerows(
+            row | {"category": labels.get(row["product_id"].removeprefix("'"), row["category"])} for row in rows
+        )
+
+
+def cells_with_ids(path: Path) -> pl.DataFrame:
+    """The cells of a file, and product ids as they are read."""
+    file = read_label_file(path)
+    return file.cells.with_columns(file.rows["product_id"])
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +62,7 @@ def test_from_no_labels_to_a_head_and_on(shop: Pipeline, tmp_path: Path) -> None
     out = tmp_path / "to_label.csv"
     report = label(shop, out, products=24)
     assert (report.num_picked, report.num_unlabelled, report.by, report.is_by_head) == (24, 120, "zero-shot", False)
-    rows = read_label_file(out).cells
+    rows = cells_with_ids(out)
     assert rows.height == 24
     # Nothing is filled in, and all four kinds are there among the first.
     assert rows["category"].fill_null("").str.len_bytes().sum() == 0
@@ -77,7 +85,7 @@ def test_from_no_labels_to_a_head_and_on(shop: Pipeline, tmp_path: Path) -> None
     assert (again.by, again.is_by_head, again.num_unlabelled) == (str(tmp_path / "head"), True, 96)
     file = read_label_file(out)
     assert file.rows["product_id"].n_unique() == 34
-    assert file.num_filled == 24
+    assert file.rows["category"].count() == 24
     likely = file.cells[24:].with_columns(pl.col("title").str.extract(r"red (\w+)").alias("kind"))
     assert (likely["likely_1"].str.split(" > ").list.last() == likely["kind"]).sum() >= 9
 
@@ -98,10 +106,35 @@ def test_filled_rows_stay_and_the_others_are_chosen_anew(shop: Pipeline, tmp_pat
     assert rows["product_id"].n_unique() == 8
 
 
+def test_what_nobody_can_tell_and_what_has_a_note_stays_and_is_not_offered_again(
+    shop: Pipeline, tmp_path: Path
+) -> None:
+    out, other = tmp_path / "to_label.csv", tmp_path / "other.csv"
+    label(shop, out, products=6)
+    first, second, third, *rest = read_label_file(out).rows["product_id"]
+    fill(out, **{first: "4", second: "?"})
+    rows = [*csv.reader(io.StringIO(out.read_text()), delimiter=";")]
+    with out.open("w", newline="") as opened:
+        notes = ["note", "", "", "ask Ann", *[""] * 3]
+        csv.writer(opened, delimiter=";").writerows([*row, note] for row, note in zip(rows, notes, strict=True))
+    report = label(shop, out, products=6)
+    assert (report.num_kept, report.num_replaced, report.num_picked) == (3, 3, 6)
+    file = read_label_file(out)
+    assert file.rows["product_id"].to_list()[:3] == [first, second, third]
+    assert file.rows["product_id"].n_unique() == 9
+    assert file.cells["note"].to_list()[:3] == ["", "", "ask Ann"]
+    assert out.read_text().splitlines()[0].count(";") == len(rows[0])
+    # A file of its own for the next ones: what nobody can tell in `[train] labels` does not come again.
+    own = shop.replaced({"train": {"labels": str(out)}}, source="test")
+    label(own, other, products=120)
+    offered = {*read_label_file(other).rows["product_id"]}
+    assert offered & {first, second, third, *rest} == {third, *rest}
+
+
 def test_pictures_are_paths_and_addresses_without_a_password(shop: Pipeline, tmp_path: Path) -> None:
     out = tmp_path / "to_label.tsv"
     label(shop, out, products=120)
-    shown = dict(read_label_file(out).cells.select("product_id", "picture").rows())
+    shown = dict(cells_with_ids(out).select("product_id", "picture").rows())
     assert shown["p118"] == "https://shop.example/a.jpg?w=9"
     assert not shown["p119"]
     assert shown["p3"] == str(Path(shop.catalog.path or "").parent / "images/3.jpg")

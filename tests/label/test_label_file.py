@@ -15,6 +15,7 @@ from prodemb.core.errors import CatalogError, ConfigError
 from prodemb.label.label_file import COLUMNS, check_label_out, read_label_file, write_label_file
 
 IDS = ["007", "1e5", "3-4", "Mar 5", "12.50", "9007199254740993", "TRUE", "-5", "'05", "plain", "170fdf", "42", "=1+1"]
+CHANGED = ["1-Mai", "Okt 12", "12-DEZ", "10 AM", "3:30 PM", "WAHR", "R5", "EUR 12", "H12.5.1", "123456789012", "A;-B"]
 
 
 def rows(ids: list[str], **columns: Sequence[str | None]) -> pl.DataFrame:
@@ -33,15 +34,22 @@ def test_what_is_written_opens_in_a_spreadsheet_and_is_read_back(tmp_path: Path)
     header, *written = cells_of(path)
     assert header == [*COLUMNS]
     assert [row[0] for row in written[:5]] == ["'007", "'1e5", "'3-4", "'Mar 5", "'12.50"]
-    assert [row[0] for row in written[9:12]] == ["plain", "170fdf", "42"]
+    assert [row[0] for row in written[9:12]] == ["'plain", "'170fdf", "42"]
     assert not [cell for row in written for cell in row if cell.startswith(("=", "+", "-", "@"))]
     assert [row[1] for row in written[:2]] == ["'=HYPERLINK(1)", "Théière"]
-    assert read_label_file(path).labels_of("category")["product_id"].to_list() == IDS
+    assert read_label_file(path).labels_of("category", meaning=str)["product_id"].to_list() == IDS
+
+
+def test_what_a_spreadsheet_may_change_in_any_language_is_protected(tmp_path: Path) -> None:
+    path = tmp_path / "to_label.csv"
+    write_label_file(path, rows(CHANGED, category=["187"] * len(CHANGED)))
+    assert all(row[0].startswith("'") for row in cells_of(path)[1:])
+    assert read_label_file(path).labels_of("category", meaning=str)["product_id"].to_list() == CHANGED
 
 
 @given(
     st.lists(
-        st.one_of(st.sampled_from(IDS), st.text("'=0e5.-/+@ ;,\"é", min_size=1)).map(plain_text).filter(bool),
+        st.one_of(st.sampled_from(IDS + CHANGED), st.text("'=0e5.-/+@ ;,\"é", min_size=1)).map(plain_text).filter(bool),
         min_size=1,
         unique=True,
     ),
@@ -67,9 +75,13 @@ def test_a_file_that_a_spreadsheet_saved_again(tmp_path: Path, name: str, separa
     csv.writer(text, delimiter=separator).writerows(lines)
     (tmp_path / name).write_text(text.getvalue(), encoding)
     file = read_label_file(tmp_path / name)
-    assert file.labels_of("category").rows() == [("007", "187.0")]
-    assert file.labels_of("brand").rows() == [("b", "Müller")]
-    assert (file.num_filled, file.is_own) == (2, True)
+    assert file.labels_of("category", meaning=str).rows() == [("007", "187.0")]
+    assert file.labels_of("brand", meaning=str).rows() == [("b", "Müller")]
+    assert file.is_own
+    write_label_file(tmp_path / name, rows(["d"]), kept=file.cells, layout=file.layout)
+    again = (tmp_path / name).read_bytes()
+    assert again.startswith(b"\xef\xbb\xbf") == (encoding != "utf-8")
+    assert cells_of(tmp_path / name, separator=separator) == [*lines, ["'d", *[""] * (len(COLUMNS) - 1)]]
 
 
 def test_parquet_with_numbers_and_one_of_the_columns(tmp_path: Path) -> None:
@@ -77,30 +89,54 @@ def test_parquet_with_numbers_and_one_of_the_columns(tmp_path: Path) -> None:
         tmp_path / "labels.parquet"
     )
     file = read_label_file(tmp_path / "labels.parquet")
-    assert file.labels_of("category").rows() == [("7", "187"), ("9", "188")]
-    assert file.labels_of("brand").is_empty()
+    assert file.labels_of("category", meaning=str).rows() == [("7", "187"), ("9", "188")]
+    assert file.labels_of("brand", meaning=str).is_empty()
     assert not file.is_own
 
 
-def test_filled_rows_stay_as_they_are_with_columns_of_a_person_s_own(tmp_path: Path) -> None:
+def test_rows_stay_as_they_are_with_columns_of_a_person_s_own(tmp_path: Path) -> None:
     path = tmp_path / "to_label.csv"
-    path.write_text("note,product_id,category,brand\nsure,'007,Shoes,\n,b,,\n=odd,c,,Acme\n")
-    write_label_file(path, rows(["d"]), kept=read_label_file(path).filled_cells())
+    path.write_text("note,product_id,category,brand\nsure,'007,Shoes,\n=odd,c,,Acme\n")
+    write_label_file(path, rows(["d"]), kept=read_label_file(path).cells)
     header, *written = cells_of(path)
     assert header[:4] == ["note", "product_id", "category", "brand"]
     assert {*COLUMNS} < {*header}
-    assert [row[:4] for row in written] == [["sure", "'007", "Shoes", ""], ["=odd", "c", "", "Acme"], ["", "d", "", ""]]
+    assert [row[:4] for row in written] == [
+        ["sure", "'007", "Shoes", ""],
+        ["=odd", "c", "", "Acme"],
+        ["", "'d", "", ""],
+    ]
+
+
+def test_rows_that_a_person_has_written_into(tmp_path: Path) -> None:
+    path = tmp_path / "to_label.csv"
+    ids = [*"abcdefghi"]
+    titles = ["=A  b", *"bcdefghi"]
+    write_label_file(path, rows(ids, title=titles, likely_1=["1 - A"] * 9))
+    header, *lines = cells_of(path)
+    header.append("note")
+    for line in lines:
+        line.append("")
+    # Nothing, a label, a brand, two marks, a note, another title, a word in a likely category, one where none was.
+    edits = [(1, "category", "1"), (2, "brand", "x"), (3, "category", "?"), (4, "category", "-"), (5, "note", "no")]
+    for place, name, value in [*edits, (6, "title", "G"), (7, "likely_1", "this"), (8, "cat2", "shoes")]:
+        lines[place][header.index(name)] = value
+    with path.open("w", newline="", encoding="utf-8") as opened:
+        csv.writer(opened).writerows([header, *lines])
+    file = read_label_file(path)
+    shown = rows([*ids[:8], "i", "gone"], title=[*titles, None])
+    assert file.is_touched(shown).to_list() == [False, *[True] * 8]
+    assert file.not_told_ids.to_list() == ["d"]
+    assert file.labels_of("category", meaning=str).rows() == [("b", "1")]
 
 
 def test_labels_that_contradict_each_other_are_none_and_the_same_twice_is_one(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
-    path.write_text(
-        "product_id,category\na,187\na,187 - Apparel & Accessories > Shoes\nb,187\nb,188\n"
-        "c,Home > Mugs\nc,home>mugs\n,5\n"
-    )
+    path.write_text("product_id,category\na,2\na,Mugs\nb,2\nb,3\nc,x\nc,y\nd,2\nd,x\n,5\n")
     file = read_label_file(path)
-    assert file.labels_of("category").rows() == [("a", "187"), ("c", "Home > Mugs")]
-    assert file.contradicting("category") == ["b"]
+    meaning = {"2": "2", "Mugs": "2", "3": "3"}.get
+    assert file.labels_of("category", meaning=meaning).rows() == [("a", "2"), ("c", "x")]
+    assert file.contradicting("category", meaning=meaning) == ["b", "d"]
     assert file.num_without_id == 1
 
 

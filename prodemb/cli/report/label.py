@@ -27,8 +27,8 @@ def label_lines(report: LabelReport) -> Iterator[str]:
         f"category; {how} ({report.seconds:.1f} s)"
     )
     if report.num_kept or report.num_replaced:
-        kept, gone = counted(report.num_kept, "labelled row"), counted(report.num_replaced, "row")
-        yield f"{kept} of the earlier file kept; {gone} without a label replaced"
+        kept, gone = counted(report.num_kept, "row"), counted(report.num_replaced, "other")
+        yield f"{kept} of the earlier file that somebody has written into kept; {gone} replaced"
     if report.by is not None:
         yield f"likely categories: by {report.by}"
     yield f"fill in the column category, then: prodemb train-category --labels {report.out}"
