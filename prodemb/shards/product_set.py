@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +15,10 @@ from prodemb.shards.lexical import lexical_vectors
 from prodemb.shards.reader import ShardSet
 from prodemb.shards.shard import Shard
 
-_ROWS_AT_A_TIME = 2048
-"""Vectors a thread copies at a time; where they are not neighbours they are gathered in the processor's cache first."""
+_ROWS_AT_A_TIME = 16_384
+"""Neighbouring vectors that a thread copies at a time."""
+_ROWS_GATHERED = 2048
+"""The same of others, which are gathered in the processor's cache first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,18 +151,21 @@ def load_vectors(shard_set: ShardSet, *, features: tuple[Feature, ...], rows: In
     """
     ends = np.cumsum([shard_set.schema.dim_of(feature) for feature in features])
     vectors = np.empty((len(rows), ends[-1]), dtype=np.float16)
+    copies: list[Future[None]] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for shard, low, indices in _wanted(shard_set, rows=rows):
-            high = low + len(indices)
-            copies = []
+            high, earlier, copies = low + len(indices), copies, []
+            size = _ROWS_AT_A_TIME if _are_neighbours(indices) else _ROWS_GATHERED
             for column, feature in enumerate(features):
                 view = shard.vectors(feature)
                 out = vectors[low:high, ends[column] - view.shape[1] : ends[column]]
-                for first in range(0, len(indices), _ROWS_AT_A_TIME):
-                    some = slice(first, first + _ROWS_AT_A_TIME)
+                for first in range(0, len(indices), size):
+                    some = slice(first, first + size)
                     copies.append(pool.submit(_copy_rows, view, indices[some], out[some]))
-            for copy in copies:
+            for copy in earlier:  # so that no thread waits for the next shard to be opened, and few are open
                 copy.result()
+        for copy in copies:
+            copy.result()
     return vectors
 
 
@@ -188,9 +193,14 @@ def _wanted(shard_set: ShardSet, *, rows: Indices) -> Iterator[tuple[Shard, int,
         start += shard.num_products
 
 
+def _are_neighbours(indices: Indices) -> bool:
+    """Whether ascending indices, at least one, leave none out."""
+    return bool(indices[-1] - indices[0] == len(indices) - 1)
+
+
 def _copy_rows(view: npt.NDArray[np.float16], indices: Indices, out: npt.NDArray[np.float16]) -> None:
     """Copy the vectors at ascending `indices` of `view` (n, dim) to `out` (m, dim); numpy releases the GIL."""
-    if indices[-1] - indices[0] == len(indices) - 1:
+    if _are_neighbours(indices):
         out[:] = view[indices[0] : indices[-1] + 1]
     else:
         out[:] = view[indices]
