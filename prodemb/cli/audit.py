@@ -6,21 +6,14 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import finished, show, started
-from prodemb.cli.options import DeviceOption, ShardsArgument, existing_shards
+from prodemb.cli.options import DeviceOption, HeadsOption, ShardsArgument, existing_shards
 from prodemb.cli.progress import show_progress
 
 
 def audit(
     shards: ShardsArgument,
     out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
-    heads: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--head",
-            help="The folder of a head; repeat it for a second head. Default: the pipelines' own heads.",
-            show_default=False,
-        ),
-    ] = None,
+    heads: HeadsOption = None,
     pipelines: Annotated[
         list[Path] | None,
         typer.Option(

@@ -32,6 +32,14 @@ HeadOption = Annotated[
     str | None,
     typer.Option("--out", help="The folder for the head. Default: the pipeline's.", show_default=False),
 ]
+HeadsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--head",
+        help="The folder of a head; repeat it for a second head. Default: the pipelines' own heads.",
+        show_default=False,
+    ),
+]
 PipelineOption = Annotated[
     Path | None,
     typer.Option("--pipeline", help="A pipeline file. Default: the project's own, if any.", show_default=False),

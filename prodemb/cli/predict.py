@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import answer, finished, show, started
-from prodemb.cli.options import DeviceOption, PipelineOption
+from prodemb.cli.options import DeviceOption, HeadsOption, PipelineOption
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
 
@@ -31,14 +31,7 @@ def predict(
     cat2: Annotated[str | None, _product_option("The one below that.")] = None,
     cat3: Annotated[str | None, _product_option("The one below that.")] = None,
     image: Annotated[Path | None, _product_option("Its picture, a file.")] = None,
-    heads: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--head",
-            help="The folder of a head; repeat it for a second head. Default: the pipelines' own heads.",
-            show_default=False,
-        ),
-    ] = None,
+    heads: HeadsOption = None,
     cache: Annotated[
         str | None,
         typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import finished, show, started
-from prodemb.cli.options import DeviceOption, LabelsOption, ShardsArgument, TaxonomyOption, existing_shards
+from prodemb.cli.options import DeviceOption, HeadsOption, LabelsOption, ShardsArgument, TaxonomyOption, existing_shards
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
 
@@ -14,14 +14,7 @@ from prodemb.core.errors import ConfigError
 def score(
     shards: ShardsArgument,
     out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
-    heads: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--head",
-            help="The folder of a head; repeat it for a second head. Default: the pipelines' own heads.",
-            show_default=False,
-        ),
-    ] = None,
+    heads: HeadsOption = None,
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="Predict categories without a head, from the taxonomy's names.")
     ] = False,

@@ -1,13 +1,12 @@
 """`prodemb serve`: predictions over HTTP."""
 
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from prodemb.cli.display import say, started, tell
-from prodemb.cli.options import DeviceOption
+from prodemb.cli.options import DeviceOption, HeadsOption
 from prodemb.core.errors import ConfigError
 
 _NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
@@ -15,14 +14,7 @@ _NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "pyth
 
 
 def serve(
-    heads: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--head",
-            help="The folder of a head; repeat it for a second head. Default: the pipelines' own heads.",
-            show_default=False,
-        ),
-    ] = None,
+    heads: HeadsOption = None,
     host: Annotated[
         str | None, typer.Option(help="The address to listen at. Default: 127.0.0.1.", show_default=False)
     ] = None,
