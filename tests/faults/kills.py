@@ -296,9 +296,10 @@ def _without_seconds(path: Path) -> bytes:
 
 
 def _drop_seconds(value: Any) -> None:
-    """Remove `seconds` wherever it stands in JSON."""
+    """Remove `seconds` and `date` wherever they stand in JSON."""
     if isinstance(value, dict):
         value.pop("seconds", None)
+        value.pop("date", None)
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _drop_seconds(inner)
 

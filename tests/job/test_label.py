@@ -141,8 +141,9 @@ def test_pictures_are_paths_and_addresses_without_a_password(shop: Pipeline, tmp
 
 
 def test_a_catalog_that_has_gone_and_a_model_that_has_cost_their_columns_alone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where no head lies about
     write_clustered_set(tmp_path / "shards", num=60, num_classes=3)
     tables = {"catalog": {"path": str(tmp_path / "gone.csv")}, "embed": {"out": str(tmp_path / "shards")}}
     pipeline = Pipeline.parse({"target": "category", **tables}, source="test")
