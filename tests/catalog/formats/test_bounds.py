@@ -13,13 +13,14 @@ LONG_MIB = 400
 MEMORY = 1_400 << 20
 """Address space of the reader; its libraries take most of it (about 900 MiB)."""
 PROGRAM = f"""
-import json, resource, sys
+import json, os, resource, sys
 from pathlib import Path
 from prodemb.catalog.formats import open_source
 resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
 source = open_source(Path(sys.argv[1]))
 rows = [row for batch in source.batches() for row in batch.table.to_pylist()]
-print(json.dumps([[row["id"] for row in rows], dict(source.skipped.by_reason)]))
+print(json.dumps([[row["id"] for row in rows], dict(source.skipped.by_reason)]), flush=True)
+os._exit(0)  # threads of libraries that still end may abort a process that goes at once
 """
 RSS = b"<rss><channel><item><id>1</id><title>a</title></item><item><id>2</id><title>"
 
