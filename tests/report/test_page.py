@@ -140,6 +140,7 @@ def test_the_head_that_scoring_keeps_stands_beside_the_other(summary: Summary) -
     assert (
         "Of the 50 out-of-fold answers 90.0 % are right with CLIP as published, which scoring keeps, and 80.0 %" in text
     )
+    assert "by more than a standard error" in text
 
 
 def test_fine_tuning_shows_its_loss(summary: Summary) -> None:
