@@ -64,7 +64,7 @@ def test_a_run_survives_all_servers_and_writes_no_secret(server: str, tmp_path: 
     make_clip(tmp_path / "clip")
     (tmp_path / "own.toml").write_text(
         'target = "brand"\n[catalog]\npath = "catalog.csv"\n[embed]\nmodel = "./clip"\nout = "shards/clip"\n'
-        "[images]\nallow_private_hosts = true\nretries = 1\ntimeout_s = 0.4\ndeadline_s = 3\nmax_bytes = 100_000\n"
+        "[images]\nallow_private_hosts = true\nretries = 1\ntimeout_s = 0.8\ndeadline_s = 3\nmax_bytes = 100_000\n"
         "max_host_failures = 1000\n"
     )
     commands = (("embed", "--pipeline", "own.toml"), ("inspect", "shards"), ("read", "catalog.csv"))

@@ -17,7 +17,7 @@ from prodemb.core.errors import CatalogError
 
 LONG = "x" * (1 << 20)
 NUM_ROWS = 1_500
-MEMORY = 1_000 << 20
+MEMORY = 1_200 << 20
 """Data of the reader beside what its libraries take."""
 PROGRAM = f"""
 import json, resource, sys
