@@ -48,7 +48,6 @@ def embed(
 ) -> None:
     """Encode a catalog with CLIP into shards. Only new and changed products are encoded."""
     from prodemb.cli.report.embed import embed_lines
-    from prodemb.cli.report.estimate import estimate_lines
     from prodemb.job.embed import embed_catalog, estimate_catalog, with_checkpoint
 
     ignored = {"--out": out, "--model": model, "--revision": revision}
@@ -66,6 +65,8 @@ def embed(
     started("embed", where=config.out)
     retry: Literal["none", "failed", "all"] = "all" if refresh else "failed" if retry_failed else "none"
     if dry_run:
+        from prodemb.cli.report.estimate import estimate_lines
+
         found = estimate_catalog(chosen, config=config, progress=show_progress, replace=fine_tuned, retry=retry)
         finished(found)
         answer(estimate_lines(found, sample=sample))
