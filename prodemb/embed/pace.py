@@ -3,13 +3,15 @@
 import io
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
+from prodemb.catalog.budget import PictureCounts
 from prodemb.catalog.images import ImageLoader
 from prodemb.catalog.urls import host_of
 from prodemb.core.features import LEXICAL_TEXTS
@@ -45,6 +47,8 @@ class Round:
     """Of the clock."""
     timings: Timings
     """Of threads."""
+    failed: Mapping[str, int] = field(default_factory=dict)
+    """Pictures that could not be used, by reason."""
 
 
 def measure_pace(
@@ -89,9 +93,10 @@ def measure_pace(
             text, image, encoder, num_texts, num_images, num_joined = (
                 now - then for now, then in zip(_spent(pool), before, strict=True)
             )
+            pictures = PictureCounts() if window.pictures is None else window.pictures.fetched.counts
             largest = Round(
                 num_products=rows.num_rows,
-                num_pictures=0 if window.pictures is None else _num_decoded(window),
+                num_pictures=pictures.num_tried - pictures.failed.total(),
                 num_words=rows.num_rows - _num_without_words(rows) if config.lexical is not None else 0,
                 seconds=time.perf_counter() - begun,
                 timings=Timings(
@@ -106,6 +111,7 @@ def measure_pace(
                     num_decode_threads=num_threads,
                     num_tower_threads=pool.num_threads,
                 ),
+                failed=_by_reason(pictures),
             )
     return largest
 
@@ -146,10 +152,11 @@ def _stand_in() -> bytes:
     return file.getvalue()
 
 
-def _num_decoded(window: Window) -> int:
-    assert window.pictures is not None
-    counts = window.pictures.fetched.counts
-    return counts.num_tried - counts.failed.total()
+def _by_reason(pictures: PictureCounts) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for (_, reason), count in pictures.failed.items():
+        found[reason] += count
+    return found
 
 
 def _num_without_words(rows: pa.Table) -> int:

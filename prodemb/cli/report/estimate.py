@@ -51,6 +51,10 @@ def estimate_lines(found: Estimate, *, sample: Path | None) -> Iterator[str]:
         f"{counted(measured.timings.num_texts, 'text')} and {counted(measured.timings.num_images, 'picture')} in "
         f"{measured.seconds:.1f} s"
     )
+    if measured.failed:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in measured.failed.items())
+        num_tried = measured.num_pictures + sum(measured.failed.values())
+        yield f"WARNING: of {counted(num_tried, 'picture')} there, some cannot be used: {reasons}"
     is_enough = found.num_bytes < found.free_bytes
     warning = "" if is_enough else "WARNING: not enough space: "
     yield f"{warning}disk: {size_text(found.num_bytes)} to write, {size_text(found.free_bytes)} free"

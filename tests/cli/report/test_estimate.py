@@ -1,6 +1,7 @@
 """What a dry run shows: counts, ranges of time, and a warning where the disk is too small."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from prodemb.cli.report.estimate import estimate_lines
@@ -53,6 +54,15 @@ def test_lines_say_what_is_to_be_done_and_how_long_it_takes() -> None:
 def test_too_small_a_disk_is_warned_about() -> None:
     assert "WARNING: not enough space: disk: 80.0 GB to write, 71.6 GB free" in estimate_lines(
         estimate_of(num_bytes=80_000_000_000), sample=None
+    )
+
+
+def test_pictures_of_the_sample_that_cannot_be_used_are_told_of() -> None:
+    found = estimate_of()
+    assert found.sample is not None
+    sample = replace(found.sample, num_pictures=50, failed={"file not found": 190, "truncated": 10})
+    assert "WARNING: of 250 pictures there, some cannot be used: 190 file not found, 10 truncated" in estimate_lines(
+        replace(found, sample=sample), sample=None
     )
 
 
