@@ -43,8 +43,10 @@ def _explain(config: type[BaseModel], detail: Any, *, source: str) -> str:
         close = difflib.get_close_matches(key, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
         return f"{where}: no such key; {hint}"
+    if detail["type"] == "missing":
+        return f"{where}: found nothing, wanted a value"
     wanted = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    found = "" if detail["type"] in ("missing", "value_error") else f"found {_shown(detail['input'])}, "
+    found = "" if detail["type"] == "value_error" else f"found {_shown(detail['input'])}, "
     return f"{where}: {found}wanted {wanted}" if detail["type"] != "value_error" else f"{where}: {wanted}"
 
 

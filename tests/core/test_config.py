@@ -36,3 +36,11 @@ def test_each_mistake_is_named_in_one_line(values: dict[str, object], message: s
 def test_two_mistakes_are_both_named() -> None:
     with pytest.raises(ConfigError, match=r"batch_size: .*; f\.toml: nam: "):
         Outer.parse({"embed": {"batch_size": 0}, "nam": "y"}, source="f.toml")
+
+
+def test_a_missing_value_is_named() -> None:
+    class Needy(Config):
+        target: str
+
+    with pytest.raises(ConfigError, match=r"^f\.toml: target: found nothing, wanted a value$"):
+        Needy.parse({}, source="f.toml")
