@@ -47,7 +47,8 @@ def cells_with_ids(path: Path) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def shop(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """The shop without a single category, its pictures in files, embedded."""
-    folder = tmp_path_factory.mktemp("shop")
+    folder = tmp_path_factory.mktemp("shop") / "feed"  # pictures are looked for in the folders beside it, too
+    folder.mkdir()
     pipeline = make_pipeline(folder, tiny_clip)
     none, pictures = [None] * NUM_PRODUCTS, [f"images/{i}.jpg" for i in range(NUM_PRODUCTS - 2)]
     kept = ["https://shop.example/a.jpg?w=9", "https://user:word@shop.example/b.jpg"]
