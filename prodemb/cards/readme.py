@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -71,17 +71,45 @@ def write_readme(folder: Path, kind: Kind, values: Mapping[str, Any]) -> None:
         write_text(path, text)
 
 
+def renewed_readme(read: Callable[[], bytes], kind: Kind, values: Mapping[str, Any], *, path: Path) -> str | None:
+    """The text that a README is to have; None where it is whole already, or stays since somebody wrote or edited it.
+
+    Logs as `warn_if_stale`.
+
+    Args:
+        read: reads the README as it is; raises FileNotFoundError where there is none, OSError or ValueError where it
+            is none of prodemb's.
+        path: what to call it.
+    """
+    wanted = render(kind, values)
+    try:
+        text = read().decode("utf-8")
+    except FileNotFoundError:
+        return wanted
+    except (OSError, ValueError):
+        return None
+    if _is_whole(text):
+        return wanted if text != wanted else None
+    _warn_if_stale(text, wanted, path=path)
+    return None
+
+
 def warn_if_stale(folder: Path, kind: Kind, values: Mapping[str, Any]) -> None:
     """Log where somebody edited a folder's README, and what prodemb had written in it was of other values."""
     try:
-        found = _EDITED.search(_read(folder))
+        text = _read(folder)
     except (OSError, ValueError):
         return
-    if found is not None and found[0] not in render(kind, values):
+    _warn_if_stale(text, render(kind, values), path=folder / README)
+
+
+def _warn_if_stale(text: str, wanted: str, *, path: Path) -> None:
+    found = _EDITED.search(text)
+    if found is not None and found[0] not in wanted:
         logger.warning(
             "%s: was edited, so it stays, but what prodemb wrote in it is of an earlier state; delete it for a new "
             "one, or delete its comment with sha256 and this is not said again",
-            folder / README,
+            path,
         )
 
 

@@ -67,10 +67,15 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         OutputError: it would be too large to be read again; or as `replacing`.
     """
+    write_text(path, json_text(value, of=path))
+
+
+def json_text(value: Any, *, of: Path) -> str:
+    """What `write_json` writes. Raises OutputError where it would be too large to be read again."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     if len(text) > MAX_BYTES // 4 and (num_bytes := len(text.encode())) > MAX_BYTES:
-        raise OutputError(f"{path}: would be {num_bytes:,} bytes, and not more than {MAX_BYTES:,} are read again")
-    write_text(path, text)
+        raise OutputError(f"{of}: would be {num_bytes:,} bytes, and not more than {MAX_BYTES:,} are read again")
+    return text
 
 
 def expanded(path: str) -> Path:

@@ -1,6 +1,5 @@
 """What a run would do, how long it would take here and what it needs on disk; nothing is written to the project."""
 
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.core.device import choose_device
 from prodemb.core.errors import CatalogError, ShardError
-from prodemb.core.files import nearest_folder
 from prodemb.core.folders import check_apart
 from prodemb.core.progress import ProgressCallback
 from prodemb.embed.config import EmbedConfig
@@ -25,6 +23,7 @@ from prodemb.embed.worker import Timings
 from prodemb.embed.workload import Workload, count_workload
 from prodemb.shards.checked import Checked
 from prodemb.shards.files import check_unlisted
+from prodemb.shards.folder import ShardFolder, shard_folder
 from prodemb.shards.format import HASH_BYTES, has_manifest, read_manifest
 from prodemb.shards.paths import read_path_vectors
 from prodemb.taxonomy.taxonomy import Taxonomy
@@ -65,8 +64,8 @@ class Estimate:
     """The part of the work that takes longest."""
     num_bytes: int
     """On disk, for the shards to be made."""
-    free_bytes: int
-    """On the disk of the shard set."""
+    free_bytes: int | None
+    """On the disk of the shard set; None where it lies on none."""
 
 
 def estimate(
@@ -93,19 +92,20 @@ def estimate(
         CatalogError, ModelError, FingerprintError, ShardError, OutputError: what a run would raise before its first
             shard.
     """
-    folder = Path(config.out)
+    folder = shard_folder(Path(config.out))
     num_products = catalog.check_ids()
     if not num_products:
         raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
     checkpoint = find_checkpoint(config.model, revision=config.revision, truncate_dim=config.truncate_dim)
     text_checkpoint = config.text_checkpoint()
-    check_apart(folder, [file.path for file in catalog.files])
+    check_apart(folder.place, [file.path for file in catalog.files])
     check_unlisted(folder)
     if has_manifest(folder):
         read_manifest(folder)  # a run replaces a damaged one, which is not for this function to do
     with tempfile.TemporaryDirectory(prefix="prodemb-") as temporary:
         plan = make_plan(
             config,
+            folder=folder,
             catalog=catalog,
             images=images,
             checkpoint=checkpoint,
@@ -142,7 +142,7 @@ def estimate(
         model=checkpoint.name,
         device=str(device),
         dtype=str(choose_dtype(config.dtype, device=device)).removeprefix("torch."),
-        folder=folder,
+        folder=folder.place,
         num_shards=len(plan.todo),
         workload=workload,
         num_names=num_names,
@@ -151,11 +151,11 @@ def estimate(
         fetching=fetching,
         bottleneck=max(busy, key=lambda part: busy[part]) if measured is not None else None,
         num_bytes=num_bytes,
-        free_bytes=shutil.disk_usage(nearest_folder(folder)).free,
+        free_bytes=folder.free_bytes(),
     )
 
 
-def _num_names(taxonomy: Taxonomy, *, folder: Path, fingerprint: str) -> int:
+def _num_names(taxonomy: Taxonomy, *, folder: ShardFolder, fingerprint: str) -> int:
     try:
         paths = read_path_vectors(folder)
     except ShardError:  # a run makes a damaged file again

@@ -17,7 +17,6 @@ from prodemb.core.files import naming
 from prodemb.core.text import counted
 from prodemb.embed.plan import Plan
 from prodemb.embed.reuse import FEATURE_BITS, Reuse, ReusePlan, hash_prefixes
-from prodemb.shards.file import ShardFile
 from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, Manifest
 from prodemb.shards.hashes import content_hash
 from prodemb.shards.keys import KEY_BYTES, SortedKeys, as_keys, keys_of, new_array, write_keys
@@ -140,7 +139,7 @@ def _shards(plan: ReusePlan) -> Iterator[tuple[Shard, npt.NDArray[np.int64]]]:
     """Each earlier shard, and the rows of its products in the earlier set."""
     start = 0
     for source in plan.sources:
-        shard = Shard(ShardFile(source.folder / source.record.name), record=source.record)
+        shard = source.open()
         yield shard, np.arange(start, start + shard.num_products)
         start += shard.num_products
 
@@ -158,6 +157,6 @@ def _check_shared(old: Manifest, reuse: Reuse, *, plan: Plan) -> None:
     if num_shared < MIN_SHARED * min(plan.num_products, old.num_products):
         found = f"{num_shared:,}" if num_shared else "none"
         raise ShardError(
-            f"{plan.folder}: holds {counted(old.num_products, 'product')} of {old.catalog}, and {found} of "
+            f"{plan.folder.place}: holds {counted(old.num_products, 'product')} of {old.catalog}, and {found} of "
             f"{plan.catalog.name}; give another --out, or remove the folder"
         )

@@ -2,18 +2,17 @@
 
 import logging
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.core.device import num_devices
 from prodemb.core.errors import FingerprintError, ShardError, VersionError
 from prodemb.core.features import Feature
-from prodemb.core.files import temporary_name
 from prodemb.core.text import counted
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.reuse import RetryPictures, ReusePlan, Source
 from prodemb.shards.checked import Checked
+from prodemb.shards.folder import ShardFolder
 from prodemb.shards.format import (
     MANIFEST_NAME,
     NO_VALUE,
@@ -56,6 +55,8 @@ class Plan:
     """A run: everything that decides what comes out of it, for the run and for each of its workers."""
 
     config: EmbedConfig
+    folder: ShardFolder
+    """Of the shard set."""
     catalog: Catalog
     images: ImagesConfig
     checkpoint: Checkpoint
@@ -88,11 +89,6 @@ class Plan:
         return text_encoder(self.text_checkpoint.fingerprint, template=self.config.text_template)
 
     @property
-    def folder(self) -> Path:
-        """Of the shard set."""
-        return Path(self.config.out)
-
-    @property
     def num_workers(self) -> int:
         """Processes that make shards side by side where one machine does; 0 where there is nothing to make."""
         return min(self.config.workers or num_devices(self.config.device), len(self.todo))
@@ -105,6 +101,7 @@ class Plan:
 def make_plan(
     config: EmbedConfig,
     *,
+    folder: ShardFolder,
     catalog: Catalog,
     images: ImagesConfig,
     checkpoint: Checkpoint,
@@ -120,6 +117,7 @@ def make_plan(
     has made already, so that the same set comes out however often a run is interrupted.
 
     Args:
+        folder: of the shard set.
         num_products: of the catalog.
         checked: takes in the shards whose checksum is right.
         replace_set: replace a set of another model or other features, in place of refusing.
@@ -130,10 +128,11 @@ def make_plan(
         FingerprintError: the set in place was made by another model.
         ShardError: it has features that this run does not want, or is of another schema version.
     """
-    folder, size = Path(config.out), config.shard_size
+    size = config.shard_size
     old = _in_place(folder)
     plan = Plan(
         config=config,
+        folder=folder,
         catalog=catalog,
         images=images,
         checkpoint=checkpoint,
@@ -153,7 +152,7 @@ def make_plan(
     inputs = _inputs_hashes(plan)
     damaged = damaged_shards(folder, manifest=old, checked=checked)
     if damaged:
-        logger.warning("%s: damaged and made again: %s", folder, counted(len(damaged), "shard"))
+        logger.warning("%s: damaged and made again: %s", folder.place, counted(len(damaged), "shard"))
     recorded = _by_index(old.shards)
     whole = {index: record for index, record in recorded.items() if record.name not in damaged}
     current = {
@@ -168,7 +167,7 @@ def make_plan(
     is_repair = len(inputs) == len(recorded) and inputs.keys() - kept.keys() <= repaired
     features = tuple(feature for feature in config.features if _is_reusable(old, feature, plan=plan))
     sources = tuple(Source(folder=folder, record=whole[index]) for index in sorted(whole))
-    reuse = ReusePlan(folder=folder / temporary_name("index"), sources=sources, features=features, retry=retry)
+    reuse = ReusePlan(folder=folder.scratch("index"), sources=sources, features=features, retry=retry)
     plan = replace(
         plan,
         todo=tuple(replace(task, reuses=task.index not in repaired) for task in plan.todo),
@@ -182,7 +181,7 @@ def make_plan(
     if refreshed := made.keys() & kept.keys():
         logger.warning(
             "%s: takes %s whose pictures an interrupted run had fetched again; the others keep theirs",
-            *(folder, counted(len(refreshed), "shard")),
+            *(folder.place, counted(len(refreshed), "shard")),
         )
     if journal is not None and made:
         plan = replace(plan, schema=journal.shard_schema)
@@ -197,7 +196,7 @@ def _by_index(records: tuple[ShardRecord, ...]) -> dict[int, ShardRecord]:
     return {index: record for record in records if (index := shard_index(record.name)) is not None}
 
 
-def _in_place(folder: Path) -> Manifest | None:
+def _in_place(folder: ShardFolder) -> Manifest | None:
     """The manifest of the set in place; where it is damaged, one rebuilt from the shards."""
     if not has_manifest(folder):
         return None

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from prodemb.core.features import ALL_FEATURES, Feature
-from prodemb.shards.file import ShardFile
+from prodemb.shards.folder import ShardFolder
 from prodemb.shards.format import Changes, ShardRecord
 from prodemb.shards.keys import NOT_FOUND, SortedKeys, Values, as_keys, keys_of
 from prodemb.shards.shard import Shard
@@ -42,8 +42,12 @@ Hashes = npt.NDArray[np.uint8]
 class Source:
     """One shard of an earlier set, which is known to be whole."""
 
-    folder: Path
+    folder: ShardFolder
     record: ShardRecord
+
+    def open(self) -> Shard:
+        """The shard, mapped."""
+        return Shard(self.folder.open(self.record), record=self.record)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,8 +173,7 @@ class Reuse:
     def _shard(self, number: int) -> Shard:
         shard = self._open.pop(number, None)
         if shard is None:
-            source = self._sources[number]
-            shard = Shard(ShardFile(source.folder / source.record.name), record=source.record)
+            shard = self._sources[number].open()
         self._open[number] = shard
         while len(self._open) > _MAX_OPEN_SHARDS:
             self._open.popitem(last=False)

@@ -1,14 +1,14 @@
 """One run over a shard set: it records finished shards, and puts the set in place once all are there."""
 
-from prodemb.cards.readme import own_readme, warn_if_stale, write_readme
+from prodemb.cards.readme import README, renewed_readme
 from prodemb.catalog.budget import PictureCounts, check_budget
 from prodemb.core.errors import CatalogError
-from prodemb.core.folders import HeldFolder
 from prodemb.core.progress import ProgressCallback
 from prodemb.core.text import counted
 from prodemb.embed.plan import Plan
 from prodemb.shards.checked import Checked
 from prodemb.shards.files import check_listed, remove_unlisted
+from prodemb.shards.folder import Held
 from prodemb.shards.format import UPDATE_NAME, Changes, Manifest, ShardRecord, ShardSchema
 
 _PICTURES_ADVICE = "finished shards are kept: fix that and embed again with --retry-failed"
@@ -17,7 +17,7 @@ _PICTURES_ADVICE = "finished shards are kept: fix that and embed again with --re
 class Run:
     """The shards of one run: those that were done before, and those that its workers make."""
 
-    def __init__(self, plan: Plan, *, held: HeldFolder, checked: Checked, on_progress: ProgressCallback | None) -> None:
+    def __init__(self, plan: Plan, *, held: Held, checked: Checked, on_progress: ProgressCallback | None) -> None:
         self.num_new = 0
         """Products that went to the towers so far."""
         self._plan, self._held, self._checked, self._on_progress = plan, held, checked, on_progress
@@ -74,14 +74,13 @@ class Run:
         check_listed(plan.folder, manifest=manifest)
         if plan.old != manifest:
             manifest.write(plan.folder)
-        (plan.folder / UPDATE_NAME).unlink(missing_ok=True)
+        plan.folder.remove(UPDATE_NAME)
         remove_unlisted(plan.folder, manifest=manifest, old=plan.old)
         self._checked.remember(manifest.shards)
         values = {"manifest": manifest, "schema": manifest.shard_schema, "missing": manifest.null_counts()}
-        if own_readme(plan.folder):
-            write_readme(plan.folder, "shards", values)
-        else:
-            warn_if_stale(plan.folder, "shards", values)
+        readme = renewed_readme(lambda: plan.folder.read_own(README), "shards", values, path=plan.folder.place / README)
+        if readme is not None:
+            plan.folder.write(README, readme)
         return manifest
 
     def _write_journal(self) -> None:

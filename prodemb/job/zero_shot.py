@@ -6,12 +6,12 @@ from pathlib import Path
 
 from prodemb.category.zero_shot import ZeroShot, check_features, features_that_count
 from prodemb.core.errors import BusyError, FingerprintError, OutputError, ShardError
-from prodemb.core.folders import holding
 from prodemb.core.progress import Progress
 from prodemb.embed.config import EmbedConfig
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
-from prodemb.shards.files import holds_shards
+from prodemb.shards.files import hold_shards
+from prodemb.shards.folder import shard_folder
 from prodemb.shards.format import ShardSchema
 from prodemb.shards.labels import GivenLabels
 from prodemb.shards.paths import PATHS_NAME, PathVectors, read_path_vectors
@@ -69,10 +69,10 @@ def renew_path_vectors(
         model, revision = config.model, config.revision
         _zero_shot(folder, schema=schema, pipeline=pipeline, model=model, revision=revision, progress=progress)
         return
-    path = folder / PATHS_NAME
-    if path.is_file() and _read(folder) is None:
-        with holding(folder, kind="shard set", is_own=holds_shards):
-            path.unlink()
+    files = shard_folder(folder)
+    if files.has(PATHS_NAME) and _read(folder) is None:
+        with hold_shards(files):
+            files.remove(PATHS_NAME)
 
 
 def stored_zero_shot(folder: Path, *, schema: ShardSchema, taxonomy: Taxonomy, name: str) -> ZeroShot | None:
@@ -121,8 +121,9 @@ def _zero_shot(
     with progress("Encoding the taxonomy"):
         paths = encode_paths(taxonomy, checkpoint=checkpoint, device=pipeline.embed.device)
     try:
-        with holding(folder, kind="shard set", is_own=holds_shards):
-            paths.write(folder)
+        files = shard_folder(folder)
+        with hold_shards(files):
+            paths.write(files)
     except (BusyError, OutputError) as error:
         logger.warning("%s; the taxonomy's vectors are not kept", error)
     return ZeroShot.of(paths, schema=schema, taxonomy=name)

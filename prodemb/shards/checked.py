@@ -6,13 +6,13 @@ file shows in its inode, size or times. What the disk alone has altered is found
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Self
 
-from prodemb.core.bounded import read_json
+from prodemb.core.bounded import parse_json
 from prodemb.core.errors import BusyError, OutputError, ShardError
-from prodemb.core.files import write_json
+from prodemb.core.files import json_text
 from prodemb.shards.file import ShardFile, State
+from prodemb.shards.folder import AnyFolder, shard_folder
 from prodemb.shards.format import ShardRecord
 
 CHECKED_NAME = ".checked.json"
@@ -24,16 +24,16 @@ Stamp = list[str | int]
 class Checked:
     """The files of one folder whose checksum was found right."""
 
-    def __init__(self, folder: Path, *, stamps: dict[str, Stamp] | None = None) -> None:
+    def __init__(self, folder: AnyFolder, *, stamps: dict[str, Stamp] | None = None) -> None:
         """Know of no file, or of those with these stamps, as `read` gives them."""
-        self._folder = folder
+        self._folder = shard_folder(folder)
         self._stamps: dict[str, Stamp] = {} if stamps is None else stamps
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: AnyFolder) -> Self:
         """What was remembered of a folder; nothing where that cannot be read."""
         try:
-            found = read_json(folder / CHECKED_NAME)
+            found = parse_json(shard_folder(folder).read(CHECKED_NAME))
         except (OSError, ValueError):
             found = {}
         return cls(folder, stamps=found if isinstance(found, dict) else {})
@@ -66,7 +66,11 @@ class Checked:
         Raises:
             ShardError: its file is missing.
         """
-        self._stamps[record.name] = _stamp(record, state=ShardFile(self._folder / record.name).state())
+        found = self._folder.states([record.name])
+        if record.name not in found:
+            path = self._folder.place / record.name
+            raise ShardError(f"{path}: missing, though the manifest lists it; embed again to redo it")
+        self._stamps[record.name] = _stamp(record, state=found[record.name])
 
     def remember(self, records: Iterable[ShardRecord]) -> None:
         """Write down which of these shards are what they were when they were hashed.
@@ -74,24 +78,19 @@ class Checked:
         Where nothing can be written, or another run writes the same file or removes its temporary file as a leftover,
         nothing is lost: the next reader hashes what is not written down.
         """
+        known = [record for record in records if record.name in self._stamps]
+        found = self._folder.states([record.name for record in known])
         stamps = {
             record.name: stamp
-            for record in records
-            if (stamp := self._stamps.get(record.name)) is not None and stamp == self._found(record)
+            for record in known
+            if record.name in found and (stamp := _stamp(record, state=found[record.name])) == self._stamps[record.name]
         }
         if Checked.read(self._folder)._stamps == stamps:
             return
         try:
-            write_json(self._folder / CHECKED_NAME, stamps)
+            self._folder.write(CHECKED_NAME, json_text(stamps, of=self._folder.place / CHECKED_NAME))
         except (BusyError, OutputError, OSError):
             return
-
-    def _found(self, record: ShardRecord) -> Stamp | None:
-        """The stamp of the file that has the shard's name now; None where it has gone."""
-        try:
-            return _stamp(record, state=ShardFile(self._folder / record.name).state())
-        except (ShardError, OSError):
-            return None
 
 
 def _stamp(record: ShardRecord, *, state: State) -> Stamp:

@@ -1,16 +1,16 @@
 """The files of shards, held open, so that they can be read whatever becomes of their names."""
 
-import errno
 import hashlib
 import mmap
 import os
 import stat
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prodemb.core.errors import ShardError
-from prodemb.core.rlimits import have_room
-from prodemb.shards.format import ShardRecord
+
+if TYPE_CHECKING:
+    from prodemb.shards.format import ShardRecord
 
 _PIECE = 1 << 20
 
@@ -47,7 +47,7 @@ class ShardFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
 
-    def mapped(self, *, record: ShardRecord) -> mmap.mmap:
+    def mapped(self, *, record: "ShardRecord") -> mmap.mmap:
         """The whole file as read-only memory, which stays after the file is closed.
 
         Raises:
@@ -71,19 +71,3 @@ class ShardFile:
             digest.update(piece)
             offset += len(piece)
         return digest.hexdigest()
-
-
-def held_files(folder: Path, *, records: Sequence[ShardRecord]) -> dict[str, ShardFile]:
-    """The shards' files that can be opened, by name; none where the process may not hold so many open."""
-    if not have_room(len(records)):
-        return {}
-    held: dict[str, ShardFile] = {}
-    for record in records:
-        try:
-            held[record.name] = ShardFile(folder / record.name)
-        except ShardError:
-            continue
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                return {}
-    return held

@@ -33,7 +33,7 @@ from pydantic import (
     model_validator,
 )
 
-from prodemb.core.bounded import parse_json, read_json
+from prodemb.core.bounded import parse_json
 from prodemb.core.config import Config
 from prodemb.core.errors import ConfigError, ShardError, VersionError
 from prodemb.core.features import (
@@ -47,8 +47,9 @@ from prodemb.core.features import (
     hash_column,
     raw_column,
 )
-from prodemb.core.files import write_json
+from prodemb.core.files import json_text
 from prodemb.core.inputs import inputs_hash
+from prodemb.shards.folder import AnyFolder, shard_folder
 from prodemb.shards.lexical import LexicalKind
 from prodemb.shards.text import MAX_DIM, TextKind
 
@@ -317,10 +318,10 @@ class Manifest(Config):
         """The SHA-256 over all entries, in hexadecimal."""
         return _checksum(self.model_dump(mode="json"))
 
-    def write(self, folder: Path, *, name: str = MANIFEST_NAME) -> None:
+    def write(self, folder: AnyFolder, *, name: str = MANIFEST_NAME) -> None:
         """Write `folder/manifest.json` whole, with its checksum."""
-        values = self.model_dump(mode="json")
-        write_json(folder / name, values | {CHECKSUM_KEY: _checksum(values)})
+        values, files = self.model_dump(mode="json"), shard_folder(folder)
+        files.write(name, json_text(values | {CHECKSUM_KEY: _checksum(values)}, of=files.place / name))
 
 
 def _checksum(values: dict[str, Any]) -> str:
@@ -339,31 +340,34 @@ def shard_index(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def has_manifest(folder: Path) -> bool:
+def has_manifest(folder: AnyFolder) -> bool:
     """Whether `folder` is a shard set."""
-    return (folder / MANIFEST_NAME).is_file()
+    return shard_folder(folder).has(MANIFEST_NAME)
 
 
-def read_manifest(folder: Path, *, name: str = MANIFEST_NAME) -> Manifest:
+def read_manifest(folder: AnyFolder, *, name: str = MANIFEST_NAME) -> Manifest:
     """Read a shard set's manifest.
 
     Raises:
         ShardError: there is none, or it is damaged or altered.
         VersionError: it is of another schema version.
     """
-    path = folder / name
-    if not folder.is_dir():
-        raise ShardError(f"{folder}: no such folder; wanted a shard set, as `prodemb embed` writes it")
+    files = shard_folder(folder)
+    path = files.place / name
     try:
-        values = read_json(path)
-    except FileNotFoundError:
-        raise ShardError(f"{folder}: no {name} here, so this is no shard set; run `prodemb embed`") from None
+        values = parse_json(files.read(name))
+    except (FileNotFoundError, NotADirectoryError):
+        if not files.is_there():
+            raise ShardError(
+                f"{files.place}: no such folder; wanted a shard set, as `prodemb embed` writes it"
+            ) from None
+        raise ShardError(f"{files.place}: no {name} here, so this is no shard set; run `prodemb embed`") from None
     except ValueError as error:
         raise ShardError(f"{path}: damaged: not JSON ({error}); embed again to redo it") from None
     return _parsed(values, path=path)
 
 
-def is_replaced(folder: Path, *, manifest: Manifest) -> bool:
+def is_replaced(folder: AnyFolder, *, manifest: Manifest) -> bool:
     """Whether a shard set's folder holds another manifest than this one by now."""
     try:
         return read_manifest(folder) != manifest

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 
 from prodemb.core.bounded import parse_json, read_table
 from prodemb.core.errors import ShardError
-from prodemb.core.files import replacing
+from prodemb.shards.folder import AnyFolder, shard_folder
 from prodemb.shards.format import CHECKSUM_KEY, METADATA_KEY
 
 PATHS_NAME = "taxonomy.parquet"
@@ -48,7 +47,7 @@ class PathVectors:
         digest.update(np.ascontiguousarray(self.vectors, dtype="<f2").tobytes())
         return digest.hexdigest()
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: AnyFolder) -> None:
         """Write the file of the shard set at `folder` whole, with its checksum."""
         about = {
             "fingerprint": self.fingerprint,
@@ -63,21 +62,23 @@ class PathVectors:
             "vector": pa.Array.from_buffers(pa.binary(num_bytes), len(rows), [None, pa.py_buffer(rows)]),
         }
         table = pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(about)})
-        with replacing(folder / PATHS_NAME) as temporary:
+        with shard_folder(folder).putting(PATHS_NAME) as temporary:
             pq.write_table(table, temporary, compression="zstd")
 
 
-def read_path_vectors(folder: Path) -> PathVectors | None:
+def read_path_vectors(folder: AnyFolder) -> PathVectors | None:
     """Read the file of the shard set at `folder`; None where there is none.
 
     Raises:
         ShardError: it cannot be read, or its checksum is not the one that it was written with.
     """
-    path = folder / PATHS_NAME
-    if not path.is_file():
+    files = shard_folder(folder)
+    path = files.place / PATHS_NAME
+    if not files.has(PATHS_NAME):
         return None
     try:
-        table = read_table(path)
+        with files.fetched(PATHS_NAME) as fetched:
+            table = read_table(fetched)
         about = parse_json(table.schema.metadata[METADATA_KEY])
         column = table["vector"].combine_chunks()
         if not pa.types.is_fixed_size_binary(column.type):

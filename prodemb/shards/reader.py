@@ -13,7 +13,8 @@ from prodemb.core.errors import FingerprintError, ShardError
 from prodemb.core.features import GOLD_LABELS, PARTNER, TEXT_FEATURES, Feature, error_column, raw_column
 from prodemb.core.text import counted
 from prodemb.shards.checked import Checked
-from prodemb.shards.file import ShardFile, held_files
+from prodemb.shards.file import ShardFile
+from prodemb.shards.folder import AnyFolder, shard_folder
 from prodemb.shards.format import (
     Manifest,
     ShardRecord,
@@ -70,6 +71,7 @@ class ShardSet:
         self.labels: GivenLabels | None = None
         """What stands in place of gold labels of the shards, see `with_labels`."""
         self._files = files
+        self._folder = shard_folder(folder)
         self._checked = Checked.read(folder)
 
     @property
@@ -103,7 +105,7 @@ class ShardSet:
             yield shard
 
     def _opened(self, record: ShardRecord) -> Shard:
-        file = self._files.get(record.name) or ShardFile(self.folder / record.name)
+        file = self._files.get(record.name) or self._folder.open(record)
         shard = Shard(file, record=record, labels=self.labels)
         if shard.schema.fingerprint != self.schema.fingerprint:
             raise FingerprintError(
@@ -197,7 +199,7 @@ def open_shard_set(folder: Path) -> ShardSet:
                 f"{folder}: unfinished: {counted(manifest.num_products, 'product')} so far; run the same "
                 "`prodemb embed` again, it goes on where it stopped"
             )
-        files = held_files(folder, records=manifest.shards)
+        files = shard_folder(folder).open_all(manifest.shards)
         if len(files) == len(manifest.shards) or not is_replaced(folder, manifest=manifest):
             return ShardSet(folder, manifest=manifest, files=files)
     raise ShardError(f"{folder}: was updated while it was read; run again")
@@ -214,15 +216,16 @@ def find_shard_sets(folder: Path) -> list[ShardSet]:
     return [open_shard_set(f) for f in finished or folders[:1]]
 
 
-def find_shard_folders(folder: Path) -> list[Path]:
+def find_shard_folders(folder: AnyFolder) -> list[Path]:
     """The folders of the shard sets at `folder`: itself, and its direct subfolders.
 
     Raises:
         ShardError: there is none.
     """
-    if not folder.is_dir():
-        raise ShardError(f"{folder}: no such folder; wanted shards, as `prodemb embed` writes them")
-    folders = [f for f in [folder, *sorted(p for p in folder.iterdir() if p.is_dir())] if has_manifest(f)]
+    files = shard_folder(folder)
+    if not files.is_there():
+        raise ShardError(f"{files.place}: no such folder; wanted shards, as `prodemb embed` writes them")
+    folders = [each.place for each in (files, *files.below()) if has_manifest(each)]
     if not folders:
-        raise ShardError(f"{folder}: no shard set here or one folder below; run `prodemb embed`")
+        raise ShardError(f"{files.place}: no shard set here or one folder below; run `prodemb embed`")
     return folders

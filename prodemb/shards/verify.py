@@ -1,12 +1,10 @@
 """Checking a shard set: every file against the manifest, byte by byte, and the taxonomy's vectors beside them."""
 
-from pathlib import Path
-
 from prodemb.core.errors import ShardError
 from prodemb.core.progress import ProgressCallback
 from prodemb.core.text import counted
 from prodemb.shards.checked import Checked
-from prodemb.shards.file import ShardFile
+from prodemb.shards.folder import AnyFolder, ShardFolder, shard_folder
 from prodemb.shards.format import Manifest, ShardRecord, is_replaced, read_manifest
 from prodemb.shards.paths import read_path_vectors
 from prodemb.shards.reader import find_shard_folders
@@ -14,7 +12,7 @@ from prodemb.shards.shard import Shard
 
 
 def damaged_shards(
-    folder: Path, *, manifest: Manifest, checked: Checked, on_progress: ProgressCallback | None = None
+    folder: AnyFolder, *, manifest: Manifest, checked: Checked, on_progress: ProgressCallback | None = None
 ) -> dict[str, str]:
     """The recorded shards that cannot be used, by file name, and what is wrong with each. Hashes every file.
 
@@ -22,15 +20,15 @@ def damaged_shards(
         checked: adds those that are right.
         on_progress: called with the shards done and the shards in all.
     """
-    found = {}
+    found, files = {}, shard_folder(folder)
     for number, record in enumerate(manifest.shards, start=1):
-        found[record.name] = _fault(folder / record.name, record=record, manifest=manifest, checked=checked)
+        found[record.name] = _fault(files, record=record, manifest=manifest, checked=checked)
         if on_progress is not None:
             on_progress(number, len(manifest.shards))
     return {name: fault for name, fault in found.items() if fault is not None}
 
 
-def verify(folder: Path, *, on_progress: ProgressCallback | None = None) -> list[str]:
+def verify(folder: AnyFolder, *, on_progress: ProgressCallback | None = None) -> list[str]:
     """Check the shard sets at `folder` and one folder below; what is wrong, one line each, nothing where all is right.
 
     Sets that are whole are remembered as such, so that `train` and `score` need not hash them.
@@ -46,7 +44,7 @@ def verify(folder: Path, *, on_progress: ProgressCallback | None = None) -> list
     ]
 
 
-def _verify_one(folder: Path, *, on_progress: ProgressCallback | None) -> list[str]:
+def _verify_one(folder: AnyFolder, *, on_progress: ProgressCallback | None) -> list[str]:
     try:
         manifest = read_manifest(folder)
     except ShardError as error:
@@ -66,9 +64,10 @@ def _verify_one(folder: Path, *, on_progress: ProgressCallback | None) -> list[s
     return lines
 
 
-def _fault(path: Path, *, record: ShardRecord, manifest: Manifest, checked: Checked) -> str | None:
+def _fault(folder: ShardFolder, *, record: ShardRecord, manifest: Manifest, checked: Checked) -> str | None:
+    path = folder.place / record.name
     try:
-        file = ShardFile(path)
+        file = folder.reopen(record)
         shard = Shard(file, record=record)
         if not shard.schema.like(manifest.shard_schema):
             return f"{path}: made by {shard.schema.model} or with other features than its set; embed again to redo it"

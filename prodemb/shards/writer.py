@@ -19,7 +19,8 @@ from prodemb.core.features import (
     hash_column,
     raw_column,
 )
-from prodemb.core.files import replacing, sha256_of
+from prodemb.core.files import sha256_of
+from prodemb.shards.folder import AnyFolder, shard_folder
 from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, MAX_PRODUCTS, Changes, ShardRecord, ShardSchema, shard_name
 
 
@@ -36,7 +37,7 @@ class EncodedFeature:
 
 
 def write_shard(
-    folder: Path,
+    folder: AnyFolder,
     *,
     index: int,
     schema: ShardSchema,
@@ -47,7 +48,7 @@ def write_shard(
     reserved: Container[str] = (),
     changes: Changes | None = None,
 ) -> ShardRecord:
-    """Write `folder/part-<index>.parquet` under a temporary name, flush and rename it; return its manifest record.
+    """Write `folder/part-<index>.parquet`, which is there once it is whole; return its manifest record.
 
     Args:
         rows: the products' catalog rows (`prodemb.core.features.PRODUCT_COLUMNS`; `image` may be missing), at most
@@ -72,12 +73,12 @@ def write_shard(
     for text_feature in TEXT_FEATURES:
         columns[raw_column(text_feature)] = rows[text_feature].cast(pa.string())
 
-    path = folder / shard_name(index, reserved=reserved)
-    with replacing(path) as temporary:
+    name = shard_name(index, reserved=reserved)
+    with shard_folder(folder).putting(name) as temporary:
         _write_parquet(temporary, pa.table(columns, schema=schema.arrow(rows_hash=rows_hash)), features=schema.features)
         num_bytes, sha256 = temporary.stat().st_size, sha256_of(temporary)
     return ShardRecord(
-        name=path.name,
+        name=name,
         num_products=rows.num_rows,
         num_bytes=num_bytes,
         sha256=sha256,

@@ -46,6 +46,7 @@ def test_nothing_is_written(
     assert (found.num_shards, found.model, found.device, found.dtype) == (2, str(tiny_clip), "cpu", "float32")
     assert 0 < found.seconds[0] < found.seconds[1] < 60
     assert found.bottleneck
+    assert found.free_bytes is not None
     assert 20 * 2 * (7 * 24 + 1024) < found.num_bytes < found.free_bytes
     run(catalog, out, tiny_clip)
     made = contents(out), files(out)

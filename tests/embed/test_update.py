@@ -27,6 +27,7 @@ from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.index import write_index
 from prodemb.embed.reuse import RetryPictures, Reuse, ReusePlan, Source
 from prodemb.shards.checked import CHECKED_NAME
+from prodemb.shards.folder import shard_folder
 from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, Changes, Manifest, ShardRecord, read_manifest
 from prodemb.shards.reader import open_shard_set
 from tests.conftest import fill, jpeg, make_clip
@@ -390,12 +391,13 @@ from pathlib import Path
 from prodemb.embed.index import write_index
 from prodemb.embed.reuse import ReusePlan, Source
 from prodemb.core.errors import OutputError
+from prodemb.shards.folder import shard_folder
 from prodemb.shards.format import read_manifest
 from tests.conftest import fill
 
 shards, disk = Path(sys.argv[1]), Path(sys.argv[2])
 manifest = read_manifest(shards)
-sources = tuple(Source(folder=shards, record=record) for record in manifest.shards)
+sources = tuple(Source(folder=shard_folder(shards), record=record) for record in manifest.shards)
 plan = ReusePlan(folder=disk / ".reuse", sources=sources, features=manifest.shard_schema.features, retry="none")
 for leave in map(int, sys.argv[3:]):
     fill(disk, leave=leave)
@@ -462,7 +464,7 @@ def test_a_shard_that_an_interrupted_refresh_made_is_made_again_where_its_rows_c
 def test_the_index_of_a_set_without_pictures_has_no_room_for_them(tmp_path: Path) -> None:
     write_random_set(tmp_path / "shards", sizes=[2000])
     manifest = read_manifest(tmp_path / "shards")
-    sources = tuple(Source(folder=tmp_path / "shards", record=record) for record in manifest.shards)
+    sources = tuple(Source(folder=shard_folder(tmp_path / "shards"), record=record) for record in manifest.shards)
     plan = ReusePlan(folder=tmp_path / ".reuse", sources=sources, features=("title",), retry="none")
     write_index(plan)
     for name in ("hashes", "errors"):

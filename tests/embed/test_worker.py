@@ -15,6 +15,7 @@ from prodemb.embed.config import EmbedConfig
 from prodemb.embed.plan import Plan, make_plan
 from prodemb.embed.worker import Seat, embed_shards
 from prodemb.shards.checked import Checked
+from prodemb.shards.folder import shard_folder
 from prodemb.shards.format import ShardRecord, ShardSchema
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers
@@ -51,6 +52,7 @@ def plan_for(path: Path, out: Path, model: Path, **settings: Any) -> Plan:
         config := EmbedConfig(
             model=str(model), out=str(out), shard_size=16, window=8, dtype="float32", workers=1, **settings
         ),
+        folder=shard_folder(out),
         catalog=catalog,
         images=ImagesConfig(),
         checkpoint=find_checkpoint(str(model)),

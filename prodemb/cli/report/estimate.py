@@ -55,9 +55,11 @@ def estimate_lines(found: Estimate, *, sample: Path | None) -> Iterator[str]:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in measured.failed.items())
         num_tried = measured.num_pictures + sum(measured.failed.values())
         yield f"WARNING: of {counted(num_tried, 'picture')} there, some cannot be used: {reasons}"
-    is_enough = found.num_bytes < found.free_bytes
-    warning = "" if is_enough else "WARNING: not enough space: "
-    yield f"{warning}disk: {size_text(found.num_bytes)} to write, {size_text(found.free_bytes)} free"
+    if found.free_bytes is None:
+        yield f"storage: {size_text(found.num_bytes)} to write"
+    else:
+        warning = "" if found.num_bytes < found.free_bytes else "WARNING: not enough space: "
+        yield f"{warning}disk: {size_text(found.num_bytes)} to write, {size_text(found.free_bytes)} free"
     written = "nothing" if sample is None else f"nothing but the sample catalog at {sample.parent}"
     yield f"dry run: {written} was written"
 

@@ -176,7 +176,7 @@ class _Actors:
 
     def __init__(self, ray: Any, plan: Plan, *, layout: Layout) -> None:
         self._ray, self._plan, self._layout = ray, ray.put(plan), layout
-        self._folder = plan.folder.absolute()
+        self._folder = plan.folder.place.absolute()
         self._models = [each.folder.absolute() for each in (plan.checkpoint, plan.text_checkpoint) if each is not None]
         self._kind = ray.remote(Actor).options(
             num_cpus=layout.num_cores,

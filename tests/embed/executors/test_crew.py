@@ -14,6 +14,7 @@ from prodemb.embed.config import EmbedConfig
 from prodemb.embed.executors.crew import Message, SharedTasks, run_crew
 from prodemb.embed.plan import Plan, ShardTask
 from prodemb.embed.worker import Timings
+from prodemb.shards.folder import shard_folder
 from prodemb.towers.checkpoint import find_checkpoint
 from tests.embed.conftest import MakeCatalog
 from tests.embed.test_worker import Recorder
@@ -95,6 +96,7 @@ class Script:
 def plan(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> Plan:
     return Plan(
         config=EmbedConfig(out=str(tmp_path)),
+        folder=shard_folder(tmp_path),
         catalog=open_catalog(CatalogConfig(path=str(make_catalog(2)))),
         images=ImagesConfig(),
         checkpoint=find_checkpoint(str(tiny_clip)),
