@@ -20,6 +20,7 @@ from markupsafe import Markup
 from prodemb.core.bounded import read_bytes
 from prodemb.core.files import write_text
 from prodemb.core.text import line_for_terminal
+from prodemb.storage.address import Place
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def write_readme(folder: Path, kind: Kind, values: Mapping[str, Any]) -> None:
         write_text(path, text)
 
 
-def renewed_readme(read: Callable[[], bytes], kind: Kind, values: Mapping[str, Any], *, path: Path) -> str | None:
+def renewed_readme(read: Callable[[], bytes], kind: Kind, values: Mapping[str, Any], *, path: Place) -> str | None:
     """The text that a README is to have; None where it is whole already, or stays since somebody wrote or edited it.
 
     Logs as `warn_if_stale`.
@@ -103,7 +104,7 @@ def warn_if_stale(folder: Path, kind: Kind, values: Mapping[str, Any]) -> None:
     _warn_if_stale(text, render(kind, values), path=folder / README)
 
 
-def _warn_if_stale(text: str, wanted: str, *, path: Path) -> None:
+def _warn_if_stale(text: str, wanted: str, *, path: Place) -> None:
     found = _EDITED.search(text)
     if found is not None and found[0] not in wanted:
         logger.warning(

@@ -9,6 +9,7 @@ from prodemb.cli.display import finished, show, started
 from prodemb.cli.options import CatalogArgument, PipelineOption, chosen_pipeline, make_sample
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import CatalogError
+from prodemb.storage.address import Place, place
 
 
 def brands(
@@ -18,9 +19,12 @@ def brands(
         typer.Argument(help="The alias file to update, CSV or Parquet. Default: the pipeline's.", show_default=False),
     ] = None,
     shards: Annotated[
-        Path | None,
+        Place | None,
         typer.Option(
-            help="A shard set of this catalog, to compare brands by their text vectors too.", show_default=False
+            help="A shard set of this catalog, to compare brands by their text vectors too.",
+            show_default=False,
+            parser=place,
+            metavar="SHARDS",
         ),
     ] = None,
     pipeline: PipelineOption = None,

@@ -4,7 +4,6 @@ import logging
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,6 +13,7 @@ from prodemb.cli.manner import manner
 from prodemb.cli.stdout import on_stdout
 from prodemb.core.errors import OutputError
 from prodemb.core.text import line_for_terminal
+from prodemb.storage.address import Place
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,7 +49,7 @@ def answer(items: "Iterable[str | Table]") -> None:
         _put(item)
 
 
-def started(step: str, *, where: Path | str | None) -> None:
+def started(step: str, *, where: Place | str | None) -> None:
     """Tell a program that reads along that a step begins.
 
     Args:

@@ -1,6 +1,5 @@
 """`prodemb embed`: a catalog to a shard set."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -18,6 +17,7 @@ from prodemb.cli.options import (
 )
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
+from prodemb.storage.address import place
 
 
 def embed(
@@ -74,4 +74,4 @@ def embed(
     # The set belongs to the checkpoint: vectors of another one are left from a run that was killed after fine-tuning.
     report = embed_catalog(chosen, config=config, progress=show_progress, replace=fine_tuned, retry=retry)
     finished(report)
-    show(embed_lines(report, folder=Path(config.out)))
+    show(embed_lines(report, folder=place(config.out)))

@@ -8,10 +8,11 @@ import typer
 from prodemb.cli.display import finished, show, started
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ShardError
+from prodemb.storage.address import Place, place
 
 
 def export(
-    shards: Annotated[Path, typer.Argument(help="A shard set, or the folder of one.")],
+    shards: Annotated[Place, typer.Argument(help="A shard set, or the folder of one.", parser=place, metavar="SHARDS")],
     out: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write: a new one, or an earlier export.")],
     to: Annotated[
         Literal["npy", "list-parquet", "faiss"],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from prodemb.cli.stdout import on_stdout
 from prodemb.core.progress import ProgressCallback
 from prodemb.core.text import line_for_terminal
+from prodemb.storage.address import Address
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -125,6 +126,8 @@ def _plain(value: Any) -> Any:
             return value if math.isfinite(value) else None
         case str():
             return line_for_terminal(value)
+        case Address():
+            return line_for_terminal(str(value))
         case PathLike():
             return line_for_terminal(str(fspath(value)))
         case Mapping():

@@ -9,6 +9,7 @@ import typer
 
 from prodemb.cli.display import say
 from prodemb.core.errors import ConfigError, ShardError
+from prodemb.storage.address import Place, place
 
 if TYPE_CHECKING:
     from prodemb.job.pipeline import Pipeline
@@ -23,10 +24,19 @@ CatalogArgument = Annotated[
         show_default=False,
     ),
 ]
-ShardsArgument = Annotated[Path, typer.Argument(help="A shard set, or a folder of shard sets.")]
+ShardsArgument = Annotated[
+    Place,
+    typer.Argument(help="A shard set, or a folder of shard sets; may be in a bucket.", parser=place, metavar="SHARDS"),
+]
 ShardsOption = Annotated[
-    Path | None,
-    typer.Option("--shards", help="The shard set to train on. Default: the pipeline's.", show_default=False),
+    Place | None,
+    typer.Option(
+        "--shards",
+        help="The shard set to train on. Default: the pipeline's.",
+        show_default=False,
+        parser=place,
+        metavar="SHARDS",
+    ),
 ]
 HeadOption = Annotated[
     str | None,
@@ -80,20 +90,22 @@ TaxonomyOption = Annotated[
 ]
 
 
-def existing_shards(shards: Path) -> Path:
+def existing_shards(shards: Place) -> Place:
     """The argument SHARDS.
 
     Raises:
         ShardError: there is no such folder; says where the shards of the project's own pipelines are.
     """
-    if shards.is_dir():
+    from prodemb.shards.folder import shard_folder
+
+    if shard_folder(shards).is_there():
         return shards
     from prodemb.job.pipeline import own_pipeline
 
     wanted = "shards, as `prodemb embed` writes them"
     with suppress(ConfigError):
         own = dict.fromkeys(own_pipeline(target).embed.out for target in get_args(Target))
-        if found := [folder for folder in own if Path(folder).is_dir()]:
+        if found := [folder for folder in own if shard_folder(place(folder)).is_there()]:
             wanted = f"shards; those of the project's own pipelines are in {' and '.join(found)}"
     raise ShardError(f"{shards}: no such folder; wanted {wanted}")
 

@@ -1,6 +1,5 @@
 """`prodemb train-brand`, `train-category` and `finetune-category`: training the heads, and CLIP itself."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +19,7 @@ from prodemb.cli.options import (
     make_sample,
 )
 from prodemb.cli.progress import show_progress
+from prodemb.storage.address import Place, place
 
 if TYPE_CHECKING:
     from prodemb.job.pipeline import Pipeline
@@ -89,7 +89,7 @@ def finetune_category(
         return
     finished(tuned)
     show(finetune_lines(tuned, config=chosen.finetune))
-    shards = Path(chosen.finetune.shards)
+    shards = place(chosen.finetune.shards)
     started("embed", where=shards)
     embedded = embed_catalog(chosen, config=with_checkpoint(chosen), replace=True, progress=show_progress)
     finished(embedded)
@@ -97,7 +97,7 @@ def finetune_category(
     _train(chosen, shards=shards, out=None, device=device)
 
 
-def _train(pipeline: "Pipeline", *, shards: Path | None, out: str | None, device: Device | None) -> None:
+def _train(pipeline: "Pipeline", *, shards: Place | None, out: str | None, device: Device | None) -> None:
     from prodemb.cli.report.heads import figures, train_lines
     from prodemb.job.score import frozen_card
     from prodemb.job.train import head_shards, train

@@ -16,6 +16,7 @@ ProdembError
 ├── OutputError         a file cannot be written
 ├── StorageError        object storage refuses, or does not answer
 │   ├── MissingObjectError  there is no such object, or no such bucket
+│   ├── DamagedObjectError  an object's bytes are not those that were uploaded
 │   └── ConflictError       somebody else wrote the object first
 ├── ImagesError         too many of a catalog's pictures cannot be had
 └── WorkerError         a process of the run died
@@ -86,6 +87,10 @@ class StorageError(ProdembError):
 
 class MissingObjectError(StorageError):
     """There is no object of that address, or no such bucket."""
+
+
+class DamagedObjectError(StorageError):
+    """The bytes of an object are not those that were uploaded."""
 
 
 class ConflictError(StorageError):

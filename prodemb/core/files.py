@@ -70,7 +70,7 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json_text(value, of=path))
 
 
-def json_text(value: Any, *, of: Path) -> str:
+def json_text(value: Any, *, of: object) -> str:
     """What `write_json` writes. Raises OutputError where it would be too large to be read again."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     if len(text) > MAX_BYTES // 4 and (num_bytes := len(text.encode())) > MAX_BYTES:

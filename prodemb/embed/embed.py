@@ -13,13 +13,11 @@ one holds its files open and reads it to the end, though their names go.
 import logging
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.core.device import choose_device
 from prodemb.core.errors import CatalogError
-from prodemb.core.folders import check_apart
 from prodemb.core.progress import ProgressCallback
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.executors.executor import Executor, Outcome
@@ -32,9 +30,10 @@ from prodemb.embed.reuse import RetryPictures
 from prodemb.embed.run import Run
 from prodemb.embed.worker import Timings
 from prodemb.shards.checked import Checked
-from prodemb.shards.files import check_unlisted, hold_shards
+from prodemb.shards.files import check_outside, check_unlisted, hold_shards
 from prodemb.shards.folder import shard_folder
 from prodemb.shards.format import Manifest
+from prodemb.storage.address import place
 from prodemb.towers.checkpoint import BUNDLED, find_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -117,13 +116,13 @@ def embed(
         WorkerError: one of several worker processes died, or too many of a cluster's workers, or there is no cluster.
     """
     started = time.perf_counter()
-    folder = shard_folder(Path(config.out))
+    folder = shard_folder(place(config.out))
     num_products = catalog.check_ids()
     if not num_products:
         raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
     checkpoint = find_checkpoint(config.model, revision=config.revision, truncate_dim=config.truncate_dim)
     text_checkpoint = config.text_checkpoint()
-    check_apart(folder.place, [file.path for file in catalog.files])
+    check_outside(folder, [file.path for file in catalog.files])
     with hold_shards(folder) as held:
         check_unlisted(folder)
         checked = Checked(folder)

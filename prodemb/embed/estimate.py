@@ -10,7 +10,6 @@ from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.core.device import choose_device
 from prodemb.core.errors import CatalogError, ShardError
-from prodemb.core.folders import check_apart
 from prodemb.core.progress import ProgressCallback
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import busy_seconds
@@ -22,10 +21,11 @@ from prodemb.embed.reuse import RetryPictures, Reuse
 from prodemb.embed.worker import Timings
 from prodemb.embed.workload import Workload, count_workload
 from prodemb.shards.checked import Checked
-from prodemb.shards.files import check_unlisted
+from prodemb.shards.files import check_outside, check_unlisted
 from prodemb.shards.folder import ShardFolder, shard_folder
 from prodemb.shards.format import HASH_BYTES, has_manifest, read_manifest
 from prodemb.shards.paths import read_path_vectors
+from prodemb.storage.address import Place, place
 from prodemb.taxonomy.taxonomy import Taxonomy
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import choose_dtype, load_towers
@@ -48,7 +48,7 @@ class Estimate:
     model: str
     device: str
     dtype: str
-    folder: Path
+    folder: Place
     num_shards: int
     """To be made."""
     workload: Workload
@@ -92,13 +92,13 @@ def estimate(
         CatalogError, ModelError, FingerprintError, ShardError, OutputError: what a run would raise before its first
             shard.
     """
-    folder = shard_folder(Path(config.out))
+    folder = shard_folder(place(config.out))
     num_products = catalog.check_ids()
     if not num_products:
         raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
     checkpoint = find_checkpoint(config.model, revision=config.revision, truncate_dim=config.truncate_dim)
     text_checkpoint = config.text_checkpoint()
-    check_apart(folder.place, [file.path for file in catalog.files])
+    check_outside(folder, [file.path for file in catalog.files])
     check_unlisted(folder)
     if has_manifest(folder):
         read_manifest(folder)  # a run replaces a damaged one, which is not for this function to do

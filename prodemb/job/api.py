@@ -133,8 +133,9 @@ def open_shards(folder: str | Path) -> "ShardSet":
             is read.
     """
     from prodemb.shards.reader import open_shard_set
+    from prodemb.storage.address import place
 
-    return open_shard_set(Path(folder))
+    return open_shard_set(place(str(folder)))
 
 
 def train(
@@ -177,6 +178,7 @@ def train(
     """
     from prodemb.core.progress import no_progress
     from prodemb.job.train import train as train_pipeline
+    from prodemb.storage.address import place
 
     tables: Settings = {
         "train": {"out": _text(out), "taxonomy": _text(taxonomy), "labels": _text(labels)},
@@ -184,7 +186,7 @@ def train(
         "embed": {"device": device},
     }
     pipeline = _pipeline(target, settings, tables, source="train")
-    folder = Path(shards) if isinstance(shards, str | Path) else shards.folder
+    folder = place(str(shards)) if isinstance(shards, str | Path) else shards.folder
     return train_pipeline(pipeline, shards=folder, folder=pipeline.head_folder, progress=no_progress)
 
 
@@ -248,9 +250,10 @@ def score(
     from prodemb.job.given_labels import with_given_labels
     from prodemb.job.score import score_shards
     from prodemb.shards.reader import ShardSet, find_shard_sets
+    from prodemb.storage.address import place
 
     if isinstance(shards, str | Path):
-        shards = find_shard_sets(Path(shards))
+        shards = find_shard_sets(place(str(shards)))
     tables: Settings = {"embed": {"device": device}, "train": {"labels": _text(labels)}}
     both: tuple[Target, ...] = ("brand", "category")
     pipelines = [_pipeline(target, settings, tables, source="score") for target in both]

@@ -22,6 +22,7 @@ from prodemb.score.predictor import load_predictor
 from prodemb.score.score import match_shard_sets
 from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.storage.address import Place, is_address, place
 from prodemb.towers.checkpoint import FINETUNE_REPORT, find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.reference import Comparison, NoReference, compare_with_reference
@@ -57,7 +58,7 @@ class CheckpointFound:
 class ShardsFound:
     """The place of a shard set."""
 
-    folder: Path
+    folder: Place
     num_products: int | None = None
     """None where there is no set."""
     model: str | None = None
@@ -72,7 +73,7 @@ class HeadFound:
     target: str
     card: HeadCard | None = None
     """None where there is no head, or a damaged one."""
-    shards: Path | None = None
+    shards: Place | None = None
     """The shard set that it scores; None where no set is here yet, or none fits."""
     error: str | None = None
 
@@ -170,10 +171,10 @@ def _input_errors(pipelines: Iterable[Pipeline]) -> Iterator[str]:
 def _open_sets(pipelines: Iterable[Pipeline]) -> tuple[list[ShardSet], tuple[ShardsFound, ...]]:
     sets, found = [], []
     for folder in dict.fromkeys(_shard_folders(pipelines)):
-        if not has_manifest(folder):
-            found.append(ShardsFound(folder=folder))
-            continue
         try:
+            if not has_manifest(folder):
+                found.append(ShardsFound(folder=folder))
+                continue
             sets.append(open_shard_set(folder))
         except ProdembError as error:
             found.append(ShardsFound(folder=folder, error=str(error)))
@@ -182,10 +183,10 @@ def _open_sets(pipelines: Iterable[Pipeline]) -> tuple[list[ShardSet], tuple[Sha
     return sets, tuple(found)
 
 
-def _shard_folders(pipelines: Iterable[Pipeline]) -> Iterator[Path]:
+def _shard_folders(pipelines: Iterable[Pipeline]) -> Iterator[Place]:
     for pipeline in pipelines:
-        yield Path(pipeline.embed.out)
-        if pipeline.target == "category" and has_manifest(tuned := Path(pipeline.finetune.shards)):
+        yield place(pipeline.embed.out)
+        if pipeline.target == "category" and has_manifest(tuned := place(pipeline.finetune.shards)):
             yield tuned
 
 
@@ -286,9 +287,9 @@ def _look_at_text_encoders(
 
 
 def _disks(pipelines: Iterable[Pipeline]) -> Iterator[Disk]:
-    """The file systems of all outputs, in their order."""
+    """The file systems of all outputs that lie on one, in their order."""
     by_device: dict[int, list[str]] = {}
-    for output in dict.fromkeys(_outputs(pipelines)):
+    for output in dict.fromkeys(each for each in _outputs(pipelines) if not is_address(each)):
         by_device.setdefault(nearest_folder(Path(output)).stat().st_dev, []).append(output)
     for outputs in by_device.values():
         folders = {output: nearest_folder(Path(output)) for output in outputs}

@@ -13,6 +13,7 @@ from prodemb.embed.reuse import RetryPictures
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.zero_shot import renew_path_vectors
+from prodemb.storage.address import place
 from prodemb.towers.checkpoint import as_folder
 
 
@@ -40,7 +41,7 @@ def embed_catalog(
             config, catalog=catalog, images=pipeline.images, on_progress=on_progress, replace=replace, retry=retry
         )
     schema = report.manifest.shard_schema
-    renew_path_vectors(Path(config.out), schema=schema, pipeline=pipeline, config=config, progress=progress)
+    renew_path_vectors(place(config.out), schema=schema, pipeline=pipeline, config=config, progress=progress)
     return report
 
 

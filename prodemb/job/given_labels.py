@@ -17,6 +17,7 @@ from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.label.label_file import LabelFile, Meaning, meanings, read_label_file
 from prodemb.shards.labels import GivenLabels
 from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.storage.address import Place
 from prodemb.taxonomy.taxonomy import Taxonomy
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def with_given_labels(shard_sets: Sequence[ShardSet], *, pipelines: Sequence[Pip
     return [shard_set.with_labels(labels) for shard_set in shard_sets]
 
 
-def open_labelled(shards: Path, *, pipeline: Pipeline) -> tuple[ShardSet, LabelsRead | None]:
+def open_labelled(shards: Place, *, pipeline: Pipeline) -> tuple[ShardSet, LabelsRead | None]:
     """Open the shard set that a pipeline trains on, with the labels of its label file, which are counted.
 
     What of the file is no label of a product is logged, one line a kind.
@@ -116,7 +117,7 @@ def open_labelled(shards: Path, *, pipeline: Pipeline) -> tuple[ShardSet, Labels
     return shard_set.with_labels(labels), read
 
 
-def _tell(file: LabelFile, *, target: Target, apart: list[str], missing: pl.Series, shards: Path) -> None:
+def _tell(file: LabelFile, *, target: Target, apart: list[str], missing: pl.Series, shards: Place) -> None:
     """Log what of a label file does not count."""
     if file.num_skipped:
         logger.warning("%s: %s cannot be read and are left out", file.path, counted(file.num_skipped, "row"))

@@ -26,12 +26,16 @@ from prodemb.label.config import LabelConfig
 from prodemb.predict.config import PredictConfig
 from prodemb.score.score import ScoreConfig
 from prodemb.serve.config import ServeConfig
+from prodemb.storage.address import Place, place
 
 PIPELINES = Path("pipelines")
 """Where a project keeps its pipeline files."""
 
 _FILES = frozenset({"out", "cache", "shards", "aliases", "model", "labels", "taxonomy", "label_taxonomy", "mapping"})
 """Keys, in any table, that name a file or a folder."""
+
+_SHARDS = frozenset({("embed", "out"), ("finetune", "shards"), ("train", "shards")})
+"""Tables and keys that name a shard set, which may be in a bucket."""
 
 Values = Mapping[str, Mapping[str, Any]]
 """Settings by table and key."""
@@ -60,7 +64,7 @@ class Pipeline(Config):
 
     @model_validator(mode="after")
     def _originals_stay(self) -> Self:
-        if Path(self.finetune.shards) == Path(self.embed.out):
+        if _place(self.finetune.shards) == _place(self.embed.out):
             raise ValueError(
                 f"[finetune] shards and [embed] out are both {self.embed.out!r}; wanted two folders, so that "
                 "the original shards are kept"
@@ -71,7 +75,9 @@ class Pipeline(Config):
     def _files_are_here(self) -> Self:
         for table, settings in self.model_dump(exclude={"target", "catalog"}).items():
             for key in _FILES & settings.keys():
-                if "://" in str(settings[key]):
+                if (table, key) in _SHARDS:
+                    _place(str(settings[key] or ""), of=f"[{table}] {key}: ")
+                elif "://" in str(settings[key]):
                     # Not shown: it may hold a password or a signature.
                     raise ValueError(f"[{table}] {key}: found a URL, wanted a local path")
         return self
@@ -151,6 +157,14 @@ def agreed(brand: Pipeline, category: Pipeline, *, table: str, keys: Collection[
         if said:
             found[key] = said[0]
     return found
+
+
+def _place(text: str, *, of: str = "") -> Place:
+    """The place of a setting. Raises ValueError where it is none that can be used."""
+    try:
+        return place(text)
+    except ConfigError as error:
+        raise ValueError(f"{of}{error}") from None
 
 
 def _close_files(path: Path) -> str:

@@ -23,6 +23,7 @@ from prodemb.predict.vectors import settings_for
 from prodemb.score.score import ScoreReport
 from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import open_shard_set
+from prodemb.storage.address import place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ def explain_product(
     """
     settings = pipelines[0].model_dump(mode="json", include={"embed", "images", "score"}, exclude_unset=True)
     named = [
-        Path(name) for each in pipelines for name in (each.train.shards, each.embed.out, each.finetune.shards) if name
+        place(name) for each in pipelines for name in (each.train.shards, each.embed.out, each.finetune.shards) if name
     ]
     shards = []
     for folder in dict.fromkeys(named):

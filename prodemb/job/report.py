@@ -34,6 +34,7 @@ from prodemb.report.thumbnails import with_pictures
 from prodemb.shards.format import read_manifest
 from prodemb.shards.labels import GivenLabels
 from prodemb.shards.reader import open_shard_set
+from prodemb.storage.address import Place, place
 from prodemb.towers.checkpoint import FINETUNE_REPORT
 
 REPORT_NAME = "report.html"
@@ -57,7 +58,7 @@ class _Sources:
     """What a report is made from."""
 
     predictions: Path
-    shards: Path
+    shards: Place
     aliases: Path | None
     audit: Path | None
     heads: dict[Path, HeadCard]
@@ -124,7 +125,7 @@ def _sources(pipelines: Sequence[Pipeline], *, heads: Sequence[Path], audit: Pat
         raise ConfigError(f"{audit}: no such file; wanted findings, as `prodemb audit` writes them")
     return _Sources(
         predictions=path,
-        shards=Path(pipelines[0].embed.out),
+        shards=place(pipelines[0].embed.out),
         aliases=next((each for each in aliases if each.is_file()), None),
         audit=audit or (beside if beside.is_file() else None),
         heads={folder: load_head(folder).card for folder in heads},

@@ -28,6 +28,7 @@ from prodemb.report.summary import StepTime
 from prodemb.score.score import ScoreReport
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
+from prodemb.storage.address import Place, place
 from prodemb.towers.checkpoint import find_checkpoint
 
 StepName = Literal["sample", "embed", "train-brand", "train-category", "finetune-category", "score", "report"]
@@ -46,7 +47,7 @@ class Step:
     name: StepName
     pipeline: Pipeline
     """The pipeline that it belongs to; for `score` the one with the settings of all."""
-    out: Path
+    out: Place
     """The file or folder that it makes."""
     fine_tuned: bool = False
     """Whether it uses the fine-tuned CLIP."""
@@ -143,7 +144,7 @@ def _done(step: Step, work: Callable[[], R]) -> Generator[Event, None, R]:
 
 
 def _embed(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, None, EmbedReport]:
-    step = Step(name="embed", pipeline=pipeline, out=Path(pipeline.embed.out))
+    step = Step(name="embed", pipeline=pipeline, out=place(pipeline.embed.out))
     return (yield from _done(step, lambda: embed_catalog(pipeline, progress=progress)))
 
 
@@ -151,7 +152,7 @@ def _brand(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, None, 
     step = Step(name="train-brand", pipeline=pipeline, out=pipeline.head_folder)
 
     def work() -> TrainReport:
-        return train(pipeline, shards=head_shards(pipeline), folder=step.out, progress=progress)
+        return train(pipeline, shards=head_shards(pipeline), folder=pipeline.head_folder, progress=progress)
 
     return (yield from _unless_few_labels(step, work))
 
@@ -180,7 +181,7 @@ def _category(
     pipeline: Pipeline, *, finetune: bool, progress: Progress
 ) -> Generator[Event, None, TrainReport | StepSkipped]:
     """A head on CLIP as published; then, if wanted, one on the fine-tuned CLIP; returns the better one."""
-    base = Path(pipeline.embed.out)
+    base = place(pipeline.embed.out)
     step = Step(name="train-category", pipeline=pipeline, out=pipeline.frozen_head_folder)
     started = time.perf_counter()
     if not has_category_labels(base, progress=progress, labels=given_labels([pipeline])):
@@ -192,7 +193,7 @@ def _category(
     def work() -> TrainReport:
         schema = read_manifest(base).shard_schema
         renew_path_vectors(base, schema=schema, pipeline=pipeline, config=pipeline.embed, progress=progress)
-        return train(pipeline, shards=base, folder=step.out, progress=progress)
+        return train(pipeline, shards=base, folder=pipeline.frozen_head_folder, progress=progress)
 
     frozen = yield from _unless_few_labels(step, work)
     if isinstance(frozen, StepSkipped) or not finetune:
@@ -205,7 +206,7 @@ def _fine_tuned(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, N
     """Fine-tuning, the shards of the new CLIP, and a head on these."""
     step = Step(name="finetune-category", pipeline=pipeline, out=Path(pipeline.finetune.out), fine_tuned=True)
     yield from _done(step, lambda: finetune_category(pipeline, progress=progress))
-    shards = Path(pipeline.finetune.shards)
+    shards = place(pipeline.finetune.shards)
     step = Step(name="embed", pipeline=pipeline, out=shards, fine_tuned=True)
     yield from _done(
         step, lambda: embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, progress=progress)
@@ -230,12 +231,12 @@ def _score(
         raise HeadError(f"{out}: not written, since there is no head to score with: {reasons}")
 
     def work() -> ScoreReport:
-        folders = {report.shards for report in trained} | {Path(pipeline.embed.out) for pipeline in untrained}
+        folders = {report.shards for report in trained} | {place(pipeline.embed.out) for pipeline in untrained}
         labels = given_labels(pipelines)
-        opened = {folder: open_shard_set(folder).with_labels(labels) for folder in sorted(folders)}
+        opened = {folder: open_shard_set(folder).with_labels(labels) for folder in sorted(folders, key=str)}
         zero_shot = None
         for pipeline in untrained:
-            zero_shot = open_zero_shot([opened[Path(pipeline.embed.out)]], pipeline=pipeline, progress=progress)
+            zero_shot = open_zero_shot([opened[place(pipeline.embed.out)]], pipeline=pipeline, progress=progress)
         return score_shards(
             list(opened.values()),
             out=out,

@@ -27,6 +27,7 @@ from prodemb.job.pipeline import Pipeline
 from prodemb.job.targets import BrandTarget, CategoryTarget, HeadTarget
 from prodemb.shards.format import has_manifest, read_manifest
 from prodemb.shards.reader import ShardSet
+from prodemb.storage.address import Place, place
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class TrainReport:
 
     head: TrainedHead
     folder: Path
-    shards: Path
+    shards: Place
     seconds: float
     was_done: bool
     aliases: AliasTable | None = None
@@ -50,7 +51,7 @@ class TrainReport:
     """What `[train] labels` gave."""
 
 
-def train(pipeline: Pipeline, *, shards: Path, folder: Path, progress: Progress) -> TrainReport:
+def train(pipeline: Pipeline, *, shards: Place, folder: Path, progress: Progress) -> TrainReport:
     """Train the pipeline's head on a shard set into `folder`, unless the head there was trained on the same inputs."""
     started = time.perf_counter()
     shard_set, labels = open_labelled(shards, pipeline=pipeline)
@@ -159,14 +160,14 @@ def _trained_before(folder: Path, *, target: HeadTarget[LabelsT]) -> TrainedHead
         return None
 
 
-def head_shards(pipeline: Pipeline) -> Path:
+def head_shards(pipeline: Pipeline) -> Place:
     """Where a head trains: the set named in [train]; for categories the fine-tuned one, if it is of the same catalog.
 
     Two sets are of the same catalog when their shards were made from the same rows.
     """
     if pipeline.train.shards is not None:
-        return Path(pipeline.train.shards)
-    published, tuned = Path(pipeline.embed.out), Path(pipeline.finetune.shards)
+        return place(pipeline.train.shards)
+    published, tuned = place(pipeline.embed.out), place(pipeline.finetune.shards)
     if pipeline.target == "brand" or not has_manifest(tuned):
         return published
     if not has_manifest(published):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prodemb.category.zero_shot import ZeroShot, check_features, features_that_count
-from prodemb.core.errors import BusyError, FingerprintError, OutputError, ShardError
+from prodemb.core.errors import BusyError, FingerprintError, OutputError, ShardError, StorageError
 from prodemb.core.progress import Progress
 from prodemb.embed.config import EmbedConfig
 from prodemb.job.pipeline import Pipeline
@@ -16,12 +16,13 @@ from prodemb.shards.format import ShardSchema
 from prodemb.shards.labels import GivenLabels
 from prodemb.shards.paths import PATHS_NAME, PathVectors, read_path_vectors
 from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.storage.address import Place
 from prodemb.taxonomy.taxonomy import Taxonomy
 
 logger = logging.getLogger(__name__)
 
 
-def has_category_labels(shards: Path, *, progress: Progress, labels: GivenLabels | None = None) -> bool:
+def has_category_labels(shards: Place, *, progress: Progress, labels: GivenLabels | None = None) -> bool:
     """Whether any product of the shard set carries a gold category, in it or by these labels."""
     shard_set = open_shard_set(shards).with_labels(labels)
     with progress("Looking for gold categories") as on_progress:
@@ -54,7 +55,7 @@ def open_zero_shot(shards: Sequence[ShardSet], *, pipeline: Pipeline, progress: 
 
 
 def renew_path_vectors(
-    folder: Path, *, schema: ShardSchema, pipeline: Pipeline, config: EmbedConfig, progress: Progress
+    folder: Place, *, schema: ShardSchema, pipeline: Pipeline, config: EmbedConfig, progress: Progress
 ) -> None:
     """Bring the vectors of a category pipeline's taxonomy up to date with shards that were just embedded.
 
@@ -75,7 +76,7 @@ def renew_path_vectors(
             files.remove(PATHS_NAME)
 
 
-def stored_zero_shot(folder: Path, *, schema: ShardSchema, taxonomy: Taxonomy, name: str) -> ZeroShot | None:
+def stored_zero_shot(folder: Place, *, schema: ShardSchema, taxonomy: Taxonomy, name: str) -> ZeroShot | None:
     """What predicts from the vectors beside the shards; None if these are not of this taxonomy and the shards' model.
 
     A damaged file counts as none, with a warning.
@@ -92,7 +93,7 @@ def stored_zero_shot(folder: Path, *, schema: ShardSchema, taxonomy: Taxonomy, n
     return ZeroShot.of(paths, schema=schema, taxonomy=name) if is_current else None
 
 
-def _read(folder: Path) -> PathVectors | None:
+def _read(folder: Place) -> PathVectors | None:
     try:
         return read_path_vectors(folder)
     except ShardError as error:
@@ -101,7 +102,7 @@ def _read(folder: Path) -> PathVectors | None:
 
 
 def _zero_shot(
-    folder: Path, *, schema: ShardSchema, pipeline: Pipeline, model: str, revision: str | None, progress: Progress
+    folder: Place, *, schema: ShardSchema, pipeline: Pipeline, model: str, revision: str | None, progress: Progress
 ) -> ZeroShot:
     # The only part of stage two that needs the towers.
     from prodemb.embed.paths import encode_paths
@@ -124,6 +125,6 @@ def _zero_shot(
         files = shard_folder(folder)
         with hold_shards(files):
             paths.write(files)
-    except (BusyError, OutputError) as error:
+    except (BusyError, OutputError, StorageError) as error:
         logger.warning("%s; the taxonomy's vectors are not kept", error)
     return ZeroShot.of(paths, schema=schema, taxonomy=name)

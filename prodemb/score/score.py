@@ -43,6 +43,7 @@ from prodemb.score.promises import make_promises
 from prodemb.shards.format import has_manifest
 from prodemb.shards.product_stream import Chunk, ProductStream, same_ids
 from prodemb.shards.reader import ShardSet
+from prodemb.storage.address import Place
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class ScoreReport:
     out: Path
     num_products: int
     seconds: float
-    shards: dict[Target, Path]
+    shards: dict[Target, Place]
     """The shard set each head read."""
     absent: tuple[Target, ...]
     """Targets without a head; their columns are null."""

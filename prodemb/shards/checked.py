@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Self
 
 from prodemb.core.bounded import parse_json
-from prodemb.core.errors import BusyError, OutputError, ShardError
+from prodemb.core.errors import BusyError, OutputError, ShardError, StorageError
 from prodemb.core.files import json_text
 from prodemb.shards.file import ShardFile, State
 from prodemb.shards.folder import AnyFolder, shard_folder
@@ -57,7 +57,7 @@ class Checked:
         """
         state = file.state()  # before, so that what is written meanwhile shows
         if file.sha256() != record.sha256:
-            raise ShardError(f"{file.path}: altered: its checksum is not the recorded one; embed again to redo it")
+            raise ShardError(f"{file.place}: altered: its checksum is not the recorded one; embed again to redo it")
         self._stamps[record.name] = _stamp(record, state=state)
 
     def note(self, record: ShardRecord) -> None:
@@ -89,7 +89,7 @@ class Checked:
             return
         try:
             self._folder.write(CHECKED_NAME, json_text(stamps, of=self._folder.place / CHECKED_NAME))
-        except (BusyError, OutputError, OSError):
+        except (BusyError, OutputError, StorageError, OSError):
             return
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prodemb.core.errors import ShardError
+from prodemb.storage.address import Place
 
 if TYPE_CHECKING:
     from prodemb.shards.format import ShardRecord
 
 _PIECE = 1 << 20
 
-State = list[int]
-"""What the file system says of a file: inode, size, and the times of its last changes."""
+State = list[int | str]
+"""What the file system says of a file: inode, size, and the times of its last changes. What a bucket says: ETag, size
+and time."""
 
 
 class ShardFile:
@@ -24,23 +26,31 @@ class ShardFile:
     An update puts shards under other names and removes the old ones, so an open file stays what it was.
     """
 
-    __slots__ = ("_changed_ns", "_descriptor", "path")
+    __slots__ = ("_changed_ns", "_descriptor", "_sha256", "_state", "path", "place")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, place: Place | None = None, sha256: str | None = None, state: State | None = None
+    ) -> None:
         """Open the file.
+
+        Args:
+            place: what messages call it, where that is not its path.
+            sha256: its checksum, where it was found already.
+            state: what to say of its state, where it is a copy.
 
         Raises:
             ShardError: it is missing, or no regular file.
         """
-        self.path = path
+        self.path, self.place = path, place or path
+        self._sha256, self._state = sha256, state
         self._descriptor = -1
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise ShardError(f"{path}: missing, though the manifest lists it; embed again to redo it") from None
+            raise ShardError(f"{self.place}: missing, though the manifest lists it; embed again to redo it") from None
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ShardError(f"{path}: is no regular file; embed again to redo it")
+            raise ShardError(f"{self.place}: is no regular file; embed again to redo it")
         self._changed_ns = status.st_ctime_ns
 
     def __del__(self) -> None:
@@ -55,17 +65,23 @@ class ShardFile:
         """
         found = os.fstat(self._descriptor).st_size
         if found != record.num_bytes:
-            raise ShardError(f"{self.path}: found {found:,} bytes, wanted {record.num_bytes:,}; embed again to redo it")
+            raise ShardError(
+                f"{self.place}: found {found:,} bytes, wanted {record.num_bytes:,}; embed again to redo it"
+            )
         return mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
 
     def state(self) -> State:
         """What the file system says of it now; that it was unlinked is no change."""
+        if self._state is not None:
+            return self._state
         status = os.fstat(self._descriptor)
         changed_ns = status.st_ctime_ns if status.st_nlink else self._changed_ns
         return [status.st_ino, status.st_size, status.st_mtime_ns, changed_ns]
 
     def sha256(self) -> str:
         """The SHA-256 of its bytes, in hexadecimal."""
+        if self._sha256 is not None:
+            return self._sha256
         digest, offset = hashlib.sha256(), 0
         while piece := os.pread(self._descriptor, _PIECE, offset):
             digest.update(piece)

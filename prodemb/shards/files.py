@@ -1,11 +1,14 @@
 """The files of a shard set's folder: which of them are prodemb's, and which the manifest lists."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from prodemb.core.errors import OutputError, ShardError, VersionError
+from prodemb.core.folders import check_apart
 from prodemb.shards.folder import AnyFolder, Held, ShardFolder, shard_folder
 from prodemb.shards.format import MANIFEST_NAME, METADATA_KEY, UPDATE_NAME, Manifest, read_manifest, shard_index
+from prodemb.storage.address import Address, Place
 
 
 def hold_shards(folder: AnyFolder) -> AbstractContextManager[Held]:
@@ -24,6 +27,19 @@ def holds_shards(folder: AnyFolder) -> bool:
     except ShardError:
         return any(_is_shard(files, name) for name in _parts(files))
     return True
+
+
+def check_outside(folder: ShardFolder, inputs: Collection[Place]) -> None:
+    """Raise OutputError where the folder of a shard set holds one of a run's input files."""
+    match folder.place:
+        case Path() as path:
+            check_apart(path, [each for each in inputs if isinstance(each, Path)])
+        case Address() as address:
+            for each in inputs:
+                if isinstance(each, Address) and str(each).startswith(f"{address}/"):
+                    raise OutputError(
+                        f"{address}: holds the catalog file {each}; wanted a folder apart from the catalog"
+                    )
 
 
 def check_unlisted(folder: ShardFolder) -> None:

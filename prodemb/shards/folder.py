@@ -15,7 +15,9 @@ from prodemb.core.errors import ShardError
 from prodemb.core.files import nearest_folder, replacing, temporary_name, write_text
 from prodemb.core.folders import holding
 from prodemb.core.rlimits import have_room
+from prodemb.shards.bucket import BucketFolder
 from prodemb.shards.file import ShardFile, State
+from prodemb.storage.address import Address, Place
 
 if TYPE_CHECKING:
     from prodemb.shards.format import ShardRecord
@@ -25,14 +27,14 @@ class Held(Protocol):
     """A folder that this run alone writes to."""
 
     def check(self) -> None:
-        """Raise OutputError where that is so no longer."""
+        """Raise OutputError or BusyError where that is so no longer."""
 
 
 class ShardFolder(Protocol):
     """Where the files of a shard set lie. Nobody else knows how they are read and put there."""
 
     @property
-    def place(self) -> Path:
+    def place(self) -> Place:
         """What messages call it; `place / name` is what they call one of its files."""
 
     @property
@@ -64,6 +66,9 @@ class ShardFolder(Protocol):
             BusyError: another run writes it.
             OutputError: it cannot be written.
         """
+
+    def commit(self, name: str, text: str) -> None:
+        """The same, unless another run has done so since the file was read or written here; raises BusyError then."""
 
     def fetched(self, name: str) -> AbstractContextManager[Path]:
         """A file as one on this machine, to be read. Raises FileNotFoundError, then or when it is read."""
@@ -103,6 +108,9 @@ class ShardFolder(Protocol):
 
     def open_all(self, records: Sequence["ShardRecord"]) -> Mapping[str, ShardFile]:
         """Those of the shards' files that can be held open, by name, so that they stay what they are."""
+
+    def expect(self, record: "ShardRecord") -> None:
+        """Have a shard's file ready by the time that it is opened, where that takes long."""
 
     def holding(self, *, is_own: Callable[[], bool]) -> AbstractContextManager[Held]:
         """Hold the folder for this run alone: make it, or see that it is prodemb's, and clear what a killed run left.
@@ -151,6 +159,9 @@ class LocalFolder:
 
     def write(self, name: str, text: str) -> None:
         write_text(self.place / name, text)
+
+    def commit(self, name: str, text: str) -> None:
+        self.write(name, text)
 
     @contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
@@ -211,6 +222,9 @@ class LocalFolder:
                     return {}
         return held
 
+    def expect(self, record: "ShardRecord") -> None:
+        return
+
     @contextmanager
     def holding(self, *, is_own: Callable[[], bool]) -> Iterator[Held]:
         with holding(self.place, kind="shard set", is_own=lambda _: is_own()) as held:
@@ -226,10 +240,16 @@ class LocalFolder:
         return [LocalFolder(path) for path in sorted(self.place.iterdir()) if path.is_dir()]
 
 
-AnyFolder = Path | ShardFolder
+AnyFolder = Place | ShardFolder
 """The folder of a shard set, or what it is called."""
 
 
 def shard_folder(folder: AnyFolder) -> ShardFolder:
     """The folder of a shard set."""
-    return LocalFolder(folder) if isinstance(folder, Path) else folder
+    match folder:
+        case Path():
+            return LocalFolder(folder)
+        case Address():
+            return BucketFolder(folder)
+        case _:
+            return folder

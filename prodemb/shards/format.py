@@ -20,7 +20,6 @@ import hashlib
 import json
 import re
 from collections.abc import Container
-from pathlib import Path
 from typing import Annotated, Any, Self
 
 import pyarrow as pa
@@ -52,6 +51,7 @@ from prodemb.core.inputs import inputs_hash
 from prodemb.shards.folder import AnyFolder, shard_folder
 from prodemb.shards.lexical import LexicalKind
 from prodemb.shards.text import MAX_DIM, TextKind
+from prodemb.storage.address import Place
 
 SCHEMA_VERSION = 5
 MANIFEST_NAME = "manifest.json"
@@ -164,7 +164,7 @@ class ShardSchema(Config):
         return pa.schema(fields, metadata={METADATA_KEY: self.model_dump_json(), ROWS_HASH_KEY: rows_hash})
 
     @classmethod
-    def from_metadata(cls, metadata: dict[bytes, bytes] | None, *, path: Path) -> Self:
+    def from_metadata(cls, metadata: dict[bytes, bytes] | None, *, path: Place) -> Self:
         """Read the schema out of a Parquet file's metadata.
 
         Raises:
@@ -321,7 +321,7 @@ class Manifest(Config):
     def write(self, folder: AnyFolder, *, name: str = MANIFEST_NAME) -> None:
         """Write `folder/manifest.json` whole, with its checksum."""
         values, files = self.model_dump(mode="json"), shard_folder(folder)
-        files.write(name, json_text(values | {CHECKSUM_KEY: _checksum(values)}, of=files.place / name))
+        files.commit(name, json_text(values | {CHECKSUM_KEY: _checksum(values)}, of=files.place / name))
 
 
 def _checksum(values: dict[str, Any]) -> str:
@@ -375,7 +375,7 @@ def is_replaced(folder: AnyFolder, *, manifest: Manifest) -> bool:
         return False
 
 
-def _parsed(values: Any, *, path: Path) -> Manifest:
+def _parsed(values: Any, *, path: Place) -> Manifest:
     if not isinstance(values, dict) or not isinstance(values.get("shard_schema"), dict):
         raise ShardError(f"{path}: damaged: no manifest of a shard set; embed again to redo it")
     version = values["shard_schema"].get("schema_version")

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,7 @@ from prodemb.shards.format import (
 )
 from prodemb.shards.labels import GivenLabels
 from prodemb.shards.shard import Shard, Vectors
+from prodemb.storage.address import Place
 
 VALUE_COLUMNS = ("product_id", PARTNER, *(raw_column(feature) for feature in TEXT_FEATURES), *GOLD_LABELS)
 """The columns of a shard that a catalog's own values are in."""
@@ -58,7 +58,7 @@ class Coded:
 class ShardSet:
     """All recorded shards of one model, in catalog order, as they were when the set was opened."""
 
-    def __init__(self, folder: Path, *, manifest: Manifest, files: Mapping[str, ShardFile]) -> None:
+    def __init__(self, folder: Place, *, manifest: Manifest, files: Mapping[str, ShardFile]) -> None:
         """The set that a manifest lists.
 
         Args:
@@ -95,7 +95,10 @@ class ShardSet:
                 was opened, and its files were more than the process may hold open.
             FingerprintError: a file was made by another model than the manifest says.
         """
-        for record in self.manifest.shards:
+        records = self.manifest.shards
+        for number, record in enumerate(records):
+            if 0 < number < len(records) - 1:  # who has asked for a second one is likely to ask for all
+                self._folder.expect(records[number + 1])
             try:
                 shard = self._opened(record)
             except ShardError as error:
@@ -183,7 +186,7 @@ class ShardSet:
         return Coded(values=pl.Series(column, list(code_of), dtype=pl.String), codes=np.concatenate(codes))
 
 
-def open_shard_set(folder: Path) -> ShardSet:
+def open_shard_set(folder: Place) -> ShardSet:
     """Open a finished shard set, with all its files: what is read from it is this set, whatever an update does.
 
     Holds one file descriptor per shard. Where the process may not hold so many (`prodemb.core.rlimits`), files are
@@ -205,7 +208,7 @@ def open_shard_set(folder: Path) -> ShardSet:
     raise ShardError(f"{folder}: was updated while it was read; run again")
 
 
-def find_shard_sets(folder: Path) -> list[ShardSet]:
+def find_shard_sets(folder: Place) -> list[ShardSet]:
     """The finished shard sets at `folder`, opened: itself, and its direct subfolders.
 
     Raises:
@@ -216,7 +219,7 @@ def find_shard_sets(folder: Path) -> list[ShardSet]:
     return [open_shard_set(f) for f in finished or folders[:1]]
 
 
-def find_shard_folders(folder: AnyFolder) -> list[Path]:
+def find_shard_folders(folder: AnyFolder) -> list[Place]:
     """The folders of the shard sets at `folder`: itself, and its direct subfolders.
 
     Raises:

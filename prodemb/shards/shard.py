@@ -35,7 +35,7 @@ class Shard:
         Raises:
             ShardError: the file is truncated, not a shard or holds another number of products.
         """
-        path = self.path = file.path
+        path = self.path = file.place
         self._labels = labels
         self.num_products = record.num_products
         self._map = file.mapped(record=record)

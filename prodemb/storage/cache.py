@@ -223,6 +223,11 @@ def is_cached(place: Path) -> bool:
     return place.absolute().is_relative_to(cache_folder())
 
 
+def discard(key: str) -> None:
+    """Remove an entry that was found damaged, unless somebody has pinned it or makes it now."""
+    _remove(cache_folder(), key, cache_folder() / "entries" / key)
+
+
 def forget(address: Address) -> None:
     """Remove this version of an object from the cache, such as after it was found damaged."""
     key = _key_of(head(address))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from prodemb.core.bounded import MAX_BYTES
-from prodemb.core.errors import ConflictError, MissingObjectError, StorageError
+from prodemb.core.errors import ConflictError, DamagedObjectError, MissingObjectError, StorageError
 from prodemb.core.files import sha256_of
 from prodemb.storage.address import Address
 from prodemb.storage.client import call, store_of
@@ -115,7 +115,7 @@ def download(info: ObjectInfo, to: Path, *, sha256: str | None = None) -> None:
 
     Raises:
         ConflictError: the object was written anew meanwhile.
-        StorageError: the bytes are not those that were uploaded.
+        DamagedObjectError: the bytes are not those that were uploaded.
     """
     digest = hashlib.sha256()
     with to.open("wb") as file:
@@ -125,7 +125,7 @@ def download(info: ObjectInfo, to: Path, *, sha256: str | None = None) -> None:
             file.write(part)
     wanted = sha256 or _attributes(info).get(_SHA256)
     if wanted is not None and wanted != digest.hexdigest():
-        raise StorageError(
+        raise DamagedObjectError(
             f"{info.address}: is damaged: found bytes with the SHA-256 {digest.hexdigest()[:12]}..., wanted "
             f"{wanted[:12]}...; upload it again"
         )
@@ -204,6 +204,13 @@ def listing(folder: Address, *, after: str | None = None) -> Iterator[ObjectInfo
                 raise StorageError(f"{folder}: is not listed in the order of keys; wanted a general purpose bucket")
             last = key
             yield _info(Address(folder.scheme, folder.bucket, meta["path"]), meta)
+
+
+def folders(folder: Address) -> list[Address]:
+    """The folders that lie directly in one, by name; a request per 1,000 objects and folders in it."""
+    store = store_of(folder)
+    found = call("list", folder, lambda: store.list_with_delimiter(folder.key or None))["common_prefixes"]
+    return [Address(folder.scheme, folder.bucket, str(prefix).strip("/")) for prefix in sorted(found)]
 
 
 def delete(*addresses: Address) -> None:

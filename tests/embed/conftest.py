@@ -12,23 +12,27 @@ from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.estimate import Estimate, estimate
+from prodemb.storage.address import Place
+from tests.object_store import bucket, object_store, running_store
+
+__all__ = ["bucket", "object_store", "running_store"]
 
 MakeCatalog = Callable[[int], Path]
 
 
-def config_for(out: Path, model: Path, **settings: object) -> EmbedConfig:
+def config_for(out: Place, model: Path, **settings: object) -> EmbedConfig:
     return EmbedConfig.parse(
         {"model": str(model), "out": str(out), "shard_size": 16, "window": 8, "dtype": "float32", **settings},
         source="test",
     )
 
 
-def run(catalog: Path, out: Path, model: Path, **settings: object) -> EmbedReport:
+def run(catalog: Path, out: Place, model: Path, **settings: object) -> EmbedReport:
     config = config_for(out, model, **settings)
     return embed(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=ImagesConfig())
 
 
-def estimated(catalog: Path, out: Path, model: Path, **settings: object) -> Estimate:
+def estimated(catalog: Path, out: Place, model: Path, **settings: object) -> Estimate:
     config = config_for(out, model, **settings)
     return estimate(config, catalog=open_catalog(CatalogConfig(path=str(catalog))), images=ImagesConfig())
 
@@ -40,12 +44,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 RUN = """
 import sys
 from pathlib import Path
+from prodemb.storage.address import place
 from tests.embed.conftest import run
-run(*map(Path, sys.argv[1:]))
+run(Path(sys.argv[1]), place(sys.argv[2]), Path(sys.argv[3]))
 """
 
 
-def killed_run(catalog: Path, out: Path, model: Path, *, when: Callable[[], bool], timeout_s: float = 300) -> bool:
+def killed_run(catalog: Path, out: Place, model: Path, *, when: Callable[[], bool], timeout_s: float = 300) -> bool:
     """`run` in a process of its own, which is killed as soon as `when` says so; whether that came before its end."""
     command = [sys.executable, "-c", RUN, *map(str, (catalog, out, model))]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})

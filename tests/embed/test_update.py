@@ -305,6 +305,7 @@ def test_who_reads_a_set_that_is_updated_meanwhile_reads_it_to_the_end(
     edit(catalog, product="p0", title="green lamp")
     edit(catalog, product="p20", title="green lamp")
     run(catalog, out, tiny_clip)
+    assert isinstance(first.path, Path)
     assert not first.path.exists()
     parts = [shard.vectors("title") for shard in (first, *reading)]
     assert np.array_equal(np.concatenate(parts), titles)

@@ -8,13 +8,13 @@ from prodemb.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from prodemb.embed.embed import EmbedReport
     from prodemb.shards.format import Manifest
+    from prodemb.storage.address import Place
 
 
-def embed_lines(report: EmbedReport, *, folder: Path) -> list[str]:
+def embed_lines(report: EmbedReport, *, folder: Place) -> list[str]:
     """What stage one made, and where the time went.
 
     Args:

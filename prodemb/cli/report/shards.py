@@ -10,13 +10,13 @@ from prodemb.core.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from prodemb.shards.export import ExportReport
     from prodemb.shards.format import Manifest
+    from prodemb.storage.address import Place
 
 
-def shard_set_table(manifest: Manifest, *, folder: Path) -> Table:
+def shard_set_table(manifest: Manifest, *, folder: Place) -> Table:
     """A shard set's counts and origin."""
     schema = manifest.shard_schema
     num_bytes = sum(record.num_bytes for record in manifest.shards)

@@ -29,6 +29,7 @@ def steps(folder: Path) -> tuple[Step, Step, Step]:
 
 def test_a_skipped_step_explains_the_null_columns(tmp_path: Path) -> None:
     brand, category, score = steps(tmp_path)
+    assert isinstance(score.out, Path)
     nothing = dict.fromkeys(("category_path", "category_confidence", "brand", "brand_confidence"))
     pl.DataFrame([{"product_id": "p1"} | nothing]).write_parquet(score.out)
     report = ScoreReport(
@@ -123,6 +124,7 @@ def test_a_run_ends_with_ten_lines_at_most(tmp_path: Path) -> None:
 
 def test_a_target_without_a_pipeline_is_named(tmp_path: Path) -> None:
     *_, score = steps(tmp_path)
+    assert isinstance(score.out, Path)
     pl.DataFrame(
         {"product_id": ["p1"], "category_path": "A", "category_confidence": 0.5, "brand": "B", "brand_confidence": 0.5}
     ).write_parquet(score.out)
