@@ -9,7 +9,7 @@ from prodemb.cli.display import finished, show, started
 from prodemb.cli.options import CatalogArgument, PipelineOption, chosen_pipeline, make_sample
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import CatalogError
-from prodemb.storage.address import Place, place
+from prodemb.storage.address import place
 
 
 def brands(
@@ -19,12 +19,9 @@ def brands(
         typer.Argument(help="The alias file to update, CSV or Parquet. Default: the pipeline's.", show_default=False),
     ] = None,
     shards: Annotated[
-        Place | None,
+        str | None,
         typer.Option(
-            help="A shard set of this catalog, to compare brands by their text vectors too.",
-            show_default=False,
-            parser=place,
-            metavar="SHARDS",
+            help="A shard set of this catalog, to compare brands by their text vectors too.", show_default=False
         ),
     ] = None,
     pipeline: PipelineOption = None,
@@ -43,7 +40,7 @@ def brands(
     if "brand" not in opened.columns:
         raise CatalogError(f"{opened.name}: no column for the supplied brand; map one in [catalog] columns")
     columns = ["brand", "title", "cat1", "cat2", "cat3"]
-    shard_set = open_shard_set(shards) if shards is not None else None
+    shard_set = open_shard_set(place(shards)) if shards is not None else None
     batches = opened.batches(8192, columns=columns)
     table = update_aliases(chosen.brands, batches=batches, progress=show_progress, shards=shard_set)
     finished(table)

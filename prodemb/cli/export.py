@@ -8,11 +8,11 @@ import typer
 from prodemb.cli.display import finished, show, started
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ShardError
-from prodemb.storage.address import Place, place
+from prodemb.storage.address import place
 
 
 def export(
-    shards: Annotated[Place, typer.Argument(help="A shard set, or the folder of one.", parser=place, metavar="SHARDS")],
+    shards: Annotated[str, typer.Argument(help="A shard set, or the folder of one.")],
     out: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write: a new one, or an earlier export.")],
     to: Annotated[
         Literal["npy", "list-parquet", "faiss"],
@@ -29,7 +29,7 @@ def export(
     from prodemb.shards.export import export as export_shards
     from prodemb.shards.reader import find_shard_sets
 
-    found = find_shard_sets(shards)
+    found = find_shard_sets(place(shards))
     if len(found) > 1:
         folders = ", ".join(str(each.folder) for each in found)
         raise ShardError(f"{shards}: holds {len(found)} shard sets: {folders}; wanted one, name it")

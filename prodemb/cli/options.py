@@ -25,18 +25,11 @@ CatalogArgument = Annotated[
     ),
 ]
 ShardsArgument = Annotated[
-    Place,
-    typer.Argument(help="A shard set, or a folder of shard sets; may be in a bucket.", parser=place, metavar="SHARDS"),
+    str, typer.Argument(help="A shard set, or a folder of shard sets, here or in a bucket (s3://, gs://, az://).")
 ]
 ShardsOption = Annotated[
-    Place | None,
-    typer.Option(
-        "--shards",
-        help="The shard set to train on. Default: the pipeline's.",
-        show_default=False,
-        parser=place,
-        metavar="SHARDS",
-    ),
+    str | None,
+    typer.Option("--shards", help="The shard set to train on. Default: the pipeline's.", show_default=False),
 ]
 HeadOption = Annotated[
     str | None,
@@ -90,7 +83,7 @@ TaxonomyOption = Annotated[
 ]
 
 
-def existing_shards(shards: Place) -> Place:
+def existing_shards(shards: str) -> Place:
     """The argument SHARDS.
 
     Raises:
@@ -98,16 +91,16 @@ def existing_shards(shards: Place) -> Place:
     """
     from prodemb.shards.folder import shard_folder
 
-    if shard_folder(shards).is_there():
-        return shards
+    if shard_folder(found := place(shards)).is_there():
+        return found
     from prodemb.job.pipeline import own_pipeline
 
     wanted = "shards, as `prodemb embed` writes them"
     with suppress(ConfigError):
         own = dict.fromkeys(own_pipeline(target).embed.out for target in get_args(Target))
-        if found := [folder for folder in own if shard_folder(place(folder)).is_there()]:
-            wanted = f"shards; those of the project's own pipelines are in {' and '.join(found)}"
-    raise ShardError(f"{shards}: no such folder; wanted {wanted}")
+        if there := [folder for folder in own if shard_folder(place(folder)).is_there()]:
+            wanted = f"shards; those of the project's own pipelines are in {' and '.join(there)}"
+    raise ShardError(f"{found}: no such folder; wanted {wanted}")
 
 
 def chosen_pipeline(target: Target | None, *, path: Path | None, catalog: str | None = None) -> "Pipeline":

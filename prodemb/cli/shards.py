@@ -28,10 +28,11 @@ def verify(shards: ShardsArgument) -> None:
 
     started("verify", where=shards)
     with show_progress("Verifying") as on_progress:
-        trouble = trouble_in(existing_shards(shards), on_progress=on_progress)
+        found = existing_shards(shards)
+        trouble = trouble_in(found, on_progress=on_progress)
     finished(trouble)
     answer(trouble)
     if trouble:
         raise typer.Exit(SHARDS)
-    for folder in find_shard_folders(shards):
+    for folder in find_shard_folders(found):
         say(f"{folder}: no errors")

@@ -34,7 +34,7 @@ def train_brand(
 ) -> None:
     """Train the brand head on a shard set, and compare it with baselines."""
     chosen = chosen_pipeline("brand", path=pipeline).replaced({"train": {"labels": labels}}, source="command line")
-    _train(chosen, shards=shards, out=out, device=device)
+    _train(chosen, shards=None if shards is None else place(shards), out=out, device=device)
 
 
 def train_category(
@@ -51,7 +51,7 @@ def train_category(
     """
     chosen = chosen_pipeline("category", path=pipeline)
     chosen = chosen.replaced({"train": {"taxonomy": taxonomy, "labels": labels}}, source="command line")
-    _train(chosen, shards=shards, out=out, device=device)
+    _train(chosen, shards=None if shards is None else place(shards), out=out, device=device)
 
 
 def finetune_category(

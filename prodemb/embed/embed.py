@@ -125,7 +125,8 @@ def embed(
     check_outside(folder, [file.path for file in catalog.files])
     with hold_shards(folder) as held:
         check_unlisted(folder)
-        checked = Checked(folder)
+        # On a disk all shards are hashed again; from a bucket only those are fetched that somebody has written since.
+        checked = Checked(folder) if folder.is_local else Checked.read(folder)
         plan = make_plan(
             config,
             folder=folder,
@@ -139,7 +140,8 @@ def embed(
             retry=retry,
         )
         run = Run(plan, held=held, checked=checked, on_progress=on_progress)
-        outcome = _make_shards(plan, run=run)
+        with run.recording():
+            outcome = _make_shards(plan, run=run)
         return EmbedReport(
             manifest=run.finish(),
             num_new=run.num_new,

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from prodemb.embed.plan import Plan
 from prodemb.embed.reuse import FEATURE_BITS, Reuse, ReusePlan, hash_prefixes
 from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, Manifest
 from prodemb.shards.hashes import content_hash
-from prodemb.shards.keys import KEY_BYTES, SortedKeys, as_keys, keys_of, new_array, write_keys
+from prodemb.shards.keys import KEY_BYTES, KeyWriter, SortedKeys, as_keys, keys_of, new_array
 from prodemb.shards.shard import Shard
 
 MIN_SHARED = 0.1
@@ -71,10 +71,17 @@ def write_index(plan: ReusePlan) -> None:
             "source": _source_keys if has_pictures else _content_keys(()),
             "ids": _id_keys,
         }
-        for name, read in readers.items():
-            write_keys((read(shard, rows) for shard, rows in _shards(plan)), plan.folder, name)
-        _write_prefixes(plan)
-        _write_pictures(plan)
+        prefixes, pictures = _Prefixes(plan), _Pictures(plan)
+        with ExitStack() as stack:
+            writers = {name: stack.enter_context(KeyWriter(plan.folder, name)) for name in readers}
+            for shard, rows in _shards(plan):  # each once: it may have to be fetched
+                for name, read in readers.items():
+                    writers[name].add(read(shard, rows))
+                prefixes.add(shard, rows)
+                pictures.add(shard, rows)
+            for writer in writers.values():
+                writer.finish()
+        pictures.finish()
 
 
 def _content_keys(features: Sequence[Feature]) -> ReadKeys:
@@ -102,28 +109,41 @@ def _id_keys(shard: Shard, rows: npt.NDArray[np.int64]) -> SortedKeys:
     return SortedKeys.build(keys_of(shard.frame(["product_id"]).to_series()), rows)
 
 
-def _write_prefixes(plan: ReusePlan) -> None:
+class _Prefixes:
     """The first bytes of each product's content hashes, one column per feature."""
-    prefixes = _new_array(plan, "prefixes", np.uint32, (_num_products(plan), len(plan.features)))
-    for shard, rows in _shards(plan):
-        for column, feature in enumerate(plan.features):
-            prefixes[rows[0] : rows[-1] + 1, column] = hash_prefixes(shard.hashes(hash_column(feature)))
+
+    def __init__(self, plan: ReusePlan) -> None:
+        self._features = plan.features
+        self._prefixes = _new_array(plan, "prefixes", np.uint32, (_num_products(plan), len(plan.features)))
+
+    def add(self, shard: Shard, rows: npt.NDArray[np.int64]) -> None:
+        for column, feature in enumerate(self._features):
+            self._prefixes[rows[0] : rows[-1] + 1, column] = hash_prefixes(shard.hashes(hash_column(feature)))
 
 
-def _write_pictures(plan: ReusePlan) -> None:
+class _Pictures:
     """The content hash of each product's picture, or its error; empty where pictures are no feature."""
-    has_pictures = "image" in plan.features
-    num_rows = _num_products(plan) if has_pictures else 0
-    hashes = _new_array(plan, "hashes", np.uint8, (num_rows, KEY_BYTES))
-    codes = _new_array(plan, "errors", np.uint32, (num_rows,))
-    errors: dict[str, int] = {"": 0}
-    for shard, rows in _shards(plan) if has_pictures else ():
+
+    def __init__(self, plan: ReusePlan) -> None:
+        self._folder, self._has_pictures = plan.folder, "image" in plan.features
+        num_rows = _num_products(plan) if self._has_pictures else 0
+        self._hashes = _new_array(plan, "hashes", np.uint8, (num_rows, KEY_BYTES))
+        self._codes = _new_array(plan, "errors", np.uint32, (num_rows,))
+        self._errors: dict[str, int] = {"": 0}
+
+    def add(self, shard: Shard, rows: npt.NDArray[np.int64]) -> None:
+        if not self._has_pictures:
+            return
         some = slice(rows[0], rows[-1] + 1)
-        hashes[some] = shard.hashes(hash_column("image"))
+        self._hashes[some] = shard.hashes(hash_column("image"))
         column = shard.frame([error_column("image")]).to_series().fill_null("")
-        known = {error: errors.setdefault(error, len(errors)) for error in column.unique(maintain_order=True)}
-        codes[some] = column.replace_strict(known, return_dtype=pl.UInt32).to_numpy()
-    (plan.folder / "errors.json").write_text(json.dumps(list(errors)), encoding="utf-8")
+        known = {
+            error: self._errors.setdefault(error, len(self._errors)) for error in column.unique(maintain_order=True)
+        }
+        self._codes[some] = column.replace_strict(known, return_dtype=pl.UInt32).to_numpy()
+
+    def finish(self) -> None:
+        (self._folder / "errors.json").write_text(json.dumps(list(self._errors)), encoding="utf-8")
 
 
 def _new_array(plan: ReusePlan, name: str, dtype: type, shape: tuple[int, ...]) -> "np.memmap[Any, Any]":

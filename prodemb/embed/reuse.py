@@ -31,8 +31,9 @@ Space = Literal["texts", "image", "lexical", "joined"]
 FEATURE_BITS = 4
 """Of a pointer to a vector, those that say of which feature; the others are the product's row."""
 
-_MAX_OPEN_SHARDS = 512
-"""Old shards that stay open: each is a mapping of the process."""
+_MAX_OPEN_SHARDS, _MAX_FETCHED_SHARDS = 512, 32
+"""Old shards that stay open: each is a mapping of the process, and one of a bucket takes its room beside the cache when
+the cache has dropped it."""
 
 Hashes = npt.NDArray[np.uint8]
 """(n, 16)"""
@@ -175,7 +176,8 @@ class Reuse:
         if shard is None:
             shard = self._sources[number].open()
         self._open[number] = shard
-        while len(self._open) > _MAX_OPEN_SHARDS:
+        most = _MAX_OPEN_SHARDS if self._sources[number].folder.is_local else _MAX_FETCHED_SHARDS
+        while len(self._open) > most:
             self._open.popitem(last=False)
         return shard
 

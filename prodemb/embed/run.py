@@ -1,8 +1,12 @@
 """One run over a shard set: it records finished shards, and puts the set in place once all are there."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
 from prodemb.cards.readme import README, renewed_readme
 from prodemb.catalog.budget import PictureCounts, check_budget
-from prodemb.core.errors import CatalogError
+from prodemb.core.errors import CatalogError, OutputError, ProdembError
 from prodemb.core.progress import ProgressCallback
 from prodemb.core.text import counted
 from prodemb.embed.plan import Plan
@@ -10,7 +14,11 @@ from prodemb.shards.checked import Checked
 from prodemb.shards.files import check_listed, remove_unlisted
 from prodemb.shards.folder import Held
 from prodemb.shards.format import UPDATE_NAME, Changes, Manifest, ShardRecord, ShardSchema
+from prodemb.shards.verify import damaged_shards
 
+JOURNAL_PAUSE = 20
+"""In a bucket the journal is not written again for so many times as long as that has taken: it lists all shards, and
+writing it for each one would take ever more of a run."""
 _PICTURES_ADVICE = "finished shards are kept: fix that and embed again with --retry-failed"
 
 
@@ -25,6 +33,10 @@ class Run:
         self._records = dict(plan.done)
         self._num_old = sum(record.num_products for record in plan.done.values())
         self._pictures = PictureCounts()
+        self._journal_due = 0.0
+        """When the next shard is recorded at once, by the monotonic clock."""
+        self._is_behind = False
+        """Whether there are shards that are not recorded yet."""
 
     def on_start(self, schema: ShardSchema) -> None:
         """From here on the set is one of this schema."""
@@ -45,15 +57,30 @@ class Run:
             self._on_progress(self._num_old + self.num_new, self._plan.num_products)
 
     def on_shard(self, index: int, record: ShardRecord) -> None:
-        """Record a shard: from now on it exists.
+        """Record a shard: from now on it exists. In a bucket several are recorded together.
 
         Raises:
             OutputError: the folder was moved or replaced.
+            BusyError: another run has taken it over.
         """
         self._held.check()
         self._checked.note(record)
         self._records[index] = record
-        self._write_journal()
+        self._is_behind = True
+        if time.monotonic() >= self._journal_due:
+            self._write_journal()
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """While shards are made: those that are finished when this ends too early are recorded."""
+        try:
+            yield
+        except BaseException:
+            if self._is_behind:
+                with suppress(ProdembError):
+                    self._held.check()
+                    self._write_journal()
+            raise
 
     def finish(self) -> Manifest:
         """Put the set in place, and remove shards that it does not hold.
@@ -71,7 +98,7 @@ class Run:
             )
         manifest = self._manifest(complete=True)
         self._held.check()
-        check_listed(plan.folder, manifest=manifest)
+        self._check_shards(manifest)
         if plan.old != manifest:
             manifest.write(plan.folder)
         plan.folder.remove(UPDATE_NAME)
@@ -83,8 +110,22 @@ class Run:
             plan.folder.write(README, readme)
         return manifest
 
+    def _check_shards(self, manifest: Manifest) -> None:
+        """Raise OutputError where a recorded shard is not what it was when it was made."""
+        folder = self._plan.folder
+        check_listed(folder, manifest=manifest)
+        if not folder.is_local:  # a run that was cut off for long may have uploaded another one meanwhile
+            for name in damaged_shards(folder, manifest=manifest, checked=self._checked):
+                raise OutputError(f"{folder.place / name}: was changed while this run wrote to its folder; run again")
+
     def _write_journal(self) -> None:
-        self._manifest(complete=False).write(self._plan.folder, name=self._plan.journal)
+        folder, started = self._plan.folder, time.monotonic()
+        self._manifest(complete=False).write(folder, name=self._plan.journal)
+        self._is_behind = False
+        if not folder.is_local:
+            self._checked.write()
+            now = time.monotonic()
+            self._journal_due = now + JOURNAL_PAUSE * (now - started)
 
     def _manifest(self, *, complete: bool) -> Manifest:
         plan = self._plan

@@ -26,7 +26,7 @@ from prodemb.label.config import LabelConfig
 from prodemb.predict.config import PredictConfig
 from prodemb.score.score import ScoreConfig
 from prodemb.serve.config import ServeConfig
-from prodemb.storage.address import Place, place
+from prodemb.storage.address import place
 
 PIPELINES = Path("pipelines")
 """Where a project keeps its pipeline files."""
@@ -63,23 +63,23 @@ class Pipeline(Config):
     serve: ServeConfig = ServeConfig()
 
     @model_validator(mode="after")
-    def _originals_stay(self) -> Self:
-        if _place(self.finetune.shards) == _place(self.embed.out):
-            raise ValueError(
-                f"[finetune] shards and [embed] out are both {self.embed.out!r}; wanted two folders, so that "
-                "the original shards are kept"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _files_are_here(self) -> Self:
         for table, settings in self.model_dump(exclude={"target", "catalog"}).items():
             for key in _FILES & settings.keys():
                 if (table, key) in _SHARDS:
-                    _place(str(settings[key] or ""), of=f"[{table}] {key}: ")
+                    _check_place(str(settings[key] or ""), of=f"[{table}] {key}")
                 elif "://" in str(settings[key]):
                     # Not shown: it may hold a password or a signature.
                     raise ValueError(f"[{table}] {key}: found a URL, wanted a local path")
+        return self
+
+    @model_validator(mode="after")
+    def _originals_stay(self) -> Self:
+        if place(self.finetune.shards) == place(self.embed.out):
+            raise ValueError(
+                f"[finetune] shards and [embed] out are both {self.embed.out!r}; wanted two folders, so that "
+                "the original shards are kept"
+            )
         return self
 
     @property
@@ -159,12 +159,12 @@ def agreed(brand: Pipeline, category: Pipeline, *, table: str, keys: Collection[
     return found
 
 
-def _place(text: str, *, of: str = "") -> Place:
-    """The place of a setting. Raises ValueError where it is none that can be used."""
+def _check_place(text: str, *, of: str) -> None:
+    """Raise ValueError where a setting names no place that can be used."""
     try:
-        return place(text)
+        place(text)
     except ConfigError as error:
-        raise ValueError(f"{of}{error}") from None
+        raise ValueError(f"{of}: {error}") from None
 
 
 def _close_files(path: Path) -> str:

@@ -292,7 +292,7 @@ def _check_bucket(error: MissingObjectError) -> None:
 
 
 def _state(info: ObjectInfo) -> State:
-    return [str(info.version.etag), info.num_bytes, info.modified.isoformat()]
+    return [str(info.version.etag).strip('"'), info.num_bytes]  # listings of some stores have it without quotes
 
 
 def _missing(place: Address) -> ShardError:

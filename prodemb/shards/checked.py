@@ -3,9 +3,13 @@
 Hashing costs about a second per gigabyte and core, mapping nothing. So a shard that is opened is hashed only where the
 file is not the one that `prodemb embed` or `prodemb verify` has hashed: every ordinary way to alter, copy or replace a
 file shows in its inode, size or times. What the disk alone has altered is found by `prodemb verify`, which hashes all.
+
+Of a bucket the store's own ETag and the size count. They are not asked for by who reads: what comes into the cache is
+hashed as it comes. But an update need not fetch what nobody has written since it was hashed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Self
 
 from prodemb.core.bounded import parse_json
@@ -37,6 +41,16 @@ class Checked:
         except (OSError, ValueError):
             found = {}
         return cls(folder, stamps=found if isinstance(found, dict) else {})
+
+    def unchanged(self, records: Sequence[ShardRecord]) -> set[str]:
+        """The names of those of some shards that are what they were when they were hashed."""
+        known = [record for record in records if record.name in self._stamps]
+        found = self._folder.states([record.name for record in known])
+        return {
+            record.name
+            for record in known
+            if record.name in found and _stamp(record, state=found[record.name]) == self._stamps[record.name]
+        }
 
     def hold(self, record: ShardRecord, *, file: ShardFile) -> bool:
         """Hash a shard's file unless that was done already; whether it was done now.
@@ -72,25 +86,24 @@ class Checked:
             raise ShardError(f"{path}: missing, though the manifest lists it; embed again to redo it")
         self._stamps[record.name] = _stamp(record, state=found[record.name])
 
-    def remember(self, records: Iterable[ShardRecord]) -> None:
+    def remember(self, records: Sequence[ShardRecord]) -> None:
         """Write down which of these shards are what they were when they were hashed.
 
         Where nothing can be written, or another run writes the same file or removes its temporary file as a leftover,
         nothing is lost: the next reader hashes what is not written down.
         """
-        known = [record for record in records if record.name in self._stamps]
-        found = self._folder.states([record.name for record in known])
-        stamps = {
-            record.name: stamp
-            for record in known
-            if record.name in found and (stamp := _stamp(record, state=found[record.name])) == self._stamps[record.name]
-        }
-        if Checked.read(self._folder)._stamps == stamps:
-            return
-        try:
+        unchanged = self.unchanged(records)
+        stamps = {record.name: self._stamps[record.name] for record in records if record.name in unchanged}
+        if Checked.read(self._folder)._stamps != stamps:
+            self._write(stamps)
+
+    def write(self) -> None:
+        """Write down all that is known, whatever has become of it; the next one who reads it sees that."""
+        self._write(self._stamps)
+
+    def _write(self, stamps: dict[str, Stamp]) -> None:
+        with suppress(BusyError, OutputError, StorageError, OSError):
             self._folder.write(CHECKED_NAME, json_text(stamps, of=self._folder.place / CHECKED_NAME))
-        except (BusyError, OutputError, StorageError, OSError):
-            return
 
 
 def _stamp(record: ShardRecord, *, state: State) -> Stamp:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 
 State = list[int | str]
-"""What the file system says of a file: inode, size, and the times of its last changes. What a bucket says: ETag, size
-and time."""
+"""What the file system says of a file: inode, size, and the times of its last changes. What a bucket says: ETag
+and size."""
 
 
 class ShardFile:

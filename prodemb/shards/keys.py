@@ -1,7 +1,6 @@
 """Looking up millions of 16-byte keys: sorted arrays that can be mapped from a file, in place of a dictionary."""
 
 import tempfile
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Self
@@ -44,7 +43,7 @@ class SortedKeys:
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Self:
-        """Map what `write_keys` wrote; the memory is the kernel's, which all processes share."""
+        """Map what `KeyWriter` wrote; the memory is the kernel's, which all processes share."""
         first, second, values = (np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in _PARTS)
         return cls((first, second), values)
 
@@ -75,31 +74,47 @@ class SortedKeys:
         return found
 
 
-def write_keys(parts: Iterable[SortedKeys], folder: Path, name: str) -> None:
-    """Write all parts' keys into a folder as one `SortedKeys`; of equal keys the first stays.
+class KeyWriter:
+    """Writes the keys of many parts into a folder as one `SortedKeys`; of equal keys the first stays.
 
     They may be more than memory holds: they go to temporary files there by their first bits, and one file after another
     is sorted.
-
-    Raises:
-        OutputError: they do not fit the folder's disk.
     """
-    with ExitStack() as stack:
-        ranges = [stack.enter_context(tempfile.TemporaryFile(dir=folder)) for _ in _STARTS]
-        for part in parts:
-            rows = np.column_stack([*part._halves, part._values.view(np.uint64)])
-            for file, some in zip(ranges, np.split(rows, np.searchsorted(rows[:, 0], _STARTS[1:])), strict=True):
-                file.write(some.data)
-        sizes = [_sort(file) for file in ranges]
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._files = ExitStack()
+        self._ranges = [self._files.enter_context(tempfile.TemporaryFile(dir=folder)) for _ in _STARTS]  # noqa: SIM115
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def add(self, part: SortedKeys) -> None:
+        """Add some keys."""
+        rows = np.column_stack([*part._halves, part._values.view(np.uint64)])
+        for file, some in zip(self._ranges, np.split(rows, np.searchsorted(rows[:, 0], _STARTS[1:])), strict=True):
+            file.write(some.data)
+
+    def finish(self) -> None:
+        """Write all that was added, for `SortedKeys.load`.
+
+        Raises:
+            OutputError: it does not fit the folder's disk.
+        """
+        sizes = [_sort(file) for file in self._ranges]
         arrays = [
-            new_array(folder / f"{name}.{part}.npy", dtype=dtype, shape=(sum(sizes),))
+            new_array(self._folder / f"{self._name}.{part}.npy", dtype=dtype, shape=(sum(sizes),))
             for part, dtype in zip(_PARTS, (np.uint64, np.uint64, np.int64), strict=True)
         ]
         start = 0
-        for file, size in zip(ranges, sizes, strict=True):
+        for file, size in zip(self._ranges, sizes, strict=True):
             for array, column in zip(arrays, _read(file).T, strict=True):
                 array[start : start + size] = column.view(array.dtype)
             start += size
+        self._files.close()
 
 
 def _sort(file: IO[bytes]) -> int:

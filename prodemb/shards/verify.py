@@ -14,15 +14,17 @@ from prodemb.shards.shard import Shard
 def damaged_shards(
     folder: AnyFolder, *, manifest: Manifest, checked: Checked, on_progress: ProgressCallback | None = None
 ) -> dict[str, str]:
-    """The recorded shards that cannot be used, by file name, and what is wrong with each. Hashes every file.
+    """The recorded shards that cannot be used, by file name, and what is wrong with each.
 
     Args:
-        checked: adds those that are right.
+        checked: those that it knows are not hashed again; adds those that are right.
         on_progress: called with the shards done and the shards in all.
     """
     found, files = {}, shard_folder(folder)
+    known = checked.unchanged(manifest.shards)
     for number, record in enumerate(manifest.shards, start=1):
-        found[record.name] = _fault(files, record=record, manifest=manifest, checked=checked)
+        if record.name not in known:
+            found[record.name] = _fault(files, record=record, manifest=manifest, checked=checked)
         if on_progress is not None:
             on_progress(number, len(manifest.shards))
     return {name: fault for name, fault in found.items() if fault is not None}

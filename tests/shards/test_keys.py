@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,15 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prodemb.shards.keys import NOT_FOUND, SortedKeys, as_keys, keys_of, write_keys
+from prodemb.shards.keys import NOT_FOUND, KeyWriter, SortedKeys, as_keys, keys_of
+
+
+def write_keys(parts: Sequence[SortedKeys], folder: Path, name: str) -> None:
+    with KeyWriter(folder, name) as writer:
+        for part in parts:
+            writer.add(part)
+        writer.finish()
+
 
 few_keys = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=30)
 
