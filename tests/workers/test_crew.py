@@ -1,28 +1,47 @@
-"""Shards are dealt out, dealt out again after a death, and reported once."""
+"""Tasks are dealt out, dealt out again after a death, and reported once."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from prodemb.catalog.budget import PictureCounts
-from prodemb.catalog.images import ImagesConfig
-from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.core.errors import WorkerError
-from prodemb.embed.config import EmbedConfig
-from prodemb.embed.executors.crew import Message, SharedTasks, run_crew
-from prodemb.embed.plan import Plan, ShardTask
-from prodemb.embed.worker import Timings
-from prodemb.towers.checkpoint import find_checkpoint
-from tests.embed.conftest import MakeCatalog
-from tests.embed.test_worker import Recorder
+from prodemb.workers.crew import SharedTasks, run_crew
+from prodemb.workers.job import Message, Task
 
 DEATH = "killed"
 
 
-def tasks(num: int) -> list[ShardTask]:
-    return [ShardTask(index=index, start=index, stop=index + 1) for index in range(num)]
+@dataclass(frozen=True)
+class Numbered:
+    index: int
+
+
+def tasks(num: int) -> list[Numbered]:
+    return [Numbered(index) for index in range(num)]
+
+
+class Recorder:
+    """Notes what it hears."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.num_parts = 0
+        self.done: list[int] = []
+
+    def on_start(self, value: str) -> None:
+        self.started.append(value)
+
+    def on_part(self, index: int, value: int) -> None:
+        self.num_parts += value
+
+    def on_done(self, index: int, value: None) -> None:
+        self.done.append(index)
+
+
+def run(crew: "Script", *, num_workers: int, retries: int, recorder: Recorder) -> list[Any]:
+    return run_crew(crew, tasks(8), num_workers=num_workers, retries=retries, listener=recorder, noun="shard")
 
 
 def taken(shared: SharedTasks, rank: int) -> Iterator[int]:
@@ -48,7 +67,7 @@ def test_what_a_dead_worker_held_is_taken_first() -> None:
 
 
 class Script:
-    """A crew whose workers make each shard at once, in two windows, or die between these."""
+    """A crew whose workers make each shard at once, in two parts, or die between these."""
 
     def __init__(self, deaths: dict[int, int]) -> None:
         """Args: deaths: how many workers die over a shard, by its index."""
@@ -59,26 +78,26 @@ class Script:
 
     def start(self, rank: int) -> None:
         self.num_started += 1
-        self._told.append((rank, ("ask", None)))
+        self._told += [(rank, ("start", "ready")), (rank, ("ask", None))]
 
     def receive(self, timeout: float) -> list[tuple[int, Message]]:
         told, self._told = self._told, []
         return told
 
-    def answer(self, rank: int, task: ShardTask | None) -> None:
+    def answer(self, rank: int, task: Task | None) -> None:
         def tell(name: str, value: Any) -> None:
             self._told.append((rank, (name, value)))
 
         if task is None:
-            tell("finished", Timings(num_texts=1))
+            tell("finished", rank)
             return
-        tell("window", (task.index, 1, PictureCounts(1)))
+        tell("part", (task.index, 1))
         if self._deaths.get(task.index, 0):
             self._deaths[task.index] -= 1
             self._dead[rank] = f"worker {rank} {DEATH}"
             return
-        tell("window", (task.index, 1, PictureCounts(1)))
-        tell("shard", (task.index, None))
+        tell("part", (task.index, 1))
+        tell("done", (task.index, None))
         tell("ask", None)
 
     def fallen(self) -> dict[int, str]:
@@ -91,26 +110,14 @@ class Script:
         pass
 
 
-@pytest.fixture
-def plan(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> Plan:
-    return Plan(
-        config=EmbedConfig(out=str(tmp_path)),
-        catalog=open_catalog(CatalogConfig(path=str(make_catalog(2)))),
-        images=ImagesConfig(),
-        checkpoint=find_checkpoint(str(tiny_clip)),
-        num_products=8,
-        todo=tuple(tasks(8)),
-        done={},
-    )
-
-
-def test_each_shard_and_window_is_reported_once_though_workers_die(plan: Plan) -> None:
+def test_each_task_and_part_is_reported_once_though_workers_die() -> None:
     script, recorder = Script({2: 2, 5: 1}), Recorder()
-    timings = run_crew(script, plan, num_workers=2, retries=2, callback=recorder)
-    assert sorted(recorder.records) == list(range(8))
-    assert recorder.num_products == recorder.pictures.num_tried == 16
+    results = run(script, num_workers=2, retries=2, recorder=recorder)
+    assert sorted(recorder.done) == list(range(8))
+    assert recorder.num_parts == 16
+    assert recorder.started == ["ready"]
     assert script.num_started == 5
-    assert timings.num_texts == 2
+    assert len(results) == 2
 
 
 @pytest.mark.parametrize(
@@ -121,9 +128,9 @@ def test_each_shard_and_window_is_reported_once_though_workers_die(plan: Plan) -
         (9, r"worker \d killed; 10 workers died over shard 2; finished shards are kept"),
     ],
 )
-def test_a_shard_that_kills_its_workers_ends_the_run(plan: Plan, retries: int, message: str) -> None:
+def test_a_shard_that_kills_its_workers_ends_the_run(retries: int, message: str) -> None:
     with pytest.raises(WorkerError, match=message):
-        run_crew(Script({2: 99}), plan, num_workers=2, retries=retries, callback=Recorder())
+        run(Script({2: 99}), num_workers=2, retries=retries, recorder=Recorder())
 
 
 class Stillborn(Script):
@@ -134,8 +141,8 @@ class Stillborn(Script):
         self._dead[rank] = f"worker {rank} {DEATH}"
 
 
-def test_workers_that_die_at_once_end_the_run(plan: Plan) -> None:
+def test_workers_that_die_at_once_end_the_run() -> None:
     crew = Stillborn({})
     with pytest.raises(WorkerError, match=r"7 workers died and no shard was finished meanwhile"):
-        run_crew(crew, plan, num_workers=3, retries=2, callback=Recorder())
+        run(crew, num_workers=3, retries=2, recorder=Recorder())
     assert crew.num_started <= 9
