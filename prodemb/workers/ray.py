@@ -27,8 +27,8 @@ PATIENCE_SECONDS = 600.0
 """How long no actor at all may answer, such as while others use the cluster, or machines are added to it."""
 SILENT_SECONDS = 300.0
 """An actor that has answered before and then not for so long is given up; Ray notices dead machines earlier."""
-END_SECONDS = 5.0
-"""How long killed actors may take to end."""
+END_SECONDS = 30.0
+"""How long killed actors may take to end; while one lives, nobody else can write the file that it was writing."""
 
 
 @dataclass(frozen=True, kw_only=True)
