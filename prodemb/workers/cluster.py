@@ -69,19 +69,18 @@ def resources(ray: Any) -> list[Mapping[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def device_of(nodes: Sequence[Mapping[str, float]], *, wanted: DeviceName, table: str) -> Literal["cpu", "cuda"]:
+def device_of(nodes: Sequence[Mapping[str, float]], *, wanted: DeviceName) -> Literal["cpu", "cuda"]:
     """What workers run on: GPUs where any machine has one and they are not unwanted.
 
     Args:
         nodes: `resources`.
-        table: of the setting `device`, for the message.
 
     Raises:
         ConfigError: CUDA was asked for and no machine has it.
     """
     has_gpus = any(node.get("GPU", 0) >= 1 for node in nodes)
     if wanted == "cuda" and not has_gpus:
-        raise ConfigError(f"[{table}] device: found 'cuda', but no machine of the Ray cluster has a GPU")
+        raise ConfigError("device: found 'cuda', but no machine of the Ray cluster has a GPU")
     return "cuda" if has_gpus and wanted != "cpu" else "cpu"
 
 

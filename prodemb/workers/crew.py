@@ -1,19 +1,22 @@
 """Several workers at once, processes or Ray's actors: who does which task, what they tell, what their deaths mean."""
 
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Protocol
 
 from prodemb.core.children import take_record
-from prodemb.core.errors import WorkerError
+from prodemb.core.errors import BusyError, WorkerError
 from prodemb.workers.job import Listener, Message, Task, kept
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 """How often it is looked whether all workers are alive."""
+LINGERING_SECONDS = 60.0
+"""How long a worker that counts as dead may hold the file that it was writing."""
 
 
 class Crew(Protocol):
@@ -58,12 +61,24 @@ def run_crew(
     results: list[Any] = []
     has_started = False
     idle, at_work = list(range(num_workers)), set[int]()
+
+    def lose(rank: int) -> list[int]:
+        """Forget a worker; its unfinished tasks, which are open again."""
+        crew.end(rank)
+        at_work.discard(rank)
+        idle.append(rank)
+        lost = shared.give_back(rank)
+        parts.restart(lost)
+        return lost
+
     try:
         while shared.num_left or at_work:
             for rank in idle[: shared.num_open]:
                 idle.remove(rank)
                 crew.start(rank)
             for rank, (name, value) in crew.receive(POLL_SECONDS):
+                if rank in idle:  # a thread of it has told something after its end
+                    continue
                 at_work.add(rank)
                 match name:
                     case "ask":
@@ -86,14 +101,12 @@ def run_crew(
                         at_work.remove(rank)
                         idle.append(rank)
                     case _:
-                        raise value
+                        # One that was given up may live on for a while, with the file that it was writing locked.
+                        if not isinstance(value, BusyError) or not deaths.are_recent():
+                            raise value
+                        lose(rank)
             for rank, how in crew.fallen().items():
-                crew.end(rank)
-                at_work.discard(rank)
-                idle.append(rank)
-                lost = shared.give_back(rank)
-                parts.restart(lost)
-                deaths.count(lost, how=how)
+                deaths.count(lose(rank), how=how)
     finally:
         for rank in range(num_workers):
             crew.end(rank)
@@ -154,6 +167,11 @@ class _Deaths:
         self._retries, self._num_workers, self._noun = retries, num_workers, noun
         self._in_a_row = 0
         self._of_tasks: Counter[int] = Counter()
+        self._last_at = -LINGERING_SECONDS
+
+    def are_recent(self) -> bool:
+        """Whether a worker that counts as dead may still be there."""
+        return time.monotonic() - self._last_at < LINGERING_SECONDS
 
     def forget(self) -> None:
         """A task was finished."""
@@ -166,6 +184,7 @@ class _Deaths:
             WorkerError: it was one too many.
         """
         self._in_a_row += 1
+        self._last_at = time.monotonic()
         self._of_tasks.update(lost)
         noun = self._noun
         worst = max(lost, key=lambda index: self._of_tasks[index], default=None)

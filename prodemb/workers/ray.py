@@ -27,8 +27,8 @@ PATIENCE_SECONDS = 600.0
 """How long no actor at all may answer, such as while others use the cluster, or machines are added to it."""
 SILENT_SECONDS = 300.0
 """An actor that has answered before and then not for so long is given up; Ray notices dead machines earlier."""
-END_SECONDS = 30.0
-"""How long killed actors may take to end; while one lives, nobody else can write the file that it was writing."""
+END_SECONDS = 5.0
+"""How long killed actors may take to end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def run_on_ray(
     """
     with connected(settings.address, table=settings.table) as ray:
         nodes = resources(ray)
-        device = device_of(nodes, wanted=settings.device, table=settings.table)
+        device = device_of(nodes, wanted=settings.device)
         layout = lay_out(nodes, with_gpus=device == "cuda", num_workers=settings.num_workers, num_tasks=len(tasks))
         job, num_workers = job_for(device), layout.num_workers
         crew = _Actors(ray, job, layout=layout, folder=folder, inputs=inputs)

@@ -47,11 +47,11 @@ def test_a_head_that_does_not_answer_is_noticed(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_gpus_are_used_where_there_are_any() -> None:
-    assert device_of([NODE, GPU_NODE], wanted="auto", table="embed") == "cuda"
-    assert device_of([NODE, GPU_NODE], wanted="cpu", table="embed") == "cpu"
-    assert device_of([NODE], wanted="auto", table="embed") == "cpu"
-    with pytest.raises(ConfigError, match=r"\[score\] device: found 'cuda', but no machine of the Ray cluster has"):
-        device_of([NODE], wanted="cuda", table="score")
+    assert device_of([NODE, GPU_NODE], wanted="auto") == "cuda"
+    assert device_of([NODE, GPU_NODE], wanted="cpu") == "cpu"
+    assert device_of([NODE], wanted="auto") == "cpu"
+    with pytest.raises(ConfigError, match=r"device: found 'cuda', but no machine of the Ray cluster has"):
+        device_of([NODE], wanted="cuda")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "head:abc", "127.0.0.1:99999", "ray://127.0.0.1:1"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prodemb.core.errors import WorkerError
+from prodemb.core.errors import BusyError, WorkerError
 from prodemb.workers.crew import SharedTasks, run_crew
 from prodemb.workers.job import Message, Task
 
@@ -131,6 +131,33 @@ def test_each_task_and_part_is_reported_once_though_workers_die() -> None:
 def test_a_shard_that_kills_its_workers_ends_the_run(retries: int, message: str) -> None:
     with pytest.raises(WorkerError, match=message):
         run(Script({2: 99}), num_workers=2, retries=retries, recorder=Recorder())
+
+
+class Lingering(Script):
+    """A crew in which a worker finds a file locked by the one that died over it before."""
+
+    is_locked = False
+
+    def answer(self, rank: int, task: Task | None) -> None:
+        if task is not None and self.is_locked:
+            self.is_locked = False
+            self._told.append((rank, ("failed", BusyError("file: another run is writing it"))))
+            return
+        super().answer(rank, task)
+
+    def fallen(self) -> dict[int, str]:
+        dead = super().fallen()
+        self.is_locked = self.is_locked or bool(dead)
+        return dead
+
+
+def test_a_file_that_a_dead_worker_still_holds_is_made_by_the_next_one() -> None:
+    script, recorder = Lingering({2: 1}), Recorder()
+    run(script, num_workers=1, retries=1, recorder=recorder)
+    assert (sorted(recorder.done), script.num_started) == (list(range(8)), 3)
+    script.is_locked = True
+    with pytest.raises(BusyError):
+        run(script, num_workers=1, retries=1, recorder=recorder)
 
 
 class Stillborn(Script):
