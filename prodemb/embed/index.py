@@ -3,7 +3,8 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,20 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from prodemb.core.errors import ShardError
+from prodemb.core.errors import ShardError, StorageError
 from prodemb.core.features import ALL_FEATURES, TEXT_FEATURES, Feature, error_column, hash_column
 from prodemb.core.files import naming
 from prodemb.core.text import counted
 from prodemb.embed.plan import Plan
 from prodemb.embed.reuse import FEATURE_BITS, Reuse, ReusePlan, hash_prefixes
+from prodemb.shards.bucket import TEMPORARY_NAME
 from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, Manifest
 from prodemb.shards.hashes import content_hash
 from prodemb.shards.keys import KEY_BYTES, KeyWriter, SortedKeys, as_keys, keys_of, new_array
 from prodemb.shards.shard import Shard
+from prodemb.storage.address import Address
+from prodemb.storage.objects import delete, listing
+from prodemb.storage.publish import publish_folder
 
 MIN_SHARED = 0.1
 """Part of the products that an earlier set and a catalog of another name must share, or they are two catalogs."""
@@ -51,6 +56,26 @@ def indexed(plan: Plan) -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(plan.reuse.folder, ignore_errors=True)
+
+
+@contextmanager
+def lent_index(plan: Plan) -> Iterator[Plan]:
+    """The plan for workers of other machines: beside a set in a bucket its index is there for them meanwhile.
+
+    Raises:
+        StorageError: it cannot be uploaded.
+    """
+    place = plan.folder.place
+    if plan.reuse is None or not isinstance(place, Address):
+        yield plan
+        return
+    lent = place / TEMPORARY_NAME / "index"
+    try:
+        publish_folder(plan.reuse.folder, lent)
+        yield replace(plan, reuse=replace(plan.reuse, lent=lent))
+    finally:
+        with suppress(StorageError):  # the next run that writes to the set removes what is left
+            delete(*(info.address for info in listing(lent)))
 
 
 def write_index(plan: ReusePlan) -> None:

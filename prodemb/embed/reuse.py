@@ -8,7 +8,7 @@ old shards, mapped too.
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -21,6 +21,8 @@ from prodemb.shards.folder import ShardFolder
 from prodemb.shards.format import Changes, ShardRecord
 from prodemb.shards.keys import NOT_FOUND, SortedKeys, Values, as_keys, keys_of
 from prodemb.shards.shard import Shard
+from prodemb.storage.address import Address
+from prodemb.storage.publish import fetched_folder
 
 RetryPictures = Literal["none", "failed", "all"]
 """Which pictures are fetched again though nothing says that they changed: none, those that failed, all."""
@@ -61,6 +63,12 @@ class ReusePlan:
     features: tuple[Feature, ...]
     """Those whose vectors the same encoder has made."""
     retry: RetryPictures
+    lent: Address | None = None
+    """Where the index lies for other machines, while the run lasts."""
+
+    def fetched(self) -> "ReusePlan":
+        """The same with the index on this machine."""
+        return self if self.lent is None else replace(self, folder=fetched_folder(self.lent))
 
 
 @dataclass(frozen=True, kw_only=True)
