@@ -94,6 +94,12 @@ def is_address(text: str) -> bool:
     return found is not None and found[1].lower() in SCHEMES
 
 
+def is_place_address(text: str) -> bool:
+    """Whether a text stands for a place by its scheme: one of a bucket, or `file://`."""
+    found = _SCHEME.match(text)
+    return found is not None and found[1].lower() in (*SCHEMES, "file")
+
+
 def _checked_key(key: str, *, of: str) -> str:
     """The key, which has no empty, `.` or `..` part, no control character, and is not too long."""
     parts = key.split("/") if key else []
