@@ -56,8 +56,13 @@ def client(store: ObjectStore) -> Any:
     """A client that is not ours: boto3's."""
     import boto3
 
-    keys = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": SECRET}
-    return boto3.client("s3", endpoint_url=store.url, region_name="us-east-1", **keys)
+    if store.url not in _clients:
+        keys = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": SECRET}
+        _clients[store.url] = boto3.client("s3", endpoint_url=store.url, region_name="us-east-1", **keys)
+    return _clients[store.url]
+
+
+_clients: dict[str, Any] = {}
 
 
 class _Quiet(WSGIRequestHandler):
@@ -95,6 +100,8 @@ def serving() -> Iterator[ObjectStore]:
         server.shutdown()
         thread.join()
         server.server_close()
+        if (used := _clients.pop(store.url, None)) is not None:
+            used.close()
 
 
 _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>no</Message></Error>"

@@ -179,6 +179,7 @@ def train(
     from prodemb.core.progress import no_progress
     from prodemb.job.train import train as train_pipeline
     from prodemb.storage.address import place
+    from prodemb.storage.desk import folder_to_write
 
     tables: Settings = {
         "train": {"out": _text(out), "taxonomy": _text(taxonomy), "labels": _text(labels)},
@@ -186,8 +187,8 @@ def train(
         "embed": {"device": device},
     }
     pipeline = _pipeline(target, settings, tables, source="train")
-    folder = place(str(shards)) if isinstance(shards, str | Path) else shards.folder
-    return train_pipeline(pipeline, shards=folder, folder=pipeline.head_folder, progress=no_progress)
+    read = place(str(shards)) if isinstance(shards, str | Path) else shards.folder
+    return train_pipeline(pipeline, shards=read, folder=folder_to_write(pipeline.head_name), progress=no_progress)
 
 
 def load_head(folder: str | Path) -> "TrainedHead":

@@ -23,6 +23,7 @@ from prodemb.score.score import match_shard_sets
 from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.storage.address import Place, is_address, place
+from prodemb.storage.desk import folder_to_read
 from prodemb.towers.checkpoint import FINETUNE_REPORT, find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.reference import Comparison, NoReference, compare_with_reference
@@ -227,7 +228,7 @@ def _wanted_checkpoints(
     for pipeline in pipelines:
         add(pipeline.embed, pipeline.target)
         own = [pipeline.embed]
-        if pipeline.target == "category" and (Path(pipeline.finetune.out) / FINETUNE_REPORT).is_file():
+        if pipeline.target == "category" and (folder_to_read(pipeline.finetune.out) / FINETUNE_REPORT).is_file():
             own.append(with_checkpoint(pipeline))
             add(own[-1], "[finetune]")
         for head in heads:
@@ -307,4 +308,4 @@ def _outputs(pipelines: Iterable[Pipeline]) -> Iterator[str]:
             yield from (pipeline.finetune.out, pipeline.finetune.shards)
         else:
             yield pipeline.brands.aliases
-        yield from (str(pipeline.head_folder), pipeline.score.out)
+        yield from (pipeline.head_name, pipeline.score.out)

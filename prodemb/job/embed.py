@@ -1,7 +1,5 @@
 """Stage one of a pipeline, with CLIP as published and with the fine-tuned one."""
 
-from pathlib import Path
-
 from prodemb.catalog.reader import open_catalog
 from prodemb.category.voices.tower import WEIGHTS
 from prodemb.core.errors import ModelError
@@ -14,6 +12,7 @@ from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.zero_shot import renew_path_vectors
 from prodemb.storage.address import place
+from prodemb.storage.desk import folder_to_read
 from prodemb.towers.checkpoint import as_folder
 
 
@@ -76,9 +75,9 @@ def with_checkpoint(pipeline: Pipeline) -> EmbedConfig:
         ModelError: there is no such checkpoint.
     """
     folder = pipeline.finetune.out
-    if not Path(folder).is_dir():
+    if not (found := folder_to_read(folder)).is_dir():
         raise ModelError(
-            f"[finetune] out: no fine-tuned checkpoint at {folder} ({Path(folder).absolute()}); run "
+            f"[finetune] out: no fine-tuned checkpoint at {folder} ({found.absolute()}); run "
             "`prodemb finetune-category`"
         )
     tuned = {"model": as_folder(folder), "revision": None, "out": pipeline.finetune.shards}

@@ -3,13 +3,16 @@
 from contextlib import AbstractContextManager, nullcontext
 
 from prodemb.catalog.reader import open_catalog
+from prodemb.core.errors import ConfigError
 from prodemb.core.progress import Progress, ProgressCallback
 from prodemb.finetune.finetune import finetune
-from prodemb.finetune.processes import is_first_process
+from prodemb.finetune.processes import is_first_process, is_launched
 from prodemb.finetune.report import FinetuneReport
 from prodemb.job.given_labels import given_labels
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
+from prodemb.storage.address import is_address
+from prodemb.storage.desk import folder_to_write, publish_changes
 from prodemb.towers.checkpoint import find_checkpoint
 
 
@@ -22,6 +25,11 @@ def finetune_category(pipeline: Pipeline, *, progress: Progress, overwrite: bool
     Args:
         overwrite: retrain from scratch even if a finished checkpoint exists.
     """
+    if is_address(pipeline.finetune.out) and is_launched():
+        raise ConfigError(
+            "[finetune] out: found an address in a run that accelerate or torchrun started; wanted a local folder that "
+            "all processes share"
+        )
     taxonomy, _ = pipeline_taxonomy(pipeline)
     catalog = open_catalog(pipeline.catalog)
     catalog.check_ids()
@@ -29,8 +37,8 @@ def finetune_category(pipeline: Pipeline, *, progress: Progress, overwrite: bool
         progress("Fine-tuning CLIP") if is_first_process() else nullcontext()
     )
     with shown as on_progress:
-        return finetune(
-            pipeline.finetune,
+        report = finetune(
+            pipeline.finetune.model_copy(update={"out": str(folder_to_write(pipeline.finetune.out))}),
             catalog=catalog,
             images=pipeline.images,
             taxonomy=taxonomy,
@@ -40,3 +48,5 @@ def finetune_category(pipeline: Pipeline, *, progress: Progress, overwrite: bool
             given=given_labels([pipeline]),
             on_progress=on_progress,
         )
+    publish_changes()  # other processes and machines embed with it next
+    return report

@@ -69,7 +69,7 @@ def place(text: str) -> Place:
     """
     found = _SCHEME.fullmatch(text)
     if found is None:
-        from prodemb.core.files import expanded  # which imports pyarrow, and `prodemb --help` does without it
+        from prodemb.core.files import expanded  # which loads pyarrow, and addresses alone do not
 
         return expanded(text)
     scheme, rest = found[1].lower(), found[2]
@@ -93,6 +93,12 @@ def is_address(text: str) -> bool:
     """Whether a text stands for a place in a bucket: it begins with one of the schemes."""
     found = _SCHEME.match(text)
     return found is not None and found[1].lower() in SCHEMES
+
+
+def is_place_address(text: str) -> bool:
+    """Whether a text stands for a place by its scheme: one of a bucket, or `file://`."""
+    found = _SCHEME.match(text)
+    return found is not None and found[1].lower() in (*SCHEMES, "file")
 
 
 def _checked_key(key: str, *, of: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from prodemb.core.errors import ConfigError
 from prodemb.core.files import make_folder, naming
 from prodemb.storage.address import Address, Place
+from prodemb.storage.names import name_copy
 from prodemb.storage.objects import ObjectInfo, download, head
 
 FOLDER_VARIABLE, GIGABYTES_VARIABLE = "PRODEMB_CACHE", "PRODEMB_CACHE_GB"
@@ -74,7 +75,7 @@ def fetched(place: Place, *, sha256: str | None = None, info: ObjectInfo | None 
     def make(to: Path) -> None:
         download(info or head(place), to, sha256=sha256)
 
-    return entry(key, name=place.name or "object", make=make, pin=pin)
+    return name_copy(entry(key, name=place.name or "object", make=make, pin=pin), place)
 
 
 def entry(key: str, *, name: str, make: Callable[[Path], None], pin: bool = True) -> Path:

@@ -13,7 +13,7 @@ from prodemb.core.bounded import MAX_BYTES
 from prodemb.core.errors import ConflictError, DamagedObjectError, MissingObjectError, StorageError
 from prodemb.core.files import sha256_of
 from prodemb.storage.address import Address
-from prodemb.storage.client import call, store_of
+from prodemb.storage.client import Patience, call, store_of
 
 PART_BYTES = 32 << 20
 """Bytes of one request of a download, and of one part of an upload."""
@@ -70,13 +70,13 @@ def exists(address: Address) -> bool:
     return True
 
 
-def read(address: Address, *, max_bytes: int = MAX_BYTES) -> Content:
+def read(address: Address, *, max_bytes: int = MAX_BYTES, patience: Patience | None = None) -> Content:
     """A small object, whole; one request.
 
     Raises:
         StorageError: it is larger than `max_bytes`, or as `head`.
     """
-    store = store_of(address)
+    store = store_of(address, patience=patience)
 
     def get() -> tuple[Any, bytes]:
         result = store.get(address.key)
@@ -85,7 +85,7 @@ def read(address: Address, *, max_bytes: int = MAX_BYTES) -> Content:
 
     meta, content = call("read", address, get)
     if meta["size"] > max_bytes:
-        raise StorageError(f"{address}: found {meta['size']:,} bytes, wanted at most {max_bytes:,}")
+        raise StorageError(f"{address}: found {meta['size']:,} bytes, wanted at most {max_bytes:,}", reason="too large")
     _check_size(address, found=len(content), wanted=meta["size"])
     return Content(content, _info(address, meta))
 

@@ -10,6 +10,7 @@ from prodemb.core.errors import ConfigError, ConflictError, MissingObjectError, 
 from prodemb.storage import client as storage_client
 from prodemb.storage import objects
 from prodemb.storage.address import Address
+from prodemb.storage.client import Patience
 from prodemb.storage.objects import (
     delete,
     download,
@@ -27,8 +28,7 @@ from tests.object_store import SECRET, ObjectStore, client, every, failing, slow
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up a stalled request after 0.3 s, and after two more tries."""
-    monkeypatch.setattr(storage_client, "STALLED_SECONDS", 0.3)
-    monkeypatch.setattr(storage_client, "MAX_RETRIES", 2)
+    monkeypatch.setattr(storage_client, "PATIENCE", Patience(stalled_s=0.3, max_retries=2))
 
 
 def test_bytes_come_back_as_they_were_written(bucket: Address, object_store: ObjectStore) -> None:
@@ -139,7 +139,7 @@ def test_errors_say_what_helps(bucket: Address, object_store: ObjectStore, monke
     object_store.rules.append(failing(1, status=403))
     with pytest.raises(StorageError, match=r"403 .*wanted credentials that may do this"):
         read(bucket / "a")
-    monkeypatch.setattr(storage_client, "MAX_RETRIES", 0)
+    monkeypatch.setattr(storage_client, "PATIENCE", Patience(max_retries=0))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(StorageError, match="cannot be read: no connection"):
         read(bucket / "a")
@@ -176,7 +176,7 @@ def test_no_error_or_log_holds_a_secret(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level("DEBUG")
-    monkeypatch.setattr(storage_client, "MAX_RETRIES", 0)
+    monkeypatch.setattr(storage_client, "PATIENCE", Patience(max_retries=0))
     monkeypatch.setenv("AWS_SESSION_TOKEN", SECRET + "token")
     said = []
     for status in (400, 401, 403, 404, 409, 412, 500, 503):

@@ -2,17 +2,18 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
+from prodemb.storage.address import Place
 
 
 class OddCatalog(Catalog):
     """A catalog at whose row 48 something happens to the process that reads it, if it is not the first."""
 
-    def __init__(self, path: Path, *, happens: Callable[[Path], None], home: int) -> None:
+    def __init__(self, path: Place, *, happens: Callable[[Any], None], home: int) -> None:
         plain = open_catalog(CatalogConfig(path=str(path)))
         super().__init__(plain.config, plan=plain.plan)
         self.happens, self.home = happens, home

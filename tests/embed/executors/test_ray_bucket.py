@@ -1,7 +1,7 @@
 """Ray with the shard set in a bucket: machines need not share a file system."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from prodemb.catalog.images import ImagesConfig
 from prodemb.core.errors import WorkerError
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
-from prodemb.storage.address import Address, place
-from prodemb.storage.objects import listing
+from prodemb.storage.address import Address, Place
+from prodemb.storage.objects import listing, upload
 from prodemb.workers import ray as engine
 from tests.embed.conftest import MakeCatalog, contents
 from tests.embed.executors.odd_catalog import OddCatalog
@@ -36,22 +36,14 @@ def elsewhere(running_store: ObjectStore, tmp_path_factory: pytest.TempPathFacto
             yield cache
 
 
-class InNoFile(OddCatalog):
-    """A catalog that every machine has without seeing a file."""
-
-    @property
-    def files(self) -> tuple[Any, ...]:
-        return ()
-
-
-def nothing(_folder: Path) -> None:
+def nothing(_folder: object) -> None:
     """All goes well."""
 
 
-def embed_by(catalog: Path, out: Address | Path, *, happens: Any = nothing, **settings: Any) -> EmbedReport:
+def embed_by(catalog: Address, out: Place, *, happens: Callable[[Any], None] = nothing, **settings: Any) -> EmbedReport:
     values = {"model": "bundled", "out": str(out), "shard_size": 16, "window": 8, "dtype": "float32"}
     config = EmbedConfig.parse({**values, "features": FEATURES, **settings}, source="test")
-    return embed(config, catalog=InNoFile(catalog, happens=happens, home=os.getpid()), images=ImagesConfig())
+    return embed(config, catalog=OddCatalog(catalog, happens=happens, home=os.getpid()), images=ImagesConfig())
 
 
 @pytest.mark.slow
@@ -62,7 +54,8 @@ def test_machines_that_share_nothing_but_the_bucket_make_the_files_of_one_proces
     bucket: Address,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    catalog, one, two = make_catalog(60), tmp_path / "one", bucket / "two"
+    local, catalog, one, two = make_catalog(60), bucket / "feed" / "catalog.parquet", tmp_path / "one", bucket / "two"
+    upload(local, catalog)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     embed_by(catalog, one)
@@ -70,10 +63,11 @@ def test_machines_that_share_nothing_but_the_bucket_make_the_files_of_one_proces
     assert (report.num_workers, report.num_new) == (2, 60)
     assert objects(two) == contents(one)
 
-    frame = pl.read_parquet(catalog)
+    frame = pl.read_parquet(local)
     frame.with_columns(
         pl.when(pl.col("product_id") == "p20").then(pl.lit("red sofa")).otherwise("title").alias("title")
-    ).write_parquet(catalog)
+    ).write_parquet(local)
+    upload(local, catalog)
     embed_by(catalog, one)
     updated = embed_by(catalog, two, engine="ray", workers=2)
     assert updated.manifest.changes is not None
@@ -87,8 +81,8 @@ def test_machines_that_share_nothing_but_the_bucket_make_the_files_of_one_proces
 def test_last_words_are_asked_of_the_machine(
     elsewhere: Path, make_catalog: MakeCatalog, bucket: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    upload(make_catalog(100), catalog := bucket / "catalog.parquet")
     monkeypatch.setattr(engine, "RETRIES", 1)
     words = r"prodemb worker \d on .* died: its worker process has died: the dog ate row 48; 2 workers died over shard"
     with pytest.raises(WorkerError, match=words):
-        embed_by(make_catalog(100), bucket / "shards", happens=dies_with_a_word, engine="ray", workers=2)
-    assert place(str(bucket / "shards")) == bucket / "shards"
+        embed_by(catalog, bucket / "shards", happens=dies_with_a_word, engine="ray", workers=2)
