@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prodemb.catalog.files import find_files
 from prodemb.core.device import DeviceName, choose_device
-from prodemb.core.errors import ConfigError, NotFetchedError, ProdembError
+from prodemb.core.errors import ConfigError, NotFetchedError, ProdembError, StorageError
 from prodemb.core.files import nearest_folder
 from prodemb.core.progress import Progress
 from prodemb.embed.config import EmbedConfig
@@ -187,8 +187,16 @@ def _open_sets(pipelines: Iterable[Pipeline]) -> tuple[list[ShardSet], tuple[Sha
 def _shard_folders(pipelines: Iterable[Pipeline]) -> Iterator[Place]:
     for pipeline in pipelines:
         yield place(pipeline.embed.out)
-        if pipeline.target == "category" and has_manifest(tuned := place(pipeline.finetune.shards)):
+        if pipeline.target == "category" and _may_be_set(tuned := place(pipeline.finetune.shards)):
             yield tuned
+
+
+def _may_be_set(folder: Place) -> bool:
+    """Whether there is a shard set, or a bucket does not say; whoever opens it is told why."""
+    try:
+        return has_manifest(folder)
+    except StorageError:
+        return True
 
 
 def _look_at_heads(pipelines: Iterable[Pipeline], *, sets: Sequence[ShardSet]) -> Iterator[HeadFound]:

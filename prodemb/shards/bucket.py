@@ -29,7 +29,7 @@ from prodemb.core.errors import (
     ShardError,
     StorageError,
 )
-from prodemb.core.files import make_folder, sha256_of, temporary_name
+from prodemb.core.files import make_folder, naming, sha256_of, temporary_name
 from prodemb.shards.file import ShardFile, State
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder, discard, entry
@@ -277,7 +277,7 @@ class BucketFolder:
         """A path on this machine, on the disk of the cache, that is removed afterwards."""
         folder = cache_folder() / "scratch"
         make_folder(folder, of=folder)
-        with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as temporary:
+        with naming(folder), tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as temporary:
             yield Path(temporary, name)
 
     def _scratch(self) -> Path:

@@ -97,14 +97,14 @@ class ShardSet:
         """
         records = self.manifest.shards
         for number, record in enumerate(records):
-            if 0 < number < len(records) - 1:  # who has asked for a second one is likely to ask for all
-                self._folder.expect(records[number + 1])
             try:
                 shard = self._opened(record)
             except ShardError as error:
                 if is_replaced(self.folder, manifest=self.manifest):
                     raise ShardError(f"{self.folder}: was updated while it was read; run again") from error
                 raise
+            if 0 < number < len(records) - 1:  # who has asked for a second one is likely to ask for all
+                self._folder.expect(records[number + 1])
             yield shard
 
     def _opened(self, record: ShardRecord) -> Shard:
