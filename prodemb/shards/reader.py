@@ -72,7 +72,8 @@ class ShardSet:
         """What stands in place of gold labels of the shards, see `with_labels`."""
         self._files = files
         self._folder = shard_folder(folder)
-        self._checked = Checked.read(folder)
+        # What comes from a bucket is hashed as it comes.
+        self._checked = Checked.read(folder) if self._folder.is_local else Checked(folder)
 
     @property
     def name(self) -> str:
@@ -189,12 +190,13 @@ class ShardSet:
 def open_shard_set(folder: Place) -> ShardSet:
     """Open a finished shard set, with all its files: what is read from it is this set, whatever an update does.
 
-    Holds one file descriptor per shard. Where the process may not hold so many (`prodemb.core.rlimits`), files are
-    opened when they are read, and an update ends the reading. A damaged file shows when it is read.
+    Holds one file descriptor per shard. Where the process may not hold so many (`prodemb.core.rlimits`), and of a set in
+    a bucket, files are opened when they are read, and an update ends the reading. A damaged file shows when it is read.
 
     Raises:
         ShardError: the folder is none, is damaged, or its embedding was interrupted.
     """
+    where = shard_folder(folder)
     for _ in range(_TRIES):
         manifest = read_manifest(folder)
         if not manifest.complete:
@@ -202,8 +204,9 @@ def open_shard_set(folder: Place) -> ShardSet:
                 f"{folder}: unfinished: {counted(manifest.num_products, 'product')} so far; run the same "
                 "`prodemb embed` again, it goes on where it stopped"
             )
-        files = shard_folder(folder).open_all(manifest.shards)
-        if len(files) == len(manifest.shards) or not is_replaced(folder, manifest=manifest):
+        files = where.open_all(manifest.shards)
+        is_held = len(files) == len(manifest.shards) or not where.is_local
+        if is_held or not is_replaced(folder, manifest=manifest):
             return ShardSet(folder, manifest=manifest, files=files)
     raise ShardError(f"{folder}: was updated while it was read; run again")
 
