@@ -1,9 +1,9 @@
 """Outputs that are published whole: a file by one upload, a folder by an index that is written last.
 
 Objects cannot be renamed. A file becomes an object by one upload, of which readers see nothing or all. A folder's files
-become objects under names with their hashes, and `prodemb.json`, its index, says which of them make up the folder. It
-is written last, under the condition that nobody else wrote it meanwhile. Objects that the index named before stay for
-one more publication, so that who reads the old one can end.
+become objects under names with their hashes, and `prodemb-index.json`, its index, says which of them make up the
+folder. It is written last, under the condition that nobody else wrote it meanwhile. Objects that the index named before
+stay for one more publication, so that who reads the old one can end.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from prodemb.storage.cache import entry
 from prodemb.storage.names import name_copy
 from prodemb.storage.objects import Version, delete, download, head, listing, put_bytes, read, upload
 
-INDEX = "prodemb.json"
+INDEX = "prodemb-index.json"
 _VERSION = 1
 _MAX_FILES = 10_000
 _HEX = re.compile(r"[0-9a-f]{64}")

@@ -65,7 +65,7 @@ def test_a_bucket_gives_the_same_shards_and_head(
     ours, theirs = trained(stored), trained(local)
     assert ours.head.card.weights_sha256 == theirs.head.card.weights_sha256
     assert not ours.was_done
-    assert any(info.address.name == "prodemb.json" for info in listing(bucket / "heads/category"))
+    assert any(info.address.name == "prodemb-index.json" for info in listing(bucket / "heads/category"))
     card = (ours.folder / "head.json").read_text()
     assert str(cache_folder()) not in card
     shutil.rmtree(cache_folder())  # another machine

@@ -1,5 +1,6 @@
 import multiprocessing
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_what_somebody_else_wrote_meanwhile_is_not_replaced(bucket: Address) -> 
             else:
                 folder_to_write(str(bucket / "f")).mkdir()
                 (folder_to_write(str(bucket / "f")) / "x").write_text("ours")
-                put_bytes(bucket / "f/prodemb.json", b'{"version": 1, "files": {}, "superseded": []}')
+                put_bytes(bucket / "f/prodemb-index.json", b'{"version": 1, "files": {}, "superseded": []}')
 
     for kind in ("file", "folder"):
         with pytest.raises(ConflictError, match=r"while this run worked on it, .*; what this run made is at /"):
@@ -138,3 +139,30 @@ def test_a_store_that_fails_at_the_end_costs_no_work(bucket: Address, object_sto
     with at_desk():
         assert file_to_write(str(bucket / "a")).read_text() == "work"
     assert read(bucket / "a").content == b"work"
+
+
+def test_what_is_done_costs_the_requests_that_the_documentation_says(
+    bucket: Address, object_store: ObjectStore, tmp_path: Path
+) -> None:
+    def counted(act: Callable[[], object]) -> int:
+        object_store.requests.clear()
+        act()
+        return len(object_store.requests)
+
+    def write() -> None:
+        with at_desk():
+            file_to_write(str(bucket / "file")).write_text("1")
+
+    def publish() -> None:
+        with at_desk():
+            folder = folder_to_write(str(bucket / "folder"))
+            folder.mkdir()
+            for name in ("a", "b"):
+                (folder / name).write_text(name)
+
+    assert counted(write) == 2
+    assert counted(lambda: file_to_read(str(bucket / "file"))) == 1 + 2
+    assert counted(lambda: file_to_read(str(bucket / "file"))) == 1
+    assert counted(publish) == 4 + 2 * 2
+    assert counted(lambda: folder_to_read(str(bucket / "folder"))) == 1 + 2 * 2
+    assert counted(lambda: folder_to_read(str(bucket / "folder"))) == 1

@@ -74,7 +74,7 @@ def test_of_two_that_publish_one_wins(
         return real(path, address)
 
     monkeypatch.setattr(publish, "upload", raced)
-    with pytest.raises(ConflictError, match=r"prodemb\.json: somebody else wrote or deleted it meanwhile"):
+    with pytest.raises(ConflictError, match=r"prodemb-index\.json: somebody else wrote or deleted it meanwhile"):
         publish_folder(folder, bucket / "head")
 
 
