@@ -101,6 +101,7 @@ class Run:
         self._check_shards(manifest)
         if plan.old != manifest:
             manifest.write(plan.folder)
+        self._held.check()
         plan.folder.remove(UPDATE_NAME)
         remove_unlisted(plan.folder, manifest=manifest, old=plan.old)
         self._checked.remember(manifest.shards)

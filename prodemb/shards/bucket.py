@@ -112,10 +112,9 @@ class BucketFolder:
         try:
             self._committed[name] = put_bytes(address, text.encode(), create=version is None, if_match=version)
         except ConflictError:
-            other = holder(self.place / LEASE_NAME)
             raise BusyError(
-                f"{address}: another run has written it meanwhile{f' ({other})' if other else ''}; this one ends, and "
-                "what it has recorded before stays"
+                f"{address}: another run has written it meanwhile{self._holder()}; this one ends, and what it has "
+                "recorded before stays"
             ) from None
 
     @contextmanager
@@ -230,6 +229,13 @@ class BucketFolder:
 
     def below(self) -> "Sequence[BucketFolder]":
         return [BucketFolder(address) for address in folders(self.place)]
+
+    def _holder(self) -> str:
+        """Who holds the folder now, for a message."""
+        with suppress(StorageError):
+            if (owner := holder(self.place / LEASE_NAME)) is not None:
+                return f" ({owner})"
+        return ""
 
     def _objects(self) -> Iterator[tuple[str, ObjectInfo]]:
         """The objects that lie directly in the folder, by their names."""

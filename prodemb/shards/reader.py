@@ -190,8 +190,9 @@ class ShardSet:
 def open_shard_set(folder: Place) -> ShardSet:
     """Open a finished shard set, with all its files: what is read from it is this set, whatever an update does.
 
-    Holds one file descriptor per shard. Where the process may not hold so many (`prodemb.core.rlimits`), and of a set in
-    a bucket, files are opened when they are read, and an update ends the reading. A damaged file shows when it is read.
+    Holds one file descriptor per shard. Where the process may not hold so many (`prodemb.core.rlimits`), and of a set
+    in a bucket, files are opened when they are read, and an update ends the reading. A damaged file shows when it is
+    read.
 
     Raises:
         ShardError: the folder is none, is damaged, or its embedding was interrupted.

@@ -110,6 +110,25 @@ def test_a_damaged_object_is_found_and_made_again(
     assert verify(out) == []
 
 
+@pytest.mark.slow
+def test_several_processes_upload_and_failed_pictures_are_tried_again(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, bucket: Address
+) -> None:
+    catalog, local, out = make_catalog(48), tmp_path / "local", bucket / "shards"
+    picture = tmp_path / "images" / "5.jpg"
+    content = picture.read_bytes()
+    picture.write_bytes(b"no picture")
+    for folder in (local, out):
+        run(catalog, folder, tiny_clip, workers=2)
+    assert objects(out) == contents(local)
+    picture.write_bytes(content)
+    for folder in (local, out):
+        config, opened = config_for(folder, tiny_clip), open_catalog(CatalogConfig(path=str(catalog)))
+        report = embed(config, catalog=opened, images=ImagesConfig(), retry="failed")
+        assert (report.timings.num_texts, report.timings.num_images) == (0, 1)
+    assert objects(out) == contents(local)
+
+
 def test_failures_and_slow_answers_change_nothing(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, bucket: Address, object_store: ObjectStore
 ) -> None:
