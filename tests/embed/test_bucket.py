@@ -19,6 +19,7 @@ from prodemb.shards.verify import verify
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder
 from prodemb.storage.objects import exists, listing, put_bytes, read
+from tests.conftest import jpeg
 from tests.embed.conftest import MakeCatalog, config_for, contents, estimated, killed_run, run
 from tests.embed.test_update import edit
 from tests.object_store import SECRET, ObjectStore, every, slow
@@ -116,12 +117,11 @@ def test_several_processes_upload_and_failed_pictures_are_tried_again(
 ) -> None:
     catalog, local, out = make_catalog(48), tmp_path / "local", bucket / "shards"
     picture = tmp_path / "images" / "5.jpg"
-    content = picture.read_bytes()
     picture.write_bytes(b"no picture")
     for folder in (local, out):
         run(catalog, folder, tiny_clip, workers=2)
     assert objects(out) == contents(local)
-    picture.write_bytes(content)
+    picture.write_bytes(jpeg(77))
     for folder in (local, out):
         config, opened = config_for(folder, tiny_clip), open_catalog(CatalogConfig(path=str(catalog)))
         report = embed(config, catalog=opened, images=ImagesConfig(), retry="failed")
