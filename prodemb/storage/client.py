@@ -43,6 +43,8 @@ _ENVIRONMENT = re.compile(r"(AWS|GOOGLE|AZURE|HTTPS?|NO|ALL)_.*", re.IGNORECASE)
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z '-]+)")
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 _stores: dict[Any, Any] = {}
+_users: set[int] = set()
+"""This process, once it has asked a store; another one where this is a fork of it."""
 _lock = threading.Lock()
 
 
@@ -76,6 +78,9 @@ def call(operation: str, address: Address, function: Callable[[], T]) -> T:
         ConflictError: a condition of the request is not met.
         StorageError: anything else that the store says, or that it says nothing.
     """
+    if _users and os.getpid() not in _users:
+        raise RuntimeError("object storage is used in a forked process, where obstore's threads are not; wanted spawn")
+    _users.add(os.getpid())
     try:
         if threading.current_thread() is threading.main_thread():
             return _beside(function)

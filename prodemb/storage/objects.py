@@ -96,19 +96,12 @@ def read_range(info: ObjectInfo, *, start: int, length: int) -> bytes:
     Raises:
         ConflictError: it was written anew meanwhile.
     """
-    store, end = store_of(info.address), min(start + length, info.num_bytes)
-    if end <= start:
-        return b""
-    options: Any = {"range": (start, end)}
-    if info.version.etag is not None:
-        options["if_match"] = info.version.etag
-    content = call("read", info.address, lambda: bytes(store.get(info.address.key, options=options).bytes()))
-    _check_size(info.address, found=len(content), wanted=end - start)
-    return content
+    end = min(start + length, info.num_bytes)
+    return _part(info, start, end)[0] if start < end else b""
 
 
 def download(info: ObjectInfo, to: Path, *, sha256: str | None = None) -> None:
-    """Write a version of an object to a local file, which is overwritten; a request per `PART_BYTES`, and one more.
+    """Write a version of an object to a local file, which is overwritten; a request per `PART_BYTES`.
 
     Args:
         sha256: of the bytes, where it is known; else that of the object's metadata counts, where `upload` wrote it.
@@ -117,18 +110,35 @@ def download(info: ObjectInfo, to: Path, *, sha256: str | None = None) -> None:
         ConflictError: the object was written anew meanwhile.
         DamagedObjectError: the bytes are not those that were uploaded.
     """
-    digest = hashlib.sha256()
+    digest, wanted = hashlib.sha256(), sha256
     with to.open("wb") as file:
-        for start in range(0, info.num_bytes, PART_BYTES):
-            part = read_range(info, start=start, length=PART_BYTES)
+        for start in range(0, max(1, info.num_bytes), PART_BYTES):
+            part, attributes = _part(info, start, min(start + PART_BYTES, info.num_bytes))
+            wanted = wanted or attributes.get(_SHA256)
             digest.update(part)
             file.write(part)
-    wanted = sha256 or _attributes(info).get(_SHA256)
     if wanted is not None and wanted != digest.hexdigest():
         raise DamagedObjectError(
             f"{info.address}: is damaged: found bytes with the SHA-256 {digest.hexdigest()[:12]}..., wanted "
-            f"{wanted[:12]}...; upload it again"
+            f"{wanted[:12]}...; upload it again",
+            reason="damaged",
         )
+
+
+def _part(info: ObjectInfo, start: int, end: int) -> tuple[bytes, dict[str, str]]:
+    """Bytes of a version of an object, all of none where it is empty, and its metadata."""
+    store = store_of(info.address)
+    options: Any = {"range": (start, end)} if start < end else {}
+    if info.version.etag is not None:
+        options["if_match"] = info.version.etag
+
+    def get() -> tuple[bytes, dict[str, str]]:
+        result = store.get(info.address.key, options=options)
+        return bytes(result.bytes()), _lower(result.attributes)
+
+    content, attributes = call("read", info.address, get)
+    _check_size(info.address, found=len(content), wanted=end - start)
+    return content, attributes
 
 
 def put_bytes(address: Address, content: bytes, *, create: bool = False, if_match: Version | None = None) -> Version:
@@ -226,18 +236,17 @@ def delete(*addresses: Address) -> None:
 
 def _own_version(address: Address, *, token: str) -> Version | None:
     """The object's version where it is the one written with a token."""
+    store, options = store_of(address), {"head": True}
     with suppress(StorageError):
-        info = head(address)
-        if _attributes(info).get(_TOKEN) == token:
-            return info.version
+        found = call("read", address, lambda: store.get(address.key, options=options))
+        if _lower(found.attributes).get(_TOKEN) == token:
+            return _info(address, found.meta).version
     return None
 
 
-def _attributes(info: ObjectInfo) -> dict[str, str]:
-    """The metadata that was written with an object."""
-    store, options = store_of(info.address), {"head": True}
-    found: Any = call("read", info.address, lambda: store.get(info.address.key, options=options).attributes)
-    return {str(name).lower(): value for name, value in found.items()}
+def _lower(attributes: Any) -> dict[str, str]:
+    """Metadata with names as they were written; HTTP makes no difference between cases."""
+    return {str(name).lower(): value for name, value in attributes.items()}
 
 
 def _update(version: Version) -> dict[str, str]:

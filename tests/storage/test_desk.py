@@ -161,7 +161,7 @@ def test_what_is_done_costs_the_requests_that_the_documentation_says(
                 (folder / name).write_text(name)
 
     assert counted(write) == 2
-    assert counted(lambda: file_to_read(str(bucket / "file"))) == 1 + 2
+    assert counted(lambda: file_to_read(str(bucket / "file"))) == 1 + 1
     assert counted(lambda: file_to_read(str(bucket / "file"))) == 1
     assert counted(publish) == 4 + 2 * 2
     assert counted(lambda: folder_to_read(str(bucket / "folder"))) == 1 + 2 * 2

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from copy import copy
 from pathlib import Path
@@ -12,6 +13,7 @@ from prodemb.storage import objects
 from prodemb.storage.address import Address
 from prodemb.storage.client import Patience
 from prodemb.storage.objects import (
+    ObjectInfo,
     delete,
     download,
     exists,
@@ -116,6 +118,53 @@ def test_a_failure_now_and_then_is_survived(bucket: Address, object_store: Objec
     assert [info.address.key for info in listing(bucket)] == [str(number) for number in range(5)]
     object_store.rules[:] = [failing(2, status=429)]
     assert read(bucket / "0").content == b"x" * 1000
+
+
+def test_a_body_that_breaks_off_is_gone_on_with(bucket: Address, object_store: ObjectStore, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 1000
+    put_bytes(bucket / "a", content)
+    info = head(bucket / "a")
+    object_store.num_to_cut = 3
+    download(info, tmp_path / "down")
+    assert (tmp_path / "down").read_bytes() == content
+    assert object_store.num_to_cut == 0
+
+
+def test_what_is_written_while_it_is_read_is_a_conflict_and_no_damage(
+    bucket: Address, object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "PART_BYTES", 100)
+    put_bytes(bucket / "a", bytes(150))
+    info, real = head(bucket / "a"), objects._part
+
+    def raced(info: ObjectInfo, start: int, end: int) -> tuple[bytes, dict[str, str]]:
+        found = real(info, start, end)
+        put_bytes(bucket / "a", b"x" * 150)
+        return found
+
+    monkeypatch.setattr(objects, "_part", raced)
+    with pytest.raises(ConflictError):
+        download(info, tmp_path / "down")
+
+
+def test_a_killed_upload_leaves_nothing_to_see(bucket: Address, object_store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "up").write_bytes(bytes(11 << 20))
+    object_store.rules.append(slow(0.5, method="PUT"))
+    code = f"""
+from pathlib import Path
+from prodemb.storage import objects
+from prodemb.storage.address import place
+objects.PART_BYTES = 5 << 20
+objects.upload(Path("{tmp_path}/up"), place("{bucket}/large"))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code])
+    while not any("partNumber" in path for _, path in object_store.requests):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    object_store.rules.clear()
+    assert list(listing(bucket)) == []
+    assert upload(tmp_path / "up", bucket / "large").num_bytes == 11 << 20
 
 
 @pytest.mark.usefixtures("impatient")
@@ -257,3 +306,9 @@ def test_wrong_settings_of_the_environment_are_a_config_error(bucket: Address, m
     with pytest.raises(ConfigError, match="cannot be used") as caught:
         head(bucket / "a")
     assert SECRET not in str(caught.value)
+
+
+def test_a_forked_process_is_told_and_does_not_hang(bucket: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage_client, "_users", {-1})
+    with pytest.raises(RuntimeError, match="forked process"):
+        head(bucket / "a")
