@@ -16,6 +16,7 @@ from typing import Any, Literal
 from prodemb.core.device import DeviceName
 from prodemb.core.errors import WorkerError
 from prodemb.core.files import temporary_name
+from prodemb.storage.address import Place
 from prodemb.workers.actor import VERSIONS, Actor, Whereabouts, read_end
 from prodemb.workers.cluster import Head, Layout, connected, device_of, lay_out, resources
 from prodemb.workers.crew import run_crew
@@ -52,7 +53,7 @@ def run_on_ray(
     *,
     settings: RaySettings,
     folder: Path | None,
-    inputs: Sequence[Path],
+    inputs: Sequence[Place],
     listener: Listener,
 ) -> Outcome:
     """Have tasks done by actors. Those that die are replaced, and their tasks done by others.
@@ -61,8 +62,8 @@ def run_on_ray(
         job_for: the job on this kind of device, which is one for machines of any kind.
         folder: of the run's output; each actor must see it. Its last words are a temporary file in it. None where the
             output is in a bucket; last words are then asked of the actor's machine.
-        inputs: files or folders that each machine must see too. Where there is none of either, machines need not share
-            a file system.
+        inputs: files or folders that each machine must see too, but those in a bucket, which each has at hand. Where
+            there is none of either, machines need not share a file system.
 
     Raises:
         ConfigError: Ray is not installed, there is no such cluster, or its machines do not see the same files.
@@ -74,7 +75,9 @@ def run_on_ray(
         device = device_of(nodes, wanted=settings.device)
         layout = lay_out(nodes, with_gpus=device == "cuda", num_workers=settings.num_workers, num_tasks=len(tasks))
         job, num_workers = job_for(device), layout.num_workers
-        crew = _Actors(ray, job, layout=layout, folder=folder, inputs=inputs)
+        crew = _Actors(
+            ray, job, layout=layout, folder=folder, inputs=[each for each in inputs if isinstance(each, Path)]
+        )
         results = run_crew(crew, tasks, num_workers=num_workers, retries=RETRIES, listener=listener, noun=job.noun)
         return Outcome(results=results, num_workers=num_workers, device=device)
 

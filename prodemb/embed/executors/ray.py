@@ -10,6 +10,7 @@ from prodemb.embed.executors.job import EmbedJob, Told, fingerprints_of
 from prodemb.embed.index import lent_index
 from prodemb.embed.plan import Plan
 from prodemb.embed.worker import Callback, Timings
+from prodemb.storage.address import Place
 from prodemb.workers.ray import RaySettings, run_on_ray
 
 
@@ -44,13 +45,12 @@ class RayExecutor:
         return Outcome(timings=sum(outcome.results, Timings()), num_workers=outcome.num_workers, device=outcome.device)
 
 
-def _inputs(plan: Plan) -> list[Path]:
+def _inputs(plan: Plan) -> list[Place]:
     """What each machine must see. Of a set in a bucket that is what is named by a path: all else it has or fetches."""
     if plan.folder.is_local:
         return [each.folder for each in (plan.checkpoint, plan.text_checkpoint) if each is not None]
     models = [Path(name) for name in (plan.config.model, plan.config.text_model) if name is not None]
-    named = [each.path for each in plan.catalog.files if isinstance(each.path, Path)]
-    return [*named, *(each for each in models if each.is_dir())]
+    return [*(each.path for each in plan.catalog.files), *(each for each in models if each.is_dir())]
 
 
 def _for_cluster(plan: Plan, *, device: Literal["cpu", "cuda"]) -> Plan:
