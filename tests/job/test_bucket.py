@@ -83,7 +83,9 @@ def test_the_commands_that_take_a_shard_set_take_one_of_a_bucket(
         assert SECRET not in text
         return text
 
-    shown("sample", "sample", "--products", "200")
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "brand.toml").write_text('target = "brand"\n[train]\nepochs = 2\n')
+    shown("sample", "sample", "--products", "120")
     shown("embed", "--out", str(out))
     shown("embed", "--out", str(tmp_path / "local"))
     assert objects(out) == contents(tmp_path / "local")
@@ -94,9 +96,9 @@ def test_the_commands_that_take_a_shard_set_take_one_of_a_bucket(
         shown("train-brand", "--shards", shards, "--out", head)
         shown("score", shards, f"{head}.parquet", "--head", head)
         shown("export", shards, f"{head}-npy", "--to", "npy")
-        shown("audit", shards, f"{head}-audit.parquet", "--head", head)
-        shown("label", shards, f"{head}.csv", "--products", "5")
-    for name in ("{}.parquet", "{}-npy/products.parquet", "{}-audit.parquet"):
+    shown("audit", str(out), "audit.parquet", "--head", "away")
+    shown("label", str(out), "labels.csv", "--products", "5")
+    for name in ("{}.parquet", "{}-npy/products.parquet"):
         away, here = (pl.read_parquet(tmp_path / name.format(each)) for each in ("away", "here"))
         assert away.equals(here)
     assert (tmp_path / "away-npy" / "title.npy").read_bytes() == (tmp_path / "here-npy" / "title.npy").read_bytes()
