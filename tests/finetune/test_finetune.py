@@ -177,12 +177,12 @@ def test_some_unknown_categories_are_left_out_aloud(
     assert report.num_classes == 4
 
 
-@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_rate(
-    catalog: Path, tiny_clip: Path, tmp_path: Path, processes: int
+    catalog: Path, tiny_clip: Path, tmp_path: Path, workers: int
 ) -> None:
     with pytest.raises(ConfigError, match=r"learning_rate: found 1e\+30, but the loss was not finite at step \d"):
-        run(catalog, tiny_clip, tmp_path / "out", processes=processes, learning_rate=1e30, warmup_steps=0)
+        run(catalog, tiny_clip, tmp_path / "out", workers=workers, learning_rate=1e30, warmup_steps=0)
 
 
 @pytest.mark.parametrize(
