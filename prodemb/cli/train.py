@@ -80,13 +80,12 @@ def finetune_category(
 ) -> None:
     """Fine-tune CLIP on the catalog's categories, then embed the catalog with it and train the category head.
 
-    All GPUs of the machine are used, or with `--engine ray` those of a Ray cluster, one process per GPU.
+    All GPUs of the machine are used, one process per GPU, or with `--engine ray` those of a Ray cluster. The catalog is
+    then embedded by the engine and the workers that the embed table sets.
 
     To use several machines without Ray, start `accelerate launch -m prodemb.cli finetune-category` on each of them.
 
-    These need one file system, with the catalog and the checkpoint folder at the same paths.
-
-    The options are about the fine-tuning. The catalog is embedded by what the embed table says (`engine`, `workers`).
+    Several machines need one file system, with the catalog and the checkpoint folder at the same paths.
     """
     from prodemb.cli.report.embed import embed_lines
     from prodemb.cli.report.finetune import finetune_lines

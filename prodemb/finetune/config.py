@@ -6,8 +6,8 @@ from pydantic import Field, field_validator, model_validator
 
 from prodemb.core.config import Config
 from prodemb.core.template import Template
-from prodemb.embed.config import Engine, RayAddress
 from prodemb.towers.load import DtypeName
+from prodemb.workers.config import Engine, RayAddress
 
 LossKind = Literal["soft", "masked", "plain"]
 """What a pair of one category counts as: a positive (`soft`), nothing (`masked`), or a negative (`plain`)."""

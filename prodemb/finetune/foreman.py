@@ -11,9 +11,10 @@ from typing import Any
 from prodemb.core.children import log_to
 from prodemb.core.errors import ConfigError
 from prodemb.core.text import one_line
-from prodemb.embed.executors.actor import check_machine, keep_last_words
-from prodemb.embed.executors.crew import POLL_SECONDS, Message, portable
 from prodemb.finetune.processes import TIMEOUT, is_first_process
+from prodemb.workers.actor import check_machine, keep_last_words
+from prodemb.workers.crew import POLL_SECONDS
+from prodemb.workers.job import Message, portable
 
 DELIVERY_SECONDS = 60.0
 """How long a worker waits for its last message to arrive."""

@@ -15,25 +15,17 @@ from typing import Any
 
 from prodemb.core.children import take_record
 from prodemb.core.device import DeviceName
-from prodemb.core.errors import ConfigError, WorkerError
+from prodemb.core.errors import WorkerError
 from prodemb.core.folders import holding
 from prodemb.core.progress import ProgressCallback
 from prodemb.core.text import counted
-from prodemb.embed.executors.actor import VERSIONS
-from prodemb.embed.executors.crew import POLL_SECONDS
-from prodemb.embed.executors.ray import (
-    END_SECONDS,
-    PATIENCE_SECONDS,
-    RETRIES,
-    SILENT_SECONDS,
-    Head,
-    cause_of_death,
-    connected,
-    lay_out,
-)
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.foreman import Foreman, Group, Loss
 from prodemb.finetune.launch import KEPT, Work
+from prodemb.workers.actor import VERSIONS
+from prodemb.workers.cluster import Head, connected, device_of, lay_out, resources
+from prodemb.workers.crew import POLL_SECONDS
+from prodemb.workers.ray import END_SECONDS, PATIENCE_SECONDS, RETRIES, SILENT_SECONDS, cause_of_death
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +72,7 @@ def launch_on_ray(
         BusyError: another run writes to the same checkpoint.
         ProdembError: what a worker raised.
     """
-    with _run_folder(Path(config.out).absolute()) as folder, connected(config.ray_address) as ray:
+    with _run_folder(Path(config.out).absolute()) as folder, connected(config.ray_address, table="finetune") as ray:
         furthest = num_in_vain = 0
         asked_at = time.monotonic()
         while True:
@@ -121,14 +113,11 @@ class _Attempt:
         """The last step that was heard of."""
         self.had_no_room = False
         """Whether no worker was started, because others use the cluster."""
-        self._ray, self._head = ray, Head(ray.get_runtime_context().gcs_address)
-        self._head.wait(KEPT)
-        alive = [node for node in ray.nodes() if node["Alive"]]
-        resources = [node["Resources"] for node in alive]
-        with_gpus = device != "cpu" and any(each.get("GPU", 0) >= 1 for each in resources)
-        if device == "cuda" and not with_gpus:
-            raise ConfigError("[embed] device: found 'cuda', but no machine of the Ray cluster has a GPU")
-        layout = lay_out(resources, with_gpus=with_gpus, num_workers=config.workers, num_shards=config.batch_size)
+        self._ray, self._head = ray, Head(ray.get_runtime_context().gcs_address, kept=KEPT)
+        self._head.wait()
+        nodes = resources(ray)
+        on_cuda = device_of(nodes, wanted=device) == "cuda"
+        layout = lay_out(nodes, with_gpus=on_cuda, num_workers=config.workers, num_tasks=config.batch_size)
         self._group = Group(
             num_workers=layout.num_workers,
             num_cores=layout.num_cores,
@@ -168,7 +157,7 @@ class _Attempt:
         has_ended = False
         call = None
         while True:
-            self._head.wait(KEPT)
+            self._head.wait()
             call = call or foreman.take.options(concurrency_group="take").remote()
             ready, _ = self._ray.wait([call], timeout=POLL_SECONDS)
             now = time.monotonic()
@@ -182,7 +171,7 @@ class _Attempt:
             if has_ended and ready and not messages:
                 return list(self._ray.get(running))
             has_ended = has_ended or bool(self._ray.wait([running], timeout=0)[0])
-            if now - heard_at > SILENT_SECONDS or (not self._hosts and now - started_at > PATIENCE_SECONDS):
+            if now - heard_at > SILENT_SECONDS or (not self._hosts and now - started_at > 2 * SILENT_SECONDS):
                 silence = f"{now - max(heard_at, started_at):.0f} s"
                 raise WorkerError(f"Ray Train has not started the workers, or not answered, for {silence}; {KEPT}")
 

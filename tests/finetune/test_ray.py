@@ -1,6 +1,5 @@
 """Fine-tuning on a Ray cluster: the weights of one process, whoever is killed meanwhile, and nothing that is left."""
 
-import logging
 import os
 import signal
 import subprocess
@@ -20,29 +19,14 @@ from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.ray import launch_on_ray
 from tests.finetune.conftest import Finished
 from tests.finetune.shop import SMALL, assert_alike, run, weights
-
-ROOT = Path(__file__).parents[2]
+from tests.ray_cluster import two_nodes
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Two machines of one core; this process is part of the first."""
-    ray = pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    small = {"num_cpus": 1, "object_store_memory": 80 << 20}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", str(ROOT))
-        patch.setenv("OMP_NUM_THREADS", "1")
-        cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
-        cluster.add_node(**small)
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
-        try:
-            yield cluster
-        finally:
-            ray.shutdown()
-            cluster.shutdown()
+    """Two machines of one core."""
+    with two_nodes() as cluster:
+        yield cluster
 
 
 def workers_of(out: Path) -> list[int]:
