@@ -162,7 +162,7 @@ def _work(work: Any, *, group: Group, rank: int, tell: Any) -> None:
     log_to(lambda record: send(("log", record)))
     try:
         check_machine((group.folder, *group.paths), home=group.home, versions=group.versions)
-        group.last_words(rank).touch()
+        group.last_words(rank).write_bytes(b"")
         keep_last_words(group.last_words(rank))
         send(("started", (rank, socket.gethostname())))
         ray.get(work)(on_progress=send_progress)

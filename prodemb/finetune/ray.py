@@ -15,7 +15,7 @@ from typing import Any
 
 from prodemb.core.children import take_record
 from prodemb.core.device import DeviceName
-from prodemb.core.errors import WorkerError
+from prodemb.core.errors import BusyError, WorkerError
 from prodemb.core.folders import holding
 from prodemb.core.progress import ProgressCallback
 from prodemb.core.text import counted
@@ -30,6 +30,7 @@ from prodemb.workers.ray import END_SECONDS, PATIENCE_SECONDS, RETRIES, SILENT_S
 logger = logging.getLogger(__name__)
 
 _ENVIRONMENT = {
+    "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
@@ -77,7 +78,15 @@ def launch_on_ray(
         asked_at = time.monotonic()
         while True:
             attempt = _Attempt(ray, config=config, device=device, folder=folder, paths=paths)
-            how = attempt.run(work, on_progress=on_progress)
+            try:
+                how = attempt.run(work, on_progress=on_progress)
+            except BusyError as error:
+                # By a worker, it may be, of an attempt or a command before, that has not ended yet.
+                num_in_vain += 1
+                if num_in_vain > RETRIES:
+                    raise
+                logger.warning("%s; trying again", error)
+                continue
             if how is None:
                 return
             if attempt.had_no_room:
