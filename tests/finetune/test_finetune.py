@@ -196,6 +196,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_rate(
         ({"epoch": 3}, "did you mean 'epochs'"),
         ({"tree_credit": 0.2, "loss": "plain"}, "found tree_credit = 0.2 and loss = 'plain'; wanted 'soft'"),
         ({"loss": "hard"}, "'soft', 'masked' or 'plain'"),
+        ({"ray_address": "ray://head:6379"}, r"ray_address: .*wanted host:port of a cluster"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: Settings, message: str) -> None:
