@@ -89,7 +89,7 @@ class Actor:
         try:
             check_machine(paths if last_words is None else (last_words, *paths), home=home, versions=versions)
             if last_words is not None:
-                _keep_last_words(last_words)
+                keep_last_words(last_words)
         except Exception as error:
             self._messages.put(("failed", portable(error)))
             return
@@ -124,7 +124,7 @@ def read_end(path: str) -> str:
     return ""
 
 
-def _keep_last_words(file: Path) -> None:
+def keep_last_words(file: Path) -> None:
     """Have all that this process writes to its stderr from now on in a file."""
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 2)

@@ -146,7 +146,7 @@ class _Actors:
             try:
                 hired.whereabouts, messages = self._ray.get(call, timeout=SILENT_SECONDS)
             except self._ray.exceptions.RayError as error:
-                self._fallen[rank] = _cause_of_death(rank, hired, error, words=self._last_words(hired))
+                self._fallen[rank] = cause_of_death(_name(rank, hired), str(error), words=self._last_words(hired))
                 continue
             hired.heard_at = self._heard_at = now
             received += [(rank, message) for message in messages]
@@ -201,12 +201,17 @@ def _name(rank: int, hired: _Hired) -> str:
     return f"prodemb worker {rank}{f' on {hired.whereabouts.host}' if hired.whereabouts else ''}"
 
 
-def _cause_of_death(rank: int, hired: _Hired, error: Exception, *, words: str) -> str:
-    """How an actor died as Ray knows it, and what it wrote last itself."""
-    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+def cause_of_death(name: str, said: str, *, words: str) -> str:
+    """How a worker died as Ray knows it, and what it wrote last itself.
+
+    Args:
+        said: what Ray's error says.
+        words: the end of what the worker wrote to its stderr.
+    """
+    lines = [line for line in said.splitlines() if line.strip()] or ["for no known reason"]
     known = [line for line in lines if line.startswith("The actor is dead because ")]
     cause = known[0].removeprefix("The actor is dead because ").split(". ")[0] if known else lines[-1].strip()
-    said = [line for line in words.splitlines() if line.strip()]
-    fatal = [line for line in said if line.startswith("Fatal Python error")]
-    last = "".join(f": {line.strip()}" for line in (fatal or said)[-1:])
-    return f"{_name(rank, hired)} died: {cause}{last or '; possibly out of memory'}"
+    written = [line for line in words.splitlines() if line.strip()]
+    fatal = [line for line in written if line.startswith("Fatal Python error")]
+    last = "".join(f": {line.strip()}" for line in (fatal or written)[-1:])
+    return f"{name} died: {cause}{last or '; possibly out of memory'}"
