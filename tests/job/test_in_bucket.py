@@ -15,7 +15,7 @@ from prodemb.job.train import TrainReport, head_shards, train
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder
 from prodemb.storage.desk import at_desk, folder_to_read, folder_to_write
-from prodemb.storage.objects import listing, upload
+from prodemb.storage.objects import listing, read, upload
 from tests.job.shop_pipeline import make_pipeline
 from tests.object_store import SECRET, ObjectStore, bucket, object_store, running_store
 
@@ -88,6 +88,9 @@ def test_a_fine_tuned_checkpoint_is_published_and_embeds(bucket: Address, tiny_c
         embedded = embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, progress=no_progress)
     assert embedded.manifest.shard_schema.fingerprint == tuned.fingerprint
     assert embedded.manifest.shard_schema.model == f"{bucket}/tuned"
+    files = [read(info.address).content for info in listing(bucket / "tuned")]
+    assert len(files) > 5
+    assert not any(str(cache_folder()).encode() in content for content in files)
     shutil.rmtree(cache_folder())
     with at_desk():
         assert finetune_category(pipeline, progress=no_progress).was_done
