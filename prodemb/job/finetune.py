@@ -28,10 +28,11 @@ def finetune_category(pipeline: Pipeline, *, progress: Progress, overwrite: bool
     Args:
         overwrite: retrain from scratch even if a finished checkpoint exists.
     """
-    if is_address(pipeline.finetune.out) and is_launched():
+    if is_address(pipeline.finetune.out) and (is_launched() or pipeline.finetune.engine == "ray"):
+        started = "accelerate or torchrun" if is_launched() else "Ray"
         raise ConfigError(
-            "[finetune] out: found an address in a run that accelerate or torchrun started; wanted a local folder that "
-            "all processes share"
+            f"[finetune] out: found an address in a run whose processes {started} starts; wanted a local folder that "
+            "all of them share"
         )
     taxonomy, _ = pipeline_taxonomy(pipeline)
     catalog = open_catalog(pipeline.catalog)

@@ -100,6 +100,9 @@ def test_several_machines_want_a_local_folder_for_the_checkpoint(
     bucket: Address, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = make_pipeline(tmp_path, tiny_clip, finetune={"out": f"{bucket}/tuned"})
+    on_ray = pipeline.replaced({"finetune": {"engine": "ray"}}, source="test")
+    with pytest.raises(ConfigError, match=r"\[finetune\] out: found an address .* Ray starts"):
+        finetune_category(on_ray, progress=no_progress)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match=r"\[finetune\] out: found an address"):
         finetune_category(pipeline, progress=no_progress)
