@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from prodemb.storage.desk import at_desk, file_to_read, file_to_write, folder_to_read, folder_to_write
+
 if TYPE_CHECKING:
     # At run time each function loads what it needs: a catalog or a shard set is opened without loading torch.
     from prodemb.catalog.reader import Catalog
@@ -138,6 +140,7 @@ def open_shards(folder: str | Path) -> "ShardSet":
     return open_shard_set(place(str(folder)))
 
 
+@at_desk()
 def train(
     target: Target,
     shards: "ShardSet | str | Path",
@@ -179,7 +182,6 @@ def train(
     from prodemb.core.progress import no_progress
     from prodemb.job.train import train as train_pipeline
     from prodemb.storage.address import place
-    from prodemb.storage.desk import folder_to_write
 
     tables: Settings = {
         "train": {"out": _text(out), "taxonomy": _text(taxonomy), "labels": _text(labels)},
@@ -207,9 +209,10 @@ def load_head(folder: str | Path) -> "TrainedHead":
     """
     from prodemb.heads.head import load_head as load
 
-    return load(Path(folder))
+    return load(folder_to_read(folder))
 
 
+@at_desk()
 def score(
     shards: "ShardSet | str | Path | Sequence[ShardSet]",
     out: str | Path,
@@ -260,11 +263,11 @@ def score(
     pipelines = [_pipeline(target, settings, tables, source="score") for target in both]
     return score_shards(
         with_given_labels([shards] if isinstance(shards, ShardSet) else shards, pipelines=pipelines),
-        out=Path(out),
-        heads=[Path(head) for head in heads],
+        out=file_to_write(out),
+        heads=[folder_to_read(head) for head in heads],
         pipeline=pipelines[0],
         progress=no_progress,
-        since=None if changed_since is None else Path(changed_since),
+        since=None if changed_since is None else file_to_read(changed_since),
     )
 
 

@@ -87,6 +87,7 @@ def entry(key: str, *, name: str, make: Callable[[Path], None], pin: bool = True
     """
     folder = cache_folder()
     path = folder / "entries" / key / name
+    _make_private(folder, of=path)
     if pin:
         _pin(folder, key)
     if path.exists():
@@ -99,6 +100,13 @@ def entry(key: str, *, name: str, make: Callable[[Path], None], pin: bool = True
             _make(path, make)
             _evict(folder, keep=key)
     return path
+
+
+def _make_private(folder: Path, *, of: Path) -> None:
+    """Make the cache's folder, which only this user may look into."""
+    if not folder.is_dir():
+        make_folder(folder, of=of)
+        folder.chmod(0o700)
 
 
 def _make(path: Path, make: Callable[[Path], None]) -> None:

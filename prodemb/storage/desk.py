@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Literal
 
 from prodemb.core.bounded import read_json
-from prodemb.core.errors import BusyError, ConflictError, MissingObjectError
+from prodemb.core.errors import BusyError, ConflictError, MissingObjectError, ProdembError
 from prodemb.core.files import make_folder, write_json
 from prodemb.storage.address import Address, place
 from prodemb.storage.cache import cache_folder, fetched
-from prodemb.storage.names import name_copy
+from prodemb.storage.names import name_copy, named
 from prodemb.storage.objects import Version, download, head, put_bytes, upload
 from prodemb.storage.publish import fetched_folder, files_in, index_version, publish_folder
 
@@ -115,6 +115,8 @@ _current: ContextVar[_Desk | None] = ContextVar("desk", default=None)
 def at_desk() -> Iterator[None]:
     """Within it, places of a bucket can be written; at its end what has changed is published, unless it failed.
 
+    Errors name addresses, not the local copies that something was wrong with.
+
     Raises:
         ConflictError: another run wrote there meanwhile.
         StorageError: it cannot be published.
@@ -127,6 +129,9 @@ def at_desk() -> Iterator[None]:
     try:
         yield
         desk.publish()
+    except ProdembError as error:
+        error.args = (named(str(error)), *error.args[1:])
+        raise
     finally:
         _current.reset(token)
         desk.close()
@@ -220,6 +225,7 @@ def _take(address: Address, kind: Kind) -> _WorkingCopy:
         base = _version_of(address, kind)
         before, published = _read_base(path)
         if before != base:
+            _write_base(path, None, {})  # what is fetched by half is fetched again
             _remove(path)
             if base is not None:
                 _fetch(address, kind, path)

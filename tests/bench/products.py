@@ -115,7 +115,7 @@ def _picture_file(value: str | bytes | None, *, catalog: Catalog, folder: Path, 
         return str(path)
     if value.strip().lower().startswith(("http://", "https://", "//")):
         return ""
-    return str((catalog.image_root / value.strip()).absolute())
+    return str((Path(str(catalog.image_root)) / value.strip()).absolute())
 
 
 def make_checkpoint(name: str, *, folder: Path) -> str:

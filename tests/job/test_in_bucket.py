@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from prodemb.core.errors import ConfigError, ModelError
+import prodemb
+from prodemb.core.errors import ConfigError, HeadError, ModelError
 from prodemb.core.progress import no_progress
 from prodemb.heads.head import load_head
 from prodemb.job.embed import embed_catalog, with_checkpoint
@@ -15,9 +16,12 @@ from prodemb.job.train import TrainReport, head_shards, train
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder
 from prodemb.storage.desk import at_desk, folder_to_read, folder_to_write
-from prodemb.storage.objects import listing, upload
+from prodemb.storage.objects import listing, read, upload
+from prodemb.storage.publish import publish_folder
 from tests.job.shop_pipeline import make_pipeline
 from tests.object_store import SECRET, ObjectStore, bucket, object_store, running_store
+from tests.shard_sets import write_random_set
+from tests.small_heads import make_head, save_predictor
 
 __all__ = ["bucket", "object_store", "running_store"]
 
@@ -88,6 +92,9 @@ def test_a_fine_tuned_checkpoint_is_published_and_embeds(bucket: Address, tiny_c
         embedded = embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, progress=no_progress)
     assert embedded.manifest.shard_schema.fingerprint == tuned.fingerprint
     assert embedded.manifest.shard_schema.model == f"{bucket}/tuned"
+    files = [read(info.address).content for info in listing(bucket / "tuned")]
+    assert len(files) > 5
+    assert not any(str(cache_folder()).encode() in content for content in files)
     shutil.rmtree(cache_folder())
     with at_desk():
         assert finetune_category(pipeline, progress=no_progress).was_done
@@ -97,6 +104,9 @@ def test_several_machines_want_a_local_folder_for_the_checkpoint(
     bucket: Address, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = make_pipeline(tmp_path, tiny_clip, finetune={"out": f"{bucket}/tuned"})
+    on_ray = pipeline.replaced({"finetune": {"engine": "ray"}}, source="test")
+    with pytest.raises(ConfigError, match=r"\[finetune\] out: found an address .* Ray starts"):
+        finetune_category(on_ray, progress=no_progress)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match=r"\[finetune\] out: found an address"):
         finetune_category(pipeline, progress=no_progress)
@@ -106,3 +116,17 @@ def test_a_checkpoint_that_is_not_there_is_named(bucket: Address, tiny_clip: Pat
     pipeline = make_pipeline(tmp_path, tiny_clip, embed={"model": f"{bucket}/clip"})
     with pytest.raises(ModelError, match=rf"model: found '{bucket}/clip', but there is no such folder"):
         embed_catalog(pipeline, progress=no_progress)
+
+
+def test_python_takes_addresses_too(bucket: Address, tmp_path: Path) -> None:
+    write_random_set(tmp_path / "shards")
+    save_predictor(tmp_path / "head", make_head("category"))
+    publish_folder(tmp_path / "head", bucket / "heads/category")
+    head, out = f"{bucket}/heads/category", f"{bucket}/out.parquet"
+    report = prodemb.score(tmp_path / "shards", out, heads=[head])
+    assert read(bucket / "out.parquet").content == report.out.read_bytes()
+    assert prodemb.load_head(head).card.target == "category"
+    with pytest.raises(HeadError) as caught:
+        prodemb.score(tmp_path / "shards", out, heads=[f"{bucket}/heads/none"])
+    assert f"{bucket}/heads/none" in str(caught.value)
+    assert str(cache_folder()) not in str(caught.value)

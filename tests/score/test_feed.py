@@ -143,7 +143,7 @@ def test_what_prodemb_score_writes_is_read(tmp_path: Path) -> None:
 def test_what_is_no_predictions_is_refused(tmp_path: Path) -> None:
     shards = write_random_set(tmp_path / "shards")
     (tmp_path / "text.parquet").write_text("id\n")
-    shard = shards.folder / shards.manifest.shards[0].name
+    shard = tmp_path / "shards" / shards.manifest.shards[0].name
     for path, message in [
         (tmp_path / "nothing.parquet", "no such file"),
         (tmp_path / "text.parquet", "cannot be read as predictions"),
