@@ -151,33 +151,35 @@ def measure_kills(options: argparse.Namespace, folder: Path, *, report: Report) 
 
 @contextmanager
 def losing_nodes(every_s: float) -> Iterator[list[float]]:
-    """This process on a Ray of two nodes, of which the other one is killed again and again; the moments of the kills."""
+    """This process on a Ray of two nodes, of which the other one is killed again and again; gives when that was."""
     import ray
     from ray.cluster_utils import Cluster
 
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
-    cluster: Any = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    # Nodes end with the cluster: hooks at this process's end can be set by its main thread alone.
+    cluster: Any = Cluster(
+        initialize_head=True, head_node_args={**NODE, "include_dashboard": False}, shutdown_at_exit=False
+    )
     kills: list[float] = []
     is_done = threading.Event()
 
     def lose() -> None:
-        node = cluster.add_node(**NODE)
-        is_there.set()
         while not is_done.wait(every_s):
             kills.append(time.perf_counter())
+            (node,) = cluster.worker_nodes
             cluster.remove_node(node, allow_graceful=False)
-            node = cluster.add_node(**NODE)
+            cluster.add_node(**NODE)
 
-    is_there = threading.Event()
     losing = threading.Thread(target=lose, name="lose", daemon=True)
     try:
+        cluster.add_node(**NODE)
         ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         losing.start()
-        is_there.wait()
         yield kills
     finally:
         is_done.set()
-        losing.join()
+        if losing.is_alive():
+            losing.join()
         ray.shutdown()
         cluster.shutdown()
 
