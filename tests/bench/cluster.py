@@ -37,7 +37,7 @@ from scale import write_catalog
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.core.features import Feature
-from prodemb.embed.config import EmbedConfig, Engine
+from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
 from prodemb.sample.catalog import write_sample
 from prodemb.shards.checked import Checked
@@ -45,6 +45,7 @@ from prodemb.shards.format import Manifest
 from prodemb.shards.verify import damaged_shards
 from prodemb.taxonomy.taxonomy import sample_taxonomy
 from prodemb.towers.checkpoint import BUNDLED
+from prodemb.workers.config import Engine
 
 ENGINES: tuple[Engine, ...] = ("local", "ray")
 NUM_NODES = 2
