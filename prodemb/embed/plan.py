@@ -101,7 +101,7 @@ class Plan:
 
     def for_worker(self) -> "Plan":
         """The same without the lists of all shards, which a worker on another machine need not have."""
-        return replace(self, todo=(), done={})
+        return replace(self, todo=(), done={}, old=None)
 
 
 def make_plan(
