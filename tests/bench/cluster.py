@@ -76,6 +76,7 @@ def run(catalog: Path, out: Path, *, options: argparse.Namespace, engine: Engine
 
     def note(done: int, total: int | None) -> None:
         first.append((time.perf_counter(), done))
+        options.is_under_way.set()
 
     features: dict[str, tuple[Feature, ...]] = {} if options.kills is None else {"features": ("title",)}
     config = EmbedConfig(
@@ -101,6 +102,7 @@ def measure(options: argparse.Namespace, folder: Path, *, report: Report) -> Non
     """All rounds of all rows, and their tables."""
     catalog = options.catalog or write_sample(folder / "sample", num_products=options.products, seed=5)
     options.rounds = {(engine, number): Rounds() for engine in ENGINES for number in options.workers}
+    options.is_under_way = threading.Event()
     manifests = []
     for turn in range(options.repeat):
         for engine, num_workers in options.rounds:
@@ -128,8 +130,10 @@ def measure_kills(options: argparse.Namespace, folder: Path, *, report: Report) 
     catalog = folder / "catalog.parquet"
     write_catalog(catalog, num_products=options.products, nodes=sample_taxonomy().leaves)
     options.rounds = {(engine, NUM_NODES): Rounds() for engine in ENGINES}
+    options.is_under_way = threading.Event()
     wanted = run(catalog, folder / "local", options=options, engine="local", num_workers=NUM_NODES)
-    with losing_nodes(options.kills) as kills:
+    options.is_under_way.clear()
+    with losing_nodes(options.kills, after=options.is_under_way) as kills:
         found = run(catalog, folder / "ray", options=options, engine="ray", num_workers=NUM_NODES)
     if found.shards != wanted.shards:
         report.fail("shards", "they differ between processes and Ray")
@@ -151,12 +155,17 @@ def measure_kills(options: argparse.Namespace, folder: Path, *, report: Report) 
 
 
 @contextmanager
-def losing_nodes(every_s: float) -> Iterator[list[float]]:
-    """This process on a Ray of two nodes, of which the other one is killed again and again; gives when that was."""
+def losing_nodes(every_s: float, *, after: threading.Event) -> Iterator[list[float]]:
+    """This process on a Ray of two nodes, of which the other one is killed again and again; gives when that was.
+
+    Args:
+        after: when the first is killed.
+    """
+    # Ray reads these as it is imported; what it says of dead machines would be on stdout.
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": ".", "PYTHONPATH": str(ROOT)}
     import ray
     from ray.cluster_utils import Cluster
 
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}
     # Nodes end with the cluster: hooks at this process's end can be set by its main thread alone.
     cluster: Any = Cluster(
         initialize_head=True, head_node_args={**NODE, "include_dashboard": False}, shutdown_at_exit=False
@@ -165,11 +174,13 @@ def losing_nodes(every_s: float) -> Iterator[list[float]]:
     is_done = threading.Event()
 
     def lose() -> None:
-        while not is_done.wait(every_s):
+        after.wait()
+        while not is_done.is_set():
             kills.append(time.perf_counter())
             (node,) = cluster.worker_nodes
             cluster.remove_node(node, allow_graceful=False)
             cluster.add_node(**NODE)
+            is_done.wait(every_s)
 
     losing = threading.Thread(target=lose, name="lose", daemon=True)
     try:
@@ -179,6 +190,7 @@ def losing_nodes(every_s: float) -> Iterator[list[float]]:
         yield kills
     finally:
         is_done.set()
+        after.set()
         if losing.is_alive():
             losing.join()
         ray.shutdown()

@@ -18,6 +18,7 @@ from report import options_parser, reporting
 from prodemb.core.features import FEATURES
 from prodemb.embed.estimate import TEXT_SHARE
 from prodemb.shards.format import HASH_BYTES, MAX_PRODUCTS, MAX_SHARDS
+from prodemb.storage.objects import PART_BYTES
 
 SIZES = (10_000_000, 100_000_000, 1_000_000_000)
 
@@ -28,10 +29,10 @@ class Measured:
 
     cpu_products_per_s: float = 38.9
     """`stage_one.py`, ViT-B/32 in bfloat16, six texts and a photo, nearly quiet, on 2 cores."""
-    beside_towers_ms: float = 1.3
-    """Processor time of a product beside the towers, the same run: 49.6 less 48.3."""
-    larger_photo_ms: float = 1.4
-    """`decode.py`, machine A: a photo of 1,200 pixels takes so much longer than one of 600, and those had 512."""
+    beside_towers_ms: float = 1.1
+    """Processor time of a product beside the towers: `stage_one.py`, bundled CLIP, 3,000 products: 1.7 less 0.6."""
+    photo_ms: float = 3.0
+    """`decode.py`, machine A: a photo of 1,200 pixels, on one core. The pictures of the line above have 128."""
     record_bytes: float = 723
     """`catalog_index.py`: of the manifest, for a shard."""
     row_bytes: float = 20
@@ -60,8 +61,6 @@ class Assumed:
     """That a server takes for a picture."""
     at_a_time: int = 32
     """Pictures that are fetched at a time, by all workers together: the default of `[images] concurrency`."""
-    part_bytes: int = 8 << 20
-    """Of a multipart upload."""
     index_bytes: int = 24
     """Of a key in the index of an update (`prodemb.shards.keys`)."""
     index_keys: int = 6
@@ -89,7 +88,10 @@ CARDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """US dollars of S3 Standard in us-east-1, as known; they have been so since 2016. No dated page was at hand."""
+    """US dollars of S3 Standard in us-east-1: storage by a copy of the list of 2022-07-07, requests as generally known.
+
+    No page of today was at hand, so look them up.
+    """
 
     gb_month: float = 0.023
     """Of the first 50 TB; 0.021 beyond 500 TB."""
@@ -118,7 +120,7 @@ def product_gflop(assumed: Assumed) -> float:
 def products_per_s(card: Card, *, measured: Measured, assumed: Assumed) -> tuple[float, float]:
     """Of one card: what its towers would do, and what its machine's cores can prepare for them."""
     towers = card.peak_tflops * 1e3 * assumed.utilisation / product_gflop(assumed)
-    return towers, card.cores * 1e3 / (measured.beside_towers_ms + measured.larger_photo_ms)
+    return towers, card.cores * 1e3 / (measured.beside_towers_ms + measured.photo_ms)
 
 
 def product_bytes(assumed: Assumed, *, dim: int, lexical_dim: int) -> int:
@@ -165,8 +167,8 @@ def plan(num_products: int, *, options: argparse.Namespace) -> Plan:
         hours[card.name] = num_products / rate / 3600
         usd[card.name] = hours[card.name] * (options.gpu_hour or card.usd_per_hour)
     stored_gb = num_products * per_product / 1e9
-    parts = -(-shard_size * per_product // assumed.part_bytes)
-    num_puts = num_shards * (parts + 2)
+    parts = -(-shard_size * per_product // PART_BYTES)
+    num_puts, num_gets = num_shards * (parts + 3), num_shards * (parts + 1)
     return Plan(
         num_products=num_products,
         shard_size=shard_size,
@@ -178,8 +180,8 @@ def plan(num_products: int, *, options: argparse.Namespace) -> Plan:
         stored_tb=stored_gb / 1e3,
         usd_month=stored_gb * prices.gb_month,
         num_puts=num_puts,
-        num_gets=num_shards,
-        usd_requests=(num_puts * prices.thousand_puts + num_shards * prices.thousand_gets) / 1e3,
+        num_gets=num_gets,
+        usd_requests=(num_puts * prices.thousand_puts + num_gets * prices.thousand_gets) / 1e3,
         usd_picture_gets=num_products * prices.thousand_gets / 1e3,
         manifest_mb=num_shards * measured.record_bytes / 1e6,
         driver_gb=measured.base_mb / 1e3 + num_products * measured.row_bytes / 1e9,
@@ -210,8 +212,9 @@ def markdown(plans: list[Plan]) -> str:
         "dollars to get them from a bucket, an object each": [number(p.usd_picture_gets) for p in plans],
         "shards, TB": [number(p.stored_tb) for p in plans],
         "dollars a month to store them": [number(p.usd_month) for p in plans],
-        "requests to write them": [f"{p.num_puts:,}" for p in plans],
-        "dollars for these, and to read each shard once": [number(p.usd_requests) for p in plans],
+        "requests to write them to a bucket": [f"{p.num_puts:,}" for p in plans],
+        "requests to read them once": [f"{p.num_gets:,}" for p in plans],
+        "dollars for both": [number(p.usd_requests) for p in plans],
         "manifest, MB": [number(p.manifest_mb) for p in plans],
         "memory of the command, GB": [number(p.driver_gb) for p in plans],
         "minutes to check the ids, one core": [number(p.ids_min) for p in plans],
@@ -251,8 +254,9 @@ def main() -> None:
             gflop=gflop,
             product_bytes=per_product,
         )
-        report.add(rates(measured=measured, assumed=assumed))
-        report.add(markdown(plans), plans={f"{each.num_products:,}": asdict(each) for each in plans})
+        cards, sizes = rates(measured=measured, assumed=assumed), markdown(plans)
+        report.add(cards, rates=cards)
+        report.add(sizes, table=sizes, plans={f"{each.num_products:,}": asdict(each) for each in plans})
 
 
 if __name__ == "__main__":
