@@ -70,8 +70,8 @@ def _cluster_lines(found: Estimate, *, cluster: ClusterUse) -> Iterator[str]:
     """What a run would have of a cluster, and what it would take of it."""
     cores = counted(cluster.num_cores, "core")
     yield (
-        f"cluster: {counted(cluster.num_machines, 'machine')}; {counted(cluster.num_workers, 'worker')}, each with "
-        f"{f'a GPU and {cores}' if cluster.num_gpus else cores}"
+        f"cluster: {counted(cluster.num_machines, 'machine')}; {counted(cluster.num_workers, 'worker')}"
+        f"{', each' if cluster.num_workers > 1 else ''} with {f'a GPU and {cores}' if cluster.num_gpus else cores}"
     )
     slowest, fastest = found.products_per_s
     hours = [f"{hours:,.1f}" for hours in found.gpu_hours]
