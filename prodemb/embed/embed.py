@@ -140,8 +140,10 @@ def embed(
             retry=retry,
         )
         run = Run(plan, held=held, checked=checked, on_progress=on_progress)
-        with run.recording():
+        try:
             outcome = _make_shards(plan, run=run)
+        finally:
+            run.keep()
         return EmbedReport(
             manifest=run.finish(),
             num_new=run.num_new,

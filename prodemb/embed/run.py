@@ -1,8 +1,7 @@
 """One run over a shard set: it records finished shards, and puts the set in place once all are there."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from prodemb.cards.readme import README, renewed_readme
 from prodemb.catalog.budget import PictureCounts, check_budget
@@ -16,9 +15,8 @@ from prodemb.shards.folder import Held
 from prodemb.shards.format import UPDATE_NAME, Changes, Manifest, ShardRecord, ShardSchema
 from prodemb.shards.verify import damaged_shards
 
-JOURNAL_PAUSE = 20
-"""In a bucket the journal is not written again for so many times as long as that has taken: it lists all shards, and
-writing it for each one would take ever more of a run."""
+JOURNAL_SHARE = 0.05
+"""Of a run's time, what it takes at most to write the list of finished shards, which grows with each one."""
 _PICTURES_ADVICE = "finished shards are kept: fix that and embed again with --retry-failed"
 
 
@@ -33,10 +31,8 @@ class Run:
         self._records = dict(plan.done)
         self._num_old = sum(record.num_products for record in plan.done.values())
         self._pictures = PictureCounts()
-        self._journal_due = 0.0
-        """When the next shard is recorded at once, by the monotonic clock."""
-        self._is_behind = False
-        """Whether there are shards that are not recorded yet."""
+        self._is_kept = True
+        self._next_journal = 0.0
 
     def on_start(self, schema: ShardSchema) -> None:
         """From here on the set is one of this schema."""
@@ -57,7 +53,9 @@ class Run:
             self._on_progress(self._num_old + self.num_new, self._plan.num_products)
 
     def on_shard(self, index: int, record: ShardRecord) -> None:
-        """Record a shard: from now on it exists. In a bucket several are recorded together.
+        """Record a shard: from now on it exists.
+
+        Where writing the list takes long, several shards are written down at a time; see `JOURNAL_SHARE`.
 
         Raises:
             OutputError: the folder was moved or replaced.
@@ -66,21 +64,16 @@ class Run:
         self._held.check()
         self._checked.note(record)
         self._records[index] = record
-        self._is_behind = True
-        if time.monotonic() >= self._journal_due:
+        self._is_kept = False
+        if time.monotonic() >= self._next_journal:
             self._write_journal()
 
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """While shards are made: those that are finished when this ends too early are recorded."""
-        try:
-            yield
-        except BaseException:
-            if self._is_behind:
-                with suppress(ProdembError):
-                    self._held.check()
-                    self._write_journal()
-            raise
+    def keep(self) -> None:
+        """Write down what is finished and was not yet, also where a run fails; an error in that is not raised."""
+        with suppress(ProdembError, OSError):
+            if not self._is_kept:
+                self._held.check()
+                self._write_journal()
 
     def finish(self) -> Manifest:
         """Put the set in place, and remove shards that it does not hold.
@@ -122,11 +115,11 @@ class Run:
     def _write_journal(self) -> None:
         folder, started = self._plan.folder, time.monotonic()
         self._manifest(complete=False).write(folder, name=self._plan.journal)
-        self._is_behind = False
         if not folder.is_local:
             self._checked.write()
-            now = time.monotonic()
-            self._journal_due = now + JOURNAL_PAUSE * (now - started)
+        ended = time.monotonic()
+        self._is_kept = True
+        self._next_journal = ended + (ended - started) * (1 / JOURNAL_SHARE - 1)
 
     def _manifest(self, *, complete: bool) -> Manifest:
         plan = self._plan

@@ -9,7 +9,7 @@ up, and so is a cluster whose head does not.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,6 +55,7 @@ def run_on_ray(
     folder: Path | None,
     inputs: Sequence[Place],
     listener: Listener,
+    layout: Layout | None = None,
 ) -> Outcome:
     """Have tasks done by actors. Those that die are replaced, and their tasks done by others.
 
@@ -64,6 +65,7 @@ def run_on_ray(
             output is in a bucket; last words are then asked of the actor's machine.
         inputs: files or folders that each machine must see too, but those in a bucket, which each has at hand. Where
             there is none of either, machines need not share a file system.
+        layout: what each worker takes of its machine, where that is known; of the workers no more than there are tasks.
 
     Raises:
         ConfigError: Ray is not installed, there is no such cluster, or its machines do not see the same files.
@@ -73,11 +75,13 @@ def run_on_ray(
     with connected(settings.address, table=settings.table) as ray:
         nodes = resources(ray)
         device = device_of(nodes, wanted=settings.device)
-        layout = lay_out(nodes, with_gpus=device == "cuda", num_workers=settings.num_workers, num_tasks=len(tasks))
-        job, num_workers = job_for(device), layout.num_workers
-        crew = _Actors(
-            ray, job, layout=layout, folder=folder, inputs=[each for each in inputs if isinstance(each, Path)]
+        layout = layout or lay_out(
+            nodes, with_gpus=device == "cuda", num_workers=settings.num_workers, num_tasks=len(tasks)
         )
+        job, num_workers = job_for(device), min(layout.num_workers, len(tasks))
+        layout = replace(layout, num_workers=num_workers)
+        seen = [each for each in inputs if isinstance(each, Path)]
+        crew = _Actors(ray, job, layout=layout, folder=folder, inputs=seen)
         results = run_crew(crew, tasks, num_workers=num_workers, retries=RETRIES, listener=listener, noun=job.noun)
         return Outcome(results=results, num_workers=num_workers, device=device)
 

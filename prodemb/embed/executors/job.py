@@ -31,7 +31,7 @@ class EmbedJob:
         Raises:
             ModelError: another checkpoint has the name here.
         """
-        plan = self.plan if self.fingerprints is None else _on_this_machine(self.plan, wanted=self.fingerprints)
+        plan = self.plan if self.fingerprints is None else on_this_machine(self.plan, wanted=self.fingerprints)
         return embed_shards(plan, tasks=tasks, seat=seat, callback=_Telling(listener))
 
 
@@ -40,8 +40,15 @@ def fingerprints_of(plan: Plan) -> tuple[str, ...]:
     return tuple(each.fingerprint for each in (plan.checkpoint, plan.text_checkpoint) if each is not None)
 
 
-def _on_this_machine(plan: Plan, *, wanted: tuple[str, ...]) -> Plan:
-    """The plan with checkpoints and index as they lie here; they are fetched where they do not yet."""
+def on_this_machine(plan: Plan, *, wanted: tuple[str, ...]) -> Plan:
+    """The plan with checkpoints and index as they lie here; they are fetched where they do not yet.
+
+    Args:
+        wanted: `fingerprints_of` the plan where the command runs.
+
+    Raises:
+        ModelError: another checkpoint has the name here.
+    """
     config = plan.config
     found = replace(
         plan,

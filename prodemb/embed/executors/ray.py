@@ -33,19 +33,19 @@ class RayExecutor:
         config, folder = plan.config, plan.folder.place
         fingerprints = None if isinstance(folder, Path) else fingerprints_of(plan)
         outcome = run_on_ray(
-            lambda device: EmbedJob(_for_cluster(plan, device=device), fingerprints=fingerprints),
+            lambda device: EmbedJob(for_cluster(plan, device=device), fingerprints=fingerprints),
             plan.todo,
             settings=RaySettings(
                 table="embed", address=self._address, num_workers=config.workers, device=config.device
             ),
             folder=folder if isinstance(folder, Path) else None,
-            inputs=_inputs(plan),
+            inputs=inputs_of(plan),
             listener=Told(callback),
         )
         return Outcome(timings=sum(outcome.results, Timings()), num_workers=outcome.num_workers, device=outcome.device)
 
 
-def _inputs(plan: Plan) -> list[Place]:
+def inputs_of(plan: Plan) -> list[Place]:
     """What each machine must see. Of a set in a bucket that is what is named by a path: all else it has or fetches."""
     if plan.folder.is_local:
         return [each.folder for each in (plan.checkpoint, plan.text_checkpoint) if each is not None]
@@ -53,7 +53,7 @@ def _inputs(plan: Plan) -> list[Place]:
     return [*(each.path for each in plan.catalog.files), *(each for each in models if each.is_dir())]
 
 
-def _for_cluster(plan: Plan, *, device: Literal["cpu", "cuda"]) -> Plan:
+def for_cluster(plan: Plan, *, device: Literal["cpu", "cuda"]) -> Plan:
     """The plan as actors get it: with one device and number format for machines of any kind."""
     chosen: dict[str, str] = {"device": device}
     if plan.config.dtype == "auto" and device == "cpu":
