@@ -9,6 +9,7 @@ locked for as long as it lives and names them.
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prodemb.core.errors import ConfigError
+from prodemb.core.errors import ConfigError, StorageError
 from prodemb.core.files import make_folder, naming
 from prodemb.storage.address import Address, Place
 from prodemb.storage.names import name_copy
@@ -26,6 +27,7 @@ from prodemb.storage.objects import ObjectInfo, download, head
 FOLDER_VARIABLE, GIGABYTES_VARIABLE = "PRODEMB_CACHE", "PRODEMB_CACHE_GB"
 DEFAULT_GIGABYTES = 20.0
 
+_HEX = re.compile(r"[0-9a-f]{64}")
 _pins: dict[tuple[int, Path], tuple[int, set[str]]] = {}
 """Of this process and a cache: the descriptor of its file of pins, and what is pinned."""
 _pins_lock = threading.Lock()
@@ -70,6 +72,8 @@ def fetched(place: Place, *, sha256: str | None = None, info: ObjectInfo | None 
         return place
     if sha256 is None and info is None:
         info = head(place)
+    if sha256 is not None and not _HEX.fullmatch(sha256):
+        raise StorageError(f"{place}: found {sha256[:80]!r} for its SHA-256, wanted 64 hexadecimal digits")
     key = sha256 or _key_of(info)  # type: ignore[arg-type]
 
     def make(to: Path) -> None:

@@ -234,6 +234,8 @@ def listing(folder: Address, *, after: str | None = None) -> Iterator[ObjectInfo
             if key < last:
                 raise StorageError(f"{folder}: is not listed in the order of keys; wanted a general purpose bucket")
             last = key
+            if meta["path"] == folder.key:
+                continue  # the empty object `folder/` that consoles make, which no object `folder` is
             yield _info(Address(folder.scheme, folder.bucket, meta["path"]), meta)
 
 
