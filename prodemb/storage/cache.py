@@ -72,8 +72,6 @@ def fetched(place: Place, *, sha256: str | None = None, info: ObjectInfo | None 
         return place
     if sha256 is None and info is None:
         info = head(place)
-    if sha256 is not None and not _HEX.fullmatch(sha256):
-        raise StorageError(f"{place}: found {sha256[:80]!r} for its SHA-256, wanted 64 hexadecimal digits")
     key = sha256 or _key_of(info)  # type: ignore[arg-type]
 
     def make(to: Path) -> None:
@@ -88,7 +86,12 @@ def entry(key: str, *, name: str, make: Callable[[Path], None], pin: bool = True
     Args:
         key: hexadecimal digits that stand for its content.
         pin: as in `fetched`.
+
+    Raises:
+        StorageError: key or name are no such, as those of a damaged record may be.
     """
+    if not _HEX.fullmatch(key) or "/" in name or name in ("", ".", ".."):
+        raise StorageError(f"found {key[:80]!r} and {name[:80]!r}, wanted 64 hexadecimal digits and the name of a file")
     folder = cache_folder()
     path = folder / "entries" / key / name
     _make_private(folder, of=path)
