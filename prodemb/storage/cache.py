@@ -9,6 +9,7 @@ locked for as long as it lives and names them.
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prodemb.core.errors import ConfigError
+from prodemb.core.errors import ConfigError, StorageError
 from prodemb.core.files import make_folder, naming
 from prodemb.storage.address import Address, Place
 from prodemb.storage.names import name_copy
@@ -26,6 +27,7 @@ from prodemb.storage.objects import ObjectInfo, download, head
 FOLDER_VARIABLE, GIGABYTES_VARIABLE = "PRODEMB_CACHE", "PRODEMB_CACHE_GB"
 DEFAULT_GIGABYTES = 20.0
 
+_HEX = re.compile(r"[0-9a-f]{64}")
 _pins: dict[tuple[int, Path], tuple[int, set[str]]] = {}
 """Of this process and a cache: the descriptor of its file of pins, and what is pinned."""
 _pins_lock = threading.Lock()
@@ -84,7 +86,12 @@ def entry(key: str, *, name: str, make: Callable[[Path], None], pin: bool = True
     Args:
         key: hexadecimal digits that stand for its content.
         pin: as in `fetched`.
+
+    Raises:
+        StorageError: key or name are no such, as those of a damaged record may be.
     """
+    if not _HEX.fullmatch(key) or "/" in name or name in ("", ".", ".."):
+        raise StorageError(f"found {key[:80]!r} and {name[:80]!r}, wanted 64 hexadecimal digits and the name of a file")
     folder = cache_folder()
     path = folder / "entries" / key / name
     _make_private(folder, of=path)

@@ -2,7 +2,9 @@
 
 import hashlib
 import secrets
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +20,7 @@ from prodemb.storage.client import Patience, call, store_of
 PART_BYTES = 32 << 20
 """Bytes of one request of a download, and of one part of an upload."""
 _PARTS_AT_ONCE = 4
+"""Of one object, up and down, so that at most so many are in memory."""
 _PAGE = 1000
 _TOKEN = "prodembwrite"
 _SHA256 = "prodembsha256"
@@ -112,8 +115,7 @@ def download(info: ObjectInfo, to: Path, *, sha256: str | None = None) -> None:
     """
     digest, wanted = hashlib.sha256(), sha256
     with to.open("wb") as file:
-        for start in range(0, max(1, info.num_bytes), PART_BYTES):
-            part, attributes = _part(info, start, min(start + PART_BYTES, info.num_bytes))
+        for part, attributes in _parts(info):
             wanted = wanted or attributes.get(_SHA256)
             digest.update(part)
             file.write(part)
@@ -123,6 +125,25 @@ def download(info: ObjectInfo, to: Path, *, sha256: str | None = None) -> None:
             f"{wanted[:12]}...; upload it again",
             reason="damaged",
         )
+
+
+def _parts(info: ObjectInfo) -> Iterator[tuple[bytes, dict[str, str]]]:
+    """All parts of a version of an object in order, as `_part`; the next few are fetched meanwhile."""
+    starts = range(0, max(1, info.num_bytes), PART_BYTES)
+    spans = [(start, min(start + PART_BYTES, info.num_bytes)) for start in starts]
+    if len(spans) == 1:
+        yield _part(info, *spans[0])
+        return
+    pool = ThreadPoolExecutor(_PARTS_AT_ONCE, thread_name_prefix="storage")
+    try:
+        waiting = deque(pool.submit(_part, info, *span) for span in spans[:_PARTS_AT_ONCE])
+        for span in spans[_PARTS_AT_ONCE:]:
+            yield waiting.popleft().result()
+            waiting.append(pool.submit(_part, info, *span))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _part(info: ObjectInfo, start: int, end: int) -> tuple[bytes, dict[str, str]]:
@@ -213,6 +234,8 @@ def listing(folder: Address, *, after: str | None = None) -> Iterator[ObjectInfo
             if key < last:
                 raise StorageError(f"{folder}: is not listed in the order of keys; wanted a general purpose bucket")
             last = key
+            if meta["path"] == folder.key:
+                continue  # the empty object `folder/` that consoles make, which no object `folder` is
             yield _info(Address(folder.scheme, folder.bucket, meta["path"]), meta)
 
 

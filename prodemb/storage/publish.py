@@ -22,7 +22,7 @@ from prodemb.core.files import is_temporary, replacing, sha256_of
 from prodemb.storage.address import Address, Place
 from prodemb.storage.cache import entry
 from prodemb.storage.names import name_copy
-from prodemb.storage.objects import Version, delete, download, head, listing, put_bytes, read, upload
+from prodemb.storage.objects import Version, delete, download, exists, head, listing, put_bytes, read, upload
 
 INDEX = "prodemb-index.json"
 _VERSION = 1
@@ -151,7 +151,8 @@ def _listed_folder(address: Address) -> Path:
         for info in infos:
             path = to / _checked_name(address, info.address.key[start:])
             path.parent.mkdir(parents=True, exist_ok=True)
-            download(info, path)
+            if info.num_bytes or exists(info.address):  # else it is the empty object `name/` that consoles make
+                download(info, path)
 
     key = _hash_of([str(address), *(f"{info.address}\n{info.version}\n{info.num_bytes}" for info in infos)])
     return entry(key, name=address.name or address.bucket, make=make)

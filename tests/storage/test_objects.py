@@ -134,12 +134,12 @@ def test_what_is_written_while_it_is_read_is_a_conflict_and_no_damage(
     bucket: Address, object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(objects, "PART_BYTES", 100)
-    put_bytes(bucket / "a", bytes(150))
+    put_bytes(bucket / "a", bytes(1500))
     info, real = head(bucket / "a"), objects._part
 
     def raced(info: ObjectInfo, start: int, end: int) -> tuple[bytes, dict[str, str]]:
         found = real(info, start, end)
-        put_bytes(bucket / "a", b"x" * 150)
+        put_bytes(bucket / "a", b"x" * 1500)
         return found
 
     monkeypatch.setattr(objects, "_part", raced)
