@@ -9,7 +9,9 @@ from prodemb.cli.display import finished, show, started
 
 
 def feed(
-    predictions: Annotated[Path, typer.Argument(help="A predictions file, as `prodemb score` writes it.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="Predictions, as `prodemb score` writes them: a file or a folder.")
+    ],
     out: Annotated[Path, typer.Argument(help="The tab-separated file to write.")],
     min_confidence: Annotated[
         float | None,

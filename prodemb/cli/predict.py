@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import answer, finished, show, started
-from prodemb.cli.options import DeviceOption, HeadsOption, PipelineOption
+from prodemb.cli.options import DeviceOption, EngineOption, HeadsOption, PipelineOption, RayAddressOption
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
 
@@ -23,7 +23,10 @@ def predict(
         str | None,
         typer.Argument(help="A feed of any format that `prodemb read` shows.", show_default=False),
     ] = None,
-    out: Annotated[Path | None, typer.Argument(help="The Parquet file to write.", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Argument(help="The Parquet file to write, or a folder for several.", show_default=False),
+    ] = None,
     title: Annotated[str | None, _product_option("Its title.")] = None,
     description: Annotated[str | None, _product_option("Its description.")] = None,
     brand: Annotated[str | None, _product_option("Its brand, as a partner would send it.")] = None,
@@ -41,6 +44,8 @@ def predict(
     ] = None,
     pipeline: PipelineOption = None,
     device: DeviceOption = None,
+    engine: EngineOption = None,
+    ray_address: RayAddressOption = None,
 ) -> None:
     """Predict a category and a brand for every product of another feed, or for one product. Nothing is trained."""
     from prodemb.catalog.config import CatalogConfig
@@ -61,7 +66,9 @@ def predict(
         raise ConfigError(f"--image: found {image}, which is no file; wanted a picture")
     own = [own_pipeline("brand"), own_pipeline("category")]
     joint = joint_scoring(own[0], category=own[1])
-    joint = joint.replaced({"embed": {"device": device}, "predict": {"cache": cache}}, source="command line")
+    running = {"engine": engine, "ray_address": ray_address}
+    tables = {"embed": {"device": device} | running, "score": running, "predict": {"cache": cache}}
+    joint = joint.replaced(tables, source="command line")
     folders = heads or own_heads(own)
     if feed is None or out is None:
         started("predict", where=None)

@@ -6,14 +6,23 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import finished, show, started
-from prodemb.cli.options import DeviceOption, HeadsOption, LabelsOption, ShardsArgument, TaxonomyOption, existing_shards
+from prodemb.cli.options import (
+    DeviceOption,
+    EngineOption,
+    HeadsOption,
+    LabelsOption,
+    RayAddressOption,
+    ShardsArgument,
+    TaxonomyOption,
+    existing_shards,
+)
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
 
 
 def score(
     shards: ShardsArgument,
-    out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    out: Annotated[Path, typer.Argument(help="The Parquet file to write, or a folder for several.")],
     heads: HeadsOption = None,
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="Predict categories without a head, from the taxonomy's names.")
@@ -43,8 +52,13 @@ def score(
         ),
     ] = None,
     device: DeviceOption = None,
+    engine: EngineOption = None,
+    ray_address: RayAddressOption = None,
 ) -> None:
-    """Predict a category and a brand, with confidences, for every product of the shards."""
+    """Predict a category and a brand, with confidences, for every product of the shards.
+
+    Where OUT is a folder, the predictions are several files of it in catalog order; a Ray cluster needs that.
+    """
     from prodemb.cli.report.score import missing_head_lines, score_lines
     from prodemb.job.given_labels import with_given_labels
     from prodemb.job.pipeline import own_pipeline
@@ -64,6 +78,7 @@ def score(
         .replaced({"score": {"precision": precision}}, source="--precision")
         .replaced({"score": {"certainty": certainty}}, source="--certainty")
         .replaced({"train": {"labels": labels}}, source="--labels")
+        .replaced({"score": {"engine": engine, "ray_address": ray_address}}, source="command line")
         for pipeline in own
     )
     category = category.replaced({"train": {"taxonomy": taxonomy}}, source="--taxonomy")

@@ -217,7 +217,7 @@ def score(
     device: Device | None = None,
     settings: Settings | None = None,
 ) -> "ScoreReport":
-    """Predict a category and a brand for every product of the shards, and write them to one Parquet file.
+    """Predict a category and a brand for every product of the shards: a Parquet file, or a folder of several.
 
     >>> import prodemb, polars
     >>> report = prodemb.score("shards/clip", "out.parquet", heads=["heads/brand"])
@@ -227,7 +227,7 @@ def score(
     Args:
         shards: from `open_shards`, or a folder: of a shard set, or of shard sets of one catalog. Each head reads the
             one that it was trained on.
-        out: the `.parquet` file to write: one row per product, in the order of the catalog.
+        out: the `.parquet` file to write, or a folder: one row per product, in the order of the catalog.
         heads: folders of heads, at most one per target; columns of a target without a head are null.
         labels: a file of labels, which answer for the products that carry one.
         changed_since: earlier predictions of all products; only what was added, changed or removed is written.
@@ -238,7 +238,7 @@ def score(
         The number of products, those without a prediction, and which shards were read.
 
     Raises:
-        ConfigError: a setting does not fit, or `out` is no `.parquet` file.
+        ConfigError: a setting does not fit, or `out` is neither.
         HeadError: a folder holds no head, or two heads are of one target.
         FingerprintError: no shard set is of the model that a head was trained on.
         ShardError: the shards cannot be used, or hold the products of different catalogs.

@@ -34,7 +34,7 @@ from prodemb.job.given_labels import with_given_labels
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.targets import CategoryTarget, brand_recipe
 from prodemb.score.predictor import load_predictor
-from prodemb.score.score import check_numbers, match_shard_sets
+from prodemb.score.sources import check_numbers, match_shard_sets
 from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import ShardSet
 

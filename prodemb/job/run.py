@@ -25,7 +25,7 @@ from prodemb.job.train import TrainReport, head_shards, train
 from prodemb.job.zero_shot import has_category_labels, open_zero_shot, renew_path_vectors
 from prodemb.report.page import check_report_out
 from prodemb.report.summary import StepTime
-from prodemb.score.score import ScoreReport
+from prodemb.score.score import ScoreReport, check_out
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.towers.checkpoint import find_checkpoint
@@ -92,13 +92,14 @@ def run(pipelines: Sequence[Pipeline], *, finetune: bool, progress: Progress) ->
         finetune: whether category pipelines fine-tune CLIP; without it they train on CLIP as published alone.
 
     Raises:
-        ConfigError: two pipelines have the same target, or write predictions to different files; or where the report
-            is to be there is another kind of file.
+        ConfigError: two pipelines have the same target, or write predictions to different files; or where these or
+            the report are to be there is another kind of file.
         CatalogError, ModelError, TaxonomyError: a pipeline's source or label file is missing; raised before any step
             but `sample`.
         HeadError: there is nothing to score with, because no head could be trained.
     """
     _check(pipelines)
+    check_out(Path(pipelines[0].score.out), config=_joint(pipelines).score)
     check_report_out(report_path(pipelines))
     finished: list[StepFinished] = []
     for event in _steps(pipelines, finetune=finetune, progress=progress):

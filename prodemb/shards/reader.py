@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,8 +84,12 @@ class ShardSet:
         labelled.labels = labels
         return labelled
 
-    def shards(self) -> Iterator[Shard]:
-        """Map the shards one after another.
+    def __getstate__(self) -> dict[str, Any]:
+        """The set for another process, which opens the files itself."""
+        return self.__dict__ | {"_files": {}}
+
+    def shards(self, *, first: int = 0) -> Iterator[Shard]:
+        """Map the shards one after another, from the `first` on.
 
         A file that is not just as it was when its checksum was last found right is hashed first.
 
@@ -93,7 +98,7 @@ class ShardSet:
                 was opened, and its files were more than the process may hold open.
             FingerprintError: a file was made by another model than the manifest says.
         """
-        for record in self.manifest.shards:
+        for record in self.manifest.shards[first:]:
             try:
                 shard = self._opened(record)
             except ShardError as error:

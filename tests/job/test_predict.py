@@ -91,5 +91,5 @@ def test_each_partner_s_feed_has_its_own_vectors(
 
 
 def test_another_name_than_a_parquet_file_s_is_told_before_the_work(tmp_path: Path, pipeline: Pipeline) -> None:
-    with pytest.raises(ConfigError, match=r"out\.csv: predictions are one Parquet file"):
+    with pytest.raises(ConfigError, match=r"out\.csv: predictions are a Parquet file, or a folder"):
         predicted(tmp_path / "feed.csv", tmp_path / "out.csv", heads=[], pipeline=pipeline)

@@ -7,16 +7,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from prodemb.core.errors import ConfigError
-from prodemb.score.predictions import ScoreCounts, open_predictions, read_counts, write_counts
+from prodemb.score.predictions import ScoreCounts, open_predictions, read_counts, write_predictions
 
 
 def write(path: Path, counts: str | None) -> None:
-    schema = pa.schema([("brand_source", pa.string())])
-    with open_predictions(path, schema=schema, metadata={"inputs_hash": "abc"}) as writer:
-        if counts is None:
-            write_counts(writer, ScoreCounts(unanswered={"brand": 3}))
-        else:
-            writer.add_key_value_metadata({b"prodemb_counts": counts})
+    schema, metadata = pa.schema([("brand_source", pa.string())]), {"inputs_hash": "abc"}
+    if counts is None:
+        write_predictions(
+            path, [], schema=schema, metadata=metadata, counts=lambda: ScoreCounts(unanswered={"brand": 3})
+        )
+        return
+    with open_predictions(path, schema=schema, metadata=metadata) as writer:
+        writer.add_key_value_metadata({b"prodemb_counts": counts})
 
 
 def test_the_counts_of_the_same_inputs_come_back(tmp_path: Path) -> None:
