@@ -24,7 +24,7 @@ from prodemb.score.folder import (
     publish,
     read_record,
 )
-from prodemb.score.predictions import ScoreCounts, predictions_metadata, read_counts, write_predictions
+from prodemb.score.predictions import ScoreCounts, head_inputs, predictions_metadata, read_counts, write_predictions
 from prodemb.score.predictor import Predictor
 from prodemb.score.stream import counts_of, predictions, target_columns
 from prodemb.shards.reader import ShardSet
@@ -97,7 +97,7 @@ class ScoreJob:
 
     def tasks(self) -> list[PartTask]:
         """All files: as many whole shards of the first shard set in each as `[score] max_rows_per_file` allows."""
-        records = self.sources[0].manifest.shards
+        records, heads = self.sources[0].manifest.shards, head_inputs(self.predictors)
         tasks: list[PartTask] = []
         first = start = 0
         while first < len(records):
@@ -105,14 +105,14 @@ class ScoreJob:
             while stop < len(records) and num + records[stop].num_products <= self.config.max_rows_per_file:
                 num += records[stop].num_products
                 stop += 1
-            metadata = self.metadata(rows=(start, start + num))
+            metadata = self.metadata(heads, rows=(start, start + num))
             tasks.append(PartTask(index=len(tasks), first=first, stop=stop, num_products=num, metadata=metadata))
             first, start = stop, start + num
         return tasks
 
-    def metadata(self, *, rows: tuple[int, int] | None = None) -> dict[str, Any]:
+    def metadata(self, heads: Sequence[dict[str, Any]], *, rows: tuple[int, int] | None = None) -> dict[str, Any]:
         """See `predictions_metadata`."""
-        return predictions_metadata(self.predictors, shard_sets=self.sources, settings=self.config.inputs, rows=rows)
+        return predictions_metadata(heads, shard_sets=self.sources, settings=self.config.inputs, rows=rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ def score_parts(job: ScoreJob, *, on_progress: ProgressCallback | None) -> Parts
     """
     folder = job.folder
     with holding(folder, kind="prediction set", is_own=holds_predictions) as held:
-        tasks, inputs = job.tasks(), job.metadata()
+        tasks, inputs = job.tasks(), job.metadata(head_inputs(job.predictors))
         counts = {} if _may_change(job) else _made(tasks, folder=folder)
         record = read_record(folder, inputs_hash=inputs["inputs_hash"])
         num_rows = tuple(task.num_products for task in tasks)

@@ -77,8 +77,17 @@ def _sum(one: dict[Target, int], other: dict[Target, int]) -> dict[Target, int]:
     return {target: one.get(target, 0) + count for target, count in other.items()}
 
 
+def head_inputs(predictors: Sequence[Predictor]) -> list[dict[str, Any]]:
+    """Which heads predictions are made with, for `predictions_metadata`."""
+    return [
+        predictor.card.model_dump(mode="json", include=_IN_METADATA)
+        | {"card_sha256": hashlib.sha256(predictor.card.model_dump_json().encode()).hexdigest()}
+        for predictor in predictors
+    ]
+
+
 def predictions_metadata(
-    predictors: Sequence[Predictor],
+    heads: Sequence[dict[str, Any]],
     *,
     shard_sets: Sequence[ShardSet],
     settings: dict[str, Any],
@@ -87,31 +96,20 @@ def predictions_metadata(
     """What predictions are made from: which heads, on which shards, with which settings; and the hash of all that.
 
     Args:
+        heads: `head_inputs`.
         rows: the first product and the one after the last, where only those are predicted.
     """
-    heads = [
-        predictor.card.model_dump(mode="json", include=_IN_METADATA)
-        | {"card_sha256": hashlib.sha256(predictor.card.model_dump_json().encode()).hexdigest()}
-        for predictor in predictors
-    ]
     shards = [_checksums(source, rows=rows or (0, source.num_products)) for source in shard_sets]
     labels = [source.labels and source.labels.inputs_hash for source in shard_sets]
     inputs = {"prodemb_version": __version__, "heads": heads, "shards": shards, "labels": labels} | settings
     return inputs | {"inputs_hash": inputs_hash(**inputs)}
 
 
-def _checksums(source: ShardSet, *, rows: tuple[int, int]) -> list[Any]:
+def _checksums(source: ShardSet, *, rows: tuple[int, int]) -> list[str | int]:
     """Of the shards that some products stand in, after the number of the first product in these where it is not 0."""
-    found: list[Any] = []
-    start = 0
-    for record in source.manifest.shards:
-        stop = start + record.num_products
-        if start < rows[1] and stop > rows[0]:
-            if not found and start < rows[0]:
-                found.append(rows[0] - start)
-            found.append(record.sha256)
-        start = stop
-    return found
+    first, last = source.shard_of(rows[0]), source.shard_of(rows[1] - 1)
+    skipped = rows[0] - source.start_of(first)
+    return [*([skipped] if skipped else []), *(each.sha256 for each in source.manifest.shards[first : last + 1])]
 
 
 def is_predictions(path: Path) -> bool:

@@ -23,6 +23,7 @@ from prodemb.score.folder import check_folder_name, holds_predictions, is_folder
 from prodemb.score.parts import ScoreJob, score_parts
 from prodemb.score.predictions import (
     ScoreCounts,
+    head_inputs,
     is_predictions,
     predictions_metadata,
     read_counts,
@@ -134,7 +135,7 @@ def score(
     settings = config.inputs
     if since is not None:
         settings["changed_since"] = _checksum_of_earlier(since, out=out)
-    metadata = predictions_metadata(predictors, shard_sets=sources, settings=settings)
+    metadata = predictions_metadata(head_inputs(predictors), shard_sets=sources, settings=settings)
     before = read_counts(out, inputs_hash=metadata["inputs_hash"])
     if before is not None and all(predictor.card.weights_sha256 for predictor in predictors):
         return replace(report, counts=before)

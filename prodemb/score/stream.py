@@ -33,7 +33,7 @@ def predictions(
         stop: the one after the last; None for all.
     """
     records = sources[0].manifest.shards
-    start = sum(record.num_products for record in records[:first])
+    start = sources[0].start_of(first)
     streams = [
         ProductStream(source, features=target.features, texts=target.texts, start=start)
         for source, target in zip(sources, targets, strict=True)

@@ -92,9 +92,8 @@ class _Piece:
 def _pieces(
     shard_set: ShardSet, *, features: tuple[Feature, ...], texts: tuple[Feature, ...], start: int
 ) -> Iterator[_Piece]:
-    ends = np.cumsum([record.num_products for record in shard_set.manifest.shards])
-    first = int(np.searchsorted(ends, start, side="right"))
-    passed = start - (int(ends[first - 1]) if first else 0)
+    first = shard_set.shard_of(start)
+    passed = start - shard_set.start_of(first)
     for shard in shard_set.shards(first=first):
         yield _Piece(
             texts=shard.frame(["product_id", PARTNER, *GOLD_LABELS, *map(raw_column, texts)]),

@@ -70,6 +70,7 @@ class ShardSet:
         self.num_products = manifest.num_products
         self.labels: GivenLabels | None = None
         """What stands in place of gold labels of the shards, see `with_labels`."""
+        self._ends = np.cumsum([record.num_products for record in manifest.shards])
         self._files = files
         self._checked = Checked.read(folder)
 
@@ -83,6 +84,14 @@ class ShardSet:
         labelled = copy(self)
         labelled.labels = labels
         return labelled
+
+    def shard_of(self, row: int) -> int:
+        """The number of the shard that holds a product."""
+        return int(np.searchsorted(self._ends, row, side="right"))
+
+    def start_of(self, shard: int) -> int:
+        """The row of the first product of a shard."""
+        return int(self._ends[shard - 1]) if shard else 0
 
     def __getstate__(self) -> dict[str, Any]:
         """The set for another process, which opens the files itself."""

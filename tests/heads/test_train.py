@@ -299,7 +299,7 @@ WITHOUT_TRANSFORMERS = """
 import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("transformers", "tokenizers", "peft") or name.startswith("prodemb.towers"):
+        if name.partition(".")[0] in ("transformers", "tokenizers", "peft", "ray") or name.startswith("prodemb.towers"):
             raise ImportError(f"{name} is out of reach in stage two")
 sys.meta_path.insert(0, Blocker())
 import warnings

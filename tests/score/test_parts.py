@@ -205,7 +205,7 @@ def test_processes_write_the_rows_of_one_also_after_a_run_in_which_one_died(
     with pytest.raises(WorkerError, match=r"prodemb worker \d was killed by signal SIGKILL; .*finished files are kept"):
         run(odd, tmp_path / "out", heads, workers=2)
     report = run(sets, tmp_path / "out", heads, workers=2)
-    assert (report.num_workers, report.num_files) == (2, 5)
+    assert report.num_files == 5
     run(sets, tmp_path / "one.parquet", heads)
     assert rows(tmp_path / "out").equals(rows(tmp_path / "one.parquet"))
 
