@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from prodemb.confidence.promise import Promise
 from prodemb.core.device import DeviceName, choose_device
+from prodemb.core.errors import OutputError
 from prodemb.core.folders import HeldFolder, holding
 from prodemb.core.progress import ProgressCallback
 from prodemb.heads.labels import Target
@@ -150,6 +151,11 @@ def score_parts(job: ScoreJob, *, on_progress: ProgressCallback | None) -> Parts
         progress = _Progress(held, num_done=num_done, num_products=num_products, on_progress=on_progress)
         num_workers = _run(job, todo, listener=progress).num_workers if todo else 0
         counts |= _made(todo, folder=folder)
+        if lost := [part_name(task.index) for task in tasks if task.index not in counts]:
+            raise OutputError(
+                f"{folder / UNFINISHED / lost[0]}: found no whole file here, though a worker wrote it; wanted one "
+                "file system for all machines; run again"
+            )
         total = sum((counts[task.index] for task in tasks), ScoreCounts(unanswered={}))
         publish(
             held,

@@ -12,12 +12,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from prodemb.core.errors import BusyError, HeadError, ShardError, WorkerError
+from prodemb.core.errors import BusyError, HeadError, OutputError, ShardError, WorkerError
 from prodemb.core.files import is_temporary
 from prodemb.core.folders import holding
 from prodemb.score import parts
 from prodemb.score.config import ScoreConfig
 from prodemb.score.folder import UNFINISHED, prediction_files
+from prodemb.score.parts import ScoreJob
 from prodemb.score.predictor import load_predictor
 from prodemb.score.score import ScoreReport, score
 from prodemb.shards.reader import ShardSet, open_shard_set
@@ -159,6 +160,14 @@ def test_what_waits_of_other_inputs_does_not_replace_what_is_right(
     (out / "part-00003.parquet").unlink()
     run(sets, out, heads)
     assert rows(out).equals(before)
+
+
+def test_a_file_that_is_not_to_be_seen_here_is_named(
+    sets: list[ShardSet], heads: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ScoreJob, "_make", lambda *_args, **_values: None)
+    with pytest.raises(OutputError, match=r"part-00000\.parquet: found no whole file here, though a worker wrote"):
+        run(sets, tmp_path / "out", heads)
 
 
 def test_two_runs_do_not_write_to_one_folder(sets: list[ShardSet], heads: list[Path], tmp_path: Path) -> None:
