@@ -50,7 +50,7 @@ class Actor:
         log_to(lambda record: self._messages.put(("log", record)))
         try:
             check_machine(paths, home=home, versions=versions)
-            _keep_last_words(paths[0])
+            keep_last_words(paths[0])
         except Exception as error:
             self._messages.put(("failed", portable(error)))
             return
@@ -76,7 +76,7 @@ def check_machine(paths: Sequence[Path], *, home: Path, versions: Mapping[str, s
     os.chdir(home)
 
 
-def _keep_last_words(file: Path) -> None:
+def keep_last_words(file: Path) -> None:
     """Have all that this process writes to its stderr from now on in a file."""
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 2)

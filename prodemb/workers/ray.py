@@ -134,7 +134,7 @@ class _Actors:
             try:
                 hired.host, messages = self._ray.get(call, timeout=SILENT_SECONDS)
             except self._ray.exceptions.RayError as error:
-                self._fallen[rank] = _cause_of_death(rank, hired, error)
+                self._fallen[rank] = cause_of_death(_name(rank, hired), str(error), last_words=hired.last_words)
                 continue
             hired.heard_at = self._heard_at = now
             received += [(rank, message) for message in messages]
@@ -173,14 +173,19 @@ def _name(rank: int, hired: _Hired) -> str:
     return f"prodemb worker {rank}{f' on {hired.host}' if hired.host else ''}"
 
 
-def _cause_of_death(rank: int, hired: _Hired, error: Exception) -> str:
-    """How an actor died as Ray knows it, and what it wrote last itself."""
-    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+def cause_of_death(name: str, said: str, *, last_words: Path) -> str:
+    """How a worker died as Ray knows it, and what it wrote last itself.
+
+    Args:
+        said: what Ray's error says.
+        last_words: the file that took the worker's stderr.
+    """
+    lines = [line for line in said.splitlines() if line.strip()] or ["for no known reason"]
     known = [line for line in lines if line.startswith("The actor is dead because ")]
     cause = known[0].removeprefix("The actor is dead because ").split(". ")[0] if known else lines[-1].strip()
-    said = ""
+    last = ""
     with suppress(OSError):
-        words = [line for line in hired.last_words.read_text(errors="replace").splitlines() if line.strip()]
+        words = [line for line in last_words.read_text(errors="replace").splitlines() if line.strip()]
         fatal = [line for line in words if line.startswith("Fatal Python error")]
-        said = "".join(f": {line.strip()}" for line in (fatal or words)[-1:])
-    return f"{_name(rank, hired)} died: {cause}{said or '; possibly out of memory'}"
+        last = "".join(f": {line.strip()}" for line in (fatal or words)[-1:])
+    return f"{name} died: {cause}{last or '; possibly out of memory'}"
