@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from prodemb.core.bounded import parquet_footer, read_json
 from prodemb.core.config import Config
 from prodemb.core.errors import ConfigError
-from prodemb.core.files import replacing, write_json
+from prodemb.core.files import naming, replacing, write_json
 from prodemb.core.folders import HeldFolder, is_marked
 from prodemb.core.text import one_line
-from prodemb.score.predictions import ScoreCounts
+from prodemb.score.predictions import ScoreCounts, is_predictions
 
 RECORD_NAME, METADATA_NAME = "_predictions.json", "_metadata"
 UNFINISHED = ".unfinished"
@@ -85,7 +85,7 @@ def prediction_files(predictions: Path) -> tuple[Path, ...]:
     for file, num_rows in zip(files, record.num_rows, strict=True):
         found = _num_rows(file)
         if found != num_rows:
-            found_rows = "no such file" if found is None else f"{found:,} rows"
+            found_rows = "no whole file" if found is None else f"{found:,} rows"
             raise ConfigError(f"{file}: found {found_rows}, wanted {num_rows:,} rows; score again to redo it")
     return files
 
@@ -107,16 +107,17 @@ def publish(held: HeldFolder, *, record: PredictionsRecord, schema: pa.Schema) -
     """
     folder = held.path
     held.check()
-    for name in (RECORD_NAME, METADATA_NAME):
-        (folder / name).unlink(missing_ok=True)
     names = [part_name(index) for index in range(len(record.num_rows))]
-    for name in names:
-        unfinished = folder / UNFINISHED / name
-        if unfinished.exists():
-            unfinished.replace(folder / name)
-    for path in folder.glob("part-*.parquet"):
-        if path.name not in names:
-            path.unlink()
+    with naming(folder):
+        for name in (RECORD_NAME, METADATA_NAME):
+            (folder / name).unlink(missing_ok=True)
+        for name in names:
+            unfinished = folder / UNFINISHED / name
+            if unfinished.exists():
+                unfinished.replace(folder / name)
+        for path in folder.glob("part-*.parquet"):
+            if path.name not in names and is_predictions(path):
+                path.unlink()
     _write_metadata(folder, names=names, schema=schema)
     write_json(folder / RECORD_NAME, record.model_dump(mode="json"))
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)

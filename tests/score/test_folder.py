@@ -83,7 +83,7 @@ def test_what_is_not_complete_is_not_read(tmp_path: Path) -> None:
     part = out / "part-00001.parquet"
     kept = part.read_bytes()
     part.write_bytes(kept[:-9])
-    with pytest.raises(ConfigError, match=r"part-00001\.parquet: found no such file, wanted 30 rows; score again"):
+    with pytest.raises(ConfigError, match=r"part-00001\.parquet: found no whole file, wanted 30 rows; score again"):
         prediction_files(out)
     part.write_bytes((out / "part-00000.parquet").read_bytes())
     with pytest.raises(ConfigError, match=r"part-00001\.parquet: found 40 rows, wanted 30 rows"):
