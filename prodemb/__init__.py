@@ -7,7 +7,7 @@ The command line (`prodemb --help`) and these functions do the same work with th
     open_shards(folder)                     its vectors and values
     train(target, shards, out=...)          stage two: a head for brands or categories
     load_head(folder)                       a trained head
-    score(shards, out, heads=[...])         predictions for every product, as one Parquet file
+    score(shards, out, heads=[...])         predictions for every product, as Parquet
     Predictor.load(folder)                  heads and their CLIP in memory, for frames and single products
 """
 

@@ -28,7 +28,8 @@ from prodemb.heads.head import HeadCard, TrainedHead, save_head
 from prodemb.heads.labels import BrandLabel, CategoryLabel, Target
 from prodemb.heads.neighbours import Neighbours
 from prodemb.heads.network import HeadConfig
-from prodemb.score.score import ScoreConfig, ScoreReport, score
+from prodemb.score.config import ScoreConfig
+from prodemb.score.score import ScoreReport, score
 from prodemb.shards.product_set import ProductSet
 from prodemb.shards.reader import ShardSet
 
@@ -140,7 +141,7 @@ def score_with(
     """Score with heads; every brand is answered unless `min_brand_confidence` is given."""
     config = ScoreConfig(**{"min_brand_confidence": 0.0} | settings)
     predictors = [*map(predictor_of, heads)]
-    return score(sets, out, predictors=predictors, config=config, device=CPU, answers=answers, since=since)
+    return score(sets, out, predictors=predictors, config=config, device="cpu", answers=answers, since=since)
 
 
 def answers_at(confidence: float, *, num: int = 400) -> Answers:

@@ -7,8 +7,10 @@ import typer
 from prodemb.cli.display import finished, show, started
 from prodemb.cli.options import (
     DeviceOption,
+    EngineOption,
     HeadsOption,
     LabelsOption,
+    RayAddressOption,
     ShardsArgument,
     TaxonomyOption,
     chosen_heads,
@@ -20,7 +22,7 @@ from prodemb.core.errors import ConfigError
 
 def score(
     shards: ShardsArgument,
-    out: Annotated[str, typer.Argument(help="The Parquet file to write.")],
+    out: Annotated[str, typer.Argument(help="The Parquet file to write, or a folder for several.")],
     heads: HeadsOption = None,
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="Predict categories without a head, from the taxonomy's names.")
@@ -50,15 +52,20 @@ def score(
         ),
     ] = None,
     device: DeviceOption = None,
+    engine: EngineOption = None,
+    ray_address: RayAddressOption = None,
 ) -> None:
-    """Predict a category and a brand, with confidences, for every product of the shards."""
+    """Predict a category and a brand, with confidences, for every product of the shards.
+
+    Where OUT is a folder, the predictions are several files of it in catalog order; a Ray cluster needs that.
+    """
     from prodemb.cli.report.score import missing_head_lines, score_lines
     from prodemb.job.given_labels import with_given_labels
     from prodemb.job.pipeline import own_pipeline
     from prodemb.job.score import joint_scoring, own_heads, score_shards, trained_heads
     from prodemb.job.zero_shot import open_zero_shot
+    from prodemb.score.folder import predictions_to_read, predictions_to_write
     from prodemb.shards.reader import find_shard_sets
-    from prodemb.storage.desk import file_to_read, file_to_write
 
     if taxonomy is not None and not zero_shot:
         raise ConfigError(
@@ -72,6 +79,7 @@ def score(
         .replaced({"score": {"precision": precision}}, source="--precision")
         .replaced({"score": {"certainty": certainty}}, source="--certainty")
         .replaced({"train": {"labels": labels}}, source="--labels")
+        .replaced({"score": {"engine": engine, "ray_address": ray_address}}, source="command line")
         for pipeline in own
     )
     category = category.replaced({"train": {"taxonomy": taxonomy}}, source="--taxonomy")
@@ -81,8 +89,8 @@ def score(
     answerer = open_zero_shot(found, pipeline=category, progress=show_progress) if zero_shot else None
     default = (lambda: trained_heads(own[:1])) if zero_shot else (lambda: own_heads(own))
     folders = chosen_heads(heads, default=default)
-    since = None if changed_since is None else file_to_read(changed_since)
-    path = file_to_write(out)
+    since = None if changed_since is None else predictions_to_read(changed_since)
+    path = predictions_to_write(out)
     report = score_shards(
         found, out=path, heads=folders, pipeline=brand, progress=show_progress, zero_shot=answerer, since=since
     )

@@ -23,7 +23,7 @@ from prodemb.core.files import is_temporary, make_folder, naming, remove_leftove
 MARKER = ".prodemb"
 """The marker: says what the folder holds. A run holds its lock (flock), which goes with its process."""
 
-Kind = Literal["shard set", "head", "checkpoint", "training state", "sample", "export"]
+Kind = Literal["shard set", "head", "checkpoint", "training state", "sample", "export", "prediction set"]
 """What a folder of prodemb's holds."""
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2

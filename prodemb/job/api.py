@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from prodemb.storage.desk import at_desk, file_to_read, file_to_write, folder_to_read, folder_to_write
+from prodemb.storage.desk import at_desk, folder_to_read, folder_to_write
 
 if TYPE_CHECKING:
     # At run time each function loads what it needs: a catalog or a shard set is opened without loading torch.
@@ -223,7 +223,7 @@ def score(
     device: Device | None = None,
     settings: Settings | None = None,
 ) -> "ScoreReport":
-    """Predict a category and a brand for every product of the shards, and write them to one Parquet file.
+    """Predict a category and a brand for every product of the shards: a Parquet file, or a folder of several.
 
     >>> import prodemb, polars
     >>> report = prodemb.score("shards/clip", "out.parquet", heads=["heads/brand"])
@@ -233,7 +233,7 @@ def score(
     Args:
         shards: from `open_shards`, or a folder: of a shard set, or of shard sets of one catalog. Each head reads the
             one that it was trained on.
-        out: the `.parquet` file to write: one row per product, in the order of the catalog.
+        out: the `.parquet` file to write, or a folder: one row per product, in the order of the catalog.
         heads: folders of heads, at most one per target; columns of a target without a head are null.
         labels: a file of labels, which answer for the products that carry one.
         changed_since: earlier predictions of all products; only what was added, changed or removed is written.
@@ -244,7 +244,7 @@ def score(
         The number of products, those without a prediction, and which shards were read.
 
     Raises:
-        ConfigError: a setting does not fit, or `out` is no `.parquet` file.
+        ConfigError: a setting does not fit, or `out` is neither.
         HeadError: a folder holds no head, or two heads are of one target.
         FingerprintError: no shard set is of the model that a head was trained on.
         ShardError: the shards cannot be used, or hold the products of different catalogs.
@@ -253,6 +253,7 @@ def score(
     from prodemb.core.progress import no_progress
     from prodemb.job.given_labels import with_given_labels
     from prodemb.job.score import score_shards
+    from prodemb.score.folder import predictions_to_read, predictions_to_write
     from prodemb.shards.reader import ShardSet, find_shard_sets
     from prodemb.storage.address import place
 
@@ -263,11 +264,11 @@ def score(
     pipelines = [_pipeline(target, settings, tables, source="score") for target in both]
     return score_shards(
         with_given_labels([shards] if isinstance(shards, ShardSet) else shards, pipelines=pipelines),
-        out=file_to_write(out),
+        out=predictions_to_write(out),
         heads=[folder_to_read(head) for head in heads],
         pipeline=pipelines[0],
         progress=no_progress,
-        since=None if changed_since is None else file_to_read(changed_since),
+        since=None if changed_since is None else predictions_to_read(changed_since),
     )
 
 

@@ -33,8 +33,9 @@ from prodemb.heads.train import Labelled, LabelsT, load_labelled
 from prodemb.job.given_labels import with_given_labels
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.targets import CategoryTarget, brand_recipe
+from prodemb.score.folder import holds_predictions
 from prodemb.score.predictor import load_predictor
-from prodemb.score.score import check_numbers, match_shard_sets
+from prodemb.score.sources import check_numbers, match_shard_sets
 from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import ShardSet
 from prodemb.storage.desk import file_to_read
@@ -116,6 +117,8 @@ def _check_out(out: Path) -> None:
         raise ConfigError(f"{out}: findings are one Parquet file; wanted a name that ends in .parquet")
     if has_manifest(out.parent):
         raise ConfigError(f"{out}: its folder is a shard set; wanted another folder for the findings")
+    if holds_predictions(out.parent):
+        raise ConfigError(f"{out}: its folder is one of predictions; wanted another folder for the findings")
     if out.exists() and not is_audit(out):
         raise ConfigError(f"{out}: holds no findings of an audit, so it is not replaced; give another name")
 

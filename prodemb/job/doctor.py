@@ -19,7 +19,7 @@ from prodemb.job.pipeline import Pipeline
 from prodemb.job.sample import is_sample_missing
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.score.predictor import load_predictor
-from prodemb.score.score import match_shard_sets
+from prodemb.score.sources import match_shard_sets
 from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.storage.address import Place, is_address, place

@@ -36,7 +36,7 @@ from prodemb.label.label_file import (
 )
 from prodemb.label.pick import pick
 from prodemb.score.predictor import load_predictor
-from prodemb.score.score import match_shard_sets
+from prodemb.score.sources import match_shard_sets
 from prodemb.shards.product_set import ProductSet, read_products, supplied_values
 from prodemb.shards.reader import ShardSet
 from prodemb.storage.desk import file_to_read

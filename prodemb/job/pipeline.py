@@ -24,7 +24,7 @@ from prodemb.heads.network import HeadConfig
 from prodemb.heads.train import TrainConfig
 from prodemb.label.config import LabelConfig
 from prodemb.predict.config import PredictConfig
-from prodemb.score.score import ScoreConfig
+from prodemb.score.config import ScoreConfig
 from prodemb.serve.config import ServeConfig
 from prodemb.storage.address import is_place_address, place
 from prodemb.storage.desk import folder_to_read

@@ -8,7 +8,7 @@ from typing import Any
 
 from prodemb.catalog.config import CatalogConfig
 from prodemb.catalog.reader import open_catalog
-from prodemb.core.errors import ConfigError, ShardError
+from prodemb.core.errors import ShardError
 from prodemb.core.progress import Progress
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.heads.head import HeadCard, load_head
@@ -20,7 +20,7 @@ from prodemb.predict.comparison import FeedComparison, compare_feed
 from prodemb.predict.explain import Explanation
 from prodemb.predict.predictor import Predictor
 from prodemb.predict.vectors import settings_for
-from prodemb.score.score import ScoreReport
+from prodemb.score.score import ScoreReport, check_out
 from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.storage.address import place
@@ -53,11 +53,10 @@ def predict_feed(
         HeadError: a folder holds no head, or two heads are of one target.
         ModelError: a head's checkpoint is not there.
         FingerprintError: it is no longer the one that the head was trained with.
-        ConfigError: `out` is no `.parquet` file, or one of another kind.
+        ConfigError: `out` cannot take predictions (`prodemb.score.score.check_out`).
         ImagesError, BusyError, OutputError, WorkerError: as in embedding and scoring.
     """
-    if out.suffix != ".parquet":
-        raise ConfigError(f"{out}: predictions are one Parquet file; wanted a name that ends in .parquet")
+    check_out(out, config=pipeline.score)
     cards: list[HeadCard] = [load_head(folder).card for folder in heads]
     settings = settings_for(cards, embed=pipeline.embed)
     catalog = open_catalog(feed)

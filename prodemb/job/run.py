@@ -25,11 +25,12 @@ from prodemb.job.train import TrainReport, head_shards, train
 from prodemb.job.zero_shot import has_category_labels, open_zero_shot, renew_path_vectors
 from prodemb.report.page import check_report_out
 from prodemb.report.summary import StepTime
-from prodemb.score.score import ScoreReport
+from prodemb.score.score import ScoreReport, check_out
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.storage.address import Place, place
-from prodemb.storage.desk import file_to_write, folder_to_write
+from prodemb.score.folder import predictions_to_write
+from prodemb.storage.desk import folder_to_write
 from prodemb.towers.checkpoint import find_checkpoint
 
 StepName = Literal["sample", "embed", "train-brand", "train-category", "finetune-category", "score", "report"]
@@ -94,13 +95,14 @@ def run(pipelines: Sequence[Pipeline], *, finetune: bool, progress: Progress) ->
         finetune: whether category pipelines fine-tune CLIP; without it they train on CLIP as published alone.
 
     Raises:
-        ConfigError: two pipelines have the same target, or write predictions to different files; or where the report
-            is to be there is another kind of file.
+        ConfigError: two pipelines have the same target, or write predictions to different files; or where these or
+            the report are to be there is another kind of file.
         CatalogError, ModelError, TaxonomyError: a pipeline's source or label file is missing; raised before any step
             but `sample`.
         HeadError: there is nothing to score with, because no head could be trained.
     """
     _check(pipelines)
+    check_out(Path(pipelines[0].score.out), config=_joint(pipelines).score)
     check_report_out(report_path(pipelines))
     finished: list[StepFinished] = []
     for event in _steps(pipelines, finetune=finetune, progress=progress):
@@ -227,7 +229,7 @@ def _score(
     progress: Progress,
 ) -> Generator[Event, None, ScoreReport]:
     """Score with the trained heads, and zero-shot where there is no category head."""
-    settings, out = _joint(pipelines), file_to_write(pipelines[0].score.out)
+    settings, out = _joint(pipelines), predictions_to_write(pipelines[0].score.out)
     untrained = [each.step.pipeline for each in skipped if each.step.name == "train-category"]
     if not trained and not untrained:
         reasons = "; ".join(str(each.error) for each in skipped)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prodemb.category.zero_shot import ZeroShot
-from prodemb.core.device import choose_device
 from prodemb.core.errors import HeadError
 from prodemb.core.progress import Progress
 from prodemb.heads.evaluation import is_better
@@ -70,8 +69,8 @@ def joint_scoring(brand: Pipeline, *, category: Pipeline) -> Pipeline:
         brand,
         category,
         table="score",
-        keys=("precision", "certainty", "keep_gold"),
-        why="both are scored into one file",
+        keys=("precision", "certainty", "keep_gold", "engine", "ray_address", "workers", "max_rows_per_file"),
+        why="both are scored together",
     )
     return brand.replaced({"score": joint}, source="[score] of both pipelines")
 
@@ -100,13 +99,12 @@ def score_shards(
     if zero_shot is not None:
         predictors.append(zero_shot)
     with progress("Scoring") as on_progress:
-        device = choose_device(pipeline.embed.device)
         return score(
             shards,
             out,
             predictors=predictors,
             config=pipeline.score,
-            device=device,
+            device=pipeline.embed.device,
             answers=answers,
             since=since,
             on_progress=on_progress,

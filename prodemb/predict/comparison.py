@@ -8,6 +8,7 @@ import polars as pl
 
 from prodemb.core.features import ALL_FEATURES, Feature
 from prodemb.heads.head import HeadCard
+from prodemb.score.folder import prediction_files
 from prodemb.shards.format import Manifest
 
 
@@ -30,11 +31,11 @@ def compare_feed(predictions: Path, *, manifests: Mapping[str, Manifest], cards:
     """Hold a feed against what heads were trained on.
 
     Args:
-        predictions: of the feed.
+        predictions: of the feed, a file or a folder.
         manifests: of its shard sets, by the fingerprint of the model.
         cards: of the heads.
     """
-    frame = pl.scan_parquet(predictions)
+    frame = pl.scan_parquet([*prediction_files(predictions)])
     answered = pl.col("brand_confidence").is_not_null()
     brands, categories = (
         frame.select(

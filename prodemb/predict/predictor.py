@@ -23,9 +23,10 @@ from prodemb.predict.heads import find_heads
 from prodemb.predict.products import CatalogRows, Products, as_rows
 from prodemb.predict.vectors import settings_for
 from prodemb.score.columns import predictions_schema
+from prodemb.score.config import ScoreConfig
 from prodemb.score.predictor import load_predictor
 from prodemb.score.promises import make_promises, read_head_answers
-from prodemb.score.score import ScoreConfig, predictions_of, target_columns
+from prodemb.score.stream import predictions_of, target_columns
 from prodemb.shards.product_stream import Chunk
 from prodemb.shards.reader import ShardSet
 from prodemb.storage.address import Place, place

@@ -11,6 +11,7 @@ from prodemb.core.text import one_line
 from prodemb.heads.labels import Target
 from prodemb.report.summary import BrandCount, Confusion, Node, Outcome, TargetOutcome
 from prodemb.score.diff import CHANGE
+from prodemb.score.folder import prediction_files
 from prodemb.score.gold import GOLD
 from prodemb.score.predictions import is_predictions
 
@@ -31,13 +32,14 @@ def read_predictions(path: Path) -> pl.DataFrame:
         and `category_first_confidence`, and the same for `brand`, which is null where it is UNKNOWN.
 
     Raises:
-        ConfigError: the file holds no predictions of all products.
+        ConfigError: `path`, a file or a folder, holds no predictions of all products.
     """
-    if not is_predictions(path):
-        raise ConfigError(f"{path}: holds no predictions; wanted a file that `prodemb score` wrote")
+    files = prediction_files(path)
+    if not all(map(is_predictions, files)):
+        raise ConfigError(f"{path}: holds no predictions; wanted what `prodemb score` writes")
     category, brand = (pl.col(f"{target}_top").list.get(0, null_on_oob=True) for target in ("category", "brand"))
     try:
-        rows = pl.scan_parquet(path)
+        rows = pl.scan_parquet([*files])
         if CHANGE in rows.collect_schema():
             raise ConfigError(f"{path}: holds changes alone; wanted predictions of all products")
         return rows.select(
@@ -63,7 +65,7 @@ def outcome(predictions: pl.DataFrame, *, path: Path, targets: tuple[Target, ...
 
     Args:
         predictions: as `prodemb.report.labels.with_labels` returns them.
-        path: their file.
+        path: their file or folder.
         targets: those that were answered.
     """
     tree, num_categories, num_left_out = _tree(predictions)

@@ -1,1 +1,1 @@
-"""Scoring: from shards and heads to one Parquet file of predictions."""
+"""Scoring: from shards and heads to predictions, in one Parquet file or a folder of several."""

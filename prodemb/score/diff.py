@@ -1,4 +1,4 @@
-"""The difference between two predictions files: products that were added, changed or removed."""
+"""The difference between two predictions of a catalog: products that were added, changed or removed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,7 @@ import pyarrow as pa
 from prodemb.core.bounded import opened_parquet, parquet_footer
 from prodemb.core.errors import ConfigError
 from prodemb.core.features import PARTNER
+from prodemb.score.folder import prediction_files
 from prodemb.shards.keys import NOT_FOUND, SortedKeys, keys_of
 
 CHANGE = "change"
@@ -20,7 +21,7 @@ _NOT_COMPARED = ("_confidence", "_known")
 
 
 class Earlier:
-    """An earlier predictions file, in memory as about 50 bytes per product.
+    """Earlier predictions, in memory as about 50 bytes per product.
 
     A product has changed when it has another category or brand, or one of them from another source. Confidences, what
     is known and the lists of further predictions do not count, since a head that is trained again moves them all a
@@ -28,7 +29,7 @@ class Earlier:
     """
 
     def __init__(self, path: Path, *, schema: pa.Schema) -> None:
-        """Read the file.
+        """Read them, a file or a folder.
 
         Args:
             schema: of the new predictions; a column that the earlier ones lack counts as null there.
@@ -36,10 +37,10 @@ class Earlier:
         Raises:
             ConfigError: there is no such file, or it does not hold every product's predictions.
         """
-        self._path, self._schema = path, schema
+        self._files, self._schema = prediction_files(path), schema
         self._compared = [field.name for field in schema if _is_compared(field)]
         try:
-            names = self._names = parquet_footer(path).schema.to_arrow_schema().names
+            names = self._names = parquet_footer(self._files[0]).schema.to_arrow_schema().names
             if "product_id" not in names or CHANGE in names:
                 what = "only what had changed" if CHANGE in names else "no column 'product_id'"
                 raise ConfigError(f"{path}: found {what}, wanted predictions of all products as `prodemb score` writes")
@@ -78,11 +79,12 @@ class Earlier:
             yield pa.table(columns).append_column(CHANGE, pa.array(["removed"] * len(gone), pa.string()))
 
     def _rows(self, *columns: str) -> Iterator[pl.DataFrame]:
-        """The ids and some columns, as far as the file has them."""
+        """The ids and some columns, as far as the files have them."""
         wanted = ["product_id", *(name for name in columns if name in self._names)]
-        with opened_parquet(self._path) as file:
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
-                yield pl.DataFrame(pl.from_arrow(batch)).with_columns(pl.col("product_id").cast(pl.String))
+        for path in self._files:
+            with opened_parquet(path) as file:
+                for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
+                    yield pl.DataFrame(pl.from_arrow(batch)).with_columns(pl.col("product_id").cast(pl.String))
 
     def _row_hashes_of(self, rows: pl.DataFrame) -> npt.NDArray[np.uint64]:
         """A hash of the compared columns of each row, (n,) uint64."""

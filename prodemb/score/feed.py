@@ -15,6 +15,7 @@ from prodemb.core.errors import ConfigError
 from prodemb.core.files import replacing
 from prodemb.core.text import FORMULA
 from prodemb.score.diff import CHANGE
+from prodemb.score.folder import prediction_files
 from prodemb.score.predictions import is_predictions
 
 HEADER = ("id", "google_product_category", "brand")
@@ -55,7 +56,7 @@ def write_feed(predictions: Path, out: Path, *, min_confidence: float = MIN_CONF
     are read one row group at a time.
 
     Args:
-        predictions: a file that `prodemb score` wrote, of all products.
+        predictions: a file or a folder that `prodemb score` wrote, of all products.
         out: the file to write; an earlier feed is replaced, and nothing else.
         min_confidence: from 0 to 1.
 
@@ -70,9 +71,9 @@ def write_feed(predictions: Path, out: Path, *, min_confidence: float = MIN_CONF
         raise ConfigError(f"--min-confidence: found {min_confidence:g}, wanted a number from 0 to 1")
     _check_replaceable(out)
     num_products = num_written = num_categories = num_brands = num_changed_ids = 0
-    with _open_predictions(predictions) as file, replacing(out) as temporary, temporary.open("wb") as feed:
+    with replacing(out) as temporary, temporary.open("wb") as feed:
         feed.write(_HEADER_LINE)
-        for products in _row_groups(file, path=predictions):
+        for products in _row_groups(predictions):
             rows = _feed_rows(products, min_confidence=min_confidence)
             rows.select(HEADER).write_csv(feed, include_header=False, separator=_SEPARATOR)
             num_products += len(products)
@@ -110,6 +111,22 @@ def _without_formula(cell: pl.Expr) -> pl.Expr:
     return cell.str.replace(f"^({FORMULA})", "'${1}")
 
 
+def _row_groups(predictions: Path) -> Iterator[pl.DataFrame]:
+    """What a feed reads of predictions, a row group at a time.
+
+    Raises:
+        ConfigError: there are no predictions of all products.
+    """
+    for path in prediction_files(predictions):
+        with _open_predictions(path) as file:
+            for group in range(file.num_row_groups):
+                try:
+                    table = file.read_row_group(group, columns=[*_READ])
+                except (OSError, pa.ArrowException) as error:
+                    raise ConfigError(f"{path}: row group {group} cannot be read ({error}); score again") from None
+                yield pl.DataFrame(pl.from_arrow(table))
+
+
 @contextmanager
 def _open_predictions(path: Path) -> Iterator[pq.ParquetFile]:
     """Raises ConfigError where there is no predictions file of all products."""
@@ -129,15 +146,6 @@ def _open_predictions(path: Path) -> Iterator[pq.ParquetFile]:
         if found:
             raise ConfigError(f"{path}: found {found}, wanted predictions of all products as `prodemb score` writes")
         yield file
-
-
-def _row_groups(file: pq.ParquetFile, *, path: Path) -> Iterator[pl.DataFrame]:
-    for group in range(file.num_row_groups):
-        try:
-            table = file.read_row_group(group, columns=[*_READ])
-        except (OSError, pa.ArrowException) as error:
-            raise ConfigError(f"{path}: row group {group} cannot be read ({error}); score again") from None
-        yield pl.DataFrame(pl.from_arrow(table))
 
 
 def _check_replaceable(out: Path) -> None:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from prodemb.confidence.promise import Promise
 from prodemb.core.bounded import parquet_footer, parse_json
 from prodemb.core.config import Config
 from prodemb.core.errors import ConfigError
+from prodemb.core.files import replacing
 from prodemb.core.inputs import inputs_hash
 from prodemb.core.text import one_line
 from prodemb.heads.labels import Target
@@ -55,20 +57,59 @@ class ScoreCounts(Config):
     changes: dict[str, int] | None = None
     """Against earlier predictions, if any: how many products are added, changed, removed and unchanged."""
 
+    def __add__(self, other: "ScoreCounts") -> "ScoreCounts":
+        """Those of other products too, which the same heads have answered; not of changes."""
+        none = LevelCounts(before=0, after=0)
+        return ScoreCounts(
+            unanswered=_sum(self.unanswered, other.unanswered),
+            backed_off=self.backed_off + other.backed_off,
+            promises=other.promises,
+            levels=tuple(
+                LevelCounts(before=one.before + two.before, after=one.after + two.after)
+                for one, two in zip_longest(self.levels, other.levels, fillvalue=none)
+            ),
+            gold=_sum(self.gold, other.gold),
+            unresolved_gold=self.unresolved_gold + other.unresolved_gold,
+        )
 
-def predictions_metadata(
-    predictors: Sequence[Predictor], *, shard_sets: Sequence[ShardSet], settings: dict[str, Any]
-) -> dict[str, Any]:
-    """What predictions are made from: which heads, on which shards, with which settings; and the hash of all that."""
-    heads = [
+
+def _sum(one: dict[Target, int], other: dict[Target, int]) -> dict[Target, int]:
+    return {target: one.get(target, 0) + count for target, count in other.items()}
+
+
+def head_inputs(predictors: Sequence[Predictor]) -> list[dict[str, Any]]:
+    """Which heads predictions are made with, for `predictions_metadata`."""
+    return [
         predictor.card.model_dump(mode="json", include=_IN_METADATA)
         | {"card_sha256": hashlib.sha256(predictor.card.model_dump_json().encode()).hexdigest()}
         for predictor in predictors
     ]
-    shards = [[record.sha256 for record in source.manifest.shards] for source in shard_sets]
+
+
+def predictions_metadata(
+    heads: Sequence[dict[str, Any]],
+    *,
+    shard_sets: Sequence[ShardSet],
+    settings: dict[str, Any],
+    rows: tuple[int, int] | None = None,
+) -> dict[str, Any]:
+    """What predictions are made from: which heads, on which shards, with which settings; and the hash of all that.
+
+    Args:
+        heads: `head_inputs`.
+        rows: the first product and the one after the last, where only those are predicted.
+    """
+    shards = [_checksums(source, rows=rows or (0, source.num_products)) for source in shard_sets]
     labels = [source.labels and source.labels.inputs_hash for source in shard_sets]
     inputs = {"prodemb_version": __version__, "heads": heads, "shards": shards, "labels": labels} | settings
     return inputs | {"inputs_hash": inputs_hash(**inputs)}
+
+
+def _checksums(source: ShardSet, *, rows: tuple[int, int]) -> list[str | int]:
+    """Of the shards that some products stand in, after the number of the first product in these where it is not 0."""
+    first, last = source.shard_of(rows[0]), source.shard_of(rows[1] - 1)
+    skipped = rows[0] - source.start_of(first)
+    return [*([skipped] if skipped else []), *(each.sha256 for each in source.manifest.shards[first : last + 1])]
 
 
 def is_predictions(path: Path) -> bool:
@@ -101,9 +142,32 @@ def _metadata_of(path: Path) -> tuple[dict[bytes, bytes], dict[str, Any]]:
     return found, metadata if isinstance(metadata, dict) else {}
 
 
-def write_counts(writer: pq.ParquetWriter, counts: ScoreCounts) -> None:
-    """Put the counts into the metadata of predictions that are complete."""
-    writer.add_key_value_metadata({_COUNTS_KEY: counts.model_dump_json()})
+def write_predictions(
+    path: Path,
+    tables: Iterable[pa.Table],
+    *,
+    schema: pa.Schema,
+    metadata: dict[str, Any],
+    counts: Callable[[], ScoreCounts],
+) -> ScoreCounts:
+    """Write a whole file of predictions, a row group a table.
+
+    Args:
+        metadata: `predictions_metadata`.
+        counts: asked once all tables are written.
+
+    Returns:
+        The counts.
+
+    Raises:
+        BusyError, OutputError: another run writes it, or it cannot be written.
+    """
+    with replacing(path) as temporary, open_predictions(temporary, schema=schema, metadata=metadata) as writer:
+        for table in tables:
+            writer.write_table(table.cast(writer.schema))
+        counted = counts()
+        writer.add_key_value_metadata({_COUNTS_KEY: counted.model_dump_json()})
+    return counted
 
 
 def open_predictions(path: Path, *, schema: pa.Schema, metadata: dict[str, Any]) -> pq.ParquetWriter:

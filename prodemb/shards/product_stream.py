@@ -28,17 +28,20 @@ class Chunk:
 class ProductStream:
     """A shard set's products in catalog order, in chunks that need not end where its shards do."""
 
-    def __init__(self, shard_set: ShardSet, *, features: tuple[Feature, ...], texts: tuple[Feature, ...]) -> None:
-        """Start at the first product.
+    def __init__(
+        self, shard_set: ShardSet, *, features: tuple[Feature, ...], texts: tuple[Feature, ...], start: int = 0
+    ) -> None:
+        """Open no shard yet.
 
         Args:
             features: whose vectors are read.
             texts: whose supplied values are read.
+            start: the first product to read.
         """
         self._features = features
         self._joined = shard_set.schema.joined
         self._dims = tuple(shard_set.schema.dim_of(feature) for feature in features)
-        self._pieces = _pieces(shard_set, features=features, texts=texts)
+        self._pieces = _pieces(shard_set, features=features, texts=texts, start=start)
         self._piece: _Piece | None = None
 
     def take(self, num_products: int) -> Chunk:
@@ -86,13 +89,19 @@ class _Piece:
     start: int = 0
 
 
-def _pieces(shard_set: ShardSet, *, features: tuple[Feature, ...], texts: tuple[Feature, ...]) -> Iterator[_Piece]:
-    for shard in shard_set.shards():
+def _pieces(
+    shard_set: ShardSet, *, features: tuple[Feature, ...], texts: tuple[Feature, ...], start: int
+) -> Iterator[_Piece]:
+    first = shard_set.shard_of(start)
+    passed = start - shard_set.start_of(first)
+    for shard in shard_set.shards(first=first):
         yield _Piece(
             texts=shard.frame(["product_id", PARTNER, *GOLD_LABELS, *map(raw_column, texts)]),
             vectors=[shard.vectors(feature) for feature in features],
             present=np.stack([shard.present(feature) for feature in features], axis=1),
+            start=passed,
         )
+        passed = 0
 
 
 def same_ids(chunks: Sequence[Chunk], *, sources: Sequence[ShardSet], start: int) -> pl.Series:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +71,7 @@ class ShardSet:
         self.num_products = manifest.num_products
         self.labels: GivenLabels | None = None
         """What stands in place of gold labels of the shards, see `with_labels`."""
+        self._ends = np.cumsum([record.num_products for record in manifest.shards])
         self._files = files
         self._folder = shard_folder(folder)
         # What comes from a bucket is hashed as it comes.
@@ -86,8 +88,20 @@ class ShardSet:
         labelled.labels = labels
         return labelled
 
-    def shards(self) -> Iterator[Shard]:
-        """Map the shards one after another.
+    def shard_of(self, row: int) -> int:
+        """The number of the shard that holds a product."""
+        return int(np.searchsorted(self._ends, row, side="right"))
+
+    def start_of(self, shard: int) -> int:
+        """The row of the first product of a shard."""
+        return int(self._ends[shard - 1]) if shard else 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The set for another process, which opens the files itself."""
+        return self.__dict__ | {"_files": {}}
+
+    def shards(self, *, first: int = 0) -> Iterator[Shard]:
+        """Map the shards one after another, from the `first` on.
 
         A file that is not just as it was when its checksum was last found right is hashed first.
 
@@ -96,7 +110,7 @@ class ShardSet:
                 was opened, and its files were more than the process may hold open.
             FingerprintError: a file was made by another model than the manifest says.
         """
-        records = self.manifest.shards
+        records = self.manifest.shards[first:]
         for number, record in enumerate(records):
             try:
                 shard = self._opened(record)

@@ -41,3 +41,20 @@ def test_a_head_without_answers_cannot_promise() -> None:
     result = CliRunner().invoke(app, [*WORDS, "--precision", "0.9"])
     assert isinstance(result.exception, HeadError)
     assert not Path("out.parquet").exists()
+
+
+def test_a_folder_takes_several_files_and_a_feed_is_made_of_it() -> None:
+    Path("pipelines").mkdir()
+    Path("pipelines/category.toml").write_text('target = "category"\n[score]\nmax_rows_per_file = 40\n')
+    result = CliRunner().invoke(app, ["score", "shards", "out", "--head", "head"])
+    assert result.exit_code == 0, result.output
+    assert "out in 3 files; category from shards" in " ".join(result.output.split())
+    result = CliRunner().invoke(app, ["feed", "out", "supplement.tsv", "--min-confidence", "0"])
+    assert result.exit_code == 0, result.output
+    assert "99 products written: supplement.tsv" in " ".join(result.output.split())
+
+
+def test_a_cluster_needs_a_folder() -> None:
+    result = CliRunner().invoke(app, [*WORDS, "--engine", "ray"])
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).endswith("several workers write one each: wanted a folder, such as out")

@@ -299,7 +299,7 @@ WITHOUT_TRANSFORMERS = """
 import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("transformers", "tokenizers", "peft") or name.startswith("prodemb.towers"):
+        if name.partition(".")[0] in ("transformers", "tokenizers", "peft", "ray") or name.startswith("prodemb.towers"):
             raise ImportError(f"{name} is out of reach in stage two")
 sys.meta_path.insert(0, Blocker())
 import warnings
@@ -316,7 +316,8 @@ from prodemb.core.progress import no_progress
 from prodemb.heads.head import save_head
 from prodemb.heads.network import HeadConfig
 from prodemb.score.predictor import load_predictor
-from prodemb.score.score import ScoreConfig, score
+from prodemb.score.config import ScoreConfig
+from prodemb.score.score import score
 from prodemb.shards.reader import find_shard_sets, open_shard_set
 from prodemb.heads.train import TrainConfig, load_labelled
 shards, folder = map(Path, sys.argv[1:])
@@ -335,7 +336,7 @@ brand.mkdir()
 save_head(brand, predictor.head.with_evaluation(found), fuser_sha256=save_fuser(brand, predictor.fuser))
 report = score(
     find_shard_sets(shards), folder / "out.parquet", predictors=[load_predictor(brand)], config=ScoreConfig(),
-    device=torch.device("cpu"),
+    device="cpu",
 )
 assert "transformers" not in sys.modules
 print(report.num_products)

@@ -84,18 +84,24 @@ def test_the_commands_that_take_a_shard_set_take_one_of_a_bucket(
         return text
 
     (tmp_path / "pipelines").mkdir()
-    (tmp_path / "pipelines" / "brand.toml").write_text('target = "brand"\n[train]\nepochs = 2\n')
+    (tmp_path / "pipelines" / "brand.toml").write_text(
+        'target = "brand"\n[train]\nepochs = 2\n[score]\nworkers = 2\nmax_rows_per_file = 64\n'
+    )
+    (tmp_path / "embed.toml").write_text('target = "brand"\n[embed]\nshard_size = 64\n')
     shown("sample", "sample", "--products", "120")
-    shown("embed", "--out", str(out))
-    shown("embed", "--out", str(tmp_path / "local"))
+    for folder in (out, tmp_path / "local"):
+        shown("embed", "--out", str(folder), "--pipeline", "embed.toml")
     assert objects(out) == contents(tmp_path / "local")
-    assert "already up to date" in shown("embed", "--out", str(out), "--dry-run")
+    dry_run = shown("embed", "--out", str(out), "--pipeline", "embed.toml", "--dry-run")
+    assert "already up to date" in dry_run
     assert f"{out}: no errors" in shown("verify", str(bucket))
     assert str(out) in shown("inspect", str(bucket))
     for shards, head in ((str(out), "away"), (str(tmp_path / "local"), "here")):
         shown("train-brand", "--shards", shards, "--out", head)
         shown("score", shards, f"{head}.parquet", "--head", head)
         shown("export", shards, f"{head}-npy", "--to", "npy")
+    shown("score", str(out), "parts", "--head", "away")
+    assert pl.read_parquet(tmp_path / "parts" / "part-*.parquet").equals(pl.read_parquet(tmp_path / "here.parquet"))
     shown("audit", str(out), "audit.parquet", "--head", "away")
     shown("label", str(out), "labels.csv", "--products", "5")
     for name in ("{}.parquet", "{}-npy/products.parquet"):

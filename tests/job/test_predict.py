@@ -49,6 +49,11 @@ def test_a_feed_is_embedded_and_scored_as_two_commands_would(
     score_shards([shards], out=other, heads=heads, pipeline=own, progress=no_progress)
     assert pl.read_parquet(out).equals(pl.read_parquet(other))
 
+    several = predicted(feed, tmp_path / "out", heads=heads, pipeline=pipeline)
+    assert several.score.num_files == 1
+    assert several.comparison == report.comparison
+    assert pl.read_parquet(tmp_path / "out" / "*.parquet").equals(pl.read_parquet(out))
+
     again = predicted(feed, out, heads=heads, pipeline=pipeline)
     assert again.score.was_done
     assert [embedded.num_new for embedded in again.embedded.values()] == [0]
@@ -90,6 +95,9 @@ def test_each_partner_s_feed_has_its_own_vectors(
     assert predicted(feed, out, heads=heads, pipeline=pipeline).score.was_done
 
 
-def test_another_name_than_a_parquet_file_s_is_told_before_the_work(tmp_path: Path, pipeline: Pipeline) -> None:
-    with pytest.raises(ConfigError, match=r"out\.csv: predictions are one Parquet file"):
+def test_where_predictions_cannot_be_is_told_before_the_work(tmp_path: Path, pipeline: Pipeline) -> None:
+    with pytest.raises(ConfigError, match=r"out\.csv: predictions are a Parquet file, or a folder"):
         predicted(tmp_path / "feed.csv", tmp_path / "out.csv", heads=[], pipeline=pipeline)
+    by_ray = pipeline.replaced({"score": {"engine": "ray"}}, source="test")
+    with pytest.raises(ConfigError, match=r"\[score\] engine: found 'ray', and .*out\.parquet is one file"):
+        predicted(tmp_path / "feed.csv", tmp_path / "out.parquet", heads=[], pipeline=by_ray)

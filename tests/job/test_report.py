@@ -1,5 +1,6 @@
 """Making a report of what is there: from whatever parts there are, once for the same, and of the same products only."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -10,8 +11,10 @@ from prodemb.core.errors import ConfigError, ShardError
 from prodemb.core.progress import no_progress
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.report import make_report, report_path
+from prodemb.job.score import score_shards, trained_heads
 from prodemb.report.summary import StepTime
 from prodemb.score.predictions import is_predictions
+from prodemb.shards.reader import open_shard_set
 from tests.report.conftest import NUM
 from tests.report.conftest import pipelines as pipelines
 
@@ -37,6 +40,19 @@ def test_the_same_report_is_not_written_again_and_keeps_its_times(pipelines: lis
     assert out.read_text() == before
     assert not make_report(pipelines, out=out, heads=[], progress=no_progress).was_done
     assert "No head was trained" in out.read_text()
+
+
+def test_a_folder_of_predictions_is_reported_like_a_file(pipelines: list[Pipeline], tmp_path: Path) -> None:
+    one = make_report(pipelines, out=tmp_path / "one.html", progress=no_progress)
+    folder = tmp_path / "predictions"
+    several = [each.replaced({"score": {"out": str(folder)}}, source="test") for each in pipelines]
+    shards = [open_shard_set(Path(pipelines[0].embed.out))]
+    heads = trained_heads(pipelines)
+    score_shards(shards, out=folder, heads=heads, pipeline=several[0], progress=no_progress)
+    other = make_report(several, out=report_path(several), progress=no_progress)
+    assert replace(other.summary.outcome, predictions="") == replace(one.summary.outcome, predictions="")
+    assert make_report(several, out=report_path(several), progress=no_progress).was_done
+    assert report_path(several) == tmp_path / "report.html"
 
 
 def test_a_report_without_the_catalog_has_no_pictures(pipelines: list[Pipeline], tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from prodemb.brand.names import BrandNames
 from prodemb.category.zero_shot import ZeroShot
 from prodemb.core.errors import TaxonomyError
 from prodemb.heads.labels import CategoryLabel
+from prodemb.score.config import ScoreConfig
 from prodemb.score.gold import GoldBrands, GoldNodes, num_labelled
-from prodemb.score.score import ScoreConfig, score
+from prodemb.score.score import score
 from prodemb.shards.paths import PathVectors
 from prodemb.shards.reader import ShardSet, open_shard_set
 from tests.shard_sets import random_vectors, write_shards
-from tests.small_heads import CPU, answers_at, make_head, score_with
+from tests.small_heads import answers_at, make_head, score_with
 
 NODES = tuple(CategoryLabel(id=node, path=path) for node, path in ((5, "A > B"), (6, "A > B > C"), (1, "A"), (7, "D")))
 
@@ -150,7 +151,7 @@ def test_labels_win_over_zero_shot_too(tmp_path: Path) -> None:
         fingerprint="clip", ids=(100, 8, 9), paths=("Top", "Group 1", "Group 1 > Kind 7"), vectors=vectors
     )
     zero_shot = ZeroShot.of(paths, schema=shards.schema, taxonomy="t.txt")
-    report = score([shards], out, predictors=[zero_shot], config=ScoreConfig(), device=CPU)
+    report = score([shards], out, predictors=[zero_shot], config=ScoreConfig(), device="cpu")
     frame = pl.read_parquet(out)
     assert frame["category_source"].to_list()[:5] == ["gold", "names", "gold", None, "names"]
     assert (report.counts.gold, report.counts.unresolved_gold) == ({"category": 2}, 3)

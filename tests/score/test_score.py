@@ -21,15 +21,16 @@ from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
 from prodemb.heads.head import TrainedHead, save_head
 from prodemb.heads.labels import BrandLabel, CategoryLabel, Target
+from prodemb.score.config import ScoreConfig
 from prodemb.score.predictions import LevelCounts
 from prodemb.score.predictor import load_predictor
-from prodemb.score.score import ScoreConfig, score
+from prodemb.score.score import score
 from prodemb.shards.paths import PathVectors
 from prodemb.shards.product_set import read_products
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
 from tests.shard_sets import update_shards, write_random_set
-from tests.small_heads import CPU, answers_at, category_predictor, make_head, predictor_of, score_with
+from tests.small_heads import answers_at, category_predictor, make_head, predictor_of, score_with
 
 COLUMNS = [
     "product_id",
@@ -59,7 +60,7 @@ def test_both_heads_answer_every_product_in_order(tmp_path: Path) -> None:
         out,
         predictors=[*map(predictor_of, heads)],
         config=ScoreConfig(min_brand_confidence=0.0),
-        device=CPU,
+        device="cpu",
         on_progress=lambda done, total: steps.append((done, total)),
     )
     frame = pl.read_parquet(out)
@@ -151,7 +152,7 @@ def test_a_set_that_is_updated_meanwhile_is_scored_to_its_end(tmp_path: Path) ->
         tmp_path / "out.parquet",
         predictors=[*map(predictor_of, heads)],
         config=ScoreConfig(min_brand_confidence=0.0),
-        device=CPU,
+        device="cpu",
         on_progress=lambda _done, _total: update_shards(tmp_path / "shards", sizes=[20, 20]),
     )
     assert open_shard_set(tmp_path / "shards").num_products == 40
@@ -386,7 +387,7 @@ def test_zero_shot_answers_and_says_so(tmp_path: Path) -> None:
     paths = PathVectors(fingerprint="clip", ids=(1, 2, 3, 4), paths=("A", "A > B", "C", "C > D"), vectors=vectors)
     zero_shot = ZeroShot.of(paths, schema=shards.schema, taxonomy="t.txt")
     predictors = [predictor_of(make_head("brand")), zero_shot]
-    report = score([shards], out, predictors=predictors, config=ScoreConfig(), device=CPU)
+    report = score([shards], out, predictors=predictors, config=ScoreConfig(), device="cpu")
     assert report.zero_shot == "t.txt (4 nodes)"
     assert report.counts.unanswered["category"] == 1
     frame = pl.read_parquet(out)
@@ -396,6 +397,6 @@ def test_zero_shot_answers_and_says_so(tmp_path: Path) -> None:
     assert frame["category_source"].drop_nulls().unique().to_list() == ["names"]
     told = json.loads(pq.read_metadata(out).metadata[b"prodemb"])["heads"]
     assert [head.get("zero_shot", False) for head in told] == [False, True]
-    unpromised = score([shards], out, predictors=[zero_shot], config=ScoreConfig(precision=0.9), device=CPU)
+    unpromised = score([shards], out, predictors=[zero_shot], config=ScoreConfig(precision=0.9), device="cpu")
     assert unpromised.counts.promises["category"].more_labels_needed == 22
     assert pl.read_parquet(out)["category_id"].null_count() == unpromised.num_products

@@ -21,7 +21,9 @@ def score_lines(report: ScoreReport) -> list[str]:
     rate = report.num_products / max(1e-9, report.seconds)
     read = ", ".join(f"{target} from {folder}" for target, folder in report.shards.items())
     took = "already scored" if report.was_done else f"scored in {report.seconds:.1f} s ({rate:,.0f}/s)"
-    lines = [f"{counted(report.num_products, 'product')} {took}: {report.out}; {read}"]
+    took += f" by {report.num_workers} workers" if report.num_workers > 1 else ""
+    where = str(report.out) if report.num_files is None else f"{report.out} in {counted(report.num_files, 'file')}"
+    lines = [f"{counted(report.num_products, 'product')} {took}: {where}; {read}"]
     counts = report.counts
     if counts.changes is not None:
         found = ", ".join(f"{count:,} {what}" for what, count in counts.changes.items())

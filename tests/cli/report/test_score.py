@@ -1,5 +1,6 @@
 """What is shown of scoring: what was written, who got no prediction, and how to get a head that is missing."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ def make_report(**counts: Any) -> ScoreReport:
 def test_the_first_line_says_what_was_written_and_read() -> None:
     (line,) = score_lines(make_report())
     assert line == "1,000 products scored in 2.0 s (500/s): out.parquet; brand from shards/clip"
+
+
+def test_a_folder_says_how_many_files_it_has_and_who_made_them() -> None:
+    (line,) = score_lines(replace(make_report(), out=Path("out"), num_files=3, num_workers=2))
+    assert line == "1,000 products scored in 2.0 s (500/s) by 2 workers: out in 3 files; brand from shards/clip"
+    (line,) = score_lines(replace(make_report(), out=Path("out"), num_files=1, num_workers=0, was_done=True))
+    assert line == "1,000 products already scored: out in 1 file; brand from shards/clip"
 
 
 def test_products_without_a_prediction_are_counted_with_the_reason() -> None:
