@@ -25,11 +25,11 @@ from prodemb.job.train import TrainReport, head_shards, train
 from prodemb.job.zero_shot import has_category_labels, open_zero_shot, renew_path_vectors
 from prodemb.report.page import check_report_out
 from prodemb.report.summary import StepTime
+from prodemb.score.folder import predictions_to_write
 from prodemb.score.score import ScoreReport, check_out
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.storage.address import Place, place
-from prodemb.score.folder import predictions_to_write
 from prodemb.storage.desk import folder_to_write
 from prodemb.towers.checkpoint import find_checkpoint
 
