@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import answer, finished, show, started
-from prodemb.cli.options import DeviceOption, EngineOption, HeadsOption, PipelineOption, RayAddressOption
+from prodemb.cli.options import (
+    DeviceOption,
+    EngineOption,
+    HeadsOption,
+    PipelineOption,
+    RayAddressOption,
+    chosen_heads,
+)
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
 
@@ -24,7 +31,7 @@ def predict(
         typer.Argument(help="A feed of any format that `prodemb read` shows.", show_default=False),
     ] = None,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(help="The Parquet file to write, or a folder for several.", show_default=False),
     ] = None,
     title: Annotated[str | None, _product_option("Its title.")] = None,
@@ -52,7 +59,7 @@ def predict(
     from prodemb.cli.report.predict import feed_items, product_items
     from prodemb.job.pipeline import own_pipeline, read_pipeline
     from prodemb.job.predict import explain_product, predict_feed
-    from prodemb.job.score import joint_scoring, own_heads
+    from prodemb.job.score import joint_scoring, own_heads, predictions_to_write
 
     values = {"title": title, "description": description, "brand": brand, "cat1": cat1, "cat2": cat2, "cat3": cat3}
     product = {name: value for name, value in {**values, "image": image}.items() if value is not None}
@@ -69,7 +76,7 @@ def predict(
     running = {"engine": engine, "ray_address": ray_address}
     tables = {"embed": {"device": device} | running, "score": running, "predict": {"cache": cache}}
     joint = joint.replaced(tables, source="command line")
-    folders = heads or own_heads(own)
+    folders = chosen_heads(heads, default=lambda: own_heads(own))
     if feed is None or out is None:
         started("predict", where=None)
         prediction, explanations = explain_product(product, heads=folders, pipelines=[joint, own[1]])
@@ -81,6 +88,6 @@ def predict(
     else:
         config = CatalogConfig(path=feed, bad_ids="drop")
     started("predict", where=out)
-    report = predict_feed(config, out, heads=folders, pipeline=joint, progress=show_progress)
+    report = predict_feed(config, predictions_to_write(out), heads=folders, pipeline=joint, progress=show_progress)
     finished(report)
     show(feed_items(report))
