@@ -13,6 +13,8 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from tests.warm_python import serving
+
 # A busy machine takes its time; that is no fault of an example.
 settings.register_profile("prodemb", deadline=None)
 settings.load_profile("prodemb")
@@ -81,6 +83,13 @@ def jpeg(seed: int, *, size: tuple[int, int] = (40, 30)) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(colours).resize(size).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A `python` whose libraries are loaded already; see `tests.warm_python`."""
+    with serving(tmp_path_factory.mktemp("warm")) as executable:
+        yield executable
 
 
 @pytest.fixture(scope="session")
