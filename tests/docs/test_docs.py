@@ -43,7 +43,7 @@ from tests.serve.running import running
 COMMANDS: dict[str, click.Command] = get_command(app).commands  # type: ignore[attr-defined]
 RUN_PAGES = [page for page in PAGES if any(block.language in ("console", "python", "sql") for block in page.blocks)]
 QUICK = {
-    "train": "epochs = 2",
+    "train": "epochs = 1",
     "train.baselines": "run = false",
     "finetune": "epochs = 1\nvalidation_products = 50\nimage_path = 0.0\ntext_image = 0.0",
 }

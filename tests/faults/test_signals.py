@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from prodemb.core.files import is_temporary
+from tests.command_line import prodemb
 
 ROOT = Path(__file__).parents[2]
 STOPPED = "prodemb: stopped; completed work is kept: run the same command to continue"
@@ -53,7 +54,16 @@ def start(words: str, *, cwd: Path) -> "subprocess.Popen[str]":
 def ended(process: "subprocess.Popen[str]") -> tuple[int, list[str]]:
     """A command's status, and what it said but for its progress."""
     _, said = process.communicate(timeout=180)
-    return process.returncode, [line for line in said.splitlines() if not re.match(r"prodemb: [\w ,-]+: \d+ s", line)]
+    return process.returncode, without_progress(said)
+
+
+def without_progress(said: str) -> list[str]:
+    return [line for line in said.splitlines() if not re.match(r"prodemb: [\w ,-]+: \d+ s", line)]
+
+
+def runs_well(words: str, *, cwd: Path) -> bool:
+    result = prodemb(*words.split(), cwd=cwd)
+    return (result.returncode, without_progress(result.stderr)) == (0, [])
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +77,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "embed sample/catalog.parquet --out shards",
         "train-brand --shards shards --out head",
     ):
-        assert ended(start(words, cwd=folder)) == (0, [])
+        assert runs_well(words, cwd=folder)
     return folder
 
 
@@ -81,7 +91,7 @@ def test_a_signal_is_one_line_and_the_next_run_goes_on(scene: Path, name: str) -
     status, said = ended(process)
     # It was done before the signal came, or just leaving.
     assert (status, said) in [(128 + number, [STOPPED]), (0, []), (-number, []), (-number, [STOPPED])]
-    assert ended(start(COMMANDS[name], cwd=scene)) == (0, [])
+    assert runs_well(COMMANDS[name], cwd=scene)
     assert not [path for path in scene.rglob("*") if is_temporary(path.name)]
     if name == "score":
         assert pl.read_parquet(scene / "out.parquet").height == 60
