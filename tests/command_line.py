@@ -58,9 +58,12 @@ def started(
     return process
 
 
+_get_context = multiprocessing.get_context
+
+
 def context() -> ForkServerContext:
     """Processes that are forked from the one that has imported everything."""
-    made = multiprocessing.get_context("forkserver")
+    made = _get_context("forkserver")
     made.set_forkserver_preload([__name__, *_PRELOADED])
     return made
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from tests.command_line import context
 from tests.warm_python import serving
 
 # A busy machine takes its time; that is no fault of an example.
@@ -90,6 +92,12 @@ def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A `python` whose libraries are loaded already; see `tests.warm_python`."""
     with serving(tmp_path_factory.mktemp("warm")) as executable:
         yield executable
+
+
+@pytest.fixture
+def warm_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that prodemb spawns are forked from one whose libraries are loaded; what they print is not captured."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _method: context())
 
 
 @pytest.fixture(scope="session")
