@@ -14,6 +14,7 @@ from prodemb.core.errors import (
     ModelError,
     OutputError,
     ShardError,
+    StorageError,
     TaxonomyError,
 )
 
@@ -47,6 +48,7 @@ STATUSES = (
     Status(number=8, meaning="a head, or too few labels to train one", errors=(HeadError,)),
     Status(number=9, meaning="an output cannot be written", errors=(OutputError,)),
     Status(number=10, meaning="another run is writing there: try later", errors=(BusyError,)),
+    Status(number=11, meaning="object storage refuses or does not answer", errors=(StorageError,)),
     Status(number=INTERRUPTED, meaning="interrupted (Ctrl-C)"),
     Status(number=TERMINATED, meaning="terminated"),
 )

@@ -10,10 +10,12 @@ from prodemb.cli.options import (
     CatalogArgument,
     Device,
     DeviceOption,
+    EngineOption,
     HeadOption,
     LabelsOption,
     ModelOption,
     PipelineOption,
+    RayAddressOption,
     ShardsOption,
     TaxonomyOption,
     chosen_pipeline,
@@ -61,17 +63,29 @@ def finetune_category(
     labels: LabelsOption = None,
     pipeline: PipelineOption = None,
     device: DeviceOption = None,
+    engine: EngineOption = None,
+    ray_address: RayAddressOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that share every batch. Default: one per GPU; without GPUs one, on a Ray cluster one per "
+            "machine.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Retrain from scratch even if a finished checkpoint exists.")
     ] = False,
 ) -> None:
     """Fine-tune CLIP on the catalog's categories, then embed the catalog with it and train the category head.
 
-    All GPUs of the machine are used, one process per GPU (`processes` in the finetune table sets another number).
+    All GPUs of the machine are used, one process per GPU, or with `--engine ray` those of a Ray cluster. The catalog is
+    then embedded by the engine and the workers that the embed table sets.
 
-    To use several machines, start `accelerate launch -m prodemb.cli finetune-category` on each of them.
+    To use several machines without Ray, start `accelerate launch -m prodemb.cli finetune-category` on each of them.
 
-    These need one file system, with the catalog and the checkpoint folder at the same paths.
+    Several machines need one file system, with the catalog and the checkpoint folder at the same paths.
     """
     from prodemb.cli.report.embed import embed_lines
     from prodemb.cli.report.finetune import finetune_lines
@@ -80,8 +94,9 @@ def finetune_category(
     from prodemb.job.finetune import finetune_category as finetune_clip
 
     chosen = chosen_pipeline("category", path=pipeline, catalog=catalog)
+    running = {"engine": engine, "ray_address": ray_address, "workers": workers}
     settings = {"embed": {"model": model, "device": device}, "train": {"taxonomy": taxonomy, "labels": labels}}
-    chosen = chosen.replaced(settings, source="command line")
+    chosen = chosen.replaced(settings | {"finetune": running}, source="command line")
     make_sample(chosen)
     started("finetune-category", where=chosen.finetune.out)
     tuned = finetune_clip(chosen, progress=show_progress, overwrite=overwrite)

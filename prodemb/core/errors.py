@@ -14,6 +14,9 @@ ProdembError
 │   └── FewLabelsError      too few products of too few classes
 ├── BusyError           another run is writing to the same folder or file
 ├── OutputError         a file cannot be written
+├── StorageError        object storage refuses, or does not answer
+│   ├── MissingObjectError  there is no such object, or no such bucket
+│   └── ConflictError       somebody else wrote the object first
 ├── ImagesError         too many of a catalog's pictures cannot be had
 └── WorkerError         a process of the run died
 
@@ -75,6 +78,18 @@ class BusyError(ProdembError):
 
 class OutputError(ProdembError):
     """A file cannot be written: the disk is full, or the folder read-only."""
+
+
+class StorageError(ProdembError):
+    """Object storage refuses a request, or does not answer."""
+
+
+class MissingObjectError(StorageError):
+    """There is no object of that address, or no such bucket."""
+
+
+class ConflictError(StorageError):
+    """An object was not written: somebody else wrote it first."""
 
 
 class ImagesError(ProdembError):

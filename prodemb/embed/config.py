@@ -1,6 +1,6 @@
 """The settings of stage one."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,9 +13,7 @@ from prodemb.shards.lexical import LexicalKind
 from prodemb.towers.checkpoint import BUNDLED
 from prodemb.towers.load import DtypeName
 from prodemb.towers.text_checkpoint import TextCheckpoint, find_text_checkpoint
-
-Engine = Literal["local", "ray"]
-"""What runs stage one."""
+from prodemb.workers.config import Engine, RayAddress
 
 
 class EmbedConfig(Config):
@@ -56,7 +54,7 @@ class EmbedConfig(Config):
     workers than devices, they share them. On a Ray cluster: by default one per GPU, and without any one per machine."""
     engine: Engine = "local"
     """`local`: this machine. `ray`: the machines of a Ray cluster."""
-    ray_address: str | None = None
+    ray_address: RayAddress | None = None
     """Of the cluster's head, `host:port`, or `auto`; by default what RAY_ADDRESS says, else a Ray that is started on
     this machine for the run."""
     batch_tokens: int | None = Field(default=None, ge=1)
@@ -82,13 +80,6 @@ class EmbedConfig(Config):
         if dim & (dim - 1):
             raise ValueError(f"found lexical_dim = {dim}, wanted a power of two")
         return dim
-
-    @field_validator("ray_address")
-    @classmethod
-    def _no_client(cls, address: str | None) -> str | None:
-        if address is not None and "://" in address:
-            raise ValueError('found an address with "://", wanted host:port of a cluster that this machine is part of')
-        return address
 
     @field_validator("text_template")
     @classmethod

@@ -8,8 +8,6 @@ from dataclasses import astuple, dataclass
 from itertools import groupby
 from typing import Protocol
 
-import torch
-
 from prodemb.catalog.budget import PictureCounts
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.embed.config import EmbedConfig
@@ -28,6 +26,7 @@ from prodemb.towers.pool import TowerPool
 from prodemb.towers.reference import check_against_reference
 from prodemb.towers.text_encoder import TextEncoder, load_text_encoder
 from prodemb.towers.text_reference import check_text_encoder
+from prodemb.workers.job import Seat
 
 WINDOWS_AHEAD = 4
 """Windows that may wait, read and their pictures being fetched, for the towers; also those of the next shards."""
@@ -71,37 +70,6 @@ class Callback(Protocol):
         """The file of a shard is complete. Called from another thread than the others."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Seat:
-    """Where one of a run's workers works, and what is its own there."""
-
-    rank: int = 0
-    """This one's number; the first holds the towers to transformers' own model."""
-    num_workers: int = 1
-    """Of the run; they share out what may be downloaded at a time."""
-    num_cores: int | None = None
-    """By default this worker's share of the machine's cores, all workers being on it."""
-    device: int = 0
-    """Which of several CUDA devices; past the last it starts again at the first."""
-
-    def num_decode_threads(self, config: EmbedConfig) -> int:
-        """Pictures to decode at a time."""
-        if config.decode_workers is None and self.num_cores is not None:
-            return self.num_cores
-        return max(1, (config.decode_workers or os.cpu_count() or 1) // self.num_workers)
-
-    def images(self, images: ImagesConfig) -> ImagesConfig:
-        """What this worker may fetch at a time."""
-        return images.model_copy(update={"concurrency": max(1, images.concurrency // self.num_workers)})
-
-    def take_cores(self) -> None:
-        """Hold torch to its cores."""
-        if self.num_cores is not None:
-            torch.set_num_threads(self.num_cores)
-        elif self.num_workers > 1:
-            torch.set_num_threads(max(1, torch.get_num_threads() // self.num_workers))
-
-
 def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], seat: Seat, callback: Callback) -> Timings:
     """Make shards, reading the next ones ahead while the towers work.
 
@@ -110,6 +78,7 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], seat: Seat, callback
 
     Args:
         tasks: of `plan.todo`; taken one by one, as they are read.
+        seat: the first one holds the towers to transformers' own model.
 
     Raises:
         CatalogError: the catalog cannot be read, or has changed.
@@ -139,9 +108,9 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], seat: Seat, callback
     )
     callback.on_start(schema)
     reuse = Reuse(plan.reuse) if plan.reuse is not None else None
-    num_threads = seat.num_decode_threads(config)
+    num_threads = _num_decode_threads(config, seat=seat)
     with (
-        ImageLoader(seat.images(plan.images), root=catalog.image_root) as loader,
+        ImageLoader(_own_share(plan.images, seat=seat), root=catalog.image_root) as loader,
         TowerPool(
             towers,
             batch_tokens=config.batch_tokens,
@@ -195,6 +164,18 @@ def embed_shards(plan: Plan, *, tasks: Iterable[ShardTask], seat: Seat, callback
         num_decode_threads=num_threads,
         num_tower_threads=pool.num_threads,
     )
+
+
+def _num_decode_threads(config: EmbedConfig, *, seat: Seat) -> int:
+    """Pictures that a worker decodes at a time."""
+    if config.decode_workers is None and seat.num_cores is not None:
+        return seat.num_cores
+    return max(1, (config.decode_workers or os.cpu_count() or 1) // seat.num_workers)
+
+
+def _own_share(images: ImagesConfig, *, seat: Seat) -> ImagesConfig:
+    """What a worker may fetch at a time."""
+    return images.model_copy(update={"concurrency": max(1, images.concurrency // seat.num_workers)})
 
 
 def text_kind(text_encoder: TextEncoder, *, config: EmbedConfig) -> TextKind:

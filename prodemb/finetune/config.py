@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from prodemb.core.config import Config
 from prodemb.core.template import Template
 from prodemb.towers.load import DtypeName
+from prodemb.workers.config import Engine, RayAddress
 
 LossKind = Literal["soft", "masked", "plain"]
 """What a pair of one category counts as: a positive (`soft`), nothing (`masked`), or a negative (`plain`)."""
@@ -107,10 +108,16 @@ class FinetuneConfig(Config):
     dtype: DtypeName = "auto"
     """What the towers multiply in while they train: `float32`, `bfloat16` or `auto`, bfloat16 where the hardware
     multiplies it. Weights, vectors and losses are float32 in each case."""
-    processes: int | None = Field(default=None, ge=1)
+    workers: int | None = Field(default=None, ge=1)
     """Processes that share every batch; by default one per CUDA device, and one on a CPU. The command starts them
     itself. Where `accelerate launch -m prodemb.cli finetune-category` (or torchrun, which also starts several on a CPU)
-    has started some, also on several machines with one file system, these are used and none are added."""
+    has started some, also on several machines with one file system, these are used and none are added. On a Ray
+    cluster: by default one per GPU, and without any one per machine."""
+    engine: Engine = "local"
+    """`local`: this machine, or what a launcher has started. `ray`: the machines of a Ray cluster. The catalog is then
+    embedded by `[embed] engine`."""
+    ray_address: RayAddress | None = None
+    """As `[embed] ray_address`."""
     save_steps: int = Field(default=200, ge=1)
     """Steps between two saved states, beside the one after each epoch: what a killed run loses at most."""
     tensorboard: str | None = None

@@ -5,12 +5,14 @@ from functools import partial
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.core.device import DeviceName, num_devices
+from prodemb.core.errors import ConfigError
 from prodemb.core.progress import ProgressCallback
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.data import read_labelled_products
 from prodemb.finetune.launch import launch
 from prodemb.finetune.output import check_out, clear_leftovers, finished_report, settle, settle_readme
 from prodemb.finetune.processes import is_launched, join_processes
+from prodemb.finetune.ray import launch_on_ray
 from prodemb.finetune.report import FinetuneReport
 from prodemb.finetune.run import Job, Run
 from prodemb.shards.labels import GivenLabels
@@ -39,9 +41,9 @@ def finetune(
     settings are the same; where only the catalog has changed, the new checkpoint is kept until more than
     `config.max_changed` of the labelled products are new or changed. Its shard set is made by `embed`.
 
-    With several CUDA devices it starts one process per device. They share every batch: the gradients are those of one
-    process with the whole batch. Processes that a launcher has started all call this; the first one decides whether
-    there is something to do, and writes.
+    With several CUDA devices it starts one process per device, with `config.engine = "ray"` one per GPU or machine of
+    the cluster. They share every batch: the gradients are those of one process with the whole batch. Processes that a
+    launcher has started all call this; the first one decides whether there is something to do, and writes.
 
     Args:
         taxonomy: what resolves the catalog's categories.
@@ -56,9 +58,9 @@ def finetune(
         HeadError: the training part has fewer than two categories.
         ModelError: the checkpoint cannot be loaded.
         ConfigError: `config.out` holds something else, several machines do not share that folder or have different
-            inputs, the loss is not finite, or LoRA is wanted without peft.
+            inputs, the loss is not finite, LoRA is wanted without peft, or the Ray cluster is not there.
         ImagesError: more pictures failed than `[images] max_failure_rate` allows.
-        WorkerError: one of several processes died.
+        WorkerError: one of several processes died, on a Ray cluster again and again.
         BusyError: another run writes to the same checkpoint.
     """
     job = Job(
@@ -71,6 +73,11 @@ def finetune(
         overwrite=overwrite,
         given=given,
     )
+    if config.engine == "ray" and is_launched():
+        raise ConfigError(
+            "[finetune] engine: found 'ray' in a process that a launcher has started beside others; wanted 'local' "
+            "there, or no launcher"
+        )
     check_out(job.out, checkpoint=checkpoint)
     processes = join_processes(device)
     if processes.is_first:
@@ -86,10 +93,14 @@ def finetune(
                 settle_readme(report, out=job.out, catalog=catalog.name)
             processes.leave()
             return report
-        count = config.processes or num_devices(device)
+        count = None if config.engine == "ray" else config.workers or num_devices(device)
         if count == 1 or is_launched():
             return Run(job, products=products, loader=loader, processes=processes).finish(on_progress=on_progress)
-    launch(partial(_work, job), count=count, on_progress=on_progress)
+    work = partial(_work, job)
+    if count is None:
+        launch_on_ray(work, config=config, device=device, paths=(checkpoint.folder,), on_progress=on_progress)
+    else:
+        launch(work, count=count, on_progress=on_progress)
     # Made from the catalog as the processes have read it, which may have changed since this one did.
     report = finished_report(job.out)
     assert report is not None, "the processes have ended without an error"

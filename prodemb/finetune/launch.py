@@ -12,6 +12,8 @@ from prodemb.core.errors import ProdembError, WorkerError
 from prodemb.core.progress import ProgressCallback
 from prodemb.finetune.processes import is_first_process
 
+KEPT = "saved steps are kept, the same command resumes from them"
+
 
 class Work(Protocol):
     """What each process does; it can be pickled."""
@@ -66,10 +68,7 @@ def launch(work: Work, *, count: int, on_progress: ProgressCallback | None) -> N
     if died is not None:
         rank, failure = died.get_first_failure()
         reason = failure.message["message"] if isinstance(failure.message, dict) else failure.message
-        raise WorkerError(
-            f"fine-tuning process {rank} ended with status {failure.exitcode}: {reason}; saved steps are kept, the "
-            "same command resumes from them"
-        )
+        raise WorkerError(f"fine-tuning process {rank} ended with status {failure.exitcode}: {reason}; {KEPT}")
 
 
 def _listen(messages: Any, on_progress: ProgressCallback | None) -> list[ProdembError]:

@@ -31,7 +31,18 @@ ROW_HASHES = "products.npy"
 VERSION = 4
 """Raise it when the same settings would come to train something else."""
 
-_NOT_HASHED = {"out", "shards", "max_changed", "memory_gb", "save_steps", "mini_batch_size", "processes", "tensorboard"}
+_NOT_HASHED = {
+    "out",
+    "shards",
+    "max_changed",
+    "memory_gb",
+    "save_steps",
+    "mini_batch_size",
+    "workers",
+    "engine",
+    "ray_address",
+    "tensorboard",
+}
 """Settings that do not decide what the weights become."""
 
 

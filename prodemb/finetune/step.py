@@ -43,7 +43,8 @@ class Step:
         self._template = Template(config.template)
         self._path_tokens = towers.text.tokenize(paths)
         self._pairs = PairLoss(config, paths=[label.path for label in products.classes])
-        self._half = choose_dtype(config.dtype, device=towers.device) == torch.bfloat16
+        # Machines may differ in what is fastest.
+        self._half = processes.from_first(choose_dtype(config.dtype, device=towers.device) == torch.bfloat16)
 
     def backpropagate(self, rows: npt.NDArray[np.int64], *, step: int, log_scale: Tensor) -> float:
         """Add the gradients of the loss on the products at `rows`; returns the loss."""

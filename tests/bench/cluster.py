@@ -22,11 +22,12 @@ from report import Report, figure, options_parser, reporting, table
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import CatalogConfig, open_catalog
-from prodemb.embed.config import EmbedConfig, Engine
+from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
 from prodemb.sample.catalog import write_sample
 from prodemb.shards.format import Manifest
 from prodemb.towers.checkpoint import BUNDLED
+from prodemb.workers.config import Engine
 
 ENGINES: tuple[Engine, ...] = ("local", "ray")
 

@@ -13,12 +13,13 @@ from prodemb.core.errors import ModelError
 from prodemb.embed import worker
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.plan import Plan, make_plan
-from prodemb.embed.worker import Seat, embed_shards
+from prodemb.embed.worker import embed_shards
 from prodemb.shards.checked import Checked
 from prodemb.shards.format import ShardRecord, ShardSchema
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import Towers, load_towers
 from prodemb.towers.text_encoder import TextEncoder, load_text_encoder
+from prodemb.workers.job import Seat
 from tests.embed.conftest import MakeCatalog, contents, run
 from tests.text_encoders import write_encoder
 

@@ -177,12 +177,12 @@ def test_some_unknown_categories_are_left_out_aloud(
     assert report.num_classes == 4
 
 
-@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_rate(
-    catalog: Path, tiny_clip: Path, tmp_path: Path, processes: int
+    catalog: Path, tiny_clip: Path, tmp_path: Path, workers: int
 ) -> None:
     with pytest.raises(ConfigError, match=r"learning_rate: found 1e\+30, but the loss was not finite at step \d"):
-        run(catalog, tiny_clip, tmp_path / "out", processes=processes, learning_rate=1e30, warmup_steps=0)
+        run(catalog, tiny_clip, tmp_path / "out", workers=workers, learning_rate=1e30, warmup_steps=0)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +196,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_rate(
         ({"epoch": 3}, "did you mean 'epochs'"),
         ({"tree_credit": 0.2, "loss": "plain"}, "found tree_credit = 0.2 and loss = 'plain'; wanted 'soft'"),
         ({"loss": "hard"}, "'soft', 'masked' or 'plain'"),
+        ({"ray_address": "ray://head:6379"}, r"ray_address: .*wanted host:port of a cluster"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: Settings, message: str) -> None:

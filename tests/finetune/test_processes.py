@@ -97,7 +97,7 @@ def test_a_catalog_that_changes_before_the_processes_read_it_costs_nothing(
         launch(*arguments, **settings)
 
     monkeypatch.setattr("prodemb.finetune.finetune.launch", launch_late)
-    made = run(catalog, tiny_clip, out, processes=2, **SMALL)
+    made = run(catalog, tiny_clip, out, workers=2, **SMALL)
     assert caplog.text.count("is not in the test's taxonomy: '99999999'") == 1
     assert "99999999" not in capfd.readouterr().err
     skipped = run(catalog, tiny_clip, out, on_progress=forbidden, **SMALL)

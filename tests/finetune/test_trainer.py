@@ -49,7 +49,7 @@ def test_two_processes_resume_a_run_with_all_options(
     catalog: Path, tiny_clip: Path, tmp_path: Path, run_of_all: Finished
 ) -> None:
     run_killed(5, catalog, tiny_clip, tmp_path / "out", **ALL_AT_ONCE)
-    shared = run(catalog, tiny_clip, tmp_path / "out", processes=2, **ALL_AT_ONCE)
+    shared = run(catalog, tiny_clip, tmp_path / "out", workers=2, **ALL_AT_ONCE)
     report, _ = run_of_all
     assert shared.inputs_hash == report.inputs_hash
     assert shared.curve.step_losses == pytest.approx(report.curve.step_losses, rel=1e-3)
@@ -90,7 +90,7 @@ def test_two_processes_give_the_same_curve_and_weights_as_one(
         catalog,
         tiny_clip,
         out,
-        processes=2,
+        workers=2,
         mini_batch_size=mini_batch_size,
         on_progress=lambda done, _total: steps.append(done),
         **SMALL,

@@ -2,7 +2,8 @@
 
 from prodemb.embed.executors.executor import Outcome
 from prodemb.embed.plan import Plan
-from prodemb.embed.worker import Callback, Seat, embed_shards
+from prodemb.embed.worker import Callback, embed_shards
+from prodemb.workers.job import Seat
 
 
 class LocalExecutor:

@@ -4,8 +4,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import threading
-import time
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ from prodemb.core.errors import ModelError, WorkerError
 from prodemb.embed.embed import embed
 from prodemb.shards.reader import open_shard_set
 from tests.embed.conftest import MakeCatalog, config_for, contents, run
+from tests.embed.executors.odd_catalog import OddCatalog
 from tests.fuzz.hostile_pictures import BUILDERS
 
 
@@ -62,32 +61,24 @@ def test_two_workers_make_the_same_files_as_one_and_log_here_and_print_nothing(
     assert "Warning" not in printed.out + printed.err
 
 
+def is_killed(_folder: Path) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @pytest.mark.usefixtures("warm_processes")
 def test_a_killed_worker_ends_the_run_and_the_next_one_goes_on(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:
-    catalog, out = make_catalog(600), tmp_path / "shards"
-
-    def kill_one() -> None:
-        until = time.monotonic() + 300
-        while time.monotonic() < until:
-            children = [child for child in multiprocessing.active_children() if child.name == "prodemb worker 1"]
-            if children and len(list(out.glob("part-*.parquet"))) > 2 and children[0].pid is not None:
-                os.kill(children[0].pid, signal.SIGKILL)
-                return
-            time.sleep(0.005)
-
-    killer = threading.Thread(target=kill_one)
-    killer.start()
-    with pytest.raises(WorkerError, match=r"prodemb worker 1 was killed by signal SIGKILL"):
-        run(catalog, out, tiny_clip, workers=2)
-    killer.join()
+    catalog, out = make_catalog(100), tmp_path / "shards"
+    odd = OddCatalog(catalog, happens=is_killed, home=os.getpid())
+    with pytest.raises(WorkerError, match=r"prodemb worker \d was killed by signal SIGKILL; possibly out of memory"):
+        embed(config_for(out, tiny_clip, workers=2), catalog=odd, images=ImagesConfig())
     assert not multiprocessing.active_children()
     report = run(catalog, out, tiny_clip)
-    assert report.num_new < 600
+    assert 0 < report.num_new <= 100
     run(catalog, tmp_path / "whole", tiny_clip)
     assert contents(out) == contents(tmp_path / "whole")
-    assert open_shard_set(out).num_products == 600
+    assert open_shard_set(out).num_products == 100
 
 
 @pytest.mark.usefixtures("warm_processes")

@@ -1,6 +1,5 @@
 """Ray: the same files as one process makes, whoever is killed meanwhile, and nothing of it is left afterwards."""
 
-import logging
 import os
 import signal
 import subprocess
@@ -8,63 +7,27 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 import pytest
 
 from prodemb.catalog.images import ImagesConfig
-from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
 from prodemb.core.errors import ConfigError, ModelError, WorkerError
 from prodemb.core.files import is_temporary
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
-from prodemb.embed.executors import ray as engine
-from prodemb.embed.executors.ray import Layout, _connected, _Head, lay_out
 from prodemb.shards.format import read_manifest
+from prodemb.workers import ray as engine
 from tests.conftest import jpeg
 from tests.embed.conftest import MakeCatalog, contents, run
+from tests.embed.executors.odd_catalog import OddCatalog
+from tests.ray_cluster import ROOT, two_nodes
 
-ROOT = Path(__file__).parents[3]
-NODE = {"CPU": 4.0, "GPU": 0.0}
 STOPPED = "prodemb: stopped; completed work is kept: run the same command to continue"
-GPU_NODE = {"CPU": 16.0, "GPU": 4.0}
-
-
-@pytest.mark.parametrize(
-    ("nodes", "with_gpus", "num_workers", "expected"),
-    [
-        ([NODE, NODE], False, None, Layout(num_workers=2, num_cores=4, num_gpus=0)),
-        ([NODE, NODE], False, 3, Layout(num_workers=3, num_cores=2, num_gpus=0)),
-        ([NODE, NODE], False, 99, Layout(num_workers=8, num_cores=1, num_gpus=0)),
-        ([NODE, GPU_NODE], True, None, Layout(num_workers=4, num_cores=4, num_gpus=1)),
-        ([NODE, GPU_NODE, GPU_NODE], True, 2, Layout(num_workers=2, num_cores=16, num_gpus=1)),
-        ([{}, NODE], False, None, Layout(num_workers=1, num_cores=4, num_gpus=0)),
-    ],
-)
-def test_cores_are_shared_out(
-    nodes: list[dict[str, float]], with_gpus: bool, num_workers: int | None, expected: Layout
-) -> None:
-    assert lay_out(nodes, with_gpus=with_gpus, num_workers=num_workers, num_shards=50) == expected
-
-
-def test_no_more_workers_than_shards_and_no_run_without_cores() -> None:
-    assert lay_out([NODE, NODE], with_gpus=False, num_workers=8, num_shards=1).num_workers == 1
-    with pytest.raises(ConfigError, match="found no core in the Ray cluster"):
-        lay_out([{"CPU": 0.0}], with_gpus=False, num_workers=None, num_shards=1)
-
-
-def test_a_head_that_does_not_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "HEAD_SECONDS", 0.01)
-    monkeypatch.setattr(engine, "POLL_SECONDS", 0.01)
-    head = _Head("127.0.0.1:1")
-    with pytest.raises(WorkerError, match=r"the head of the Ray cluster at 127.0.0.1:1 does not answer any more"):
-        head.wait()
-    assert not head.is_there()
 
 
 def test_without_ray_the_extra_is_named(
@@ -75,57 +38,10 @@ def test_without_ray_the_extra_is_named(
         run(make_catalog(20), tmp_path / "shards", tiny_clip, engine="ray")
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "head:abc", "127.0.0.1:99999", "ray://127.0.0.1:1"])
-def test_a_cluster_that_is_not_there_is_an_error_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = pytest.importorskip("ray")
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setenv("RAY_ADDRESS", address)
-    started = time.monotonic()
-    with (
-        pytest.raises(ConfigError, match=r"Ray: found no cluster at .*; wanted the address host:port"),
-        _connected(None),
-    ):
-        pass
-    assert time.monotonic() - started < 10
-
-
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Two machines of one core; this process is part of the first."""
-    ray = pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    small = {"num_cpus": 1, "object_store_memory": 80 << 20}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", str(ROOT))
-        patch.setenv("OMP_NUM_THREADS", "1")
-        cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
-        cluster.add_node(**small)
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
-        try:
-            yield cluster
-        finally:
-            ray.shutdown()
-            cluster.shutdown()
-
-
-class OddCatalog(Catalog):
-    """A catalog at whose row 48 something happens to the process that reads it, if it is not the first."""
-
-    def __init__(self, path: Path, *, happens: Callable[[Path], None], home: int) -> None:
-        plain = open_catalog(CatalogConfig(path=str(path)))
-        super().__init__(plain.config, plan=plain.plan)
-        self.happens, self.home = happens, home
-
-    def batches(
-        self, num_rows: int, *, columns: Iterable[str] | None = None, start: int = 0, stop: int | None = None
-    ) -> Iterator[pa.Table]:
-        for rows in super().batches(num_rows, columns=columns, start=start, stop=stop):
-            start += rows.num_rows
-            if start > 48 and os.getpid() != self.home:
-                self.happens(self.image_root)
-            yield rows
+    with two_nodes() as cluster:
+        yield cluster
 
 
 def is_killed_and_then_hangs(folder: Path) -> None:

@@ -13,9 +13,8 @@ import torch
 from prodemb import __version__
 from prodemb.core.children import log_to
 from prodemb.core.errors import ConfigError
-from prodemb.embed.executors.crew import POLL_SECONDS, Message, portable, work
-from prodemb.embed.plan import Plan, ShardTask
-from prodemb.embed.worker import Seat
+from prodemb.workers.crew import POLL_SECONDS
+from prodemb.workers.job import Job, Message, Seat, Task, portable, work
 
 VERSIONS = {"prodemb": __version__, "torch": torch.__version__}
 """What has to be the same on all machines."""
@@ -24,9 +23,7 @@ VERSIONS = {"prodemb": __version__, "torch": torch.__version__}
 class Actor:
     """One worker of the cluster: it works in a thread, and this object is asked what there is to tell."""
 
-    def __init__(
-        self, plan: Plan, *, seat: Seat, home: Path, paths: Sequence[Path], versions: Mapping[str, str]
-    ) -> None:
+    def __init__(self, job: Job, *, seat: Seat, home: Path, paths: Sequence[Path], versions: Mapping[str, str]) -> None:
         """
         Args:
             home: the folder that the command was called in.
@@ -34,11 +31,11 @@ class Actor:
             versions: of the machine where the command runs.
         """
         self._messages: queue.Queue[Message] = queue.Queue()
-        self._answers: queue.SimpleQueue[ShardTask | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         arguments = {"seat": seat, "home": home, "paths": paths, "versions": versions}
-        threading.Thread(target=self._work, args=(plan,), kwargs=arguments, name="work", daemon=True).start()
+        threading.Thread(target=self._work, args=(job,), kwargs=arguments, name="work", daemon=True).start()
 
-    def exchange(self, answers: Sequence[ShardTask | None]) -> tuple[str, list[Message]]:
+    def exchange(self, answers: Sequence[Task | None]) -> tuple[str, list[Message]]:
         """Take answers; return this machine's name and what there is to tell, at once or when there is something."""
         for answer in answers:
             self._answers.put(answer)
@@ -49,15 +46,15 @@ class Actor:
                 messages.append(self._messages.get_nowait())
         return socket.gethostname(), messages
 
-    def _work(self, plan: Plan, *, seat: Seat, home: Path, paths: Sequence[Path], versions: Mapping[str, str]) -> None:
+    def _work(self, job: Job, *, seat: Seat, home: Path, paths: Sequence[Path], versions: Mapping[str, str]) -> None:
         log_to(lambda record: self._messages.put(("log", record)))
         try:
             check_machine(paths, home=home, versions=versions)
-            _keep_last_words(paths[0])
+            keep_last_words(paths[0])
         except Exception as error:
             self._messages.put(("failed", portable(error)))
             return
-        work(plan, seat=seat, next_task=self._answers.get, tell=self._messages.put)
+        work(job, seat=seat, next_task=self._answers.get, tell=self._messages.put)
 
 
 def check_machine(paths: Sequence[Path], *, home: Path, versions: Mapping[str, str]) -> None:
@@ -74,12 +71,12 @@ def check_machine(paths: Sequence[Path], *, home: Path, versions: Mapping[str, s
         if not path.exists():
             raise ConfigError(
                 f"Ray worker on {host}: found no {path}, which is there where the command runs; wanted one file system "
-                "for all machines, with catalog, pictures, model and shard set at the same paths"
+                "for all machines, with all that the command reads and writes at the same paths"
             )
     os.chdir(home)
 
 
-def _keep_last_words(file: Path) -> None:
+def keep_last_words(file: Path) -> None:
     """Have all that this process writes to its stderr from now on in a file."""
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 2)

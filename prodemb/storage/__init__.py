@@ -1,0 +1,1 @@
+"""Object storage: addresses, objects, a local cache of them, leases, and outputs that are published whole."""

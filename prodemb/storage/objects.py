@@ -1,0 +1,249 @@
+"""Objects of a bucket: asking for them, reading, writing under a condition, listing, deleting."""
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prodemb.core.bounded import MAX_BYTES
+from prodemb.core.errors import ConflictError, MissingObjectError, StorageError
+from prodemb.core.files import sha256_of
+from prodemb.storage.address import Address
+from prodemb.storage.client import call, store_of
+
+PART_BYTES = 32 << 20
+"""Bytes of one request of a download, and of one part of an upload."""
+_PARTS_AT_ONCE = 4
+_PAGE = 1000
+_TOKEN = "prodembwrite"
+_SHA256 = "prodembsha256"
+"""Names of metadata: Azure takes letters, digits and `_` only, and some proxies drop `_`."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """What tells an object's content from what was written to its address before and after."""
+
+    etag: str | None
+    generation: str | None = None
+    """Google's generation, or S3's version id where the bucket keeps versions."""
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What a store says of an object."""
+
+    address: Address
+    num_bytes: int
+    version: Version
+    modified: datetime
+    """When it was written, by the store's clock, in UTC; whole seconds."""
+
+
+class Content(NamedTuple):
+    """An object's bytes, and what they are a version of."""
+
+    content: bytes
+    info: ObjectInfo
+
+
+def head(address: Address) -> ObjectInfo:
+    """What a store says of an object; one request.
+
+    Raises:
+        MissingObjectError, StorageError: as all functions here.
+    """
+    store = store_of(address)
+    return _info(address, call("read", address, lambda: store.head(address.key)))
+
+
+def exists(address: Address) -> bool:
+    """Whether there is such an object; one request."""
+    try:
+        head(address)
+    except MissingObjectError:
+        return False
+    return True
+
+
+def read(address: Address, *, max_bytes: int = MAX_BYTES) -> Content:
+    """A small object, whole; one request.
+
+    Raises:
+        StorageError: it is larger than `max_bytes`, or as `head`.
+    """
+    store = store_of(address)
+
+    def get() -> tuple[Any, bytes]:
+        result = store.get(address.key)
+        too_large = result.meta["size"] > max_bytes
+        return result.meta, b"" if too_large else bytes(result.bytes())
+
+    meta, content = call("read", address, get)
+    if meta["size"] > max_bytes:
+        raise StorageError(f"{address}: found {meta['size']:,} bytes, wanted at most {max_bytes:,}")
+    _check_size(address, found=len(content), wanted=meta["size"])
+    return Content(content, _info(address, meta))
+
+
+def read_range(info: ObjectInfo, *, start: int, length: int) -> bytes:
+    """Bytes of an object from `start` on, fewer at its end; one request.
+
+    Raises:
+        ConflictError: it was written anew meanwhile.
+    """
+    store, end = store_of(info.address), min(start + length, info.num_bytes)
+    if end <= start:
+        return b""
+    options: Any = {"range": (start, end)}
+    if info.version.etag is not None:
+        options["if_match"] = info.version.etag
+    content = call("read", info.address, lambda: bytes(store.get(info.address.key, options=options).bytes()))
+    _check_size(info.address, found=len(content), wanted=end - start)
+    return content
+
+
+def download(info: ObjectInfo, to: Path, *, sha256: str | None = None) -> None:
+    """Write a version of an object to a local file, which is overwritten; a request per `PART_BYTES`, and one more.
+
+    Args:
+        sha256: of the bytes, where it is known; else that of the object's metadata counts, where `upload` wrote it.
+
+    Raises:
+        ConflictError: the object was written anew meanwhile.
+        StorageError: the bytes are not those that were uploaded.
+    """
+    digest = hashlib.sha256()
+    with to.open("wb") as file:
+        for start in range(0, info.num_bytes, PART_BYTES):
+            part = read_range(info, start=start, length=PART_BYTES)
+            digest.update(part)
+            file.write(part)
+    wanted = sha256 or _attributes(info).get(_SHA256)
+    if wanted is not None and wanted != digest.hexdigest():
+        raise StorageError(
+            f"{info.address}: is damaged: found bytes with the SHA-256 {digest.hexdigest()[:12]}..., wanted "
+            f"{wanted[:12]}...; upload it again"
+        )
+
+
+def put_bytes(address: Address, content: bytes, *, create: bool = False, if_match: Version | None = None) -> Version:
+    """Write a small object whole; one request.
+
+    Args:
+        create: only where there is no such object.
+        if_match: only where the object is still of this version.
+
+    Raises:
+        ConflictError: the condition is not met: somebody else wrote it first.
+    """
+    store, token = store_of(address), secrets.token_hex(16)
+    mode: Any = "create" if create else "overwrite" if if_match is None else _update(if_match)
+    attributes = {_TOKEN: token, _SHA256: hashlib.sha256(content).hexdigest()}
+    for is_last in (False, False, True):
+        try:
+            result = call("write", address, lambda: store.put(address.key, content, attributes=attributes, mode=mode))
+            return Version(result["e_tag"], result["version"])
+        except StorageError as error:
+            is_settled = isinstance(error, (ConflictError, MissingObjectError))
+            if (version := _own_version(address, token=token)) is not None:
+                return version  # it was written, but the answer was lost
+            if isinstance(error, MissingObjectError) and if_match is not None:  # how S3 says that it was deleted
+                raise ConflictError(f"{address}: was deleted meanwhile, so it was not written") from None
+            if is_settled or is_last:
+                raise
+    raise AssertionError("the last one returns or raises")
+
+
+def upload(path: Path, address: Address) -> ObjectInfo:
+    """Write a local file to an object, in parts where it is large; a request per `PART_BYTES`, and one more or three.
+
+    The file's SHA-256 becomes the object's metadata, which `download` checks. Readers find the old object or the new
+    one, never a part.
+
+    Raises:
+        StorageError: what arrived is not of the file's size.
+    """
+    store, attributes, num_bytes = store_of(address), {_SHA256: sha256_of(path)}, path.stat().st_size
+    call(
+        "write",
+        address,
+        lambda: store.put(
+            address.key,
+            path,
+            attributes=attributes,
+            chunk_size=PART_BYTES,
+            max_concurrency=_PARTS_AT_ONCE,
+        ),
+    )
+    info = head(address)
+    _check_size(address, found=info.num_bytes, wanted=num_bytes)
+    return info
+
+
+def listing(folder: Address, *, after: str | None = None) -> Iterator[ObjectInfo]:
+    """All objects below a folder in the order of their keys, page by page; a request per 1,000.
+
+    Args:
+        after: begin after this key.
+
+    Raises:
+        StorageError: the store lists in another order, as S3's directory buckets do.
+    """
+    store = store_of(folder)
+    pages = iter(store.list(folder.key or None, offset=after, chunk_size=_PAGE))
+    last = b""
+    while (page := call("list", folder, lambda: next(pages, None))) is not None:
+        for meta in page:
+            key = meta["path"].encode()
+            if key < last:
+                raise StorageError(f"{folder}: is not listed in the order of keys; wanted a general purpose bucket")
+            last = key
+            yield _info(Address(folder.scheme, folder.bucket, meta["path"]), meta)
+
+
+def delete(*addresses: Address) -> None:
+    """Delete objects, of one bucket; those that are not there are no mistake; a request per 1,000."""
+    if addresses:
+        store, keys = store_of(addresses[0]), [address.key for address in addresses]
+        try:
+            call("delete", addresses[0], lambda: store.delete(keys))
+        except MissingObjectError:
+            if len(addresses) > 1:
+                raise
+
+
+def _own_version(address: Address, *, token: str) -> Version | None:
+    """The object's version where it is the one written with a token."""
+    with suppress(StorageError):
+        info = head(address)
+        if _attributes(info).get(_TOKEN) == token:
+            return info.version
+    return None
+
+
+def _attributes(info: ObjectInfo) -> dict[str, str]:
+    """The metadata that was written with an object."""
+    store, options = store_of(info.address), {"head": True}
+    found: Any = call("read", info.address, lambda: store.get(info.address.key, options=options).attributes)
+    return {str(name).lower(): value for name, value in found.items()}
+
+
+def _update(version: Version) -> dict[str, str]:
+    """obstore's condition; it takes no None."""
+    values = {"e_tag": version.etag, "version": version.generation}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _info(address: Address, meta: Any) -> ObjectInfo:
+    version = Version(meta["e_tag"], meta["version"])
+    return ObjectInfo(address=address, num_bytes=meta["size"], version=version, modified=meta["last_modified"])
+
+
+def _check_size(address: Address, *, found: int, wanted: int) -> None:
+    if found != wanted:
+        raise StorageError(f"{address}: found {found:,} bytes, wanted {wanted:,}; try again")

@@ -1,0 +1,196 @@
+"""Outputs that are published whole: a file by one upload, a folder by an index that is written last.
+
+Objects cannot be renamed. A file becomes an object by one upload, of which readers see nothing or all. A folder's files
+become objects under names with their hashes, and `prodemb.json`, its index, says which of them make up the folder. It
+is written last, under the condition that nobody else wrote it meanwhile. Objects that the index named before stay for
+one more publication, so that who reads the old one can end.
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from prodemb.core.bounded import parse_json
+from prodemb.core.errors import ConflictError, MissingObjectError, OutputError, StorageError
+from prodemb.core.files import replacing, sha256_of
+from prodemb.storage.address import Address, Place
+from prodemb.storage.cache import entry
+from prodemb.storage.objects import Version, delete, download, head, listing, put_bytes, read, upload
+
+INDEX = "prodemb.json"
+_VERSION = 1
+_MAX_FILES = 10_000
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class IndexedFile:
+    """A file of a published folder."""
+
+    object: str
+    """The key of its object, from the folder's on."""
+    num_bytes: int
+    sha256: str
+
+
+@contextmanager
+def publishing(place: Place) -> Iterator[Path]:
+    """Yield a temporary path; on success it becomes the file of a place, on failure nothing is left of it.
+
+    A local one as by `prodemb.core.files.replacing`; one in a bucket by an upload, over what is there.
+
+    Raises:
+        StorageError: it cannot be uploaded.
+        BusyError, OutputError: as `replacing`.
+    """
+    if isinstance(place, Path):
+        with replacing(place) as temporary:
+            yield temporary
+        return
+    with tempfile.TemporaryDirectory(prefix="prodemb-") as folder:
+        path = Path(folder, place.name)
+        yield path
+        upload(path, place)
+
+
+def publish_folder(folder: Path, address: Address, *, if_match: Version | None = None) -> None:
+    """Make a local folder's regular files a folder of a bucket, in place of what is there.
+
+    Args:
+        if_match: the version of the index that may be replaced; by default the one that is there when this begins.
+
+    Raises:
+        ConflictError: another run published there meanwhile.
+        StorageError: the folder cannot be written.
+    """
+    old, version = _find_index(address)
+    if if_match is not None and version != if_match:
+        raise ConflictError(f"{address}: another run published there meanwhile")
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    if len(paths) > _MAX_FILES:
+        raise OutputError(f"{folder}: found {len(paths):,} files, not more than {_MAX_FILES:,} are published")
+    there = {file.object for file in old.files.values()} if old else set()
+    files: dict[str, IndexedFile] = {}
+    for path in paths:
+        sha256, name = sha256_of(path), path.relative_to(folder).as_posix()
+        file = IndexedFile(object=f"files/{sha256[:32]}-{path.name}", num_bytes=path.stat().st_size, sha256=sha256)
+        if file.object not in there:
+            upload(path, address / file.object)
+        files[name] = file
+    kept = {file.object for file in files.values()}
+    index = {
+        "version": _VERSION,
+        "files": {name: asdict(file) for name, file in files.items()},
+        "superseded": sorted(there - kept),
+    }
+    content = (json.dumps(index, indent=2, ensure_ascii=False) + "\n").encode()
+    put_bytes(address / INDEX, content, create=version is None, if_match=version)
+    if old:
+        delete(*(address / name for name in old.superseded if name not in kept | there))
+
+
+def fetched_folder(place: Place) -> Path:
+    """A local folder with the files of one in a bucket, in the cache, pinned. A path is itself.
+
+    What `publish_folder` wrote is read by its index, and each file checked; any other folder by listing it.
+
+    Raises:
+        MissingObjectError: nothing is there.
+        StorageError: a file is missing or damaged, or the index is not one.
+    """
+    if isinstance(place, Path):
+        return place
+    index, version = _find_index(place)
+    if index is None:
+        return _listed_folder(place)
+
+    def make(to: Path) -> None:
+        for name, file in index.files.items():
+            path = to / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            download(head(place / file.object), path, sha256=file.sha256)
+
+    key = _hash_of([str(place), *(f"{name}\n{file.sha256}" for name, file in sorted(index.files.items()))])
+    try:
+        return entry(key, name=place.name or place.bucket, make=make)
+    except MissingObjectError:
+        if _find_index(place)[1] == version:
+            raise
+        return fetched_folder(place)  # it was published anew, twice
+
+
+def _listed_folder(address: Address) -> Path:
+    """A local copy of a folder that somebody copied to a bucket."""
+    infos = []
+    for info in listing(address):
+        infos.append(info)
+        if len(infos) > _MAX_FILES:
+            raise StorageError(f"{address}: found more than {_MAX_FILES:,} objects, wanted the folder of one thing")
+    if not infos:
+        raise MissingObjectError(f"{address}: no such folder found: no object begins with it")
+    start = len(address.key) + 1 if address.key else 0
+
+    def make(to: Path) -> None:
+        for info in infos:
+            path = to / _checked_name(address, info.address.key[start:])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            download(info, path)
+
+    key = _hash_of([str(address), *(f"{info.address}\n{info.version}\n{info.num_bytes}" for info in infos)])
+    return entry(key, name=address.name or address.bucket, make=make)
+
+
+@dataclass(frozen=True)
+class _Index:
+    files: dict[str, IndexedFile]
+    superseded: list[str]
+
+
+def _find_index(address: Address) -> tuple[_Index | None, Version | None]:
+    """The index of a folder and its version, None each where there is none."""
+    try:
+        content, info = read(address / INDEX)
+    except MissingObjectError as error:
+        if "no bucket" in str(error):
+            raise
+        return None, None
+    return _parse_index(address, content), info.version
+
+
+def _parse_index(address: Address, content: bytes) -> _Index:
+    try:
+        values = parse_json(content)
+        if values["version"] != _VERSION:
+            raise ValueError(f"found version {values['version']!r}, wanted {_VERSION}")
+        files = {_checked_name(address, name): _file(address, file) for name, file in values["files"].items()}
+        return _Index(files, [_checked_name(address, str(name)) for name in values["superseded"]])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StorageError(
+            f"{address / INDEX}: found something else ({str(error)[:100]}), wanted an index that prodemb wrote"
+        ) from None
+
+
+def _file(address: Address, values: dict[str, Any]) -> IndexedFile:
+    file = IndexedFile(**values)
+    _checked_name(address, file.object)
+    if not _HEX.fullmatch(file.sha256) or not file.object.startswith("files/"):
+        raise ValueError("a file without an object or a SHA-256")
+    return file
+
+
+def _checked_name(address: Address, name: str) -> str:
+    """A name that leads nowhere outside of its folder."""
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\0" in name:
+        raise StorageError(f"{address}: found the name {name[:80]!r} in it, wanted one that lies in this folder")
+    return name
+
+
+def _hash_of(lines: list[str]) -> str:
+    return hashlib.sha256("\n\n".join(lines).encode()).hexdigest()

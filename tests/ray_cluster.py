@@ -1,0 +1,32 @@
+"""A small Ray cluster on this machine, for tests."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def two_nodes() -> Iterator[Any]:
+    """Two machines of one core; this process is part of the first."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    small = {"num_cpus": 1, "object_store_memory": 80 << 20}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
+        cluster.add_node(**small)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            yield cluster
+        finally:
+            ray.shutdown()
+            cluster.shutdown()

@@ -1,0 +1,259 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from copy import copy
+from pathlib import Path
+
+import pytest
+
+from prodemb.core.errors import ConfigError, ConflictError, MissingObjectError, StorageError
+from prodemb.storage import client as storage_client
+from prodemb.storage import objects
+from prodemb.storage.address import Address
+from prodemb.storage.objects import (
+    delete,
+    download,
+    exists,
+    head,
+    listing,
+    put_bytes,
+    read,
+    read_range,
+    upload,
+)
+from tests.object_store import SECRET, ObjectStore, client, every, failing, slow
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up a stalled request after 0.3 s, and after two more tries."""
+    monkeypatch.setattr(storage_client, "STALLED_SECONDS", 0.3)
+    monkeypatch.setattr(storage_client, "MAX_RETRIES", 2)
+
+
+def test_bytes_come_back_as_they_were_written(bucket: Address, object_store: ObjectStore) -> None:
+    address = bucket / "a b/ü#1.txt"
+    version = put_bytes(address, b"one")
+    content, info = read(address)
+    assert (content, info.version.etag, info.num_bytes) == (b"one", version.etag, 3)
+    assert client(object_store).get_object(Bucket=bucket.bucket, Key="a b/ü#1.txt")["Body"].read() == b"one"
+    assert read_range(info, start=1, length=10) == b"ne"
+    assert read_range(info, start=3, length=1) == b""
+    assert head(address) == info
+    delete(address)
+    delete(address)
+    assert not exists(address)
+
+
+def test_a_condition_that_is_not_met_is_a_conflict(bucket: Address) -> None:
+    address = bucket / "manifest.json"
+    first = put_bytes(address, b"1", create=True)
+    with pytest.raises(ConflictError, match=r"manifest\.json: somebody else wrote or deleted it meanwhile"):
+        put_bytes(address, b"2", create=True)
+    second = put_bytes(address, b"2", if_match=first)
+    with pytest.raises(ConflictError):
+        put_bytes(address, b"3", if_match=first)
+    assert read(address).content == b"2"
+    delete(address)
+    with pytest.raises(ConflictError, match="deleted"):
+        put_bytes(address, b"3", if_match=second)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_answer_that_is_lost_is_no_conflict(bucket: Address, object_store: ObjectStore) -> None:
+    # the store writes the object, but its answer comes too late or is an error, and the request is sent again
+    address = bucket / "lease"
+    done: list[bool] = []
+
+    def lose(environ: dict[str, str]) -> tuple[int, bytes] | None:
+        if environ["REQUEST_METHOD"] == "PUT" and not done:
+            done.append(True)
+            bytes_ = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))  # type: ignore[attr-defined]
+            start = "HTTP_X_AMZ_META_"
+            metadata = {key.removeprefix(start).lower(): environ[key] for key in environ if key.startswith(start)}
+            client(object_store).put_object(Bucket=bucket.bucket, Key="lease", Body=bytes_, Metadata=metadata)
+            return 503, b""
+        return None
+
+    object_store.rules.append(lose)
+    version = put_bytes(address, b"mine", create=True)
+    assert done
+    assert head(address).version.etag == version.etag
+
+
+def test_a_file_goes_up_in_parts_and_comes_down_checked(
+    bucket: Address, object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "PART_BYTES", 5 << 20)
+    content = bytes(range(256)) * 50_000  # 12.8 MB
+    (tmp_path / "up").write_bytes(content)
+    info = upload(tmp_path / "up", bucket / "large")
+    assert sum("partNumber" in path for _, path in object_store.requests) == 3
+    download(info, tmp_path / "down")
+    assert (tmp_path / "down").read_bytes() == content
+    with pytest.raises(StorageError, match="is damaged"):
+        download(info, tmp_path / "down", sha256="0" * 64)
+    put_bytes(bucket / "large", b"new")
+    with pytest.raises(ConflictError):
+        download(info, tmp_path / "down")
+
+
+def test_damage_in_the_store_is_found(bucket: Address, object_store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "up").write_bytes(b"good")
+    upload(tmp_path / "up", bucket / "x")
+    told = client(object_store).head_object(Bucket=bucket.bucket, Key="x")["Metadata"]
+    client(object_store).put_object(Bucket=bucket.bucket, Key="x", Body=b"evil", Metadata=told)
+    with pytest.raises(StorageError, match=r"/x: is damaged: found bytes with the SHA-256"):
+        download(head(bucket / "x"), tmp_path / "down")
+
+
+def test_a_failure_now_and_then_is_survived(bucket: Address, object_store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "up").write_bytes(b"x" * 1000)
+    object_store.rules.append(every(2))
+    for number in range(5):
+        info = upload(tmp_path / "up", bucket / f"{number}")
+        download(info, tmp_path / "down")
+    assert [info.address.key for info in listing(bucket)] == [str(number) for number in range(5)]
+    object_store.rules[:] = [failing(2, status=429)]
+    assert read(bucket / "0").content == b"x" * 1000
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_store_that_stays_down_or_slow_is_named(bucket: Address, object_store: ObjectStore) -> None:
+    object_store.rules.append(failing(100))
+    with pytest.raises(StorageError, match=rf"^{bucket}/a: cannot be read: 503 [^;]*SlowDown; .*try later"):
+        read(bucket / "a")
+    object_store.rules[:] = [slow(1.0)]
+    with pytest.raises(StorageError, match="no answer in time"):
+        read(bucket / "a")
+
+
+def test_errors_say_what_helps(bucket: Address, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingObjectError, match=r"/a: no such object found"):
+        head(bucket / "a")
+    with pytest.raises(MissingObjectError, match="no bucket 'no-such-bucket' found"):
+        put_bytes(Address("s3", "no-such-bucket", "a"), b"")
+    put_bytes(bucket / "a", b"123")
+    with pytest.raises(StorageError, match="found 3 bytes, wanted at most 2"):
+        read(bucket / "a", max_bytes=2)
+    object_store.rules.append(failing(1, status=403))
+    with pytest.raises(StorageError, match=r"403 .*wanted credentials that may do this"):
+        read(bucket / "a")
+    monkeypatch.setattr(storage_client, "MAX_RETRIES", 0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(StorageError, match="cannot be read: no connection"):
+        read(bucket / "a")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://192.0.2.1:9")
+    with pytest.raises(StorageError, match="not https"):
+        read(bucket / "a")
+
+
+def test_credentials_come_from_the_usual_files_and_stand_in_no_error(
+    bucket: Address, object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_bytes(bucket / "a", b"1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(StorageError, match="no credentials for S3 found"):
+        read(bucket / "a")
+    (tmp_path / "credentials").write_text(
+        f"[shop]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = {SECRET}\n"
+    )
+    monkeypatch.setenv("AWS_PROFILE", "shop")
+    assert read(bucket / "a").content == b"1"
+    monkeypatch.setenv("AWS_PROFILE", "other")
+    with pytest.raises(StorageError, match="AWS_PROFILE"):
+        read(bucket / "a")
+
+
+def test_no_error_or_log_holds_a_secret(
+    bucket: Address,
+    object_store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level("DEBUG")
+    monkeypatch.setattr(storage_client, "MAX_RETRIES", 0)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", SECRET + "token")
+    said = []
+    for status in (400, 401, 403, 404, 409, 412, 500, 503):
+        body = f"<Error><Code>Odd</Code><Message>{SECRET}</Message></Error>".encode()
+        object_store.rules[:] = [failing(1000, status=status, body=body)]
+        acts: list[Callable[[], object]] = [
+            lambda: read(bucket / "a"),
+            lambda: head(bucket / "a"),
+            lambda: put_bytes(bucket / "a", b"", create=True),
+            lambda: list(listing(bucket)),
+            lambda: delete(bucket / "a"),
+        ]
+        for act in acts:
+            try:
+                act()
+            except StorageError as error:
+                said += [str(error), repr(error.__cause__)]
+    said += [caplog.text, *capfd.readouterr()]
+    assert len(said) > 60
+    assert all(SECRET[:12] not in text and "AKIDEXAMPLE" not in text for text in said)
+
+
+def test_ten_thousand_keys_are_listed_in_order(bucket: Address, object_store: ObjectStore) -> None:
+    from moto.s3.models import s3_backends
+
+    put_bytes(bucket / "many-more/x", b"x")
+    (keys,) = (
+        backend["aws"].buckets[bucket.bucket].keys
+        for backend in s3_backends.values()
+        if bucket.bucket in backend["aws"].buckets
+    )
+    for number in range(10_050):  # as if they were uploaded
+        key = copy(keys["many-more/x"])
+        key.name = f"many/{number:05}.parquet"
+        keys[key.name] = key
+    object_store.requests.clear()
+    found = [info.address.name for info in listing(bucket / "many")]
+    assert found == [f"{number:05}.parquet" for number in range(10_050)]
+    assert len(object_store.requests) == 11
+    assert next(listing(bucket / "many", after="many/10000.parquet")).address.name == "10001.parquet"
+
+
+def test_without_the_extra_the_error_names_it(bucket: Address) -> None:
+    code = f"""
+import sys
+sys.modules["obstore"] = None
+from prodemb.core.errors import ConfigError
+from prodemb.storage.address import place
+from prodemb.storage.objects import head
+try:
+    head(place("{bucket}/a"))
+except ConfigError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'prodemb[storage]'" in done.stdout
+
+
+def test_ctrl_c_ends_a_request_that_waits(bucket: Address, object_store: ObjectStore) -> None:
+    object_store.rules.append(slow(10))
+    code = f"""
+import signal
+from prodemb.storage.address import place
+from prodemb.storage.objects import head
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+try:
+    head(place("{bucket}/a"))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=9)
+    assert done.stdout == "interrupted\n"
+
+
+def test_wrong_settings_of_the_environment_are_a_config_error(bucket: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONDITIONAL_PUT", SECRET)
+    with pytest.raises(ConfigError, match="cannot be used") as caught:
+        head(bucket / "a")
+    assert SECRET not in str(caught.value)
