@@ -51,6 +51,12 @@ def start(words: str, *, cwd: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
+def seconds_of(process: "subprocess.Popen[str]") -> float:
+    """The processor time that it has had, which says how far it is on a machine that is busy too."""
+    times = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+
 def ended(process: "subprocess.Popen[str]") -> tuple[int, list[str]]:
     """A command's status, and what it said but for its progress."""
     _, said = process.communicate(timeout=180)
@@ -86,7 +92,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_signal_is_one_line_and_the_next_run_goes_on(scene: Path, name: str) -> None:
     number = (signal.SIGINT, signal.SIGTERM)[[*COMMANDS].index(name) % 2]
     process = start(COMMANDS[name], cwd=scene)
-    time.sleep(random.Random(name).uniform(0.5, 3))
+    moment = random.Random(name).uniform(0.5, 3)
+    while process.poll() is None and seconds_of(process) < moment:
+        time.sleep(0.01)
     process.send_signal(number)
     status, said = ended(process)
     # It was done before the signal came, or just leaving.
