@@ -231,7 +231,7 @@ class _Reading:
             num_titled=self._counts["title"],
             num_pictured=self._counts["image"],
             num_labelled=self._counts["label"],
-            num_made_ids=index.made if index.product_rows is not None or index.made else 0,
+            num_made_ids=index.made,
             left_out=left_out,
             num_pictures_looked_for=self._looked_for,
             num_pictures_missing=self._missing,

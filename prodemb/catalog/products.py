@@ -8,7 +8,7 @@ for each row, whatever the rows hold, so that the rows of a product need not be 
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from prodemb.core.arrays import Indices
 Hashes = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
+_PIECE = 1 << 20
+"""Rows that are looked up at a time."""
 _MOSTLY = 0.9
 """Share of products that have what a remark has not."""
 
@@ -64,12 +66,12 @@ class ProductIndex:
     num_rows: int
     rows_of_files: tuple[int, ...]
     """How many rows each file has."""
-    product_rows: Indices | None = None
-    """(num_products,) the row that stands for each product, ascending; None where each row is a product."""
+    other_rows: Indices = field(default_factory=lambda: np.empty(0, np.int64))
+    """The rows that stand for no product, ascending: further rows of one, and what is none. All others are one each."""
     picture_rows: tuple[Indices, Indices] | None = None
     """Products whose picture stands in another of their rows: their own row, ascending, and that one."""
     repeated: Indices = field(default_factory=lambda: np.empty(0, np.int64))
-    """Rows whose id an earlier product with another title has, ascending; they are among `product_rows`."""
+    """Rows whose id an earlier product with another title has, ascending; they stand for products."""
     num_repeated_across: int = 0
     """How many of them repeat an id of another file."""
     made: int = 0
@@ -82,7 +84,7 @@ class ProductIndex:
     @property
     def num_products(self) -> int:
         """Products, those with a repeated id included."""
-        return self.num_rows if self.product_rows is None else len(self.product_rows)
+        return self.num_rows - len(self.other_rows)
 
 
 def hashed(texts: pa.Array, *, salt: int = 0) -> Hashes:
@@ -97,20 +99,68 @@ def hashed(texts: pa.Array, *, salt: int = 0) -> Hashes:
 def index_products(batches: Pass, *, num_files: int, id_per_file: bool = False, has_relations: bool) -> ProductIndex:
     """Find the products. A second pass over the rows is made only where not each row has an id of its own.
 
+    Where each row has an id and a title, memory is 16 bytes for each row, and more only for rows that share an id.
+
     Args:
         batches: makes a pass over all rows; for False of their ids and titles alone.
         has_relations: whether rows may say that they are no products, whose they are, or which language they are in.
     """
     ids, rows_of_files, all_titled = _all_ids(batches(False), num_files=num_files, id_per_file=id_per_file)
     num_rows = len(ids)
-    if not has_relations and num_rows and all_titled and ids.all():
-        ordered = np.sort(ids)
-        if not (ordered[1:] == ordered[:-1]).any():
-            return ProductIndex(num_rows=num_rows, rows_of_files=rows_of_files)
-        del ordered
     if not num_rows:
         return ProductIndex(num_rows=0, rows_of_files=rows_of_files)
-    return _Grouping(batches(True), ids, rows_of_files, id_per_file=id_per_file).index()
+    if has_relations or not all_titled or not ids.all():
+        return _Grouping(batches(True), ids, rows_of_files, id_per_file=id_per_file).index()
+    shared = _shared(ids)
+    if not len(shared):
+        return ProductIndex(num_rows=num_rows, rows_of_files=rows_of_files)
+    # Each other row is a product of its own, so that memory is taken for these alone.
+    ends = np.searchsorted(shared, np.cumsum([0, *rows_of_files]))
+    rows_among = tuple(np.diff(ends).tolist())
+    found = _Grouping(_only(batches(True), shared), ids[shared], rows_among, id_per_file=id_per_file).index()
+    return replace(
+        found,
+        num_rows=num_rows,
+        rows_of_files=rows_of_files,
+        other_rows=shared[found.other_rows],
+        picture_rows=found.picture_rows and (shared[found.picture_rows[0]], shared[found.picture_rows[1]]),
+        repeated=shared[found.repeated],
+        merged_examples={reason: int(shared[row]) for reason, row in found.merged_examples.items()},
+    )
+
+
+def _shared(ids: Hashes) -> Indices:
+    """The rows whose id another row has, ascending."""
+    ordered = np.sort(ids)
+    several = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    del ordered
+    if not len(several):
+        return np.empty(0, np.int64)
+    found = []
+    for start in range(0, len(ids), _PIECE):
+        some = ids[start : start + _PIECE]
+        place = np.minimum(np.searchsorted(several, some), len(several) - 1)
+        found.append(start + np.flatnonzero(several[place] == some))
+    return np.concatenate(found)
+
+
+def _only(batches: Iterator[RowKeys], rows: Indices) -> Iterator[RowKeys]:
+    """The keys of some rows of a catalog without relations, counted over all its files."""
+    at = 0
+    for batch in batches:
+        end = at + len(batch.rows)
+        here = rows[np.searchsorted(rows, at) : np.searchsorted(rows, end)] - at
+        at = end
+        if len(here):
+            yield replace(
+                batch,
+                rows=batch.rows[here],
+                ids=batch.ids.take(pa.array(here)),
+                titled=batch.titled[here],
+                titles=batch.titles[here],
+                pictured=batch.pictured[here],
+                bare=None if batch.bare is None else batch.bare[here],
+            )
 
 
 def _all_ids(batches: Iterator[RowKeys], *, num_files: int, id_per_file: bool) -> tuple[Hashes, tuple[int, ...], bool]:
@@ -221,7 +271,7 @@ class _Grouping:
         return ProductIndex(
             num_rows=len(self.ids),
             rows_of_files=self.rows_of_files,
-            product_rows=None if len(product_rows) == len(self.ids) else product_rows,
+            other_rows=np.delete(np.arange(len(self.ids)), product_rows),
             picture_rows=self._picture_rows(order[~differs], leader_of[~differs]),
             repeated=repeated,
             num_repeated_across=int(across.sum()),

@@ -196,8 +196,8 @@ class Catalog:
     def _tables(self, wanted: Sequence[str], *, start: int, stop: int | None) -> Iterator[pa.Table]:
         """Tables of any length with the standard columns that are wanted, a row for each product."""
         index = self.index
-        kept = self._kept_rows(index)
-        first, last = _span(kept, index.num_rows, start=start, stop=stop)
+        left_out = self._left_out(index)
+        first, last = _span(left_out, index.num_rows, start=start, stop=stop)
         if "image" in wanted and index.picture_rows is not None and self._far_pictures is None:
             self._far_pictures = self._load_far_pictures(index.picture_rows)
         self.skipped_rows, self.ignored_rows, self.no_picture = SkippedRows(), SkippedRows(), Counter()
@@ -207,18 +207,17 @@ class Catalog:
             if first < end and begin < last:
                 at = max(first, begin)
                 for batch in self._read(file, wanted, start=at - begin, stop=None if last >= end else last - begin):
-                    taken = _taken(kept, at, at + len(batch.rows))
+                    taken = _taken(left_out, at, at + len(batch.rows))
                     if taken is None or len(taken):
                         yield self._standard(file, batch, wanted, rows_from=at, taken=taken)
                     at += len(batch.rows)
             begin = end
 
-    def _kept_rows(self, index: ProductIndex) -> Indices | None:
-        """The rows that stand for products, without those that are dropped; None for all."""
+    def _left_out(self, index: ProductIndex) -> Indices:
+        """The rows that stand for no product, and those that are dropped, ascending."""
         if not (self.config.bad_ids == "drop" and len(index.repeated)):
-            return index.product_rows
-        rows = np.arange(index.num_rows) if index.product_rows is None else index.product_rows
-        return rows[~np.isin(rows, index.repeated, assume_unique=True)]
+            return index.other_rows
+        return np.sort(np.concatenate([index.other_rows, index.repeated]))
 
     def _read(
         self, file: FilePlan, wanted: Iterable[str], *, start: int = 0, stop: int | None = None
@@ -512,22 +511,21 @@ def _has_levels(file: FilePlan) -> bool:
     return file.lists_categories or file.table.category_separator is not None
 
 
-def _span(kept: Indices | None, num_rows: int, *, start: int, stop: int | None) -> tuple[int, int]:
+def _span(left_out: Indices, num_rows: int, *, start: int, stop: int | None) -> tuple[int, int]:
     """The rows from one product to another: the first, and the one after the last."""
-    if kept is None:
-        return start, num_rows if stop is None else min(stop, num_rows)
-    if start >= len(kept):
-        return num_rows, num_rows
-    last = num_rows if stop is None or stop >= len(kept) else int(kept[stop])
-    return int(kept[start]) if start else 0, last
+    # How many products come before each row that is left out.
+    before = left_out - np.arange(len(left_out))
+    first, last = (
+        num_rows if product is None else min(num_rows, product + int(np.searchsorted(before, product, side="right")))
+        for product in (start, stop)
+    )
+    return (first if start else 0), last
 
 
-def _taken(kept: Indices | None, begin: int, end: int) -> Indices | None:
-    """Which of the rows from `begin` to `end` are kept, counted from `begin`; None for all."""
-    if kept is None:
-        return None
-    inside = kept[np.searchsorted(kept, begin) : np.searchsorted(kept, end)] - begin
-    return None if len(inside) == end - begin else inside
+def _taken(left_out: Indices, begin: int, end: int) -> Indices | None:
+    """Which of the rows from `begin` to `end` are products, counted from `begin`; None for all."""
+    inside = left_out[np.searchsorted(left_out, begin) : np.searchsorted(left_out, end)] - begin
+    return np.delete(np.arange(end - begin), inside) if len(inside) else None
 
 
 def _below(folder: str, path: str | None) -> str | None:

@@ -41,7 +41,7 @@ class KeyMaker:
         num_rows = len(batch.rows)
         title = file.columns.get("title")
         # Without titles nothing tells that two rows with one id are one product.
-        titles = np.arange(1, num_rows + 1, dtype=np.uint64)
+        titles = batch.rows.astype(np.uint64) + (np.uint64(number + 1) << np.uint64(48))
         if self._has_titles:
             titles = hashed(_texts(batch, title))
         keys = RowKeys(

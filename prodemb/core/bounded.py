@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from prodemb.core.regular import NotRegularError, open_regular
 
-MAX_BYTES = 64 << 20
+MAX_BYTES = 128 << 20
 """Most bytes of a JSON or text file, and of the metadata at the end of a Parquet file."""
 MAX_SETTINGS_BYTES = 1 << 20
 """Most bytes of a TOML file."""

@@ -138,7 +138,10 @@ def embed(
             retry=retry,
         )
         run = Run(plan, held=held, checked=checked, on_progress=on_progress)
-        outcome = _make_shards(plan, run=run)
+        try:
+            outcome = _make_shards(plan, run=run)
+        finally:
+            run.keep()
         return EmbedReport(
             manifest=run.finish(),
             num_new=run.num_new,

@@ -1,25 +1,24 @@
-"""What a run would do, how long it would take here and what it needs on disk; nothing is written to the project."""
+"""What a run would do, how long it would take, here or on a cluster, and what it needs on disk; nothing is kept."""
 
 import shutil
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog
-from prodemb.core.device import choose_device
 from prodemb.core.errors import CatalogError, ShardError
 from prodemb.core.files import nearest_folder
 from prodemb.core.folders import check_apart
 from prodemb.core.progress import ProgressCallback
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import busy_seconds
+from prodemb.embed.executors.pace import ClusterUse, Pace, pace_here, pace_on_ray
 from prodemb.embed.index import indexed
-from prodemb.embed.pace import Round, measure_pace
+from prodemb.embed.pace import Round
 from prodemb.embed.paths import node_texts
-from prodemb.embed.plan import Plan, make_plan
+from prodemb.embed.plan import make_plan
 from prodemb.embed.reuse import RetryPictures, Reuse
 from prodemb.embed.worker import Timings
 from prodemb.embed.workload import Workload, count_workload
@@ -27,11 +26,9 @@ from prodemb.shards.checked import Checked
 from prodemb.shards.files import check_unlisted
 from prodemb.shards.format import HASH_BYTES, has_manifest, read_manifest
 from prodemb.shards.paths import read_path_vectors
+from prodemb.storage.objects import PART_BYTES
 from prodemb.taxonomy.taxonomy import Taxonomy
 from prodemb.towers.checkpoint import find_checkpoint
-from prodemb.towers.load import choose_dtype, load_towers
-from prodemb.towers.reference import check_against_reference
-from prodemb.towers.text_encoder import load_text_encoder
 
 FASTER, SLOWER = 0.7, 1.5
 """How far a run may be from what a sample of it took: larger batches, other rows, a machine that warms up."""
@@ -48,6 +45,7 @@ class Estimate:
     catalog: str
     model: str
     device: str
+    """As set, where nothing is to be done; so is the number format."""
     dtype: str
     folder: Path
     num_shards: int
@@ -67,6 +65,29 @@ class Estimate:
     """On disk, for the shards to be made."""
     free_bytes: int
     """On the disk of the shard set."""
+    cluster: ClusterUse | None = None
+    """What a run would have of a Ray cluster; None where it is made on this machine."""
+    host: str | None = None
+    """The machine of the cluster that the sample was measured on."""
+
+    @property
+    def products_per_s(self) -> tuple[float, float]:
+        """The least and the most."""
+        least, most = self.seconds
+        return (self.workload.num_todo / most, self.workload.num_todo / least) if least else (0.0, 0.0)
+
+    @property
+    def num_requests(self) -> int:
+        """To write the shards to a bucket, by the rule of `prodemb.storage.objects.upload`."""
+        parts = -(-self.num_bytes // max(1, self.num_shards) // PART_BYTES)
+        return self.num_shards * (parts + (3 if parts > 1 else 1))
+
+    @property
+    def gpu_hours(self) -> tuple[float, float]:
+        """Of all GPUs of the cluster together, the least and the most; 0 where none works."""
+        num_gpus = 0 if self.cluster is None else self.cluster.num_workers * self.cluster.num_gpus
+        least, most = self.seconds
+        return least * num_gpus / 3600, most * num_gpus / 3600
 
 
 def estimate(
@@ -120,38 +141,40 @@ def estimate(
         with indexed(plan):
             reuse = Reuse(plan.reuse) if plan.reuse is not None and plan.todo else None
             workload, sample = count_workload(plan, reuse=reuse, on_progress=on_progress)
-        measured, num_bytes, loading_s = None, 0, 0.0
-        if plan.todo:
-            started = time.perf_counter()
-            towers = load_towers(checkpoint, device=config.device, dtype=config.dtype)
-            check_against_reference(towers)
-            text_encoder = None
-            if text_checkpoint is not None:
-                text_encoder = load_text_encoder(text_checkpoint, device=config.device, dtype=config.dtype)
-            loading_s = time.perf_counter() - started
-            measured = measure_pace(plan, towers=towers, sample=sample, text_encoder=text_encoder)
-            dims = {"lexical": config.lexical_dim, "text": 0 if text_encoder is None else text_encoder.dim}
-            num_bytes = _num_bytes(workload, dims=[dims.get(feature, towers.dim) for feature in config.features])
-    device = choose_device(config.device)
+        pace, cluster, num_bytes = None, None, 0
+        if plan.todo and config.engine == "ray":
+            pace, cluster = pace_on_ray(plan, sample=sample)
+        elif plan.todo:
+            pace = pace_here(plan, sample=sample)
+        if pace is not None:
+            dims = {"lexical": config.lexical_dim, "text": pace.text_dim}
+            num_bytes = _num_bytes(workload, dims=[dims.get(feature, pace.dim) for feature in config.features])
     num_names = 0 if taxonomy is None else _num_names(taxonomy, folder=folder, fingerprint=checkpoint.fingerprint)
-    timings = _scaled(measured, workload=workload, num_names=num_names)
+    measured = None if pace is None else pace.sample
+    if cluster is not None:
+        num_workers, shares_cores = cluster.num_workers, False
+    else:
+        num_workers, shares_cores = max(1, plan.num_workers), pace is not None and pace.device == "cpu"
+    timings = _scaled(measured, workload=workload, num_names=num_names, num_alike=1 if cluster is None else num_workers)
     fetching = _fetching(workload, images=images)
-    busy = busy_seconds(timings, num_workers=max(1, plan.num_workers)) | {"fetching pictures": sum(fetching) / 2}
+    busy = busy_seconds(timings, num_workers=num_workers) | {"fetching pictures": sum(fetching) / 2}
     return Estimate(
         catalog=catalog.name,
         model=checkpoint.name,
-        device=str(device),
-        dtype=str(choose_dtype(config.dtype, device=device)).removeprefix("torch."),
+        device=config.device if pace is None else pace.device,
+        dtype=config.dtype if pace is None else pace.dtype,
         folder=folder,
         num_shards=len(plan.todo),
         workload=workload,
         num_names=num_names,
         sample=measured,
-        seconds=_seconds(timings, measured=measured, plan=plan, loading_s=loading_s, fetching=fetching),
+        seconds=_seconds(timings, pace=pace, num_alike=1 if shares_cores else num_workers, fetching=fetching),
         fetching=fetching,
         bottleneck=max(busy, key=lambda part: busy[part]) if measured is not None else None,
         num_bytes=num_bytes,
         free_bytes=shutil.disk_usage(nearest_folder(folder)).free,
+        cluster=cluster,
+        host=None if pace is None or cluster is None else pace.host,
     )
 
 
@@ -165,8 +188,12 @@ def _num_names(taxonomy: Taxonomy, *, folder: Path, fingerprint: str) -> int:
     return sum(len(node_texts(path)) for path in taxonomy.paths.values())
 
 
-def _scaled(measured: Round | None, *, workload: Workload, num_names: int = 0) -> Timings:
-    """Seconds of threads for all of the work, from those for a sample of it."""
+def _scaled(measured: Round | None, *, workload: Workload, num_names: int = 0, num_alike: int = 1) -> Timings:
+    """Seconds of threads for all of the work, from those for a sample of it.
+
+    Args:
+        num_alike: workers like the one that was measured, each with threads of its own.
+    """
     if measured is None:
         return Timings()
     took = measured.timings
@@ -180,8 +207,8 @@ def _scaled(measured: Round | None, *, workload: Workload, num_names: int = 0) -
         num_texts=workload.num_texts,
         num_images=workload.num_images,
         num_joined=workload.num_joined,
-        num_decode_threads=took.num_decode_threads,
-        num_tower_threads=took.num_tower_threads,
+        num_decode_threads=num_alike * took.num_decode_threads,
+        num_tower_threads=num_alike * took.num_tower_threads,
     )
 
 
@@ -190,17 +217,20 @@ def _times(seconds: float, num: int, *, of: int) -> float:
 
 
 def _seconds(
-    timings: Timings, *, measured: Round | None, plan: Plan, loading_s: float, fetching: tuple[float, float]
+    timings: Timings, *, pace: Pace | None, num_alike: int, fetching: tuple[float, float]
 ) -> tuple[float, float]:
-    """Of the clock: the threads run side by side as they did for the sample, and several devices too."""
-    if measured is None:
+    """Of the clock: the threads run side by side as they did for the sample, and so do workers.
+
+    Args:
+        num_alike: workers as fast as the one that was measured; 1 where several share the cores that it had.
+    """
+    if pace is None or pace.sample is None:
         return 0.0, 0.0
-    side_by_side = measured.seconds / max(_threads(measured.timings), 1e-9)
-    on_cpu = choose_device(plan.config.device).type == "cpu"
-    work = _threads(timings) * side_by_side / (1 if on_cpu else max(1, plan.num_workers))
-    least = FASTER * max(work, timings.reading)
+    side_by_side = pace.sample.seconds / max(_threads(pace.sample.timings), 1e-9)
+    work = _threads(timings) * side_by_side / num_alike
+    least = FASTER * max(work, timings.reading / num_alike)
     most = SLOWER * (work + timings.reading)
-    return loading_s + max(least, fetching[0]), loading_s + max(most, fetching[1])
+    return pace.loading_s + max(least, fetching[0]), pace.loading_s + max(most, fetching[1])
 
 
 def _threads(timings: Timings) -> float:

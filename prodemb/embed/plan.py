@@ -7,7 +7,7 @@ from pathlib import Path
 from prodemb.catalog.images import ImageLoader, ImagesConfig
 from prodemb.catalog.reader import Catalog
 from prodemb.core.device import num_devices
-from prodemb.core.errors import FingerprintError, ShardError, VersionError
+from prodemb.core.errors import ConfigError, FingerprintError, ShardError, VersionError
 from prodemb.core.features import Feature
 from prodemb.core.files import temporary_name
 from prodemb.core.text import counted
@@ -16,6 +16,8 @@ from prodemb.embed.reuse import RetryPictures, ReusePlan, Source
 from prodemb.shards.checked import Checked
 from prodemb.shards.format import (
     MANIFEST_NAME,
+    MAX_PRODUCTS,
+    MAX_SHARDS,
     NO_VALUE,
     UPDATE_NAME,
     Manifest,
@@ -99,7 +101,7 @@ class Plan:
 
     def for_worker(self) -> "Plan":
         """The same without the lists of all shards, which a worker on another machine need not have."""
-        return replace(self, todo=(), done={})
+        return replace(self, todo=(), done={}, old=None)
 
 
 def make_plan(
@@ -127,10 +129,12 @@ def make_plan(
         text_checkpoint: what makes the text vectors, if any.
 
     Raises:
+        ConfigError: the catalog would have more shards than a set can hold.
         FingerprintError: the set in place was made by another model.
         ShardError: it has features that this run does not want, or is of another schema version.
     """
     folder, size = Path(config.out), config.shard_size
+    _check_num_shards(num_products, shard_size=size)
     old = _in_place(folder)
     plan = Plan(
         config=config,
@@ -187,6 +191,18 @@ def make_plan(
     if journal is not None and made:
         plan = replace(plan, schema=journal.shard_schema)
     return _with_done(plan, kept | made)
+
+
+def _check_num_shards(num_products: int, *, shard_size: int) -> None:
+    num_shards = -(-num_products // shard_size)
+    if num_shards <= MAX_SHARDS:
+        return
+    least = -(-num_products // MAX_SHARDS)
+    wanted = f"{least:,} or more" if least <= MAX_PRODUCTS else "fewer products, in a set for each part of the catalog"
+    raise ConfigError(
+        f"[embed] shard_size: found {shard_size:,}, with which {num_products:,} products are {num_shards:,} shards, "
+        f"and a set holds {MAX_SHARDS:,} at most; wanted {wanted}"
+    )
 
 
 def _with_done(plan: Plan, done: dict[int, ShardRecord]) -> Plan:

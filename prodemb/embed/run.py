@@ -1,8 +1,11 @@
 """One run over a shard set: it records finished shards, and puts the set in place once all are there."""
 
+import time
+from contextlib import suppress
+
 from prodemb.cards.readme import own_readme, warn_if_stale, write_readme
 from prodemb.catalog.budget import PictureCounts, check_budget
-from prodemb.core.errors import CatalogError
+from prodemb.core.errors import CatalogError, ProdembError
 from prodemb.core.folders import HeldFolder
 from prodemb.core.progress import ProgressCallback
 from prodemb.core.text import counted
@@ -11,6 +14,8 @@ from prodemb.shards.checked import Checked
 from prodemb.shards.files import check_listed, remove_unlisted
 from prodemb.shards.format import UPDATE_NAME, Changes, Manifest, ShardRecord, ShardSchema
 
+JOURNAL_SHARE = 0.05
+"""Of a run's time, what it takes at most to write the list of finished shards, which grows with each one."""
 _PICTURES_ADVICE = "finished shards are kept: fix that and embed again with --retry-failed"
 
 
@@ -25,6 +30,8 @@ class Run:
         self._records = dict(plan.done)
         self._num_old = sum(record.num_products for record in plan.done.values())
         self._pictures = PictureCounts()
+        self._is_kept = True
+        self._next_journal = 0.0
 
     def on_start(self, schema: ShardSchema) -> None:
         """From here on the set is one of this schema."""
@@ -47,13 +54,24 @@ class Run:
     def on_shard(self, index: int, record: ShardRecord) -> None:
         """Record a shard: from now on it exists.
 
+        Where writing the list takes long, several shards are written down at a time; see `JOURNAL_SHARE`.
+
         Raises:
             OutputError: the folder was moved or replaced.
         """
         self._held.check()
         self._checked.note(record)
         self._records[index] = record
-        self._write_journal()
+        self._is_kept = False
+        if time.monotonic() >= self._next_journal:
+            self._write_journal()
+
+    def keep(self) -> None:
+        """Write down what is finished and was not yet, also where a run fails; an error in that is not raised."""
+        with suppress(ProdembError, OSError):
+            if not self._is_kept:
+                self._held.check()
+                self._write_journal()
 
     def finish(self) -> Manifest:
         """Put the set in place, and remove shards that it does not hold.
@@ -85,7 +103,11 @@ class Run:
         return manifest
 
     def _write_journal(self) -> None:
+        started = time.monotonic()
         self._manifest(complete=False).write(self._plan.folder, name=self._plan.journal)
+        ended = time.monotonic()
+        self._is_kept = True
+        self._next_journal = ended + (ended - started) * (1 / JOURNAL_SHARE - 1)
 
     def _manifest(self, *, complete: bool) -> Manifest:
         plan = self._plan

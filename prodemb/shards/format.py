@@ -62,6 +62,8 @@ METADATA_KEY = b"prodemb"
 ROWS_HASH_KEY = b"prodemb_rows_hash"
 MAX_PRODUCTS = 16_384
 """Most products in a shard: pyarrow 26 then writes each vector column as one page, which is what can be mapped."""
+MAX_SHARDS = 65_536
+"""Most shards in a set: its manifest, of 700 to 1,100 bytes for each, is read and written as a whole."""
 HASH_BYTES = 16
 IMAGE_SOURCE = "image_source"
 NO_VALUE = "no value"

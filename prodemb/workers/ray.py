@@ -9,7 +9,7 @@ so is a cluster whose head does not.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,6 +52,7 @@ def run_on_ray(
     folder: Path,
     inputs: Sequence[Path],
     listener: Listener,
+    layout: Layout | None = None,
 ) -> Outcome:
     """Have tasks done by actors. Those that die are replaced, and their tasks done by others.
 
@@ -59,6 +60,7 @@ def run_on_ray(
         job_for: the job on this kind of device, which is one for machines of any kind.
         folder: of the run's output; each actor must see it. Its last words are a temporary file in it.
         inputs: files or folders that each machine must see too.
+        layout: what each worker takes of its machine, where that is known; of the workers no more than there are tasks.
 
     Raises:
         ConfigError: Ray is not installed, there is no such cluster, or its machines do not see the same files.
@@ -68,8 +70,11 @@ def run_on_ray(
     with connected(settings.address, table=settings.table) as ray:
         nodes = resources(ray)
         device = device_of(nodes, wanted=settings.device)
-        layout = lay_out(nodes, with_gpus=device == "cuda", num_workers=settings.num_workers, num_tasks=len(tasks))
-        job, num_workers = job_for(device), layout.num_workers
+        layout = layout or lay_out(
+            nodes, with_gpus=device == "cuda", num_workers=settings.num_workers, num_tasks=len(tasks)
+        )
+        job, num_workers = job_for(device), min(layout.num_workers, len(tasks))
+        layout = replace(layout, num_workers=num_workers)
         crew = _Actors(ray, job, layout=layout, folder=folder, inputs=inputs)
         results = run_crew(crew, tasks, num_workers=num_workers, retries=RETRIES, listener=listener, noun=job.noun)
         return Outcome(results=results, num_workers=num_workers, device=device)

@@ -226,6 +226,43 @@ def test_ray_beside_processes(run_bench: RunBench, catalog: Path) -> None:
     assert list(found["lost"]) == ["1"]
 
 
+def test_ray_while_machines_are_lost() -> None:
+    """In a process of its own, which imports Ray when it has set what Ray is to be silent about."""
+    pytest.importorskip("ray")
+    command = [sys.executable, str(BENCH / "cluster.py"), "--kills", "20", "--products", "3000", "--shard-size", "256"]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=300, cwd=BENCH.parent.parent)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["num_products"], found["num_shards"]) == (3000, 12)
+    assert found["num_kills"] > 0
+    assert list(found["rows"]) == ["local, 2", "ray, 2"]
+    assert all(min(row["products_per_s"], *row["start_s"]) > 0 for row in found["rows"].values())
+
+
+def test_what_a_large_catalog_costs_before_its_first_shard(run_bench: RunBench) -> None:
+    sizes = ["--rows", "2000", "--repeats", "3", "--row-group", "500", "--shard-size", "100", "--hashed", "1000"]
+    found = run_bench("catalog_index", *sizes)
+    steps = found["steps"]
+    assert list(steps) == ["open", "check ids", "plan", "first rows", "rows hashes", "manifest"]
+    assert all(min(step["seconds"], step["peak_mb"]) > 0 for step in steps.values())
+    assert steps["check ids"]["figures"]["num_products"] == 1997
+    assert steps["plan"]["figures"]["num_shards"] == 20
+    assert steps["first rows"]["said"] == "product 1,800: p1800"
+
+
+def test_a_billion_products_on_paper_are_those_of_the_docs(run_bench: RunBench) -> None:
+    found = run_bench("on_paper")
+    page = (BENCH.parents[1] / "docs" / "scale.md").read_text()
+    assert found["rates"] in page
+    assert found["table"] in page
+    assert f"{found['gflop']:.1f} GFLOP" in page
+    assert f"A product takes {found['product_bytes']:,} bytes" in page
+    million = run_bench("on_paper", "--products-per-s", "1000", "--gpu-hour", "3.6")["plans"]["100,000,000"]
+    assert million["num_shards"] == 12_208
+    assert [*million["towers_hours"].values()] == [pytest.approx(27.78, abs=0.01)] * 2
+    assert [*million["usd"].values()] == [pytest.approx(100)] * 2
+
+
 def test_serving(run_bench: RunBench, catalog: Path, tiny_clip: Path, tmp_path: Path) -> None:
     heads = write_heads(tmp_path / "heads", tiny_clip)
     options = ["--heads", *map(str, heads), "--catalog", str(catalog), "--products", "6", "--requests-of", "4"]

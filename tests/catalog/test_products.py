@@ -19,18 +19,23 @@ def text(values: Sequence[str | None]) -> pa.LargeStringArray:
 
 
 def keys_of(*files: Sequence[Row], **more: Sequence[str | None]) -> Pass:
+    """Keys of rows; `more` has a value for each row of all files."""
+
     def batches(whole: bool) -> Iterator[RowKeys]:
+        start = 0
         for number, rows in enumerate(files):
             titles = hashed(text([title for _, title in rows]))
+            here = {name: values[start : start + len(rows)] for name, values in more.items()}
+            start += len(rows)
             yield RowKeys(
                 file=number,
                 rows=np.arange(1, len(rows) + 1),
                 ids=text([each for each, _ in rows]),
                 titled=titles != 0,
                 titles=titles,
-                pictured=np.array([value is not None for value in more.get("pictures", [None] * len(rows))], np.bool_),
-                kinds=text(more["kinds"]) if "kinds" in more else None,
-                parents=hashed(text(more["parents"])) if "parents" in more else None,
+                pictured=np.array([value is not None for value in here.get("pictures", [None] * len(rows))], np.bool_),
+                kinds=text(here["kinds"]) if "kinds" in here else None,
+                parents=hashed(text(here["parents"])) if "parents" in here else None,
             )
 
     return batches
@@ -42,12 +47,12 @@ def index_of(*files: Sequence[Row], id_per_file: bool = False, **more: Sequence[
 
 
 def products(index: ProductIndex) -> list[int]:
-    return [*range(index.num_rows)] if index.product_rows is None else index.product_rows.tolist()
+    return [row for row in range(index.num_rows) if row not in index.other_rows]
 
 
 def test_each_row_a_product() -> None:
     index = index_of([("a", "A"), ("b", None)], [], [("c", "C")])
-    assert (index.num_products, index.product_rows, index.rows_of_files) == (3, None, (2, 0, 1))
+    assert (index.num_products, len(index.other_rows), index.rows_of_files) == (3, 0, (2, 0, 1))
 
 
 def test_rows_of_one_id_are_one_product_wherever_they_stand() -> None:
@@ -100,3 +105,20 @@ def test_every_titled_row_is_in_a_product(files: list[list[Row]]) -> None:
     assert {row for row in rows if row[1] is not None} <= kept
     assert {each for each, _ in rows if each} == {each for each, _ in kept if each}
     assert index.num_products + sum(index.merged.values()) == len(rows)
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("ABC"), st.none() | st.just("p")))))
+def test_rows_with_ids_of_their_own_need_no_second_look(files: list[list[tuple[str, str, str | None]]]) -> None:
+    """The same comes out where all rows are looked at, as is done where they may have relations."""
+    pictures = [picture for file in files for _, _, picture in file]
+    batches = keys_of(*([(each, title) for each, title, _ in file] for file in files), pictures=pictures)
+    quick, whole = (
+        index_products(batches, num_files=len(files), has_relations=has_relations) for has_relations in (False, True)
+    )
+    assert as_lists(quick) == as_lists(whole)
+
+
+def as_lists(index: ProductIndex) -> dict[str, object]:
+    pictures = None if index.picture_rows is None else [each.tolist() for each in index.picture_rows]
+    arrays = {"other_rows": index.other_rows.tolist(), "repeated": index.repeated.tolist(), "picture_rows": pictures}
+    return vars(index) | arrays

@@ -275,6 +275,18 @@ def test_repeated_ids_end_the_run_or_are_dropped(tmp_path: Path, name: str) -> N
     assert "2 of 6 rows are lost" in message(opened(path, bad_ids="drop").check_ids)
 
 
+def test_without_titles_rows_of_one_id_are_no_product_together_wherever_they_stand(tmp_path: Path) -> None:
+    """Also as the first row of two files, or of two batches of one."""
+    for number in range(2):
+        rows = {"product_id": ["a", f"b{number}"], "description": [f"an oak desk {number}", "a mug"]}
+        pl.DataFrame(rows).write_parquet(tmp_path / f"{number}.parquet")
+    catalog = open_catalog(CatalogConfig(path=str(tmp_path), columns={name: name for name in rows}))
+    with pytest.raises(
+        CatalogError, match=r"1 row repeats a product_id \('a' in 0.parquet row 1 and 1.parquet row 1\)"
+    ):
+        catalog.check_ids()
+
+
 def test_numbers_become_texts(tmp_path: Path) -> None:
     frame = pl.DataFrame({"product_id": [1, 2], "google_category_id": [187.0, None], "title": ["a\0b", ""]})
     frame.write_parquet(tmp_path / "c.parquet")

@@ -9,13 +9,13 @@ import pytest
 from prodemb.catalog.images import ImagesConfig
 from prodemb.core.errors import CatalogError, FingerprintError, ShardError
 from prodemb.embed.estimate import _fetching, _scaled, _seconds
+from prodemb.embed.executors.pace import Pace
 from prodemb.embed.pace import Round
 from prodemb.embed.worker import Timings
 from prodemb.embed.workload import Workload
 from prodemb.shards.format import MANIFEST_NAME
 from tests.conftest import make_clip
 from tests.embed.conftest import MakeCatalog, contents, estimated, run
-from tests.embed.test_worker import plan_for
 
 ROUND = Round(
     num_products=10,
@@ -26,6 +26,9 @@ ROUND = Round(
         decoding=1.0, text_tower=3.0, image_tower=1.0, hashing=1.0, num_texts=20, num_images=10, num_tower_threads=2
     ),
 )
+
+
+PACE = Pace(sample=ROUND, loading_s=5.0, dim=24, text_dim=0, device="cpu", dtype="float32", host="here")
 
 
 def files(folder: Path) -> set[Path]:
@@ -85,17 +88,17 @@ def test_what_a_run_would_refuse_is_refused(make_catalog: MakeCatalog, tiny_clip
         estimated(tmp_path / "empty.csv", out, tiny_clip)
 
 
-def test_time_grows_with_the_work_and_threads_run_side_by_side(
-    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
-) -> None:
-    plan = plan_for(make_catalog(20), tmp_path / "shards", tiny_clip)
+def test_time_grows_with_the_work_and_threads_run_side_by_side() -> None:
     work = Workload(num_todo=1000, num_texts=2000, num_images=1000, num_words=1000, num_local=1000, reading_s=1.0)
     timings = _scaled(ROUND, workload=work)
     assert (timings.text_tower, timings.image_tower, timings.decoding, timings.hashing) == (300, 100, 100, 100)
     assert _scaled(ROUND, workload=work, num_names=1000).text_tower == 450
-    least, most = _seconds(timings, measured=ROUND, plan=plan, loading_s=5.0, fetching=(0, 0))
+    assert _scaled(ROUND, workload=work, num_alike=3).num_tower_threads == 6
+    least, most = _seconds(timings, pace=PACE, num_alike=1, fetching=(0, 0))
     assert least < 305 < most  # 3 s for 10 products of which there are 1,000
-    assert _seconds(timings, measured=ROUND, plan=plan, loading_s=5.0, fetching=(400, 4000)) == (405, 4005)
+    assert _seconds(timings, pace=PACE, num_alike=1, fetching=(400, 4000)) == (405, 4005)
+    least, most = _seconds(timings, pace=PACE, num_alike=10, fetching=(0, 0))
+    assert least < 35 < most < 60
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ def test_a_pipe_and_a_file_without_end_are_an_error(tmp_path: Path, read: Callab
         read(tmp_path / "pipe")
     with (tmp_path / "sparse.txt").open("wb") as file:
         file.truncate(10**12)
-    wanted = r"sparse.txt: cannot be read .* found 1,000,000,000,000 bytes, wanted at most 67,108,864"
+    wanted = r"sparse.txt: cannot be read .* found 1,000,000,000,000 bytes, wanted at most 134,217,728"
     with pytest.raises(TaxonomyError, match=wanted):
         read(tmp_path / "sparse.txt")
 

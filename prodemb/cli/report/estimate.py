@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from prodemb.embed.estimate import Estimate
+    from prodemb.embed.executors.pace import ClusterUse
 
 
 def estimate_lines(found: Estimate, *, sample: Path | None) -> Iterator[str]:
@@ -45,9 +46,12 @@ def estimate_lines(found: Estimate, *, sample: Path | None) -> Iterator[str]:
             f"{_range(found.fetching)} where each takes {FETCH_S[0]:g} to {FETCH_S[1]:g} s"
         )
     yield f"time: {_range(found.seconds)}; bottleneck: {found.bottleneck}"
+    if found.cluster is not None:
+        yield from _cluster_lines(found, cluster=found.cluster)
     measured = found.sample
+    where = found.device if found.host is None else f"{found.host} ({found.device})"
     yield (
-        f"measured on {found.device} in {found.dtype}: {counted(measured.num_products, 'product')} with "
+        f"measured on {where} in {found.dtype}: {counted(measured.num_products, 'product')} with "
         f"{counted(measured.timings.num_texts, 'text')} and {counted(measured.timings.num_images, 'picture')} in "
         f"{measured.seconds:.1f} s"
     )
@@ -60,6 +64,26 @@ def estimate_lines(found: Estimate, *, sample: Path | None) -> Iterator[str]:
     yield f"{warning}disk: {size_text(found.num_bytes)} to write, {size_text(found.free_bytes)} free"
     written = "nothing" if sample is None else f"nothing but the sample catalog at {sample.parent}"
     yield f"dry run: {written} was written"
+
+
+def _cluster_lines(found: Estimate, *, cluster: ClusterUse) -> Iterator[str]:
+    """What a run would have of a cluster, and what it would take of it."""
+    cores = counted(cluster.num_cores, "core")
+    yield (
+        f"cluster: {counted(cluster.num_machines, 'machine')}; {counted(cluster.num_workers, 'worker')}"
+        f"{', each' if cluster.num_workers > 1 else ''} with {f'a GPU and {cores}' if cluster.num_gpus else cores}"
+    )
+    slowest, fastest = found.products_per_s
+    hours = [f"{hours:,.1f}" for hours in found.gpu_hours]
+    yield (
+        f"that is {slowest:,.0f} to {fastest:,.0f} products/s"
+        + (f", {' to '.join(hours)} GPU hours" if cluster.num_gpus else "")
+        + "; assumed: all workers are as fast as the one that was measured, and nobody else uses them"
+    )
+    yield (
+        f"files: {counted(found.num_shards, 'shard')} of about {size_text(found.num_bytes // found.num_shards)}; to a "
+        f"bucket, {counted(found.num_requests, 'request')} would write them"
+    )
 
 
 def _range(seconds: tuple[float, float]) -> str:

@@ -118,7 +118,12 @@ def _of_estimating(report: Estimate) -> dict[str, Any]:
         "num_hosts": len(work.hosts),
         "seconds_least": report.seconds[0],
         "seconds_most": report.seconds[1],
+        "num_workers": None if report.cluster is None else report.cluster.num_workers,
+        "gpu_hours_least": report.gpu_hours[0],
+        "gpu_hours_most": report.gpu_hours[1],
         "bottleneck": report.bottleneck,
+        "num_shards": report.num_shards,
+        "num_requests": report.num_requests,
         "num_bytes": report.num_bytes,
         "free_bytes": report.free_bytes,
     }

@@ -25,7 +25,7 @@ class RayExecutor:
         """See `Executor` and `run_on_ray`."""
         config = plan.config
         outcome = run_on_ray(
-            lambda device: EmbedJob(_for_cluster(plan, device=device)),
+            lambda device: EmbedJob(for_cluster(plan, device=device)),
             plan.todo,
             settings=RaySettings(
                 table="embed", address=self._address, num_workers=config.workers, device=config.device
@@ -37,7 +37,7 @@ class RayExecutor:
         return Outcome(timings=sum(outcome.results, Timings()), num_workers=outcome.num_workers, device=outcome.device)
 
 
-def _for_cluster(plan: Plan, *, device: Literal["cpu", "cuda"]) -> Plan:
+def for_cluster(plan: Plan, *, device: Literal["cpu", "cuda"]) -> Plan:
     """The plan as actors get it: with one device and number format for machines of any kind."""
     chosen: dict[str, str] = {"device": device}
     if plan.config.dtype == "auto" and device == "cpu":

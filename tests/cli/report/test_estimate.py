@@ -7,6 +7,7 @@ from pathlib import Path
 from prodemb.cli.report.estimate import estimate_lines
 from prodemb.cli.report.results import result_of
 from prodemb.embed.estimate import Estimate
+from prodemb.embed.executors.pace import ClusterUse
 from prodemb.embed.pace import Round
 from prodemb.embed.worker import Timings
 from prodemb.embed.workload import Workload
@@ -51,6 +52,19 @@ def test_lines_say_what_is_to_be_done_and_how_long_it_takes() -> None:
     ]
 
 
+def test_of_a_cluster_its_gpus_and_what_they_would_take_are_told() -> None:
+    cluster = ClusterUse(num_machines=3, num_workers=20, num_cores=12, num_gpus=1)
+    lines = list(estimate_lines(replace(estimate_of(), cluster=cluster, host="worker-7", device="cuda"), sample=None))
+    assert lines[4:9] == [
+        "time: 67 min to 8 h 20 min; bottleneck: image tower",
+        "cluster: 3 machines; 20 workers, each with a GPU and 12 cores",
+        "that is 33 to 250 products/s, 22.2 to 166.7 GPU hours; assumed: all workers are as fast as the one that was "
+        "measured, and nobody else uses them",
+        "files: 122 shards of about 20.5 MB; to a bucket, 244 requests would write them",
+        "measured on worker-7 (cuda) in bfloat16: 256 products with 1,000 texts and 250 pictures in 4.2 s",
+    ]
+
+
 def test_too_small_a_disk_is_warned_about() -> None:
     assert "WARNING: not enough space: disk: 80.0 GB to write, 71.6 GB free" in estimate_lines(
         estimate_of(num_bytes=80_000_000_000), sample=None
@@ -82,4 +96,5 @@ def test_the_names_of_a_taxonomy_are_told_of() -> None:
 def test_a_program_gets_the_same_figures() -> None:
     found = result_of(estimate_of())
     assert (found["num_products"], found["num_new"], found["num_to_fetch"]) == (1_000_000, 999_424, 900_000)
+    assert (found["num_workers"], found["gpu_hours_most"], found["num_requests"]) == (None, 0, 244)
     assert (found["seconds_least"], found["seconds_most"], found["num_hosts"]) == (4_000.0, 30_000.0, 2)

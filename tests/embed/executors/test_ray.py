@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,10 +21,11 @@ from prodemb.core.errors import ConfigError, ModelError, WorkerError
 from prodemb.core.files import is_temporary
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
+from prodemb.embed.executors.pace import ClusterUse
 from prodemb.shards.format import read_manifest
 from prodemb.workers import ray as engine
 from tests.conftest import jpeg
-from tests.embed.conftest import MakeCatalog, contents, run
+from tests.embed.conftest import MakeCatalog, contents, estimated, run
 from tests.embed.executors.odd_catalog import OddCatalog
 from tests.ray_cluster import ROOT, two_nodes
 
@@ -98,6 +100,24 @@ def test_ray_makes_the_same_files_as_one_process_also_where_actors_are_killed_an
     assert (updated.manifest.changes.removed, updated.manifest.changes.changed) == (1, 2)
     assert not [path for path in two.iterdir() if is_temporary(path.name)]
     assert "died: its worker process has died; possibly out of memory" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_dry_run_looks_at_the_cluster_and_has_one_worker_embed_a_sample(
+    cluster: Any, make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
+) -> None:
+    catalog, out = make_catalog(100), tmp_path / "shards"
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    found = estimated(catalog, out, tiny_clip, engine="ray")
+    assert found.cluster == ClusterUse(num_machines=2, num_workers=2, num_cores=1, num_gpus=0)
+    assert (found.device, found.dtype, found.num_shards, found.gpu_hours) == ("cpu", "float32", 7, (0, 0))
+    assert found.host == socket.gethostname()
+    assert found.sample is not None
+    assert found.sample.num_products > 0
+    assert 0 < found.products_per_s[0] < found.products_per_s[1]
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+    with pytest.raises(ConfigError, match="no machine of the Ray cluster has a GPU"):
+        estimated(catalog, out, tiny_clip, engine="ray", device="cuda")
 
 
 @pytest.mark.slow
