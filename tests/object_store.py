@@ -31,6 +31,8 @@ class ObjectStore:
     url: str
     rules: list[Rule] = field(default_factory=list)
     """Each sees the WSGI environment of a request, and may answer in place of the server, or sleep."""
+    num_to_cut: int = 0
+    """How many bodies of answers break off in the middle from now on."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     """Method and path, with the query, of all requests."""
 
@@ -56,8 +58,13 @@ def client(store: ObjectStore) -> Any:
     """A client that is not ours: boto3's."""
     import boto3
 
-    keys = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": SECRET}
-    return boto3.client("s3", endpoint_url=store.url, region_name="us-east-1", **keys)
+    if store.url not in _clients:
+        keys = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": SECRET}
+        _clients[store.url] = boto3.client("s3", endpoint_url=store.url, region_name="us-east-1", **keys)
+    return _clients[store.url]
+
+
+_clients: dict[str, Any] = {}
 
 
 class _Quiet(WSGIRequestHandler):
@@ -83,7 +90,11 @@ def serving() -> Iterator[ObjectStore]:
                 environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
                 start_response(f"{status} Told", [("Content-Length", str(len(body)))])
                 return [body]
-        return app(environ, start_response)
+        body = app(environ, start_response)
+        if environ["REQUEST_METHOD"] == "GET" and store.num_to_cut > 0:
+            store.num_to_cut -= 1
+            return _broken_off(body)
+        return body
 
     server = make_server("127.0.0.1", 0, door, threaded=True, request_handler=_Quiet)
     store.url = f"http://127.0.0.1:{server.server_port}"
@@ -95,9 +106,18 @@ def serving() -> Iterator[ObjectStore]:
         server.shutdown()
         thread.join()
         server.server_close()
+        if (used := _clients.pop(store.url, None)) is not None:
+            used.close()
 
 
 _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>no</Message></Error>"
+
+
+def _broken_off(body: Iterable[bytes]) -> Iterator[bytes]:
+    """Half of a body; the connection is then closed."""
+    whole = b"".join(body)
+    yield whole[: len(whole) // 2]
+    raise ConnectionAbortedError
 
 
 def failing(
@@ -153,6 +173,7 @@ def object_store(running_store: ObjectStore, tmp_path: Path, monkeypatch: pytest
         monkeypatch.setenv(name, value)
     running_store.rules.clear()
     running_store.requests.clear()
+    running_store.num_to_cut = 0
     yield running_store
     running_store.rules.clear()
 

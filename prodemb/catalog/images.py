@@ -17,9 +17,13 @@ from prodemb.catalog.circuit_breaker import CircuitBreaker, retry_after_s
 from prodemb.catalog.lookups import LookupTimeout, UnknownHost
 from prodemb.catalog.network import Deadline, GuardedBackend, GuardedTransport, PrivateHost
 from prodemb.catalog.pictures import data_of, is_base64
+from prodemb.catalog.stored_pictures import NoStoredPicture, StoredPictures
 from prodemb.catalog.urls import ADDRESS, is_address, is_showable
 from prodemb.core.config import Config
 from prodemb.core.regular import NotRegularError, open_regular
+from prodemb.storage.address import Address, Place
+from prodemb.storage.address import is_address as is_stored
+from prodemb.storage.client import Patience
 
 FIRST_WAIT_S = 0.5
 """Pause before the first new attempt; doubles each time, and is shortened at random by up to a half."""
@@ -32,7 +36,7 @@ class ImagesConfig(Config):
     """How pictures are fetched, and from where they may come (`[images]`)."""
 
     allow_outside_root: bool = False
-    """Whether paths may leave the image root: by `..`, an absolute path or a link."""
+    """Whether paths may leave the image root: by `..`, an absolute path or a link; and addresses of buckets."""
     allow_private_hosts: bool = False
     """Whether addresses of this machine and of private networks may be fetched."""
     concurrency: PositiveInt = 32
@@ -99,10 +103,24 @@ class ImageLoader:
     Use it in a `with` block. At its end connections are closed, and what is still being fetched soon gives up.
     """
 
-    def __init__(self, config: ImagesConfig, *, root: Path) -> None:
-        """Relative paths are taken from the folder `root`."""
+    def __init__(self, config: ImagesConfig, *, root: Place) -> None:
+        """Relative paths are taken from the folder `root`.
+
+        Raises:
+            ConfigError, StorageError: it lies in a bucket that cannot be asked: no client, or no credentials.
+        """
         self._config = config
-        self._root = root.resolve()
+        in_bucket = root if isinstance(root, Address) else None
+        self._root = None if isinstance(root, Address) else root.resolve()
+        patience = Patience(
+            stalled_s=config.timeout_s,
+            request_s=config.deadline_s,
+            max_retries=config.retries,
+            retry_s=config.deadline_s,
+        )
+        self._stored = StoredPictures(
+            in_bucket, outside=config.allow_outside_root, max_bytes=config.max_bytes, patience=patience
+        )
         self._stopped = threading.Event()
         self._deadline = Deadline(self._stopped)
         self._breaker = CircuitBreaker(
@@ -125,8 +143,8 @@ class ImageLoader:
     def load(self, value: str | bytes) -> bytes:
         """The bytes of the picture that a catalog's image value stands for.
 
-        A text is a path, an http(s) address (`//host/path` is taken as https) or a `data:` address. Bytes are checked
-        and handed back.
+        A text is a path, an http(s) address (`//host/path` is taken as https), an object's (`s3://`, `gs://`, `az://`)
+        or a `data:` address. Bytes are checked and handed back.
 
         Raises:
             AbsentImage: there is none to be had; says why.
@@ -139,6 +157,8 @@ class ImageLoader:
         if value[:5].lower() == "data:":
             return self._of_data_address(value)
         address = ADDRESS.match(value)
+        if is_stored(value) or (address is None and self._root is None):
+            return self._load_stored(value)
         if address is None:
             return self._read(value)
         if value[: address.end()].lower() in ("http://", "https://"):
@@ -161,9 +181,9 @@ class ImageLoader:
         return f"{config.allow_outside_root} {config.allow_private_hosts} {config.max_bytes}"
 
     def stamp(self, value: str) -> str:
-        """Size and time of a local picture, which tell that it changed; empty for an address or where there is none."""
+        """Size and time of a local picture, which tell that it changed; empty for any other and where there is none."""
         value = value.strip()
-        if is_address(value):
+        if is_address(value) or self._root is None:
             return ""
         try:
             status = self._locate(value).stat()
@@ -184,14 +204,38 @@ class ImageLoader:
             raise AbsentImage("damaged data address")
         return self._of_allowed_size(data, detail="")
 
+    def _load_stored(self, value: str) -> bytes:
+        """An object's bytes; a bucket counts as a host."""
+        if is_base64(value):
+            raise AbsentImage("base64 that is no picture")
+        try:
+            address = self._stored.address_of(value)
+        except NoStoredPicture as error:
+            raise AbsentImage(error.reason, detail=error.detail) from None
+        if not self._breaker.allows(address.bucket):
+            raise AbsentImage("host does not answer", detail=address.bucket)
+        with self._downloads:
+            started = time.monotonic()
+            try:
+                data = self._stored.load(address)
+            except NoStoredPicture as error:
+                if error.is_temporary:
+                    self._breaker.record_failure(address.bucket, waited_s=time.monotonic() - started)
+                else:
+                    self._breaker.record_success(address.bucket)
+                raise AbsentImage(error.reason, detail=error.detail) from None
+        self._breaker.record_success(address.bucket)
+        return self._of_allowed_size(data, detail=str(address))
+
     def _read(self, value: str) -> bytes:
         if is_base64(value):
             raise AbsentImage("base64 that is no picture")
         detail = value if is_showable(value) else ""
         try:
-            path = self._locate(value)
+            path, root = self._locate(value), self._root
+            assert root is not None
             # What is read is what was found to lie beneath the root, whatever becomes of the names meanwhile.
-            with open_regular(path, beneath=self._root if path.is_relative_to(self._root) else None) as file:
+            with open_regular(path, beneath=root if path.is_relative_to(root) else None) as file:
                 # The files of /proc have no size, and some of them no end.
                 num_bytes = os.fstat(file.fileno()).st_size
                 data = file.read(self._config.max_bytes + 1) if 0 < num_bytes <= self._config.max_bytes else b""
@@ -209,6 +253,7 @@ class ImageLoader:
 
     def _locate(self, value: str) -> Path:
         """The path without links, checked to lie under the root, for which a leading slash may stand, as Magento's."""
+        assert self._root is not None
         path = (self._root / value).resolve()
         if value.startswith("/") and not path.is_relative_to(self._root):
             below = (self._root / value.lstrip("/")).resolve()

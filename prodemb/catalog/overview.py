@@ -19,6 +19,7 @@ from prodemb.core.errors import CatalogError, OutputError
 from prodemb.core.features import CATALOG_COLUMNS, GOLD_LABELS, PARTNER, PRODUCT_COLUMNS
 from prodemb.core.files import replacing
 from prodemb.core.text import counted
+from prodemb.storage.address import Place
 
 NUM_SAMPLES = 2
 """Values that are shown of each column."""
@@ -37,7 +38,7 @@ _MARK = b"prodemb.catalog"
 class FileOverview:
     """A file of the catalog, and what it is."""
 
-    path: Path
+    path: Place
     label: str
     format: str
     compression: str | None
@@ -136,7 +137,8 @@ def read_through(catalog: Catalog, *, out: Path | None = None) -> Overview:
         CatalogError: no product is found, ids repeat though they may not, or `out` is a file of the catalog itself.
         OutputError: the file cannot be written, or is there with something else in it.
     """
-    if out is not None and any(out.resolve() == file.path.resolve() for file in catalog.files):
+    own = [file.path.resolve() for file in catalog.files if isinstance(file.path, Path)]
+    if out is not None and out.resolve() in own:
         raise CatalogError(f"{out}: is a file of the catalog that is read, wanted another name")
     if out is not None and out.exists() and not _is_written_here(out):
         raise OutputError(f"{out}: holds something that `prodemb read` did not write, and is not replaced")
@@ -334,7 +336,8 @@ class _Reading:
             yield f"pictures: {where}; say where they lie: image_root in [catalog]"
 
 
-def _absolute(value: str | None, *, root: Path) -> str | None:
+def _absolute(value: str | None, *, root: Place) -> str | None:
     if value is None or is_address(value):
         return value
-    return str((located(value, root=root) or root / value).absolute())
+    found = located(value, root=root) or root / value
+    return str(found.absolute() if isinstance(found, Path) else found)

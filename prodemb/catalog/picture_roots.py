@@ -3,9 +3,14 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from prodemb.catalog.urls import is_address
+from prodemb.core.errors import ProdembError
+from prodemb.storage.address import Address, Place
+from prodemb.storage.objects import head, listing
 
 MAX_VALUES = 50
 """Pictures that are looked for."""
@@ -20,8 +25,10 @@ def local_paths(values: Iterable[str]) -> list[str]:
     return [path for path, _ in zip(paths, range(MAX_VALUES), strict=False)]
 
 
-def picture_root(values: Sequence[str], *, folder: Path) -> Path | None:
+def picture_root(values: Sequence[str], *, folder: Place) -> Place | None:
     """The folder under which local pictures are found: the feed's own, one inside it, or one beside it.
+
+    In a bucket only the feed's own folder is looked at, and those inside it.
 
     A leading slash, as Magento writes it, counts for nothing where no such file is found otherwise. None where no
     picture is found, or where they lie outside: see `root_of_absolute`.
@@ -29,6 +36,8 @@ def picture_root(values: Sequence[str], *, folder: Path) -> Path | None:
     paths = local_paths(values)
     if not paths:
         return None
+    if isinstance(folder, Address):
+        return _root_in_bucket(folder, paths)
     if _num_found(folder, paths):
         return folder
     if (inside := _inside(folder, paths)) is not None:
@@ -39,11 +48,15 @@ def picture_root(values: Sequence[str], *, folder: Path) -> Path | None:
     return best if 2 * _num_found(best, paths) >= len(paths) else None
 
 
-def located(value: str, *, root: Path) -> Path | None:
+def located(value: str, *, root: Place) -> Place | None:
     """The file that a local picture's value names; None where there is no such file, or the value is an address."""
     if is_address(value.strip()):
         return None
     path = value.strip().replace("\\", "/")
+    if isinstance(root, Address):
+        with suppress(ProdembError):
+            return head(root / path).address
+        return None
     return next((place for place in (root / path, root / path.lstrip("/")) if _is_file(place)), None)
 
 
@@ -55,24 +68,61 @@ def root_of_absolute(values: Sequence[str]) -> Path | None:
     return max(set.intersection(*({*path.parents} for path in paths)), key=lambda parent: len(parent.parts))
 
 
+def common_root(roots: Sequence[Place]) -> Place:
+    """The folder that holds all of some folders, which are all local, or all in one bucket."""
+    first = roots[0]
+    if isinstance(first, Address):
+        keys = os.path.commonpath([f"/{each.key}" for each in roots if isinstance(each, Address)])
+        return Address(first.scheme, first.bucket, keys.strip("/"))
+    return Path(os.path.commonpath([str(root) for root in roots]))
+
+
+def below(folder: Place, root: Place) -> str:
+    """The path of a folder from another one that holds it, with slashes; empty where they are one."""
+    if folder == root:
+        return ""
+    if isinstance(folder, Address) and isinstance(root, Address):
+        return folder.key[len(root.key) :].lstrip("/")
+    assert isinstance(folder, Path)
+    assert isinstance(root, Path)
+    return folder.relative_to(root).as_posix()
+
+
+def _root_in_bucket(folder: Address, paths: Sequence[str]) -> Address | None:
+    """The folder of a bucket, a feed's or one inside it, under which most pictures are found."""
+    start = len(folder.key) + 1 if folder.key else 0
+    found = [PurePosixPath(info.address.key[start:]) for info in islice(listing(folder), MAX_FILES)]
+    roots = _roots_of([PurePosixPath(path.lstrip("/")) for path in paths if path.strip("/")], found)
+    if not roots:
+        return None
+    best = min(roots, key=lambda root: (-roots[root], len(root.parts)))
+    return folder if best == PurePosixPath(".") else folder / str(best)
+
+
 def _num_found(root: Path, paths: Sequence[str]) -> int:
     return sum(_is_file(root / path.lstrip("/")) for path in paths)
 
 
 def _inside(folder: Path, paths: Sequence[str]) -> Path | None:
     """The folder below from which most pictures are found, by the ends of their paths."""
-    wanted = {PurePosixPath(path.lstrip("/")) for path in paths if path.strip("/")}
+    wanted = [PurePosixPath(path.lstrip("/")) for path in paths if path.strip("/")]
+    roots = _roots_of(wanted, (PurePosixPath(found.relative_to(folder).as_posix()) for found in _files(folder)))
+    return folder / min(roots, key=lambda root: (-roots[root], len(root.parts))) if roots else None
+
+
+def _roots_of(wanted: Iterable[PurePosixPath], found: Iterable[PurePosixPath]) -> Counter[PurePosixPath]:
+    """The folders from which files are those of some paths, and of how many."""
+    wanted = {*wanted}
     names = {path.name for path in wanted}
-    roots: Counter[Path] = Counter()
-    for found in _files(folder):
-        if found.name not in names:
+    roots: Counter[PurePosixPath] = Counter()
+    for relative in found:
+        if relative.name not in names:
             continue
-        relative = PurePosixPath(found.relative_to(folder).as_posix())
         for path in wanted:
             parts = path.parts
             if ".." not in parts and relative.parts[-len(parts) :] == parts:
-                roots[folder.joinpath(*relative.parts[: -len(parts)])] += 1
-    return min(roots, key=lambda root: (-roots[root], len(root.parts))) if roots else None
+                roots[PurePosixPath(*relative.parts[: -len(parts)])] += 1
+    return roots
 
 
 def _files(folder: Path) -> Iterable[Path]:

@@ -1,7 +1,6 @@
 """The reading plan: all that has to be known to turn a catalog's rows into products, decided once."""
 
 import difflib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,20 +8,21 @@ from pathlib import Path
 from prodemb.catalog.categories import CategoryRule
 from prodemb.catalog.choose_id import choose_id
 from prodemb.catalog.config import CatalogConfig, TableConfig
-from prodemb.catalog.files import labels_of, names_of
+from prodemb.catalog.files import CatalogFile, labels_of, names_of, place_of
 from prodemb.catalog.formats import Source
 from prodemb.catalog.formats.records import RecordsSource
 from prodemb.catalog.formats.source import shown_names
 from prodemb.catalog.guess import ColumnGuess, TableGuess, guess_table
 from prodemb.catalog.nested import is_same_language, parsed
-from prodemb.catalog.picture_roots import local_paths, picture_root, root_of_absolute
+from prodemb.catalog.picture_roots import below, common_root, local_paths, picture_root, root_of_absolute
 from prodemb.catalog.pictures import PictureKind, as_pictures, is_list, kind_of
 from prodemb.catalog.profile import MAX_LOOKED_AT, Profile, profiles_of
 from prodemb.catalog.urls import is_showable
 from prodemb.catalog.values import as_texts, is_text
 from prodemb.core.errors import CatalogError
 from prodemb.core.features import CATALOG_COLUMNS, PARTNER
-from prodemb.core.files import expanded
+from prodemb.storage.address import Place
+from prodemb.storage.address import place as place_called
 from prodemb.taxonomy.taxonomy import Taxonomy, sample_taxonomy
 
 _STANDARD = ("product_id", "title")
@@ -34,7 +34,7 @@ _ROWS_LOOKED_AT = 256
 class FilePlan:
     """How one file's rows are read."""
 
-    path: Path
+    file: CatalogFile
     label: str
     """What tells the file from the catalog's others; a partner's name where each has a folder."""
     name: str
@@ -55,6 +55,11 @@ class FilePlan:
     """Whether cat1 holds lists, of levels or of paths."""
 
     @property
+    def path(self) -> Place:
+        """Where it lies, for people."""
+        return place_of(self.file)
+
+    @property
     def categories(self) -> CategoryRule | None:
         """How cat1 is taken apart; None where it is taken as it is."""
         rule = CategoryRule(levels=self.table.category_separator, paths=self.table.category_path_separator)
@@ -72,7 +77,7 @@ class ReadingPlan:
     """How a catalog's files are read. It is decided once, and workers are handed it."""
 
     files: tuple[FilePlan, ...]
-    image_root: Path
+    image_root: Place
     image_kind: PictureKind | None
     """Whether pictures stand in the catalog or paths and addresses do; None where there is no image column."""
     language: str | None
@@ -129,10 +134,10 @@ class _Planner:
         language = self._config.language or self._most_frequent_language(columns)
         kind = self._image_kind(columns)
         inside, roots = self._picture_roots(columns, kind=kind)
-        image_root = Path(os.path.commonpath([str(root) for root in roots])) if roots else self._sources[0].path.parent
+        image_root = common_root(roots) if roots else self._sources[0].path.parent
         files = tuple(
             FilePlan(
-                path=source.path,
+                file=source.file,
                 label=label,
                 name=name,
                 table=table,
@@ -140,7 +145,7 @@ class _Planner:
                 partner=PARTNER if PARTNER in source.columns else None,
                 split=table.split if table.split and _has(source, table.split) else None,
                 lists_categories="cat1" in own and _holds_lists(source, own["cat1"]),
-                pictures_folder="" if root == image_root else root.relative_to(image_root).as_posix(),
+                pictures_folder=below(root, image_root),
                 pictures_inside=is_inside,
             )
             for source, label, name, table, own, root, is_inside in zip(
@@ -303,12 +308,13 @@ class _Planner:
 
     def _picture_roots(
         self, columns: Sequence[Mapping[str, str]], *, kind: PictureKind | None
-    ) -> tuple[list[bool], list[Path]]:
+    ) -> tuple[list[bool], list[Place]]:
         """Of each file whether its pictures are in its own archive, and the folder that their paths start from."""
-        inside, roots = [], []
+        inside: list[bool] = []
+        roots: list[Place] = []
         for source, own in zip(self._sources, columns, strict=True):
             given = self._config.image_root
-            root = expanded(given) if given else source.path.absolute().parent
+            root = place_called(given) if given else _absolute(source.path).parent
             is_inside = False
             if kind == "path" and "image" in own and not given:
                 values = _first_pictures(source, own["image"])
@@ -323,7 +329,7 @@ class _Planner:
         if not self._config.image_root and len({*roots}) == 1:
             # As the user wrote it, where it is the file's own folder.
             shown = self._sources[0].path.parent
-            roots = [shown if root == shown.absolute() else root for root in roots]
+            roots = [shown if root == _absolute(shown) else root for root in roots]
         return inside, roots
 
     def _tell_of_lost_pictures(self, source: Source, paths: Sequence[str], own: str) -> None:
@@ -335,6 +341,10 @@ class _Planner:
         )
         shown = next((f" such as {path!r}" for path in paths if is_showable(path)), "")
         self._notes.append(f"pictures: {own!r} of {source.path.name} names files{shown}; {where}")
+
+
+def _absolute(path: Place) -> Place:
+    return path.absolute() if isinstance(path, Path) else path
 
 
 def _is_standard(source: Source) -> bool:

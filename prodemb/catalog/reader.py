@@ -8,7 +8,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from prodemb.core.arrays import Indices
 from prodemb.core.errors import CatalogError, LostRowsError
 from prodemb.core.features import CATALOG_COLUMNS, FEATURES, PARTNER, PRODUCT_COLUMNS, SPLIT
 from prodemb.core.text import counted
+from prodemb.storage.address import Place
 from prodemb.taxonomy.taxonomy import Taxonomy
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Catalog:
         self._told: set[str] = set()
         self._index: ProductIndex | None = None
         self._far_pictures: tuple[Indices, pa.Array] | None = None
-        self._sources: dict[Path, Source] = {}
+        self._sources: dict[Place, Source] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Open files are not handed to other processes."""
@@ -81,7 +81,7 @@ class Catalog:
         return self.plan.files
 
     @property
-    def image_root(self) -> Path:
+    def image_root(self) -> Place:
         """The folder that picture paths start from."""
         return self.plan.image_root
 
@@ -238,7 +238,7 @@ class Catalog:
     def source(self, file: FilePlan) -> Source:
         """One of its files, opened."""
         if file.path not in self._sources:
-            self._sources[file.path] = open_source(file.path)
+            self._sources[file.path] = open_source(file.file)
         return self._sources[file.path]
 
     def _take_notes(self, file: FilePlan, source: Source) -> None:
@@ -460,7 +460,7 @@ def open_catalog(config: CatalogConfig, *, taxonomies: Sequence[Taxonomy] | None
         CatalogError: there is no such file, it cannot be read, it has no rows, or no file has a column that is named in
             the settings.
     """
-    sources = [open_source(path) for path in find_files(config.path)]
+    sources = [open_source(file) for file in find_files(config.path)]
     _refuse_empty(config, sources)
     plan = make_plan(config, sources, taxonomies=taxonomies)
     catalog = Catalog(config, plan=plan)

@@ -33,6 +33,7 @@ from prodemb.core.errors import ConfigError
 from prodemb.core.rlimits import raise_limit
 from prodemb.core.streams import open_closed_streams
 from prodemb.core.text import is_encodable, silence_pillow
+from prodemb.storage.address import is_place_address, place
 
 PANELS = {
     "Whole job": (doctor, read, init, run, predict, serve),
@@ -89,10 +90,14 @@ def main() -> None:
 
 def _check_arguments(arguments: list[str]) -> None:
     for argument in arguments:
-        if "://" in argument:
+        value = argument.partition("=")[2] if argument.startswith("--") and "=" in argument else argument
+        if is_place_address(value):
+            place(value)  # says what is wrong with it without showing it
+        elif "://" in argument:
             # Not shown: it may hold a password or a signature.
             raise ConfigError(
-                "found a URL among the arguments; URLs are not accepted: download the file and pass its path"
+                "found a URL among the arguments; URLs are not accepted, but addresses of a bucket such as "
+                "s3://bucket/key: download the file and pass its path"
             )
         if not is_encodable(argument):
             raise ConfigError(f"found the argument {argument!r}, which is not UTF-8; wanted a name in UTF-8")

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import finished, show, started
-from prodemb.cli.options import DeviceOption, HeadsOption, ShardsArgument, existing_shards
+from prodemb.cli.options import DeviceOption, HeadsOption, ShardsArgument, chosen_heads, existing_shards
 from prodemb.cli.progress import show_progress
 
 
 def audit(
     shards: ShardsArgument,
-    out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    out: Annotated[str, typer.Argument(help="The Parquet file to write.")],
     heads: HeadsOption = None,
     pipelines: Annotated[
         list[Path] | None,
@@ -33,6 +33,7 @@ def audit(
     from prodemb.job.pipeline import own_pipeline, read_pipeline
     from prodemb.job.score import own_heads
     from prodemb.shards.reader import find_shard_sets
+    from prodemb.storage.desk import file_to_write
 
     given = {pipeline.target: pipeline for pipeline in map(read_pipeline, pipelines or [])}
     brand, category = (
@@ -42,8 +43,8 @@ def audit(
     started("audit", where=out)
     report = audit_shards(
         find_shard_sets(existing_shards(shards)),
-        out=out,
-        heads=heads or own_heads([brand, category]),
+        out=file_to_write(out),
+        heads=chosen_heads(heads, default=lambda: own_heads([brand, category])),
         brand=brand,
         category=category,
         progress=show_progress,

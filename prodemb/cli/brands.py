@@ -30,6 +30,7 @@ def brands(
     from prodemb.cli.report.brands import alias_lines
     from prodemb.job.brands import update_aliases
     from prodemb.shards.reader import open_shard_set
+    from prodemb.storage.desk import file_to_read
 
     chosen = chosen_pipeline(None, path=pipeline, catalog=catalog)
     chosen = chosen.replaced({"brands": {"aliases": aliases}}, source="command line")
@@ -43,4 +44,4 @@ def brands(
     batches = opened.batches(8192, columns=columns)
     table = update_aliases(chosen.brands, batches=batches, progress=show_progress, shards=shard_set)
     finished(table)
-    show(alias_lines(table, path=Path(chosen.brands.aliases)))
+    show(alias_lines(table, path=file_to_read(chosen.brands.aliases)))

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from prodemb.core.text import for_terminal
+from prodemb.storage.names import named
 
 
 class TableConsole(Console):
@@ -16,4 +17,4 @@ class TableConsole(Console):
 
     def render_str(self, text: str, **how: Any) -> Text:
         """A cell, title or caption."""
-        return super().render_str(for_terminal(text), **how)
+        return super().render_str(for_terminal(named(text)), **how)

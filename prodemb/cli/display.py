@@ -14,6 +14,7 @@ from prodemb.cli.manner import manner
 from prodemb.cli.stdout import on_stdout
 from prodemb.core.errors import OutputError
 from prodemb.core.text import line_for_terminal
+from prodemb.storage.names import named
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -81,7 +82,7 @@ def tell(event: str, message: str, **values: Any) -> None:
             return
     shown = f"error: {message}" if event == "error" else message
     with suppress(OSError, ValueError):
-        print(line_for_terminal(f"prodemb: {shown}"), file=sys.stderr, flush=True)
+        print(line_for_terminal(f"prodemb: {named(shown)}"), file=sys.stderr, flush=True)
 
 
 def tell_end(status: Any) -> None:
@@ -105,7 +106,7 @@ def _print_line(line: str) -> None:
     """Print a line of text, below as many empty ones as it begins with."""
     text = line.lstrip("\n")
     with on_stdout():
-        typer.echo("\n" * (len(line) - len(text)) + line_for_terminal(text))
+        typer.echo("\n" * (len(line) - len(text)) + line_for_terminal(named(text)))
 
 
 def _print_table(table: "Table") -> None:

@@ -1,6 +1,5 @@
 """`prodemb feed`: predictions to a Google Merchant supplemental feed."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,8 +8,8 @@ from prodemb.cli.display import finished, show, started
 
 
 def feed(
-    predictions: Annotated[Path, typer.Argument(help="A predictions file, as `prodemb score` writes it.")],
-    out: Annotated[Path, typer.Argument(help="The tab-separated file to write.")],
+    predictions: Annotated[str, typer.Argument(help="A predictions file, as `prodemb score` writes it.")],
+    out: Annotated[str, typer.Argument(help="The tab-separated file to write.")],
     min_confidence: Annotated[
         float | None,
         typer.Option(
@@ -21,9 +20,10 @@ def feed(
     """Write confident categories and brands as a Google Merchant supplemental feed."""
     from prodemb.cli.report.score import feed_lines
     from prodemb.score.feed import MIN_CONFIDENCE, write_feed
+    from prodemb.storage.desk import file_to_read, file_to_write
 
     least = MIN_CONFIDENCE if min_confidence is None else min_confidence
     started("feed", where=out)
-    report = write_feed(predictions, out, min_confidence=least)
+    report = write_feed(file_to_read(predictions), file_to_write(out), min_confidence=least)
     finished(report)
     show(feed_lines(report))

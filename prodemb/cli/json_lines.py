@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from prodemb.cli.stdout import on_stdout
 from prodemb.core.progress import ProgressCallback
 from prodemb.core.text import line_for_terminal
+from prodemb.storage.address import Address
+from prodemb.storage.names import named
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -124,9 +126,11 @@ def _plain(value: Any) -> Any:
         case float():
             return value if math.isfinite(value) else None
         case str():
-            return line_for_terminal(value)
+            return line_for_terminal(named(value))
         case PathLike():
-            return line_for_terminal(str(fspath(value)))
+            return line_for_terminal(named(str(fspath(value))))
+        case Address():
+            return line_for_terminal(str(value))
         case Mapping():
             return {line_for_terminal(str(key)): _plain(each) for key, each in value.items()}
         case _:

@@ -1,6 +1,5 @@
 """`prodemb label`: the products to label, in a file to fill in."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +12,7 @@ from prodemb.cli.progress import show_progress
 def label(
     shards: ShardsArgument,
     out: Annotated[
-        Path,
+        str,
         typer.Argument(help="The .csv or .tsv file to write. Rows of an earlier one that somebody wrote into stay."),
     ],
     products: Annotated[
@@ -24,7 +23,7 @@ def label(
         int | None, typer.Option(help="Of the choice. Default: the pipeline's.", show_default=False)
     ] = None,
     head: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="The folder of the category head that says what is likely. Default: the pipeline's own head, and "
             "zero-shot where there is none.",
@@ -45,6 +44,7 @@ def label(
     from prodemb.job.label import label_shards
     from prodemb.job.pipeline import own_pipeline
     from prodemb.shards.reader import find_shard_sets
+    from prodemb.storage.desk import file_to_write, folder_to_read
 
     settings: dict[str, dict[str, Any]] = {
         "embed": {"device": device},
@@ -54,9 +54,9 @@ def label(
     started("label", where=out)
     report = label_shards(
         find_shard_sets(existing_shards(shards)),
-        out=out,
+        out=file_to_write(out),
         category=own_pipeline("category").replaced(settings, source="command line"),
-        head=head,
+        head=None if head is None else folder_to_read(head),
         progress=show_progress,
     )
     finished(report)

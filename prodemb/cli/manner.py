@@ -1,16 +1,21 @@
 """The manner that a command speaks in, decided in one place: for a person, quietly, or as JSON lines."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from prodemb.core.errors import ConfigError
+
 Manner = Literal["human", "quiet", "json"]
 
 _PANEL = "Output"
+_ADDRESS = re.compile(r"(s3|gs|az|file):/", re.IGNORECASE)
 _chosen: list[Manner] = []
 """That of the command that is running; empty where none is."""
 
@@ -74,6 +79,14 @@ JsonOption = Annotated[
 ]
 
 
+def _check_local(values: Mapping[str, object]) -> None:
+    """Raise ConfigError for an address where a command takes a local path alone; paths lose one of its slashes."""
+    for name, value in values.items():
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, Path) and _ADDRESS.match(str(each)):
+                raise ConfigError(f"{name}: found an address, wanted a local path: this command takes no address here")
+
+
 def with_manners(command: Callable[..., None]) -> Callable[..., None]:
     """A command that takes the options of this module behind its own."""
 
@@ -81,7 +94,12 @@ def with_manners(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def spoken(**values: Any) -> None:
-        command(**{name: value for name, value in values.items() if name not in options})
+        own = {name: value for name, value in values.items() if name not in options}
+        _check_local(own)
+        from prodemb.storage.desk import at_desk  # not loaded for `--help`
+
+        with at_desk():
+            command(**own)
 
     signature = inspect.signature(command)
     added = [

@@ -11,6 +11,8 @@ from prodemb.cli.display import say
 from prodemb.core.errors import ConfigError, ShardError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prodemb.job.pipeline import Pipeline
 
 Target = Literal["brand", "category"]
@@ -33,7 +35,7 @@ HeadOption = Annotated[
     typer.Option("--out", help="The folder for the head. Default: the pipeline's.", show_default=False),
 ]
 HeadsOption = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--head",
         help="The folder of a head; repeat it for a second head. Default: the pipelines' own heads.",
@@ -114,6 +116,13 @@ def chosen_pipeline(target: Target | None, *, path: Path | None, catalog: str | 
         default = target or "brand"
         chosen = own_pipeline(default) if catalog is None else Pipeline(target=default)
     return chosen.replaced({"catalog": {"path": catalog}}, source="command line")
+
+
+def chosen_heads(heads: list[str] | None, *, default: "Callable[[], list[Path]]") -> list[Path]:
+    """The folders of the heads of `--head`, fetched where they are in a bucket; else the default ones."""
+    from prodemb.storage.desk import folder_to_read
+
+    return [folder_to_read(head) for head in heads] if heads else default()
 
 
 def make_sample(pipeline: "Pipeline") -> Path | None:

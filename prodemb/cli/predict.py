@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import answer, finished, show, started
-from prodemb.cli.options import DeviceOption, HeadsOption, PipelineOption
+from prodemb.cli.options import DeviceOption, HeadsOption, PipelineOption, chosen_heads
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
 
@@ -23,7 +23,7 @@ def predict(
         str | None,
         typer.Argument(help="A feed of any format that `prodemb read` shows.", show_default=False),
     ] = None,
-    out: Annotated[Path | None, typer.Argument(help="The Parquet file to write.", show_default=False)] = None,
+    out: Annotated[str | None, typer.Argument(help="The Parquet file to write.", show_default=False)] = None,
     title: Annotated[str | None, _product_option("Its title.")] = None,
     description: Annotated[str | None, _product_option("Its description.")] = None,
     brand: Annotated[str | None, _product_option("Its brand, as a partner would send it.")] = None,
@@ -48,6 +48,7 @@ def predict(
     from prodemb.job.pipeline import own_pipeline, read_pipeline
     from prodemb.job.predict import explain_product, predict_feed
     from prodemb.job.score import joint_scoring, own_heads
+    from prodemb.storage.desk import file_to_write
 
     values = {"title": title, "description": description, "brand": brand, "cat1": cat1, "cat2": cat2, "cat3": cat3}
     product = {name: value for name, value in {**values, "image": image}.items() if value is not None}
@@ -62,7 +63,7 @@ def predict(
     own = [own_pipeline("brand"), own_pipeline("category")]
     joint = joint_scoring(own[0], category=own[1])
     joint = joint.replaced({"embed": {"device": device}, "predict": {"cache": cache}}, source="command line")
-    folders = heads or own_heads(own)
+    folders = chosen_heads(heads, default=lambda: own_heads(own))
     if feed is None or out is None:
         started("predict", where=None)
         prediction, explanations = explain_product(product, heads=folders, pipelines=[joint, own[1]])
@@ -74,6 +75,6 @@ def predict(
     else:
         config = CatalogConfig(path=feed, bad_ids="drop")
     started("predict", where=out)
-    report = predict_feed(config, out, heads=folders, pipeline=joint, progress=show_progress)
+    report = predict_feed(config, file_to_write(out), heads=folders, pipeline=joint, progress=show_progress)
     finished(report)
     show(feed_items(report))

@@ -1,6 +1,5 @@
 """`prodemb read`: what a feed is, what is made of it, and what is lost on the way."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +17,7 @@ def read(
         str, typer.Argument(help="A file, folder or glob: CSV, TSV, JSON, XML, Parquet or Excel, packed or not.")
     ],
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(help="Where to write the products as a standard catalog (Parquet).", show_default=False),
     ] = None,
     pipeline: PipelineOption = None,
@@ -28,6 +27,7 @@ def read(
     from prodemb.catalog.overview import read_through
     from prodemb.catalog.reader import CatalogConfig, open_catalog
     from prodemb.cli.report.read import overview_lines
+    from prodemb.storage.desk import file_to_write
 
     if pipeline is not None:
         from prodemb.job.pipeline import read_pipeline
@@ -37,7 +37,8 @@ def read(
         # What repeats an id is told below, and is no reason to show nothing.
         config = CatalogConfig(path=feed, bad_ids="drop")
     started("read", where=out)
-    overview = read_through(open_catalog(config, taxonomies=taxonomies_of(taxonomy)), out=out)
+    path = None if out is None else file_to_write(out)
+    overview = read_through(open_catalog(config, taxonomies=taxonomies_of(taxonomy)), out=path)
     finished(overview)
     if out is None:
         answer(overview_lines(overview))
@@ -48,6 +49,7 @@ def read(
 
 def taxonomies_of(path: str | None) -> "list[Taxonomy]":
     """The bundled part of the taxonomy, and the one in a file."""
+    from prodemb.storage.desk import file_to_read
     from prodemb.taxonomy.taxonomy import read_taxonomy, sample_taxonomy
 
-    return [sample_taxonomy(), *([read_taxonomy(Path(path))] if path is not None else [])]
+    return [sample_taxonomy(), *([read_taxonomy(file_to_read(path))] if path is not None else [])]

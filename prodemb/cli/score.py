@@ -1,19 +1,26 @@
 """`prodemb score`: shards and heads to predictions."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from prodemb.cli.display import finished, show, started
-from prodemb.cli.options import DeviceOption, HeadsOption, LabelsOption, ShardsArgument, TaxonomyOption, existing_shards
+from prodemb.cli.options import (
+    DeviceOption,
+    HeadsOption,
+    LabelsOption,
+    ShardsArgument,
+    TaxonomyOption,
+    chosen_heads,
+    existing_shards,
+)
 from prodemb.cli.progress import show_progress
 from prodemb.core.errors import ConfigError
 
 
 def score(
     shards: ShardsArgument,
-    out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    out: Annotated[str, typer.Argument(help="The Parquet file to write.")],
     heads: HeadsOption = None,
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="Predict categories without a head, from the taxonomy's names.")
@@ -21,7 +28,7 @@ def score(
     taxonomy: TaxonomyOption = None,
     labels: LabelsOption = None,
     changed_since: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="Earlier predictions of all products: write only what was added, changed or removed since.",
             show_default=False,
@@ -51,6 +58,7 @@ def score(
     from prodemb.job.score import joint_scoring, own_heads, score_shards, trained_heads
     from prodemb.job.zero_shot import open_zero_shot
     from prodemb.shards.reader import find_shard_sets
+    from prodemb.storage.desk import file_to_read, file_to_write
 
     if taxonomy is not None and not zero_shot:
         raise ConfigError(
@@ -71,9 +79,12 @@ def score(
     brand = joint_scoring(brand, category=category)
     started("score", where=out)
     answerer = open_zero_shot(found, pipeline=category, progress=show_progress) if zero_shot else None
-    folders = heads or (trained_heads(own[:1]) if zero_shot else own_heads(own))
+    default = (lambda: trained_heads(own[:1])) if zero_shot else (lambda: own_heads(own))
+    folders = chosen_heads(heads, default=default)
+    since = None if changed_since is None else file_to_read(changed_since)
+    path = file_to_write(out)
     report = score_shards(
-        found, out=out, heads=folders, pipeline=brand, progress=show_progress, zero_shot=answerer, since=changed_since
+        found, out=path, heads=folders, pipeline=brand, progress=show_progress, zero_shot=answerer, since=since
     )
     finished(report)
     show(score_lines(report))

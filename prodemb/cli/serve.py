@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from prodemb.cli.display import say, started, tell
-from prodemb.cli.options import DeviceOption, HeadsOption
+from prodemb.cli.options import DeviceOption, HeadsOption, chosen_heads
 from prodemb.core.errors import ConfigError
 
 _NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
@@ -44,7 +44,8 @@ def serve(
         {"embed": {"device": device}, "serve": {"host": host, "port": port, "allow_fetch": allow_fetch}},
         source="command line",
     )
-    serve_heads(heads or own_heads(own), pipeline=pipeline, on_ready=_say_ready, on_open=_warn_open)
+    folders = chosen_heads(heads, default=lambda: own_heads(own))
+    serve_heads(folders, pipeline=pipeline, on_ready=_say_ready, on_open=_warn_open)
     tell("stopped", "stopped")
 
 

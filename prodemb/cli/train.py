@@ -116,10 +116,12 @@ def _train(pipeline: "Pipeline", *, shards: Path | None, out: str | None, device
     from prodemb.cli.report.heads import figures, train_lines
     from prodemb.job.score import frozen_card
     from prodemb.job.train import head_shards, train
+    from prodemb.storage.desk import folder_to_write
 
     chosen = pipeline.replaced({"train": {"out": out}, "embed": {"device": device}}, source="command line")
-    started(f"train-{chosen.target}", where=chosen.head_folder)
-    report = train(chosen, shards=shards or head_shards(chosen), folder=chosen.head_folder, progress=show_progress)
+    started(f"train-{chosen.target}", where=chosen.head_name)
+    folder = folder_to_write(chosen.head_name)
+    report = train(chosen, shards=shards or head_shards(chosen), folder=folder, progress=show_progress)
     finished(report)
     card = report.head.card
     show(figures(card, frozen=frozen_card(chosen, tuned=card)))

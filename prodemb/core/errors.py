@@ -83,6 +83,16 @@ class OutputError(ProdembError):
 class StorageError(ProdembError):
     """Object storage refuses a request, or does not answer."""
 
+    def __init__(self, message: str, *, reason: str = "cannot be read", is_temporary: bool = False) -> None:
+        """
+        Args:
+            reason: what was found, without the object's name, so that such errors can be counted.
+            is_temporary: whether the store did not answer, or said to come back later.
+        """
+        super().__init__(message)
+        self.reason = reason
+        self.is_temporary = is_temporary
+
 
 class MissingObjectError(StorageError):
     """There is no object of that address, or no such bucket."""

@@ -122,7 +122,7 @@ def embed(
         raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
     checkpoint = find_checkpoint(config.model, revision=config.revision, truncate_dim=config.truncate_dim)
     text_checkpoint = config.text_checkpoint()
-    check_apart(folder, [file.path for file in catalog.files])
+    check_apart(folder, [file.path for file in catalog.files if isinstance(file.path, Path)])
     with holding(folder, kind="shard set", is_own=holds_shards) as held:
         check_unlisted(folder)
         checked = Checked(folder)

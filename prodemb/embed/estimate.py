@@ -120,7 +120,7 @@ def estimate(
         raise CatalogError(f"{catalog.name}: found no product with an id of its own, wanted at least one")
     checkpoint = find_checkpoint(config.model, revision=config.revision, truncate_dim=config.truncate_dim)
     text_checkpoint = config.text_checkpoint()
-    check_apart(folder, [file.path for file in catalog.files])
+    check_apart(folder, [file.path for file in catalog.files if isinstance(file.path, Path)])
     check_unlisted(folder)
     if has_manifest(folder):
         read_manifest(folder)  # a run replaces a damaged one, which is not for this function to do

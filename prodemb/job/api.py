@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from prodemb.storage.desk import at_desk, file_to_read, file_to_write, folder_to_read, folder_to_write
+
 if TYPE_CHECKING:
     # At run time each function loads what it needs: a catalog or a shard set is opened without loading torch.
     from prodemb.catalog.reader import Catalog
@@ -137,6 +139,7 @@ def open_shards(folder: str | Path) -> "ShardSet":
     return open_shard_set(Path(folder))
 
 
+@at_desk()
 def train(
     target: Target,
     shards: "ShardSet | str | Path",
@@ -185,7 +188,7 @@ def train(
     }
     pipeline = _pipeline(target, settings, tables, source="train")
     folder = Path(shards) if isinstance(shards, str | Path) else shards.folder
-    return train_pipeline(pipeline, shards=folder, folder=pipeline.head_folder, progress=no_progress)
+    return train_pipeline(pipeline, shards=folder, folder=folder_to_write(pipeline.head_name), progress=no_progress)
 
 
 def load_head(folder: str | Path) -> "TrainedHead":
@@ -204,9 +207,10 @@ def load_head(folder: str | Path) -> "TrainedHead":
     """
     from prodemb.heads.head import load_head as load
 
-    return load(Path(folder))
+    return load(folder_to_read(folder))
 
 
+@at_desk()
 def score(
     shards: "ShardSet | str | Path | Sequence[ShardSet]",
     out: str | Path,
@@ -256,11 +260,11 @@ def score(
     pipelines = [_pipeline(target, settings, tables, source="score") for target in both]
     return score_shards(
         with_given_labels([shards] if isinstance(shards, ShardSet) else shards, pipelines=pipelines),
-        out=Path(out),
-        heads=[Path(head) for head in heads],
+        out=file_to_write(out),
+        heads=[folder_to_read(head) for head in heads],
         pipeline=pipelines[0],
         progress=no_progress,
-        since=None if changed_since is None else Path(changed_since),
+        since=None if changed_since is None else file_to_read(changed_since),
     )
 
 

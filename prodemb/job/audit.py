@@ -37,6 +37,7 @@ from prodemb.score.predictor import load_predictor
 from prodemb.score.score import check_numbers, match_shard_sets
 from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import ShardSet
+from prodemb.storage.desk import file_to_read
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +195,7 @@ def _audit_categories(
 
 def _aliases(pipeline: Pipeline, *, saved: BrandPredictor) -> AliasTable:
     """The pipeline's alias file as it is; where there is none, the table that the head was trained with."""
-    path = Path(pipeline.brands.aliases)
+    path = file_to_read(pipeline.brands.aliases)
     if path.exists():
         return read_aliases(path)
     # A head's folder does not say what a person decided, so nothing counts as that.

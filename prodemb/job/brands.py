@@ -1,7 +1,6 @@
 """The alias file of a pipeline, brought up to date with its catalog."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -13,6 +12,7 @@ from prodemb.aliases.table import AliasTable
 from prodemb.core.features import TEXT_FEATURES, raw_column
 from prodemb.core.progress import Progress, ProgressCallback
 from prodemb.shards.reader import ShardSet
+from prodemb.storage.desk import file_to_write
 
 
 def update_aliases(
@@ -32,7 +32,7 @@ def update_aliases(
         num_products: how many products they hold, where that is known.
         shards: a shard set of the catalog, to compare brands by their text vectors too.
     """
-    path = Path(config.aliases)
+    path = file_to_write(config.aliases)
     known = read_aliases(path) if path.exists() else None
     with progress("Counting brands") as on_progress:
         counted = count_supplied(_counted(batches, num_products, on_progress=on_progress), examples=config.examples)

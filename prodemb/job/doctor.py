@@ -22,6 +22,8 @@ from prodemb.score.predictor import load_predictor
 from prodemb.score.score import match_shard_sets
 from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.storage.address import is_address
+from prodemb.storage.desk import folder_to_read
 from prodemb.towers.checkpoint import FINETUNE_REPORT, find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.reference import Comparison, NoReference, compare_with_reference
@@ -226,7 +228,7 @@ def _wanted_checkpoints(
     for pipeline in pipelines:
         add(pipeline.embed, pipeline.target)
         own = [pipeline.embed]
-        if pipeline.target == "category" and (Path(pipeline.finetune.out) / FINETUNE_REPORT).is_file():
+        if pipeline.target == "category" and (folder_to_read(pipeline.finetune.out) / FINETUNE_REPORT).is_file():
             own.append(with_checkpoint(pipeline))
             add(own[-1], "[finetune]")
         for head in heads:
@@ -288,7 +290,7 @@ def _look_at_text_encoders(
 def _disks(pipelines: Iterable[Pipeline]) -> Iterator[Disk]:
     """The file systems of all outputs, in their order."""
     by_device: dict[int, list[str]] = {}
-    for output in dict.fromkeys(_outputs(pipelines)):
+    for output in dict.fromkeys(output for output in _outputs(pipelines) if not is_address(output)):
         by_device.setdefault(nearest_folder(Path(output)).stat().st_dev, []).append(output)
     for outputs in by_device.values():
         folders = {output: nearest_folder(Path(output)) for output in outputs}
@@ -306,4 +308,4 @@ def _outputs(pipelines: Iterable[Pipeline]) -> Iterator[str]:
             yield from (pipeline.finetune.out, pipeline.finetune.shards)
         else:
             yield pipeline.brands.aliases
-        yield from (str(pipeline.head_folder), pipeline.score.out)
+        yield from (pipeline.head_name, pipeline.score.out)

@@ -13,6 +13,7 @@ from prodemb.embed.reuse import RetryPictures
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.zero_shot import renew_path_vectors
+from prodemb.storage.desk import folder_to_read
 from prodemb.towers.checkpoint import as_folder
 
 
@@ -75,9 +76,9 @@ def with_checkpoint(pipeline: Pipeline) -> EmbedConfig:
         ModelError: there is no such checkpoint.
     """
     folder = pipeline.finetune.out
-    if not Path(folder).is_dir():
+    if not (found := folder_to_read(folder)).is_dir():
         raise ModelError(
-            f"[finetune] out: no fine-tuned checkpoint at {folder} ({Path(folder).absolute()}); run "
+            f"[finetune] out: no fine-tuned checkpoint at {folder} ({found.absolute()}); run "
             "`prodemb finetune-category`"
         )
     tuned = {"model": as_folder(folder), "revision": None, "out": pipeline.finetune.shards}

@@ -17,6 +17,7 @@ from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.label.label_file import LabelFile, Meaning, meanings, read_label_file
 from prodemb.shards.labels import GivenLabels
 from prodemb.shards.reader import ShardSet, open_shard_set
+from prodemb.storage.desk import file_to_read
 from prodemb.taxonomy.taxonomy import Taxonomy
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def given_labels(pipelines: Sequence[Pipeline]) -> GivenLabels | None:
     if not named:
         return None
     paths = {str(pipeline.train.labels) for pipeline in named.values()}
-    files = {path: read_label_file(Path(path)) for path in paths}
+    files = {path: read_label_file(file_to_read(path)) for path in paths}
     return labels_of([(pipeline, files[str(pipeline.train.labels)]) for pipeline in named.values()])
 
 
@@ -98,7 +99,7 @@ def open_labelled(shards: Path, *, pipeline: Pipeline) -> tuple[ShardSet, Labels
     shard_set = open_shard_set(shards)
     if pipeline.train.labels is None:
         return shard_set, None
-    file, column = read_label_file(Path(pipeline.train.labels)), GOLD_COLUMNS[pipeline.target]
+    file, column = read_label_file(file_to_read(pipeline.train.labels)), GOLD_COLUMNS[pipeline.target]
     labels, meaning = labels_of([(pipeline, file)]), meaning_of(pipeline)
     given = labels.frame.select("product_id", given=column).drop_nulls()
     own = shard_set.frame(["product_id", column]).join(given, on="product_id")

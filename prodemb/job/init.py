@@ -18,12 +18,15 @@ from prodemb.catalog.overview import Overview, read_through
 from prodemb.catalog.plan import ReadingPlan
 from prodemb.catalog.reader import Catalog, open_catalog
 from prodemb.core.features import CATALOG_COLUMNS
-from prodemb.core.files import expanded, write_text
+from prodemb.core.files import write_text
 from prodemb.core.text import counted
+from prodemb.storage.address import Address, Place
+from prodemb.storage.address import place as place_called
 from prodemb.taxonomy.taxonomy import Taxonomy, sample_taxonomy
 
 TARGETS = ("brand", "category")
 _LABELS_LOOKED_AT = 3_000
+_WILD = frozenset("*?[")
 
 
 RUNS = "runs"
@@ -117,9 +120,12 @@ def _folder_name(path: str) -> str:
     A file or folder in the working folder lends its own name. Any other one, and one whose name has to be changed, also
     gets a hash of its path, because something else may have the same name.
     """
-    relative = os.path.relpath(expanded(str(path)))
+    found = place_called(str(path))
+    if isinstance(found, Address):
+        return _named_by(stem_of(found) if not _WILD & set(found.name) else found.parent.name, str(found))
+    relative = os.path.relpath(found)
     place = Path(relative)
-    while set("*?[") & set(place.name):
+    while _WILD & set(place.name):
         place = place.parent
     is_here = relative == place.name and relative not in (".", "..")
     own = _without_suffix(place if is_here else place.resolve())
@@ -128,7 +134,13 @@ def _folder_name(path: str) -> str:
     name = re.sub(r"[^\w.-]+", "-", own, flags=re.ASCII).strip("-.") or "catalog"
     if is_here and name == own and not _has_namesake(place):
         return name
-    return f"{name}-{hashlib.sha256(relative.encode()).hexdigest()[:6]}"
+    return _named_by(own, relative)
+
+
+def _named_by(own: str, path: str) -> str:
+    """A name of letters that all folders may have, and a hash of the path."""
+    name = re.sub(r"[^\w.-]+", "-", own, flags=re.ASCII).strip("-.") or "catalog"
+    return f"{name}-{hashlib.sha256(path.encode()).hexdigest()[:6]}"
 
 
 def _without_suffix(path: Path) -> str:
@@ -194,8 +206,8 @@ def _catalog_table(guess: Guess) -> list[str]:
     common = _most_common([*tables.values()])
     lines = ["[catalog]", f"path = {_toml(guess.path)}"]
     if not any(file.pictures_folder or file.pictures_inside for file in plan.files) and plan.image_kind == "path":
-        folders = {file.path.absolute().parent for file in plan.files}
-        if {plan.image_root.absolute()} != folders:
+        folders = {_absolute(file.path).parent for file in plan.files}
+        if {_absolute(plan.image_root)} != folders:
             lines.append(f"image_root = {_toml(str(plan.image_root))}")
     lines += _settings(common)
     if plan.language:
@@ -215,6 +227,10 @@ def _catalog_table(guess: Guess) -> list[str]:
             lines += ["", f"[catalog.files.{_toml(label)}]", *_settings(other)]
             lines += ["", f"[catalog.files.{_toml(label)}.columns]", *_columns(other, {})]
     return lines
+
+
+def _absolute(path: Place) -> Place:
+    return path.absolute() if isinstance(path, Path) else path
 
 
 def _most_common(tables: Sequence[TableConfig]) -> TableConfig:

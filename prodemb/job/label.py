@@ -39,6 +39,7 @@ from prodemb.score.predictor import load_predictor
 from prodemb.score.score import match_shard_sets
 from prodemb.shards.product_set import ProductSet, read_products, supplied_values
 from prodemb.shards.reader import ShardSet
+from prodemb.storage.desk import file_to_read
 
 logger = logging.getLogger(__name__)
 
@@ -102,13 +103,13 @@ def label_shards(
     earlier = _earlier(out)
     answering, by, shard_set = _answering(shards, category=category, head=head, progress=progress)
     named = category.train.labels
-    is_new = named is not None and Path(named).absolute() == out.absolute() and earlier is None
+    is_new = named is not None and file_to_read(named).absolute() == out.absolute() and earlier is None
     (labelled_set,) = with_given_labels([shard_set], pipelines=[] if is_new else [category])
     has_label = labelled_set.frame([GOLD_COLUMNS["category"]]).to_series().is_not_null().to_numpy()
     ids = shard_set.frame(["product_id"]).to_series()
     passed = pl.Series(dtype=pl.String)
     if named is not None and not is_new:
-        passed = read_label_file(Path(named)).not_told_ids
+        passed = read_label_file(file_to_read(named)).not_told_ids
     kept = None
     if earlier is not None:
         has_label |= ids.is_in(labels_of([(category, earlier)]).frame["product_id"].implode()).to_numpy()

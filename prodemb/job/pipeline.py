@@ -26,12 +26,21 @@ from prodemb.label.config import LabelConfig
 from prodemb.predict.config import PredictConfig
 from prodemb.score.score import ScoreConfig
 from prodemb.serve.config import ServeConfig
+from prodemb.storage.address import is_place_address, place
+from prodemb.storage.desk import folder_to_read
 
 PIPELINES = Path("pipelines")
 """Where a project keeps its pipeline files."""
 
 _FILES = frozenset({"out", "cache", "shards", "aliases", "model", "labels", "taxonomy", "label_taxonomy", "mapping"})
 """Keys, in any table, that name a file or a folder."""
+_MAY_BE_IN_BUCKET = frozenset(
+    {
+        *(("embed", "model"), ("brands", "aliases"), ("finetune", "out"), ("score", "out")),
+        *(("train", key) for key in ("out", "labels", "taxonomy", "label_taxonomy", "mapping")),
+    }
+)
+"""Tables and keys of those that may be addresses of a bucket."""
 
 Values = Mapping[str, Mapping[str, Any]]
 """Settings by table and key."""
@@ -72,19 +81,28 @@ class Pipeline(Config):
         for table, settings in self.model_dump(exclude={"target", "catalog"}).items():
             for key in _FILES & settings.keys():
                 if "://" in str(settings[key]):
-                    # Not shown: it may hold a password or a signature.
-                    raise ValueError(f"[{table}] {key}: found a URL, wanted a local path")
+                    _check_address(str(settings[key]), table=table, key=key)
         return self
 
     @property
     def head_folder(self) -> Path:
         """The folder of the head that scoring uses; without one, a category pipeline's `frozen_head_folder`."""
-        return Path(self.train.out or f"heads/{self.target}")
+        return folder_to_read(self.head_name)
 
     @property
     def frozen_head_folder(self) -> Path:
         """The folder of the category head that `run` trains on CLIP as published, beside the fine-tuned one."""
-        return self.head_folder.with_name(f"{self.head_folder.name}-frozen")
+        return folder_to_read(self.frozen_head_name)
+
+    @property
+    def head_name(self) -> str:
+        """The folder of the head as it is set: a path or an address."""
+        return (self.train.out or f"heads/{self.target}").rstrip("/")
+
+    @property
+    def frozen_head_name(self) -> str:
+        """The same of `frozen_head_folder`."""
+        return f"{self.head_name}-frozen"
 
     def replaced(self, values: Values, *, source: str) -> "Pipeline":
         """This pipeline with some settings replaced; values that are None are ignored.
@@ -151,6 +169,22 @@ def agreed(brand: Pipeline, category: Pipeline, *, table: str, keys: Collection[
         if said:
             found[key] = said[0]
     return found
+
+
+def _check_address(text: str, *, table: str, key: str) -> None:
+    """Raise ValueError for a setting that is no address of a bucket, or of one that may not be; it is not shown."""
+    named = [f"[{each}] {name}" for each, name in sorted(_MAY_BE_IN_BUCKET)]
+    if not is_place_address(text):  # it may hold a password or a signature
+        raise ValueError(f"[{table}] {key}: found a URL, wanted a local path")
+    if (table, key) not in _MAY_BE_IN_BUCKET:
+        raise ValueError(
+            f"[{table}] {key}: found an address, wanted a local path; addresses may stand in [catalog] path and "
+            f"image_root, {', '.join(named)}"
+        )
+    try:
+        place(text)
+    except ConfigError as error:
+        raise ValueError(f"[{table}] {key}: {error}") from None
 
 
 def _close_files(path: Path) -> str:

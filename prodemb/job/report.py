@@ -34,6 +34,7 @@ from prodemb.report.thumbnails import with_pictures
 from prodemb.shards.format import read_manifest
 from prodemb.shards.labels import GivenLabels
 from prodemb.shards.reader import open_shard_set
+from prodemb.storage.desk import file_to_read, file_to_write, folder_to_read, sibling
 from prodemb.towers.checkpoint import FINETUNE_REPORT
 
 REPORT_NAME = "report.html"
@@ -77,7 +78,7 @@ class _Sources:
 
 def report_path(pipelines: Sequence[Pipeline]) -> Path:
     """Where a run writes its report: beside its predictions."""
-    return Path(pipelines[0].score.out).with_name(REPORT_NAME)
+    return file_to_write(sibling(pipelines[0].score.out, REPORT_NAME))
 
 
 def make_report(
@@ -115,11 +116,11 @@ def make_report(
 
 
 def _sources(pipelines: Sequence[Pipeline], *, heads: Sequence[Path], audit: Path | None) -> _Sources:
-    path = Path(pipelines[0].score.out)
+    path = file_to_read(pipelines[0].score.out)
     if not path.is_file():
         raise ConfigError(f"{path}: no predictions yet; run `prodemb run` or `prodemb score` first")
-    aliases = [Path(pipeline.brands.aliases) for pipeline in pipelines if pipeline.target == "brand"]
-    beside = path.with_name(AUDIT_NAME)
+    aliases = [file_to_read(pipeline.brands.aliases) for pipeline in pipelines if pipeline.target == "brand"]
+    beside = file_to_read(sibling(pipelines[0].score.out, AUDIT_NAME))
     if audit is not None and not audit.is_file():
         raise ConfigError(f"{audit}: no such file; wanted findings, as `prodemb audit` writes them")
     return _Sources(
@@ -186,7 +187,7 @@ def _finetune(pipelines: Sequence[Pipeline], *, heads: Mapping[Path, HeadCard]) 
     """What fine-tuning did, where a head is on its checkpoint."""
     fingerprints = {card.fingerprint for card in heads.values()}
     for pipeline in pipelines:
-        path = Path(pipeline.finetune.out) / FINETUNE_REPORT
+        path = folder_to_read(pipeline.finetune.out) / FINETUNE_REPORT
         if pipeline.target != "category" or not path.is_file():
             continue
         try:

@@ -28,6 +28,7 @@ from prodemb.report.summary import StepTime
 from prodemb.score.score import ScoreReport
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
+from prodemb.storage.desk import file_to_write, folder_to_write
 from prodemb.towers.checkpoint import find_checkpoint
 
 StepName = Literal["sample", "embed", "train-brand", "train-category", "finetune-category", "score", "report"]
@@ -148,7 +149,7 @@ def _embed(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, None, 
 
 
 def _brand(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, None, TrainReport | StepSkipped]:
-    step = Step(name="train-brand", pipeline=pipeline, out=pipeline.head_folder)
+    step = Step(name="train-brand", pipeline=pipeline, out=folder_to_write(pipeline.head_name))
 
     def work() -> TrainReport:
         return train(pipeline, shards=head_shards(pipeline), folder=step.out, progress=progress)
@@ -181,7 +182,7 @@ def _category(
 ) -> Generator[Event, None, TrainReport | StepSkipped]:
     """A head on CLIP as published; then, if wanted, one on the fine-tuned CLIP; returns the better one."""
     base = Path(pipeline.embed.out)
-    step = Step(name="train-category", pipeline=pipeline, out=pipeline.frozen_head_folder)
+    step = Step(name="train-category", pipeline=pipeline, out=folder_to_write(pipeline.frozen_head_name))
     started = time.perf_counter()
     if not has_category_labels(base, progress=progress, labels=given_labels([pipeline])):
         yield StepStarted(step=step)
@@ -203,14 +204,16 @@ def _category(
 
 def _fine_tuned(pipeline: Pipeline, *, progress: Progress) -> Generator[Event, None, TrainReport]:
     """Fine-tuning, the shards of the new CLIP, and a head on these."""
-    step = Step(name="finetune-category", pipeline=pipeline, out=Path(pipeline.finetune.out), fine_tuned=True)
+    step = Step(
+        name="finetune-category", pipeline=pipeline, out=folder_to_write(pipeline.finetune.out), fine_tuned=True
+    )
     yield from _done(step, lambda: finetune_category(pipeline, progress=progress))
     shards = Path(pipeline.finetune.shards)
     step = Step(name="embed", pipeline=pipeline, out=shards, fine_tuned=True)
     yield from _done(
         step, lambda: embed_catalog(pipeline, config=with_checkpoint(pipeline), replace=True, progress=progress)
     )
-    folder = pipeline.head_folder
+    folder = folder_to_write(pipeline.head_name)
     step = Step(name="train-category", pipeline=pipeline, out=folder, fine_tuned=True)
     return (yield from _done(step, lambda: train(pipeline, shards=shards, folder=folder, progress=progress)))
 
@@ -223,7 +226,7 @@ def _score(
     progress: Progress,
 ) -> Generator[Event, None, ScoreReport]:
     """Score with the trained heads, and zero-shot where there is no category head."""
-    settings, out = _joint(pipelines), Path(pipelines[0].score.out)
+    settings, out = _joint(pipelines), file_to_write(pipelines[0].score.out)
     untrained = [each.step.pipeline for each in skipped if each.step.name == "train-category"]
     if not trained and not untrained:
         reasons = "; ".join(str(each.error) for each in skipped)

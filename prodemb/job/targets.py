@@ -30,6 +30,7 @@ from prodemb.job.pipeline import Pipeline
 from prodemb.job.taxonomy import existing_taxonomy, pipeline_taxonomy
 from prodemb.job.zero_shot import stored_zero_shot
 from prodemb.shards.reader import ShardSet
+from prodemb.storage.desk import file_to_read
 
 
 class HeadTarget(Protocol, Generic[LabelsT]):
@@ -76,7 +77,7 @@ class BrandTarget:
         )
         self.aliases: AliasTable | None = self._aliases
         self.inputs: dict[str, Any] = {
-            "aliases": sha256_of(Path(pipeline.brands.aliases)),
+            "aliases": sha256_of(file_to_read(pipeline.brands.aliases)),
             "min_brand_confidence": pipeline.score.min_brand_confidence,
         }
 
@@ -152,7 +153,7 @@ class CategoryTarget:
         files = (pipeline.train.taxonomy, pipeline.train.label_taxonomy)
         self.inputs: dict[str, Any] = {
             "taxonomy": [sha256_of(existing_taxonomy(file)) for file in files if file is not None],
-            "mapping": None if pipeline.train.mapping is None else sha256_of(Path(pipeline.train.mapping)),
+            "mapping": None if pipeline.train.mapping is None else sha256_of(file_to_read(pipeline.train.mapping)),
             "zero_shot": None if self._zero_shot is None else self._zero_shot.card.weights_sha256,
         }
 

@@ -10,6 +10,7 @@ from typing import get_args
 import polars as pl
 
 from prodemb.aliases.table import Layout
+from prodemb.catalog.files import local_file
 from prodemb.catalog.formats import Source, open_source
 from prodemb.catalog.row_keys import array_of
 from prodemb.catalog.values import as_texts
@@ -174,7 +175,7 @@ def read_label_file(path: Path) -> LabelFile:
 
 def _layout_of(source: Source) -> Layout:
     """The layout of a file; what is not UTF-8 will be, and then has a byte order mark."""
-    with source.path.open("rb") as opened:
+    with local_file(source.file).open("rb") as opened:
         has_mark = opened.read(3) == codecs.BOM_UTF8
     return Layout(
         columns=source.columns,

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -21,6 +20,7 @@ from prodemb.predict.products import CatalogRows
 from prodemb.shards.format import NO_VALUE
 from prodemb.shards.product_set import ProductSet
 from prodemb.shards.product_stream import Chunk
+from prodemb.storage.address import Place
 from prodemb.towers.checkpoint import find_checkpoint
 from prodemb.towers.load import load_towers
 from prodemb.towers.pool import TowerPool
@@ -30,7 +30,7 @@ from prodemb.towers.text_encoder import load_text_encoder
 class Encoder:
     """A loaded checkpoint."""
 
-    def __init__(self, config: EmbedConfig, *, images: ImagesConfig, image_root: Path) -> None:
+    def __init__(self, config: EmbedConfig, *, images: ImagesConfig, image_root: Place) -> None:
         """Load it.
 
         Args:

@@ -5,19 +5,21 @@ from pathlib import Path
 
 from prodemb.core.errors import HeadError
 from prodemb.heads.head import CARD_NAME, HeadCard, load_head
+from prodemb.storage.desk import folder_to_read
 
 
 def find_heads(heads: str | Path | Sequence[str | Path]) -> list[Path]:
     """The folders of the heads to predict with, one per target.
 
     Args:
-        heads: the folder of a head, a folder of such folders, or several of either. Of several heads for a target,
-            the one with the most right out-of-fold answers is taken, and of equals the first by name.
+        heads: the folder of a head, which may lie in a bucket, a folder of such folders, or several of either. Of
+            several heads for a target, the one with the most right out-of-fold answers is taken, and of equals the
+            first by name.
 
     Raises:
         HeadError: there is none, or one is damaged.
     """
-    given = [Path(heads)] if isinstance(heads, str | Path) else [Path(head) for head in heads]
+    given = [folder_to_read(head) for head in ([heads] if isinstance(heads, str | Path) else heads)]
     found: dict[str, tuple[float, Path]] = {}
     for folder in [head for path in given for head in _heads_at(path)]:
         card = load_head(folder).card

@@ -28,6 +28,7 @@ from prodemb.score.promises import make_promises, read_head_answers
 from prodemb.score.score import ScoreConfig, predictions_of, target_columns
 from prodemb.shards.product_stream import Chunk
 from prodemb.shards.reader import ShardSet
+from prodemb.storage.address import Place, place
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Predictor:
         predictors: Mapping[Path, BrandPredictor | CategoryPredictor],
         *,
         config: PredictorConfig,
-        image_root: Path,
+        image_root: Place,
     ) -> None:
         """Use `Predictor.load`."""
         self._predictors, self._config = list(predictors.values()), config
@@ -117,7 +118,7 @@ class Predictor:
             tables["embed"] = tables.get("embed", {}) | {"device": device}
         config = PredictorConfig.parse(tables, source="Predictor.load")
         predictors = {folder: load_predictor(folder) for folder in find_heads(heads)}
-        return cls(predictors, config=config, image_root=Path.cwd() if image_root is None else Path(image_root))
+        return cls(predictors, config=config, image_root=Path.cwd() if image_root is None else place(str(image_root)))
 
     @property
     def cards(self) -> tuple[HeadCard, ...]:

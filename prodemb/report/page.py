@@ -20,6 +20,7 @@ from prodemb.report import charts
 from prodemb.report.outcome import SEPARATOR
 from prodemb.report.summary import VERDICTS, Card, Learned, Summary
 from prodemb.report.thumbnails import TOO_MANY
+from prodemb.storage.names import named
 
 GENERATOR = "prodemb report"
 """By which a report is known as one, that may be replaced."""
@@ -77,7 +78,7 @@ def write_page(summary: Summary, path: Path, *, inputs_hash: str) -> None:
         BusyError, OutputError: another run writes it, or it cannot be written.
     """
     check_report_out(path)
-    write_text(path, render(summary, inputs_hash=inputs_hash))
+    write_text(path, named(render(summary, inputs_hash=inputs_hash)))
 
 
 def render(summary: Summary, *, inputs_hash: str = "") -> str:

@@ -6,7 +6,6 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from prodemb.core.errors import ConfigError
-from prodemb.core.files import expanded
 
 SCHEMES = {"s3": "Amazon S3 and what speaks its protocol", "gs": "Google Cloud Storage", "az": "Azure Blob Storage"}
 
@@ -70,6 +69,8 @@ def place(text: str) -> Place:
     """
     found = _SCHEME.fullmatch(text)
     if found is None:
+        from prodemb.core.files import expanded  # which loads pyarrow, and addresses alone do not
+
         return expanded(text)
     scheme, rest = found[1].lower(), found[2]
     if scheme == "file":
@@ -92,6 +93,12 @@ def is_address(text: str) -> bool:
     """Whether a text stands for a place in a bucket: it begins with one of the schemes."""
     found = _SCHEME.match(text)
     return found is not None and found[1].lower() in SCHEMES
+
+
+def is_place_address(text: str) -> bool:
+    """Whether a text stands for a place by its scheme: one of a bucket, or `file://`."""
+    found = _SCHEME.match(text)
+    return found is not None and found[1].lower() in (*SCHEMES, "file")
 
 
 def _checked_key(key: str, *, of: str) -> str:

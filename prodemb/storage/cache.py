@@ -9,6 +9,7 @@ locked for as long as it lives and names them.
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -17,14 +18,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prodemb.core.errors import ConfigError
+from prodemb.core.errors import ConfigError, StorageError
 from prodemb.core.files import make_folder, naming
 from prodemb.storage.address import Address, Place
+from prodemb.storage.names import name_copy
 from prodemb.storage.objects import ObjectInfo, download, head
 
 FOLDER_VARIABLE, GIGABYTES_VARIABLE = "PRODEMB_CACHE", "PRODEMB_CACHE_GB"
 DEFAULT_GIGABYTES = 20.0
 
+_HEX = re.compile(r"[0-9a-f]{64}")
 _pins: dict[tuple[int, Path], tuple[int, set[str]]] = {}
 """Of this process and a cache: the descriptor of its file of pins, and what is pinned."""
 _pins_lock = threading.Lock()
@@ -74,7 +77,7 @@ def fetched(place: Place, *, sha256: str | None = None, info: ObjectInfo | None 
     def make(to: Path) -> None:
         download(info or head(place), to, sha256=sha256)
 
-    return entry(key, name=place.name or "object", make=make, pin=pin)
+    return name_copy(entry(key, name=place.name or "object", make=make, pin=pin), place)
 
 
 def entry(key: str, *, name: str, make: Callable[[Path], None], pin: bool = True) -> Path:
@@ -83,9 +86,15 @@ def entry(key: str, *, name: str, make: Callable[[Path], None], pin: bool = True
     Args:
         key: hexadecimal digits that stand for its content.
         pin: as in `fetched`.
+
+    Raises:
+        StorageError: key or name are no such, as those of a damaged record may be.
     """
+    if not _HEX.fullmatch(key) or "/" in name or name in ("", ".", ".."):
+        raise StorageError(f"found {key[:80]!r} and {name[:80]!r}, wanted 64 hexadecimal digits and the name of a file")
     folder = cache_folder()
     path = folder / "entries" / key / name
+    _make_private(folder, of=path)
     if pin:
         _pin(folder, key)
     if path.exists():
@@ -98,6 +107,13 @@ def entry(key: str, *, name: str, make: Callable[[Path], None], pin: bool = True
             _make(path, make)
             _evict(folder, keep=key)
     return path
+
+
+def _make_private(folder: Path, *, of: Path) -> None:
+    """Make the cache's folder, which only this user may look into."""
+    if not folder.is_dir():
+        make_folder(folder, of=of)
+        folder.chmod(0o700)
 
 
 def _make(path: Path, make: Callable[[Path], None]) -> None:

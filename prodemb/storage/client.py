@@ -9,6 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any, NoReturn, TypeVar
@@ -20,34 +21,49 @@ from prodemb.storage.address import Address
 T = TypeVar("T")
 
 CONNECT_SECONDS = 5.0
-STALLED_SECONDS = 30.0
-"""How long a request may stand still while it is answered."""
-REQUEST_SECONDS = 300.0
-"""How long one request may take, its body included; no request carries more than `objects.PART_BYTES`."""
-MAX_RETRIES = 8
-RETRY_SECONDS = 120.0
-"""After so long no request is begun again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a store is waited for."""
+
+    stalled_s: float = 30.0
+    """How long a request may stand still while it is answered."""
+    request_s: float = 300.0
+    """How long one request may take, its body included; no request carries more than `objects.PART_BYTES`."""
+    max_retries: int = 8
+    retry_s: float = 120.0
+    """After so long no request is begun again."""
+
+
+PATIENCE = Patience()
+"""That of everything but pictures."""
 
 _ENVIRONMENT = re.compile(r"(AWS|GOOGLE|AZURE|HTTPS?|NO|ALL)_.*", re.IGNORECASE)
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z '-]+)")
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 _stores: dict[Any, Any] = {}
+_users: set[int] = set()
+"""This process, once it has asked a store; another one where this is a fork of it."""
 _lock = threading.Lock()
 
 
-def store_of(address: Address) -> Any:
+def store_of(address: Address, *, patience: Patience | None = None) -> Any:
     """The obstore store of the bucket of an address; the same one as long as the environment is the same.
+
+    Args:
+        patience: default: `PATIENCE`.
 
     Raises:
         ConfigError: the extra is not installed, or a setting of the environment cannot be used.
         StorageError: no credentials are found.
     """
     environment = hash(frozenset((key, value) for key, value in os.environ.items() if _ENVIRONMENT.fullmatch(key)))
-    limits = (STALLED_SECONDS, REQUEST_SECONDS, MAX_RETRIES, RETRY_SECONDS)
-    key = (os.getpid(), address.scheme, address.bucket, environment, limits)
+    chosen = patience or PATIENCE
+    key = (os.getpid(), address.scheme, address.bucket, environment, chosen)
     with _lock:
         if key not in _stores:
-            _stores[key] = _make_store(address)
+            _stores[key] = _make_store(address, chosen)
         return _stores[key]
 
 
@@ -62,6 +78,9 @@ def call(operation: str, address: Address, function: Callable[[], T]) -> T:
         ConflictError: a condition of the request is not met.
         StorageError: anything else that the store says, or that it says nothing.
     """
+    if _users and os.getpid() not in _users:
+        raise RuntimeError("object storage is used in a forked process, where obstore's threads are not; wanted spawn")
+    _users.add(os.getpid())
     try:
         if threading.current_thread() is threading.main_thread():
             return _beside(function)
@@ -89,7 +108,7 @@ def _beside(function: Callable[[], T]) -> T:
     return result[0]
 
 
-def _make_store(address: Address) -> Any:
+def _make_store(address: Address, patience: Patience) -> Any:
     try:
         from obstore import store
     except ImportError:
@@ -98,15 +117,15 @@ def _make_store(address: Address) -> Any:
         ) from None
     options: dict[str, Any] = {
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-        "read_timeout": timedelta(seconds=STALLED_SECONDS),
-        "timeout": timedelta(seconds=REQUEST_SECONDS),
+        "read_timeout": timedelta(seconds=patience.stalled_s),
+        "timeout": timedelta(seconds=patience.request_s),
         "allow_http": _allows_http(),
         "user_agent": "prodemb",
     }
     backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=10), "base": 2}
     retries: Any = {
-        "max_retries": MAX_RETRIES,
-        "retry_timeout": timedelta(seconds=RETRY_SECONDS),
+        "max_retries": patience.max_retries,
+        "retry_timeout": timedelta(seconds=patience.retry_s),
         "backoff": backoff,
     }
     common: dict[str, Any] = {"client_options": options, "retry_config": retries}
@@ -184,44 +203,48 @@ def _translate(error: Exception, *, operation: str, address: Address) -> NoRetur
     if isinstance(error, FileNotFoundError):
         if code == "NoSuchBucket" or "ContainerNotFound" in text or "bucket does not exist" in text:
             raise MissingObjectError(
-                f"{address}: no bucket {address.bucket!r} found; wanted one that exists, in the region of AWS_REGION"
+                f"{address}: no bucket {address.bucket!r} found; wanted one that exists, in the region of AWS_REGION",
+                reason="no such bucket",
             ) from None
-        raise MissingObjectError(f"{address}: no such object found") from None
+        raise MissingObjectError(f"{address}: no such object found", reason="no such object") from None
     if isinstance(error, (exceptions.AlreadyExistsError, exceptions.PreconditionError)):
         raise ConflictError(
-            f"{address}: somebody else wrote or deleted it meanwhile, so it was not {_DONE[operation]}"
+            f"{address}: somebody else wrote or deleted it meanwhile, so it was not {_DONE[operation]}",
+            reason="changed meanwhile",
         ) from None
     if not isinstance(error, (exceptions.BaseError, TimeoutError, ConnectionError)):
         raise error
-    what, help_ = _reason(error, text=text, code=code)
-    raise StorageError(f"{address}: cannot be {_DONE[operation]}: {what}; {help_}") from None
+    found_, help_, is_temporary = _reason(error, text=text, code=code)
+    raise StorageError(
+        f"{address}: cannot be {_DONE[operation]}: {found_}; {help_}", reason=found_, is_temporary=is_temporary
+    ) from None
 
 
 _DONE = {"read": "read", "write": "written", "list": "listed", "delete": "deleted"}
 
 
-def _reason(error: Exception, *, text: str, code: str | None) -> tuple[str, str]:
-    """What was found, and what helps."""
+def _reason(error: Exception, *, text: str, code: str | None) -> tuple[str, str, bool]:
+    """What was found, what helps, and whether it may pass."""
     from obstore import exceptions
 
     status = found[1].strip() if (found := _STATUS.search(text)) else ""
     what = ", ".join(each for each in (status, code) if each)
     if isinstance(error, exceptions.PermissionDeniedError):
-        return what or "403 Forbidden", "wanted credentials that may do this with this bucket and key"
+        return what or "403 Forbidden", "wanted credentials that may do this with this bucket and key", False
     if isinstance(error, exceptions.UnauthenticatedError):
-        return what or "401 Unauthorized", "wanted valid credentials"
+        return what or "401 Unauthorized", "wanted valid credentials", False
     if "redirect" in text and "LOCATION" in text:
-        return "the bucket is elsewhere", "wanted its region in AWS_REGION"
+        return "the bucket is elsewhere", "wanted its region in AWS_REGION", False
     if "builder error" in text:
-        return "the endpoint is not https", "wanted https, or AWS_ALLOW_HTTP=true"
+        return "the endpoint is not https", "wanted https, or AWS_ALLOW_HTTP=true", False
     if isinstance(error, exceptions.InvalidPathError):
-        return "found a key with an empty, '.' or '..' part", "wanted names between single slashes"
+        return "found a key with an empty, '.' or '..' part", "wanted names between single slashes", False
     if status:
-        return what, "it was tried again as often as makes sense; try later"
+        return what, "it was tried again as often as makes sense; try later", True
     if re.search("timed ?out", text, re.IGNORECASE):
-        return "no answer in time", "it was tried several times; wanted a store that answers, or another endpoint"
+        return "no answer in time", "it was tried several times; wanted a store that answers, or another endpoint", True
     if "redentials" in text or "instance metadata" in text or "169.254" in text:
-        return "no credentials found", "wanted them in the environment or the usual files (docs/storage.md)"
+        return "no credentials found", "wanted them in the environment or the usual files (docs/storage.md)", False
     if re.search("sending request|connect|dns", text, re.IGNORECASE):
-        return "no connection", "wanted a store that answers; is the endpoint or the region right?"
-    return "an answer that makes no sense", "is the endpoint one of object storage?"
+        return "no connection", "wanted a store that answers; is the endpoint or the region right?", True
+    return "an answer that makes no sense", "is the endpoint one of object storage?", False

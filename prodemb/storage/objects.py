@@ -2,7 +2,9 @@
 
 import hashlib
 import secrets
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,11 +15,12 @@ from prodemb.core.bounded import MAX_BYTES
 from prodemb.core.errors import ConflictError, MissingObjectError, StorageError
 from prodemb.core.files import sha256_of
 from prodemb.storage.address import Address
-from prodemb.storage.client import call, store_of
+from prodemb.storage.client import Patience, call, store_of
 
 PART_BYTES = 32 << 20
 """Bytes of one request of a download, and of one part of an upload."""
 _PARTS_AT_ONCE = 4
+"""Of one object, up and down, so that at most so many are in memory."""
 _PAGE = 1000
 _TOKEN = "prodembwrite"
 _SHA256 = "prodembsha256"
@@ -70,13 +73,13 @@ def exists(address: Address) -> bool:
     return True
 
 
-def read(address: Address, *, max_bytes: int = MAX_BYTES) -> Content:
+def read(address: Address, *, max_bytes: int = MAX_BYTES, patience: Patience | None = None) -> Content:
     """A small object, whole; one request.
 
     Raises:
         StorageError: it is larger than `max_bytes`, or as `head`.
     """
-    store = store_of(address)
+    store = store_of(address, patience=patience)
 
     def get() -> tuple[Any, bytes]:
         result = store.get(address.key)
@@ -85,7 +88,7 @@ def read(address: Address, *, max_bytes: int = MAX_BYTES) -> Content:
 
     meta, content = call("read", address, get)
     if meta["size"] > max_bytes:
-        raise StorageError(f"{address}: found {meta['size']:,} bytes, wanted at most {max_bytes:,}")
+        raise StorageError(f"{address}: found {meta['size']:,} bytes, wanted at most {max_bytes:,}", reason="too large")
     _check_size(address, found=len(content), wanted=meta["size"])
     return Content(content, _info(address, meta))
 
@@ -96,19 +99,12 @@ def read_range(info: ObjectInfo, *, start: int, length: int) -> bytes:
     Raises:
         ConflictError: it was written anew meanwhile.
     """
-    store, end = store_of(info.address), min(start + length, info.num_bytes)
-    if end <= start:
-        return b""
-    options: Any = {"range": (start, end)}
-    if info.version.etag is not None:
-        options["if_match"] = info.version.etag
-    content = call("read", info.address, lambda: bytes(store.get(info.address.key, options=options).bytes()))
-    _check_size(info.address, found=len(content), wanted=end - start)
-    return content
+    end = min(start + length, info.num_bytes)
+    return _part(info, start, end)[0] if start < end else b""
 
 
 def download(info: ObjectInfo, to: Path, *, sha256: str | None = None) -> None:
-    """Write a version of an object to a local file, which is overwritten; a request per `PART_BYTES`, and one more.
+    """Write a version of an object to a local file, which is overwritten; a request per `PART_BYTES`.
 
     Args:
         sha256: of the bytes, where it is known; else that of the object's metadata counts, where `upload` wrote it.
@@ -117,18 +113,53 @@ def download(info: ObjectInfo, to: Path, *, sha256: str | None = None) -> None:
         ConflictError: the object was written anew meanwhile.
         StorageError: the bytes are not those that were uploaded.
     """
-    digest = hashlib.sha256()
+    digest, wanted = hashlib.sha256(), sha256
     with to.open("wb") as file:
-        for start in range(0, info.num_bytes, PART_BYTES):
-            part = read_range(info, start=start, length=PART_BYTES)
+        for part, attributes in _parts(info):
+            wanted = wanted or attributes.get(_SHA256)
             digest.update(part)
             file.write(part)
-    wanted = sha256 or _attributes(info).get(_SHA256)
     if wanted is not None and wanted != digest.hexdigest():
         raise StorageError(
             f"{info.address}: is damaged: found bytes with the SHA-256 {digest.hexdigest()[:12]}..., wanted "
-            f"{wanted[:12]}...; upload it again"
+            f"{wanted[:12]}...; upload it again",
+            reason="damaged",
         )
+
+
+def _parts(info: ObjectInfo) -> Iterator[tuple[bytes, dict[str, str]]]:
+    """All parts of a version of an object in order, as `_part`; the next few are fetched meanwhile."""
+    starts = range(0, max(1, info.num_bytes), PART_BYTES)
+    spans = [(start, min(start + PART_BYTES, info.num_bytes)) for start in starts]
+    if len(spans) == 1:
+        yield _part(info, *spans[0])
+        return
+    pool = ThreadPoolExecutor(_PARTS_AT_ONCE, thread_name_prefix="storage")
+    try:
+        waiting = deque(pool.submit(_part, info, *span) for span in spans[:_PARTS_AT_ONCE])
+        for span in spans[_PARTS_AT_ONCE:]:
+            yield waiting.popleft().result()
+            waiting.append(pool.submit(_part, info, *span))
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _part(info: ObjectInfo, start: int, end: int) -> tuple[bytes, dict[str, str]]:
+    """Bytes of a version of an object, all of none where it is empty, and its metadata."""
+    store = store_of(info.address)
+    options: Any = {"range": (start, end)} if start < end else {}
+    if info.version.etag is not None:
+        options["if_match"] = info.version.etag
+
+    def get() -> tuple[bytes, dict[str, str]]:
+        result = store.get(info.address.key, options=options)
+        return bytes(result.bytes()), _lower(result.attributes)
+
+    content, attributes = call("read", info.address, get)
+    _check_size(info.address, found=len(content), wanted=end - start)
+    return content, attributes
 
 
 def put_bytes(address: Address, content: bytes, *, create: bool = False, if_match: Version | None = None) -> Version:
@@ -203,6 +234,8 @@ def listing(folder: Address, *, after: str | None = None) -> Iterator[ObjectInfo
             if key < last:
                 raise StorageError(f"{folder}: is not listed in the order of keys; wanted a general purpose bucket")
             last = key
+            if meta["path"] == folder.key:
+                continue  # the empty object `folder/` that consoles make, which no object `folder` is
             yield _info(Address(folder.scheme, folder.bucket, meta["path"]), meta)
 
 
@@ -219,18 +252,17 @@ def delete(*addresses: Address) -> None:
 
 def _own_version(address: Address, *, token: str) -> Version | None:
     """The object's version where it is the one written with a token."""
+    store, options = store_of(address), {"head": True}
     with suppress(StorageError):
-        info = head(address)
-        if _attributes(info).get(_TOKEN) == token:
-            return info.version
+        found = call("read", address, lambda: store.get(address.key, options=options))
+        if _lower(found.attributes).get(_TOKEN) == token:
+            return _info(address, found.meta).version
     return None
 
 
-def _attributes(info: ObjectInfo) -> dict[str, str]:
-    """The metadata that was written with an object."""
-    store, options = store_of(info.address), {"head": True}
-    found: Any = call("read", info.address, lambda: store.get(info.address.key, options=options).attributes)
-    return {str(name).lower(): value for name, value in found.items()}
+def _lower(attributes: Any) -> dict[str, str]:
+    """Metadata with names as they were written; HTTP makes no difference between cases."""
+    return {str(name).lower(): value for name, value in attributes.items()}
 
 
 def _update(version: Version) -> dict[str, str]:

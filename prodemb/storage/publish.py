@@ -1,9 +1,9 @@
 """Outputs that are published whole: a file by one upload, a folder by an index that is written last.
 
 Objects cannot be renamed. A file becomes an object by one upload, of which readers see nothing or all. A folder's files
-become objects under names with their hashes, and `prodemb.json`, its index, says which of them make up the folder. It
-is written last, under the condition that nobody else wrote it meanwhile. Objects that the index named before stay for
-one more publication, so that who reads the old one can end.
+become objects under names with their hashes, and `prodemb-index.json`, its index, says which of them make up the
+folder. It is written last, under the condition that nobody else wrote it meanwhile. Objects that the index named before
+stay for one more publication, so that who reads the old one can end.
 """
 
 import hashlib
@@ -17,13 +17,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from prodemb.core.bounded import parse_json
-from prodemb.core.errors import ConflictError, MissingObjectError, OutputError, StorageError
-from prodemb.core.files import replacing, sha256_of
+from prodemb.core.errors import MissingObjectError, OutputError, StorageError
+from prodemb.core.files import is_temporary, replacing, sha256_of
 from prodemb.storage.address import Address, Place
 from prodemb.storage.cache import entry
-from prodemb.storage.objects import Version, delete, download, head, listing, put_bytes, read, upload
+from prodemb.storage.names import name_copy
+from prodemb.storage.objects import Version, delete, download, exists, head, listing, put_bytes, read, upload
 
-INDEX = "prodemb.json"
+INDEX = "prodemb-index.json"
 _VERSION = 1
 _MAX_FILES = 10_000
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -59,20 +60,18 @@ def publishing(place: Place) -> Iterator[Path]:
         upload(path, place)
 
 
-def publish_folder(folder: Path, address: Address, *, if_match: Version | None = None) -> None:
-    """Make a local folder's regular files a folder of a bucket, in place of what is there.
+def publish_folder(folder: Path, address: Address) -> Version:
+    """Make a local folder's regular files, but temporary ones, a folder of a bucket, in place of what is there.
 
-    Args:
-        if_match: the version of the index that may be replaced; by default the one that is there when this begins.
+    Returns:
+        The version of the index.
 
     Raises:
         ConflictError: another run published there meanwhile.
         StorageError: the folder cannot be written.
     """
     old, version = _find_index(address)
-    if if_match is not None and version != if_match:
-        raise ConflictError(f"{address}: another run published there meanwhile")
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    paths = files_in(folder)
     if len(paths) > _MAX_FILES:
         raise OutputError(f"{folder}: found {len(paths):,} files, not more than {_MAX_FILES:,} are published")
     there = {file.object for file in old.files.values()} if old else set()
@@ -90,9 +89,21 @@ def publish_folder(folder: Path, address: Address, *, if_match: Version | None =
         "superseded": sorted(there - kept),
     }
     content = (json.dumps(index, indent=2, ensure_ascii=False) + "\n").encode()
-    put_bytes(address / INDEX, content, create=version is None, if_match=version)
+    written = put_bytes(address / INDEX, content, create=version is None, if_match=version)
     if old:
         delete(*(address / name for name in old.superseded if name not in kept | there))
+    return written
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The regular files of a folder and those below it, without temporary ones, sorted."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return sorted(path for path in found if not is_temporary(path.name))
+
+
+def index_version(address: Address) -> Version | None:
+    """The version of what is published as a folder; None where nothing is."""
+    return _find_index(address)[1]
 
 
 def fetched_folder(place: Place) -> Path:
@@ -108,7 +119,7 @@ def fetched_folder(place: Place) -> Path:
         return place
     index, version = _find_index(place)
     if index is None:
-        return _listed_folder(place)
+        return name_copy(_listed_folder(place), place)
 
     def make(to: Path) -> None:
         for name, file in index.files.items():
@@ -118,7 +129,7 @@ def fetched_folder(place: Place) -> Path:
 
     key = _hash_of([str(place), *(f"{name}\n{file.sha256}" for name, file in sorted(index.files.items()))])
     try:
-        return entry(key, name=place.name or place.bucket, make=make)
+        return name_copy(entry(key, name=place.name or place.bucket, make=make), place)
     except MissingObjectError:
         if _find_index(place)[1] == version:
             raise
@@ -140,7 +151,8 @@ def _listed_folder(address: Address) -> Path:
         for info in infos:
             path = to / _checked_name(address, info.address.key[start:])
             path.parent.mkdir(parents=True, exist_ok=True)
-            download(info, path)
+            if info.num_bytes or exists(info.address):  # else it is the empty object `name/` that consoles make
+                download(info, path)
 
     key = _hash_of([str(address), *(f"{info.address}\n{info.version}\n{info.num_bytes}" for info in infos)])
     return entry(key, name=address.name or address.bucket, make=make)

@@ -12,6 +12,8 @@ from prodemb.bundled import CLIP_FOLDER
 from prodemb.core.bounded import check_tensor_header, read_json
 from prodemb.core.errors import ModelError, NotFetchedError
 from prodemb.core.files import sha256_of
+from prodemb.storage.address import is_place_address
+from prodemb.storage.desk import folder_to_read
 
 BUNDLED = "bundled"
 """The name of the tiny CLIP that ships with prodemb."""
@@ -78,7 +80,8 @@ class Checkpoint:
 def find_checkpoint(
     model: str, *, revision: str | None = None, truncate_dim: int | None = None, fetch: bool = True
 ) -> Checkpoint:
-    """The checkpoint called `model`: `bundled`, a folder, or a hub id (downloaded once into Hugging Face's cache).
+    """The checkpoint called `model`: `bundled`, a folder, a bucket's too, or a hub id (downloaded once into Hugging
+    Face's cache).
 
     Args:
         fetch: without it the hub is not asked, and only its cache counts.
@@ -103,6 +106,8 @@ def locate(
     Raises:
         ModelError: nothing is there.
     """
+    if is_place_address(model):
+        return model, _folder_at(model, key=key)
     if Path(model).is_dir():
         return as_folder(model), Path(model)
     if _looks_like_a_path(model):
@@ -113,9 +118,17 @@ def locate(
     return model, download(model, revision=revision, key=key, weights=weights, fetch=fetch)
 
 
+def _folder_at(model: str, *, key: str) -> Path:
+    """The folder of a checkpoint in a bucket, fetched to the cache where it is not there yet."""
+    folder = folder_to_read(model)
+    if not folder.is_dir():
+        raise ModelError(f"{key}: found {model!r}, but there is no such folder; wanted that of a checkpoint")
+    return folder
+
+
 def as_folder(model: str) -> str:
     """The name of a folder as one that is no hub id, nor `bundled`: with `./` before it where it looks like one."""
-    return model if _looks_like_a_path(model) else f"./{model}"
+    return model if _looks_like_a_path(model) or is_place_address(model) else f"./{model}"
 
 
 def files_of(folder: Path) -> list[Path]:

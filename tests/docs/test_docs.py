@@ -26,7 +26,7 @@ from prodemb.aliases.table import COLUMNS
 from prodemb.audit.table import SCHEMA
 from prodemb.cli import app
 from prodemb.cli.statuses import STATUSES, status_of
-from prodemb.core.errors import BusyError, ImagesError, ModelError, OutputError, TaxonomyError
+from prodemb.core.errors import BusyError, ImagesError, ModelError, OutputError, StorageError, TaxonomyError
 from prodemb.core.features import ALL_FEATURES, PARTNER, PRODUCT_COLUMNS
 from prodemb.core.template import Template
 from prodemb.heads.labels import Target
@@ -35,10 +35,15 @@ from prodemb.score.columns import predictions_schema
 from prodemb.shards.format import ShardSchema
 from prodemb.shards.lexical import LexicalKind
 from prodemb.shards.text import TextKind
+from prodemb.storage.address import Address
+from prodemb.storage.objects import upload
 from prodemb.taxonomy.taxonomy import sample_taxonomy
 from tests.docs.pages import CONTRIBUTING, DOCS, PAGES, README, ROOT, Block, Page
 from tests.docs.settings import has_key, settings_of
+from tests.object_store import ObjectStore, client, object_store, running_store
 from tests.serve.running import running
+
+__all__ = ["object_store", "running_store"]
 
 COMMANDS: dict[str, click.Command] = get_command(app).commands  # type: ignore[attr-defined]
 RUN_PAGES = [page for page in PAGES if any(block.language in ("console", "python", "sql") for block in page.blocks)]
@@ -111,6 +116,13 @@ def workplace(project: Path, tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def shop(object_store: ObjectStore, workplace: Path) -> None:
+    """The bucket `shop` of a server on this machine, with the project's other catalog in it."""
+    client(object_store).create_bucket(Bucket="shop")
+    upload(workplace / "my_catalog.csv", Address("s3", "shop", "feeds/my_catalog.csv"))
+
+
 def check_make(words: list[str]) -> list[str]:
     """The `prodemb` commands that `make` would run, each parsed; by name."""
     result = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -172,7 +184,9 @@ def run_block(block: Block, *, variables: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN_PAGES, ids=names)
-def test_every_command_and_snippet_runs(page: Page, workplace: Path) -> None:
+def test_every_command_and_snippet_runs(page: Page, workplace: Path, request: pytest.FixtureRequest) -> None:
+    if "s3://shop/" in page.text:
+        request.getfixturevalue("shop")
     variables: dict[str, Any] = {"__name__": page.name}
     for block in page.blocks:
         run_block(block, variables=variables)
@@ -281,7 +295,7 @@ def test_what_hosts_and_disks_cause_is_to_be_tried_again() -> None:
     page = next(page for page in DOCS if page.path.stem == "automation")
     found = re.search(r"Retry ([^;]+);", page.prose)
     assert found is not None
-    passing = (Exception, TaxonomyError, ModelError, ImagesError, OutputError, BusyError)
+    passing = (Exception, TaxonomyError, ModelError, ImagesError, OutputError, BusyError, StorageError)
     assert {*map(int, re.findall(r"\d+", found[1]))} == {status_of(error("")) for error in passing}
 
 

@@ -44,7 +44,12 @@ def test_shipped_pipelines_say_what_the_defaults_are(path: Path) -> None:
         ('target = "brand"\n[finetune]\nshards = "shards/clip"', r"are both 'shards/clip'; wanted two folders"),
         (
             'target = "brand"\n[score]\nout = "s3://key:secret@bucket/out.parquet"',
-            r"p\.toml: \[score\] out: found a URL, wanted a local path$",
+            r"p\.toml: \[score\] out: an address that begins with s3:// holds '@' before its bucket, [^:]*, s3://bucket/",
+        ),
+        ('target = "brand"\n[score]\nout = "https://x/?secret"', r"\[score\] out: found a URL, wanted a local path$"),
+        (
+            'target = "brand"\n[predict]\ncache = "s3://shop/cache"',
+            r"\[predict\] cache: found an address, wanted a local path; addresses may stand in \[catalog\] path",
         ),
         ('target = "brand"\n[catalog]\ncolumns = {titel = "x"}', r"found the column 'titel'; did you mean 'title'"),
     ],

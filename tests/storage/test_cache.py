@@ -47,6 +47,8 @@ def test_what_is_known_saves_requests(bucket: Address, object_store: ObjectStore
     fetched(bucket / "a", sha256=sha256)
     fetched(bucket / "a", info=infos[0])
     assert not object_store.requests
+    with pytest.raises(StorageError, match=r"found '\.\./x' and 'a', wanted 64 hex"):
+        fetched(bucket / "a", sha256="../x")
     with pytest.raises(StorageError, match="is damaged"):
         fetched(bucket / "a", sha256="0" * 64)
     assert not list(cache_folder().glob(f"entries/{'0' * 64}*"))

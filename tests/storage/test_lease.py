@@ -123,3 +123,18 @@ def test_another_object_is_no_lease(bucket: Address) -> None:
     put_bytes(bucket / "lease.json", b'{"id": 1}')
     with pytest.raises(StorageError, match="wanted a lease that prodemb wrote"):
         leased(bucket / "lease.json", what="it").__enter__()
+
+
+def test_of_many_that_begin_at_once_one_gets_it(bucket: Address) -> None:
+    command = [sys.executable, "-c", HOLD, str(bucket / "lease.json"), "60"]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(3)]
+    try:
+        told = []
+        for process in processes:
+            assert process.stdout is not None
+            told.append(process.stdout.readline())
+        assert sorted(told) == [b"", b"", b"held\n"]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from copy import copy
 from pathlib import Path
@@ -10,7 +11,9 @@ from prodemb.core.errors import ConfigError, ConflictError, MissingObjectError, 
 from prodemb.storage import client as storage_client
 from prodemb.storage import objects
 from prodemb.storage.address import Address
+from prodemb.storage.client import Patience
 from prodemb.storage.objects import (
+    ObjectInfo,
     delete,
     download,
     exists,
@@ -27,8 +30,7 @@ from tests.object_store import SECRET, ObjectStore, client, every, failing, slow
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up a stalled request after 0.3 s, and after two more tries."""
-    monkeypatch.setattr(storage_client, "STALLED_SECONDS", 0.3)
-    monkeypatch.setattr(storage_client, "MAX_RETRIES", 2)
+    monkeypatch.setattr(storage_client, "PATIENCE", Patience(stalled_s=0.3, max_retries=2))
 
 
 def test_bytes_come_back_as_they_were_written(bucket: Address, object_store: ObjectStore) -> None:
@@ -118,6 +120,53 @@ def test_a_failure_now_and_then_is_survived(bucket: Address, object_store: Objec
     assert read(bucket / "0").content == b"x" * 1000
 
 
+def test_a_body_that_breaks_off_is_gone_on_with(bucket: Address, object_store: ObjectStore, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 1000
+    put_bytes(bucket / "a", content)
+    info = head(bucket / "a")
+    object_store.num_to_cut = 3
+    download(info, tmp_path / "down")
+    assert (tmp_path / "down").read_bytes() == content
+    assert object_store.num_to_cut == 0
+
+
+def test_what_is_written_while_it_is_read_is_a_conflict_and_no_damage(
+    bucket: Address, object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "PART_BYTES", 100)
+    put_bytes(bucket / "a", bytes(1500))
+    info, real = head(bucket / "a"), objects._part
+
+    def raced(info: ObjectInfo, start: int, end: int) -> tuple[bytes, dict[str, str]]:
+        found = real(info, start, end)
+        put_bytes(bucket / "a", b"x" * 1500)
+        return found
+
+    monkeypatch.setattr(objects, "_part", raced)
+    with pytest.raises(ConflictError):
+        download(info, tmp_path / "down")
+
+
+def test_a_killed_upload_leaves_nothing_to_see(bucket: Address, object_store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "up").write_bytes(bytes(11 << 20))
+    object_store.rules.append(slow(0.5, method="PUT"))
+    code = f"""
+from pathlib import Path
+from prodemb.storage import objects
+from prodemb.storage.address import place
+objects.PART_BYTES = 5 << 20
+objects.upload(Path("{tmp_path}/up"), place("{bucket}/large"))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code])
+    while not any("partNumber" in path for _, path in object_store.requests):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    object_store.rules.clear()
+    assert list(listing(bucket)) == []
+    assert upload(tmp_path / "up", bucket / "large").num_bytes == 11 << 20
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_store_that_stays_down_or_slow_is_named(bucket: Address, object_store: ObjectStore) -> None:
     object_store.rules.append(failing(100))
@@ -139,7 +188,7 @@ def test_errors_say_what_helps(bucket: Address, object_store: ObjectStore, monke
     object_store.rules.append(failing(1, status=403))
     with pytest.raises(StorageError, match=r"403 .*wanted credentials that may do this"):
         read(bucket / "a")
-    monkeypatch.setattr(storage_client, "MAX_RETRIES", 0)
+    monkeypatch.setattr(storage_client, "PATIENCE", Patience(max_retries=0))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(StorageError, match="cannot be read: no connection"):
         read(bucket / "a")
@@ -176,7 +225,7 @@ def test_no_error_or_log_holds_a_secret(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level("DEBUG")
-    monkeypatch.setattr(storage_client, "MAX_RETRIES", 0)
+    monkeypatch.setattr(storage_client, "PATIENCE", Patience(max_retries=0))
     monkeypatch.setenv("AWS_SESSION_TOKEN", SECRET + "token")
     said = []
     for status in (400, 401, 403, 404, 409, 412, 500, 503):
@@ -257,3 +306,9 @@ def test_wrong_settings_of_the_environment_are_a_config_error(bucket: Address, m
     with pytest.raises(ConfigError, match="cannot be used") as caught:
         head(bucket / "a")
     assert SECRET not in str(caught.value)
+
+
+def test_a_forked_process_is_told_and_does_not_hang(bucket: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage_client, "_users", {-1})
+    with pytest.raises(RuntimeError, match="forked process"):
+        head(bucket / "a")

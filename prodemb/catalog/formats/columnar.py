@@ -19,6 +19,7 @@ from prodemb.catalog.formats.parquet_pages import CODED, ColumnChunk, Pages, col
 from prodemb.catalog.formats.source import BATCH_BYTES, MAX_ROW_BYTES, RowBatch, Source, unique_names
 from prodemb.core.errors import CatalogError
 from prodemb.core.text import counted, printable
+from prodemb.storage.address import Place
 
 BUFFER_BYTES = 1 << 20
 """Parquet is read through a buffer of this size a column, or a whole row group of pictures would be in memory."""
@@ -36,7 +37,7 @@ class ParquetSource(Source):
             names = file.schema_arrow.names
             self._chunks = _column_chunks(path, packed.path)
             self._leaves = _leaves(file)
-            super().__init__(packed.path, format="parquet", columns=unique_names(names), compression=packed.compression)
+            super().__init__(packed.file, format="parquet", columns=unique_names(names), compression=packed.compression)
             self.num_rows = file.metadata.num_rows
             self.schema = pa.schema(
                 [field.with_name(name) for field, name in zip(file.schema_arrow, self.columns, strict=True)]
@@ -182,7 +183,7 @@ class ArrowSource(Source):
         self._packed = packed
         with self._opened() as (schema, _):
             super().__init__(
-                packed.path, format="arrow", columns=unique_names(schema.names), compression=packed.compression
+                packed.file, format="arrow", columns=unique_names(schema.names), compression=packed.compression
             )
             self.schema = pa.schema([field.with_name(name) for field, name in zip(schema, self.columns, strict=True)])
 
@@ -236,7 +237,7 @@ def _without_long_rows(source: Source, rows: Any, table: pa.Table) -> RowBatch:
     return RowBatch(rows[keep], table.filter(pa.array(keep))) if not keep.all() else RowBatch(rows, table)
 
 
-def _parquet(path: Path, shown: Path, *, coded: Sequence[str] = ()) -> pq.ParquetFile:
+def _parquet(path: Path, shown: Place, *, coded: Sequence[str] = ()) -> pq.ParquetFile:
     """The open file; the columns `coded` come as dictionaries."""
     try:
         file = pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
@@ -252,7 +253,7 @@ def _parquet(path: Path, shown: Path, *, coded: Sequence[str] = ()) -> pq.Parque
         raise CatalogError(f"{shown}: not a Parquet file that can be read: {one_line(error)}") from error
 
 
-def _column_chunks(path: Path, shown: Path) -> list[ColumnChunk]:
+def _column_chunks(path: Path, shown: Place) -> list[ColumnChunk]:
     try:
         with path.open("rb") as file:
             return column_chunks(file)

@@ -64,7 +64,7 @@ class DelimitedSource(Source):
         self._header: Header = header
         delimiter = self._dialect.delimiter
         super().__init__(
-            path,
+            packed.file,
             format={",": "csv", "\t": "tsv"}.get(delimiter, "delimited text"),
             columns=header.names,
             compression=packed.compression,

@@ -1,8 +1,8 @@
 """What a file is, by its content and not by its name."""
 
 import re
-from pathlib import Path
 
+from prodemb.catalog.files import CatalogFile
 from prodemb.catalog.formats.columnar import ArrowSource, ParquetSource
 from prodemb.catalog.formats.delimited import DelimitedSource
 from prodemb.catalog.formats.encoding import encoding_of, utf8_chunks
@@ -39,13 +39,14 @@ _HOW_TO_CONVERT = (
 _WANTED = "wanted CSV, TSV, JSON, RSS, Atom or other XML, Parquet, Arrow, or a workbook (.xlsx, .xls, .ods)"
 
 
-def open_source(path: Path) -> Source:
+def open_source(file: CatalogFile) -> Source:
     """Open a file of a catalog, whatever its name: compression, format, encoding, delimiter and header are found.
 
     Raises:
         CatalogError: it cannot be read; the message says how to convert it where that is known.
     """
-    packed = unpack(path)
+    packed = unpack(file)
+    path = packed.path
     start = packed.head(512)
     if not start:
         raise CatalogError(f"{path}: the file is empty, wanted a table of products")
@@ -118,7 +119,7 @@ def _sample(packed: Packed) -> tuple[bytes, bool]:
         is_whole = len(sample) < SAMPLE_BYTES
         if packed.layers or is_whole or b"\0" in sample[:64]:
             return sample, is_whole
-        size = packed.path.stat().st_size
+        size = packed.local.stat().st_size
         for place in range(1, NUM_PLACES + 1):
             stream.seek(min(SAMPLE_BYTES + (size - SAMPLE_BYTES) * place // (NUM_PLACES + 1), size))
             lines = read_up_to(stream, PLACE_BYTES).split(b"\n")[1:-1]

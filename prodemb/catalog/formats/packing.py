@@ -14,8 +14,10 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from prodemb.catalog.files import CatalogFile, local_file, place_of
 from prodemb.core.errors import CatalogError
 from prodemb.core.regular import NotRegularError, open_regular
+from prodemb.storage.address import Place
 
 MAX_LAYERS = 3
 MAX_UNPACKED_BYTES = 64 << 30
@@ -45,10 +47,20 @@ _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, p
 class Packed:
     """A file and the layers of compression around its content, outer first; it can be opened any number of times."""
 
-    path: Path
+    file: CatalogFile
     layers: tuple[str, ...] = ()
     member: str | None = None
     """The table's name in a zip archive."""
+
+    @property
+    def path(self) -> Place:
+        """Where the file lies, for people."""
+        return place_of(self.file)
+
+    @property
+    def local(self) -> Path:
+        """The file, or its copy in the local cache."""
+        return local_file(self.file)
 
     @property
     def compression(self) -> str | None:
@@ -64,7 +76,7 @@ class Packed:
         """
         try:
             with ExitStack() as stack:
-                stream: Any = stack.enter_context(open_regular(self.path))
+                stream: Any = stack.enter_context(open_regular(self.local))
                 for layer in self.layers:
                     stream = stack.enter_context(self._unpacked(stream, layer, stack))
                 yield stream
@@ -100,7 +112,7 @@ class Packed:
     def open_on_disk(self) -> Iterator[Path]:
         """The content as a file that can be read from any place: the file itself, or an unpacked copy of it."""
         if not self.layers:
-            yield self.path
+            yield self.local
             return
         with tempfile.TemporaryDirectory(prefix="prodemb-") as folder:
             copy = Path(folder, "unpacked")
@@ -116,7 +128,7 @@ class Packed:
         if self.member is None:
             return None
         wanted = PurePosixPath(name.replace("\\", "/"))
-        with self.path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with self.local.open("rb") as file, zipfile.ZipFile(file) as archive:
             names = set(archive.namelist())
             for path in (PurePosixPath(self.member).parent / wanted, wanted):
                 if str(path) in names:
@@ -125,13 +137,13 @@ class Packed:
         return None
 
 
-def unpack(path: Path) -> Packed:
+def unpack(file: CatalogFile) -> Packed:
     """Find the layers of compression around a file's content.
 
     Raises:
         CatalogError: it cannot be read, or an archive in it does not hold one table.
     """
-    packed = Packed(path)
+    packed = Packed(file)
     for _ in range(MAX_LAYERS):
         head = packed.head(HEAD_BYTES)
         layer = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
@@ -140,23 +152,23 @@ def unpack(path: Path) -> Packed:
         if layer == "zip":
             if packed.layers:
                 break
-            member = _table_in(path)
+            member = _table_in(packed)
             if member is None:
                 break
-            packed = Packed(path, (layer,), member)
+            packed = Packed(file, (layer,), member)
         else:
-            packed = Packed(path, (*packed.layers, layer), packed.member)
+            packed = Packed(file, (*packed.layers, layer), packed.member)
     return packed
 
 
-def _table_in(path: Path) -> str | None:
+def _table_in(packed: Packed) -> str | None:
     """The name of the one table in a zip archive; None where the archive is itself a document, as a workbook is."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(packed.local) as archive:
             members = [each for each in archive.infolist() if not each.is_dir()]
             names = [each.filename for each in members]
     except (zipfile.BadZipFile, OSError) as error:
-        raise CatalogError(f"{path}: not a zip archive that can be read: {error}") from error
+        raise CatalogError(f"{packed.path}: not a zip archive that can be read: {error}") from error
     if is_document(names):
         return None
     tables = [
@@ -172,8 +184,8 @@ def _table_in(path: Path) -> str | None:
     if len(tables) != 1:
         found = ", ".join(sorted(tables)[:5]) + (", ..." if len(tables) > 5 else "")
         raise CatalogError(
-            f"{path}: found {len(tables)} tables in this zip archive{f' ({found})' if tables else ''}, wanted one: "
-            "unpack it and name the file, or the folder where the files are one catalog"
+            f"{packed.path}: found {len(tables)} tables in this zip archive{f' ({found})' if tables else ''}, wanted "
+            "one: unpack it and name the file, or the folder where the files are one catalog"
         )
     return tables[0]
 

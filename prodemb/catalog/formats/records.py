@@ -26,7 +26,7 @@ class RecordsSource(Source):
     """A file of records with keys of their own; a record that lacks a key has null there."""
 
     def __init__(self, packed: Packed, *, format: str, encoding: str, columns: Sequence[str]) -> None:
-        super().__init__(packed.path, format=format, columns=columns, compression=packed.compression)
+        super().__init__(packed.file, format=format, columns=columns, compression=packed.compression)
         self._packed = packed
         self.encoding = encoding
         self.late_columns: dict[str, int] = {}

@@ -4,13 +4,14 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from prodemb.catalog.files import CatalogFile, place_of
 from prodemb.core.errors import CatalogError
+from prodemb.storage.address import Place
 
 BATCH_BYTES = 32 << 20
 """A batch is ended early where its values would take more than this."""
@@ -32,7 +33,7 @@ NUM_REMEMBERED = 1_000
 class SkippedRow:
     """A row that gives no values."""
 
-    file: Path
+    file: Place
     row: int
     """Its number in the file, from 1, as `RowBatch.rows` counts."""
     reason: str
@@ -73,7 +74,7 @@ class RowBatch:
 class Source(ABC):
     """A file of a catalog, whose rows can be read any number of times, the same each time."""
 
-    path: Path
+    file: CatalogFile
     format: str
     """"csv", "tsv", "delimited text", "json lines", "json array", "json object", "rss", "atom", "xml", "parquet",
     "arrow", "xlsx", "xls" or "ods"."""
@@ -90,10 +91,12 @@ class Source(ABC):
     num_rows: int | None = None
     """Where the format says so."""
 
-    def __init__(self, path: Path, *, format: str, columns: Sequence[str], compression: str | None = None) -> None:
+    def __init__(
+        self, file: CatalogFile, *, format: str, columns: Sequence[str], compression: str | None = None
+    ) -> None:
         if len(columns) > MAX_COLUMNS:
-            raise CatalogError(f"{path}: found {len(columns):,} columns, wanted at most {MAX_COLUMNS:,}")
-        self.path = path
+            raise CatalogError(f"{place_of(file)}: found {len(columns):,} columns, wanted at most {MAX_COLUMNS:,}")
+        self.file = file
         self.format = format
         self.compression = compression
         self.columns = tuple(columns)
@@ -103,6 +106,11 @@ class Source(ABC):
         """Rows that are no products, of the last pass: labels, remarks, totals, the header once more."""
         self.notes: dict[str, str] = {}
         """What a user should know of a file that can be read all the same, by kind, of the last pass."""
+
+    @property
+    def path(self) -> Place:
+        """Where the file lies, for people."""
+        return place_of(self.file)
 
     def batches(
         self, *, columns: Sequence[str] | None = None, max_rows: int = 8192, start: int = 0, stop: int | None = None

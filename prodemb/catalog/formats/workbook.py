@@ -21,7 +21,7 @@ class WorkbookSource(Source):
 
     def __init__(self, packed: Packed, *, format: str) -> None:
         self._packed = packed
-        self.path = packed.path
+        self.file = packed.file
         names = self._sheet_names()
         samples = [list(self._first_rows(place, NUM_SAMPLED)) for place in range(len(names))]
         tables = [place for place, sample in enumerate(samples) if _looks_like_products(sample)]
@@ -37,7 +37,7 @@ class WorkbookSource(Source):
         self._header: Header = header
         if len(header.names) > MAX_COLUMNS:
             raise CatalogError(f"{packed.path}: found {len(header.names):,} columns, wanted at most {MAX_COLUMNS:,}")
-        super().__init__(packed.path, format=format, columns=header.names, compression=packed.compression)
+        super().__init__(packed.file, format=format, columns=header.names, compression=packed.compression)
         self.sheet = names[self._sheet]
         """Name of the sheet that is read."""
         self.header_row = None if header.row is None else sample[header.row][0]

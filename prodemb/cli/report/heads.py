@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -13,6 +12,7 @@ from prodemb.cli.report.categories import category_lines, category_tables
 from prodemb.cli.report.label import given_labels_line
 from prodemb.core.text import counted
 from prodemb.heads.evaluation import is_better
+from prodemb.storage.desk import file_to_read
 
 if TYPE_CHECKING:
     # For annotations alone: at run time they would load torch.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def train_lines(report: TrainReport, *, pipeline: Pipeline) -> list[str]:
     """What training a head made, for brands what the alias file holds, and what a file of labels gave."""
-    lines = [] if report.aliases is None else alias_lines(report.aliases, path=Path(pipeline.brands.aliases))
+    lines = [] if report.aliases is None else alias_lines(report.aliases, path=file_to_read(pipeline.brands.aliases))
     if report.labels is not None:
         lines.append(given_labels_line(report.labels))
     return [*lines, head_line(report)]
