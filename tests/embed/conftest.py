@@ -1,8 +1,5 @@
 """Embedding the small catalog with the tiny CLIP, and killing that."""
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +9,7 @@ from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.estimate import Estimate, estimate
+from tests.command_line import context
 
 MakeCatalog = Callable[[int], Path]
 
@@ -37,23 +35,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
 
 
-RUN = """
-import sys
-from pathlib import Path
-from tests.embed.conftest import run
-run(*map(Path, sys.argv[1:]))
-"""
-
-
 def killed_run(catalog: Path, out: Path, model: Path, *, when: Callable[[], bool], timeout_s: float = 300) -> bool:
     """`run` in a process of its own, which is killed as soon as `when` says so; whether that came before its end."""
-    command = [sys.executable, "-c", RUN, *map(str, (catalog, out, model))]
-    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    process = context().Process(target=run, args=(catalog, out, model))
+    process.start()
     until = time.monotonic() + timeout_s
-    while process.poll() is None and not when():
+    while process.exitcode is None and not when():
         assert time.monotonic() < until
         time.sleep(0.005)
-    is_killed = process.poll() is None
+    is_killed = process.exitcode is None
     process.kill()
-    process.wait(10)
+    process.join(10)
     return is_killed
