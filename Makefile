@@ -8,6 +8,10 @@ CATALOG ?=
 MODEL   ?=
 OUT     ?=
 
+# Two tests at a time: threads that wait must not spin, what is compiled is kept for the processes that tests start, and
+# tests that share what was made for them stay together until one half is done.
+TESTING := OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 PYTHONDONTWRITEBYTECODE=
+
 .DEFAULT_GOAL := help
 
 .PHONY: help install demo embed train-brand train-category finetune-category score test test-quick check format bench pretrain clean
@@ -47,10 +51,10 @@ score: install  ## shards to out.parquet
 	$(BIN)/prodemb score shards/ out.parquet
 
 test: .venv/installed-dev  ## the test suite
-	OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 $(BIN)/python -m pytest -n 2  # two at a time: threads that wait must not spin
+	$(TESTING) $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-quick: .venv/installed-dev  ## the tests that take seconds, without those marked slow
-	OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 $(BIN)/python -m pytest -n 2 -m "not slow"
+	$(TESTING) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 check: .venv/installed-dev  ## format, lint, types, import layers
 	$(BIN)/ruff format --check .

@@ -53,15 +53,19 @@ def started(
     words: list[str], *, cwd: Path, streams: list[Path], before: Callable[[], None] | None = None
 ) -> ForkServerProcess:
     """Start one command, whose stdout and stderr go to two files."""
-    process = _context().Process(target=_run, args=(words, cwd, streams, before))
+    process = context().Process(target=_run, args=(words, cwd, streams, before))
     process.start()
     return process
 
 
-def _context() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, *_PRELOADED])
-    return context
+_get_context = multiprocessing.get_context
+
+
+def context() -> ForkServerContext:
+    """Processes that are forked from the one that has imported everything."""
+    made = _get_context("forkserver")
+    made.set_forkserver_preload([__name__, *_PRELOADED])
+    return made
 
 
 def _run(words: list[str], cwd: Path, streams: list[Path], before: Callable[[], None] | None) -> None:

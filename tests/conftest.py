@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +13,9 @@ import polars as pl
 import pytest
 from hypothesis import settings
 from PIL import Image
+
+from tests.command_line import context
+from tests.warm_python import serving
 
 # A busy machine takes its time; that is no fault of an example.
 settings.register_profile("prodemb", deadline=None)
@@ -81,6 +85,19 @@ def jpeg(seed: int, *, size: tuple[int, int] = (40, 30)) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(colours).resize(size).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A `python` whose libraries are loaded already; see `tests.warm_python`."""
+    with serving(tmp_path_factory.mktemp("warm")) as executable:
+        yield executable
+
+
+@pytest.fixture
+def warm_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that prodemb spawns are forked from one whose libraries are loaded; what they print is not captured."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _method: context())
 
 
 @pytest.fixture(scope="session")

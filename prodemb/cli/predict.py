@@ -59,8 +59,7 @@ def predict(
     from prodemb.cli.report.predict import feed_items, product_items
     from prodemb.job.pipeline import own_pipeline, read_pipeline
     from prodemb.job.predict import explain_product, predict_feed
-    from prodemb.job.score import joint_scoring, own_heads
-    from prodemb.score.folder import predictions_to_write
+    from prodemb.job.score import joint_scoring, own_heads, predictions_to_write
 
     values = {"title": title, "description": description, "brand": brand, "cat1": cat1, "cat2": cat2, "cat3": cat3}
     product = {name: value for name, value in {**values, "image": image}.items() if value is not None}

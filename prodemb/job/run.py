@@ -19,13 +19,12 @@ from prodemb.job.given_labels import given_labels
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.report import ReportMade, make_report, report_path
 from prodemb.job.sample import generate_sample, is_sample_missing
-from prodemb.job.score import joint_scoring, score_shards
+from prodemb.job.score import joint_scoring, predictions_to_write, score_shards
 from prodemb.job.taxonomy import pipeline_taxonomy
 from prodemb.job.train import TrainReport, head_shards, train
 from prodemb.job.zero_shot import has_category_labels, open_zero_shot, renew_path_vectors
 from prodemb.report.page import check_report_out
 from prodemb.report.summary import StepTime
-from prodemb.score.folder import predictions_to_write
 from prodemb.score.score import ScoreReport, check_out
 from prodemb.shards.format import read_manifest
 from prodemb.shards.reader import open_shard_set
@@ -102,7 +101,7 @@ def run(pipelines: Sequence[Pipeline], *, finetune: bool, progress: Progress) ->
         HeadError: there is nothing to score with, because no head could be trained.
     """
     _check(pipelines)
-    check_out(Path(pipelines[0].score.out), config=_joint(pipelines).score)
+    check_out(predictions_to_write(pipelines[0].score.out), config=_joint(pipelines).score)
     check_report_out(report_path(pipelines))
     finished: list[StepFinished] = []
     for event in _steps(pipelines, finetune=finetune, progress=progress):

@@ -20,7 +20,6 @@ from prodemb.core.files import naming, replacing, write_json
 from prodemb.core.folders import HeldFolder, is_marked
 from prodemb.core.text import one_line
 from prodemb.score.predictions import ScoreCounts, is_predictions
-from prodemb.storage.desk import file_to_read, file_to_write, folder_to_read, folder_to_write
 
 RECORD_NAME, METADATA_NAME = "_predictions.json", "_metadata"
 UNFINISHED = ".unfinished"
@@ -46,16 +45,6 @@ def part_name(index: int) -> str:
 def is_folder(path: Path) -> bool:
     """Whether predictions of this name are a folder: it is one, or its name does not end in `.parquet`."""
     return path.is_dir() or path.suffix != ".parquet"
-
-
-def predictions_to_read(name: str | Path) -> Path:
-    """Predictions by their name, which may be an address; see `prodemb.storage.desk.file_to_read`."""
-    return file_to_read(name) if str(name).endswith(".parquet") else folder_to_read(name)
-
-
-def predictions_to_write(name: str | Path) -> Path:
-    """The same, to be written; see `prodemb.storage.desk.file_to_write`."""
-    return file_to_write(name) if str(name).endswith(".parquet") else folder_to_write(name)
 
 
 def check_folder_name(path: Path) -> None:

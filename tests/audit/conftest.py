@@ -16,14 +16,14 @@ LEAVES = (2, 4, 6, 7)
 """Google ids: Shoes, Caps, Bread, Tea."""
 WORDS = ("shoe runner", "cap brim", "bread loaf", "tea leaf")
 CATEGORIES = ("Footwear", "Headwear", "Bakery", "Drinks")
-NUM = 800
+NUM = 480
 WRONG_GOLD, WRONG_CATEGORY, WRONG_BRAND = np.arange(0, 12), np.arange(20, 28), np.arange(40, 52)
 UNLABELLED = np.arange(60, 100)
 """Some of these are sent with wrong values too: those at 60 to 69."""
 
 
 def write_catalog(folder: Path) -> None:
-    """800 products of four categories and five brands in one shard set; two partners."""
+    """480 products of four categories and five brands in one shard set; two partners."""
     random = np.random.default_rng(5)
     kind, brand = random.integers(0, 4, NUM), random.integers(0, 5, NUM)
     points, marks = random.standard_normal((4, 16)), random.standard_normal((5, 16))
@@ -51,7 +51,7 @@ def write_catalog(folder: Path) -> None:
         "brand_label": [names[b] if there else None for b, there in zip(brand, is_labelled, strict=True)],
         "partner": ["one" if number % 2 else "two" for number in range(NUM)],
     }
-    write_shards(folder, vectors={"title": title, "image": image}, columns=columns, sizes=[500, 300])
+    write_shards(folder, vectors={"title": title, "image": image}, columns=columns, sizes=[300, 180])
 
 
 def write_taxonomy(folder: Path) -> Path:
@@ -87,7 +87,7 @@ def pipeline_of(folder: Path, target: Target, **tables: Mapping[str, Any]) -> Pi
         "train": {
             "out": str(folder / "heads" / target),
             "taxonomy": str(folder / "taxonomy.txt"),
-            "epochs": 8,
+            "epochs": 3,
             "baselines": {"run": False},
         },
     }

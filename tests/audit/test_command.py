@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from prodemb.cli import app
 from prodemb.core.errors import ConfigError, HeadError
+from tests.audit.conftest import NUM
 
 PIPELINE = """target = "brand"
 [brands]
@@ -30,7 +31,7 @@ def test_heads_and_pipelines_are_those_that_are_named(project: Path, words: list
     result = CliRunner().invoke(app, [*words, "--head", str(project / "heads" / "brand")])
     assert result.exit_code == 0, result.output
     shown = " ".join(result.output.split())
-    assert "800 products audited" in shown
+    assert f"{NUM} products audited" in shown
     assert "supplied brand" in shown
     found = pl.read_parquet("audit.parquet")
     assert set(found["target"]) == {"brand"}

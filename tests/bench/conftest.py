@@ -16,10 +16,13 @@ RunBench = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def run_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[RunBench]:
+def run_bench(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], warm_python: Path
+) -> Iterator[RunBench]:
     """Runs `tests/bench/{script}.py` with these arguments and gives its JSON; `status` is the exit status wanted.
 
-    The text tables are made in each run too, since a bench makes both and prints one.
+    The text tables are made in each run too, since a bench makes both and prints one. Processes of its own are warm,
+    but for Ray's.
     """
     monkeypatch.syspath_prepend(BENCH)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -28,6 +31,8 @@ def run_bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 
     def run(script: str, *arguments: str, status: int = 0) -> dict[str, Any]:
         monkeypatch.setattr(sys, "argv", [f"tests/bench/{script}.py", *arguments, "--json"])
+        if script != "cluster":
+            monkeypatch.setattr(sys, "executable", str(warm_python))
         found: object = 0
         try:
             importlib.import_module(script).main()

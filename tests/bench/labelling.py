@@ -60,9 +60,11 @@ class Catalog:
     """Rows of the products that may get a label."""
     held_out: Indices
     """Rows of those to be judged by."""
+    epochs: int | None
+    """Passes of the head that is trained; as in `[train]` where none are given."""
 
 
-def open_catalog(shards: Path, *, taxonomy: Path | None, part: str) -> Catalog:
+def open_catalog(shards: Path, *, taxonomy: Path | None, part: str, epochs: int | None) -> Catalog:
     shard_set = open_shard_set(shards)
     nodes = read_taxonomy(taxonomy) if taxonomy else sample_taxonomy()
     found = category_labels(shard_set, taxonomy=nodes, taxonomy_name=nodes.source)
@@ -80,6 +82,7 @@ def open_catalog(shards: Path, *, taxonomy: Path | None, part: str) -> Catalog:
         labels=labels.astype(np.int64),
         pool=np.flatnonzero(has_label & ~held_out & ~is_test),
         held_out=np.flatnonzero(has_label & held_out),
+        epochs=epochs,
     )
 
 
@@ -144,7 +147,8 @@ def next_round(
 
 def trained(catalog: Catalog, labelled: Indices) -> CategoryPredictor:
     """The predictor that `prodemb train-category` would write with these labels."""
-    pipeline = Pipeline.parse({"target": "category", "train": {"taxonomy": catalog.taxonomy_file}}, source="bench")
+    settings = {"taxonomy": catalog.taxonomy_file, "epochs": catalog.epochs}
+    pipeline = Pipeline.parse({"target": "category", "train": settings}, source="bench")
     target = CategoryTarget(pipeline, shard_set=catalog.shard_set)
     every = target.labels()
     index = np.full_like(every.index, NO_ANSWER)
@@ -229,11 +233,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--part", choices=PARTS, default="test", help="what is held out")
     parser.add_argument("--train", nargs="*", default=[], metavar="WAY:LABELS", help="such as picked:200 random:400")
+    parser.add_argument("--epochs", type=int, help="passes of the head [as in [train]]")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     figures: dict[str, Any] = {"catalogs": {}}
     for shards in options.shards:
-        catalog = open_catalog(shards, taxonomy=options.taxonomy, part=options.part)
+        catalog = open_catalog(shards, taxonomy=options.taxonomy, part=options.part, epochs=options.epochs)
         figures["catalogs"][str(shards)] = figures_of(
             catalog, num_labels=options.num_labels, seeds=options.seeds, train=options.train
         )

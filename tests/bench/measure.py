@@ -46,17 +46,17 @@ def median_ratio(seconds: Sequence[float], others: Sequence[float]) -> float:
 
 
 def in_own_process(
-    script: str, *arguments: str, environment: Mapping[str, str] | None = None, python: str = sys.executable
+    script: str, *arguments: str, environment: Mapping[str, str] | None = None, python: str | None = None
 ) -> Any:
     """Run a bench script in a process of its own; the JSON that it prints.
 
     Args:
-        python: the interpreter, where another one has what the script imports.
+        python: the interpreter, where another one than this has what the script imports.
 
     Raises:
         RowError: it ended with another status than 0.
     """
-    command = [python, script, *arguments]
+    command = [python or sys.executable, script, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | dict(environment or {}))
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]

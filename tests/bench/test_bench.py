@@ -165,9 +165,9 @@ def test_brands_are_evaluated_against_gold(run_bench: RunBench, tmp_path: Path) 
 
 def test_what_each_source_adds_to_the_brand(run_bench: RunBench, tmp_path: Path) -> None:
     shards, aliases, pipeline = tmp_path / "shards", tmp_path / "aliases.csv", tmp_path / "brand.toml"
-    write_branded_set(shards)
+    write_branded_set(shards, num=450)
     aliases.write_text("supplied,canonical\nNorvik,Norvik\nNORVIK Ltd,Norvik\n")
-    tables = {"embed": f'out = "{shards}"', "brands": f'aliases = "{aliases}"', "train": "epochs = 2"}
+    tables = {"embed": f'out = "{shards}"', "brands": f'aliases = "{aliases}"', "train": "epochs = 1"}
     pipeline.write_text('target = "brand"\n' + "".join(f"[{name}]\n{line}\n" for name, line in tables.items()))
     figures = run_bench("brand_evidence", "--pipeline", str(pipeline))["figures"]
     assert list(figures)[:3] == [
@@ -303,6 +303,7 @@ def test_accuracy_by_number_of_labels(run_bench: RunBench, tmp_path: Path) -> No
     write_clustered_set(tmp_path / "shards", num=200, num_classes=4)
     (tmp_path / "taxonomy.txt").write_text("1 - Things\n2 - Things > Mugs\n3 - Things > Shoes\n4 - Lamps\n5 - Arts\n")
     options = ["--taxonomy", str(tmp_path / "taxonomy.txt"), "--num-labels", "8", "40", "--seeds", "1"]
+    options += ["--epochs", "4"]
     figures = run_bench(
         "labelling", "--shards", str(tmp_path / "shards"), *options, "--train", "picked:24", "picked in two rounds:24"
     )
@@ -317,7 +318,7 @@ def test_accuracy_by_number_of_labels(run_bench: RunBench, tmp_path: Path) -> No
 def test_errors_planted_among_the_labels_of_shards(run_bench: RunBench, tmp_path: Path) -> None:
     write_audited_set(tmp_path / "shards")
     taxonomy = write_audited_taxonomy(tmp_path)
-    options = ["--epochs", "4", "--taxonomy", str(taxonomy)]
+    options = ["--epochs", "2", "--taxonomy", str(taxonomy)]
     (rows,) = run_bench("audit", "--shards", str(tmp_path / "shards"), *options)["labels"].values()
     assert 0 < rows["prodemb"]["recall"] <= 1
     brands = run_bench("audit", "--brands", str(tmp_path / "shards"), *options)["brands"]

@@ -1,8 +1,6 @@
 """A catalog read through: what is told of it, and what is written."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -95,11 +93,10 @@ def test_batches_may_begin_and_end_anywhere(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not CHECK.exists(), reason="the shared feeds are not here")
-def test_the_shared_feeds_are_read_right(tmp_path: Path) -> None:
+def test_the_shared_feeds_are_read_right(warm_python: Path, tmp_path: Path) -> None:
     command = tmp_path / "prodemb"
-    command.write_text(f"#!{sys.executable}\nfrom prodemb.cli import main\nmain()\n")
+    command.write_text(f'#!/bin/sh\nexec {warm_python} -m prodemb.cli "$@"\n')
     command.chmod(0o755)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    arguments = [sys.executable, str(CHECK), "--prodemb", str(command)]
-    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=900)
+    arguments = [str(warm_python), str(CHECK), "--prodemb", str(command)]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,7 +9,6 @@ import pkgutil
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stdout
@@ -49,7 +48,7 @@ __all__ = ["object_store", "running_store"]
 COMMANDS: dict[str, click.Command] = get_command(app).commands  # type: ignore[attr-defined]
 RUN_PAGES = [page for page in PAGES if any(block.language in ("console", "python", "sql") for block in page.blocks)]
 QUICK = {
-    "train": "epochs = 2",
+    "train": "epochs = 1",
     "train.baselines": "run = false",
     "finetune": "epochs = 1\nvalidation_products = 50\nimage_path = 0.0\ntext_image = 0.0",
 }
@@ -193,10 +192,10 @@ def test_every_command_and_snippet_runs(page: Page, workplace: Path, request: py
         run_block(block, variables=variables)
 
 
-def test_what_cron_mails_says_what_went_wrong(tmp_path: Path) -> None:
+def test_what_cron_mails_says_what_went_wrong(warm_python: Path, tmp_path: Path) -> None:
     """The script of a page, with a `mail` that keeps what it is given."""
     (script,) = [block.text for page in DOCS for block in page.blocks if block.text.startswith("#!/bin/sh")]
-    programs = {"prodemb": f'exec {sys.executable} -m prodemb.cli "$@"', "mail": "{ echo $@; cat; } > mail.txt"}
+    programs = {"prodemb": f'exec {warm_python} -m prodemb.cli "$@"', "mail": "{ echo $@; cat; } > mail.txt"}
     for name, text in programs.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / name).chmod(0o755)

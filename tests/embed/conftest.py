@@ -1,10 +1,8 @@
 """Embedding the small catalog with the tiny CLIP, and killing that."""
 
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from prodemb.catalog.images import ImagesConfig
@@ -13,6 +11,7 @@ from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.estimate import Estimate, estimate
 from prodemb.storage.address import Place
+from tests.command_line import context
 from tests.object_store import bucket, object_store, running_store
 
 __all__ = ["bucket", "object_store", "running_store"]
@@ -41,24 +40,21 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
 
 
-RUN = """
-import sys
-from pathlib import Path
-from prodemb.storage.address import place
-from tests.embed.conftest import run
-run(Path(sys.argv[1]), place(sys.argv[2]), Path(sys.argv[3]))
-"""
+def run_in(environment: Mapping[str, str], catalog: Path, out: Place, model: Path) -> None:
+    """`run` in a process that has another environment."""
+    os.environ.update(environment)
+    run(catalog, out, model)
 
 
 def killed_run(catalog: Path, out: Place, model: Path, *, when: Callable[[], bool], timeout_s: float = 300) -> bool:
     """`run` in a process of its own, which is killed as soon as `when` says so; whether that came before its end."""
-    command = [sys.executable, "-c", RUN, *map(str, (catalog, out, model))]
-    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    process = context().Process(target=run_in, args=(dict(os.environ), catalog, out, model))
+    process.start()
     until = time.monotonic() + timeout_s
-    while process.poll() is None and not when():
+    while process.exitcode is None and not when():
         assert time.monotonic() < until
         time.sleep(0.005)
-    is_killed = process.poll() is None
+    is_killed = process.exitcode is None
     process.kill()
-    process.wait(10)
+    process.join(10)
     return is_killed

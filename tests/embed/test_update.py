@@ -342,6 +342,7 @@ def test_products_of_damaged_shards_are_neither_new_nor_gone(
     check_like_a_full_run(out, catalog=catalog, model=tiny_clip, fresh=tmp_path / "fresh")
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_an_update_by_two_workers_is_that_of_one(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
     catalog, one, two = make_catalog(64), tmp_path / "one", tmp_path / "two"
     for out in (one, two):
@@ -535,7 +536,7 @@ def test_a_killed_update_goes_on_and_ends_with_the_same_bytes(
     moments = random.Random(1)
     for _ in range(3):
 
-        def is_time(moment: float = time.monotonic() + moments.uniform(3, 7)) -> bool:
+        def is_time(moment: float = time.monotonic() + moments.uniform(0.1, 1.5)) -> bool:
             return time.monotonic() > moment
 
         killed_run(catalog, killed, tiny_clip, when=is_time)

@@ -238,11 +238,11 @@ def test_what_a_killed_scoring_left_is_taken_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_few_kills_change_nothing() -> None:
+def test_a_few_kills_change_nothing(warm_python: Path) -> None:
     script = Path(__file__).parent / "kills.py"
     sizes = ("--embed", "1", "--update", "0", "--train", "0", "--finetune", "1", "--score", "1", "--products", "90")
     result = subprocess.run(
-        [sys.executable, str(script), *sizes, "--shard-size", "10", "--json"],
+        [str(warm_python), str(script), *sizes, "--shard-size", "10", "--json"],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

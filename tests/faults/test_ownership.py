@@ -113,8 +113,9 @@ def test_predictions_and_catalogs_replace_only_their_kind(make_catalog: MakeCata
 
 def test_a_head_that_cannot_be_replaced_goes_on_scoring(tmp_path: Path, small_disk: Path) -> None:
     shards, folder = tmp_path / "shards", small_disk / "heads" / "category"
-    write_clustered_set(shards)
-    pipeline = Pipeline.parse({"target": "category", "train": {"epochs": 1}}, source="test")
+    write_clustered_set(shards, num=300)
+    settings = {"epochs": 1, "baselines": {"run": False}}
+    pipeline = Pipeline.parse({"target": "category", "train": settings}, source="test")
     taxonomy = tmp_path / "taxonomy.txt"
     taxonomy.write_text("1 - Things\n" + "".join(f"{n} - Things > Kind {n}\n" for n in range(2, 12)))
     pipeline = pipeline.replaced({"train": {"taxonomy": str(taxonomy)}}, source="test")

@@ -59,7 +59,7 @@ def files(folder: Path) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.slow
 def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
-    printed(prodemb("sample", "feed", "--products", "400", "--seed", "3", cwd=tmp_path))
+    printed(prodemb("sample", "feed", "--products", "200", "--seed", "3", cwd=tmp_path))
     own = pl.read_parquet(tmp_path / "feed" / "catalog.parquet")
     renamed = own.rename({"product_id": "sku", "title": "name", "image": "picture", "brand": "manufacturer"})
     renamed.write_csv(tmp_path / "feed" / "own.csv")
@@ -71,7 +71,7 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
         text.replace("[finetune]\n", "[finetune]\nepochs = 1\n") if "[finetune]" in text else text + quick
     )
     for each in (tmp_path / "pipelines").iterdir():
-        each.write_text(each.read_text().replace("[train]\n", "[train]\nepochs = 2\n"))
+        each.write_text(each.read_text().replace("[train]\n", "[train]\nepochs = 1\n"))
 
     shown = started("run", cwd=tmp_path)
     assert "== fine-tune CLIP on the categories" in shown

@@ -11,7 +11,7 @@ from prodemb.core.errors import ConfigError, HeadError
 from prodemb.core.progress import no_progress
 from prodemb.heads.evaluation import CategoryEvaluation
 from prodemb.job.pipeline import Pipeline
-from prodemb.job.score import joint_scoring, own_heads, score_shards, trained_heads
+from prodemb.job.score import joint_scoring, own_heads, predictions_to_write, score_shards, trained_heads
 from tests.shard_sets import write_random_set
 from tests.small_heads import answers_at, make_head, save_predictor
 
@@ -78,3 +78,9 @@ def test_a_brand_pipeline_has_one_head(tmp_path: Path) -> None:
     assert trained_heads([pipeline]) == []
     save_predictor(pipeline.head_folder, make_head("brand"))
     assert trained_heads([pipeline]) == [pipeline.head_folder]
+
+
+def test_a_folder_of_predictions_is_not_written_to_a_bucket() -> None:
+    with pytest.raises(ConfigError, match=r"s3://bucket/predictions: in a bucket predictions are one file; wanted"):
+        predictions_to_write("s3://bucket/predictions")
+    assert predictions_to_write("predictions") == Path("predictions")

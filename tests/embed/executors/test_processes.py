@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,6 @@ import pytest
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
 from prodemb.core.errors import ModelError, WorkerError
-from prodemb.embed.config import EmbedConfig
 from prodemb.embed.embed import embed
 from prodemb.shards.reader import open_shard_set
 from tests.embed.conftest import MakeCatalog, config_for, contents, run
@@ -22,26 +22,9 @@ from tests.embed.executors.odd_catalog import OddCatalog
 from tests.fuzz.hostile_pictures import BUILDERS
 
 
-@pytest.mark.slow
-def test_two_workers_make_the_same_files_as_one(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
-    pl.read_parquet(make_catalog(100)).write_csv(catalog := tmp_path / "catalog.csv")
-    one = run(catalog, tmp_path / "one", tiny_clip)
-    two = run(catalog, tmp_path / "two", tiny_clip, workers=2)
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    assert (one.num_workers, two.num_workers) == (1, 2)
-    assert two.num_new == one.num_new == 100
-    assert two.timings.num_texts == one.timings.num_texts
-    assert run(catalog, tmp_path / "two", tiny_clip, workers=2).num_new == 0
-
-
-def test_workers_are_quiet_about_strange_pictures(
-    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    catalog = make_catalog(100)
-    (tmp_path / "images" / "4.jpg").write_bytes(BUILDERS["jpeg exif bomb"]())
-    assert run(catalog, tmp_path / "shards", tiny_clip, workers=2).num_workers == 2
-    printed = capfd.readouterr()
-    assert "Warning" not in printed.out + printed.err
+def workers_left() -> list[str]:
+    names = [child.name for child in multiprocessing.active_children()]
+    return [name for name in names if name.startswith("prodemb worker")]
 
 
 class LoudCatalog(Catalog):
@@ -55,28 +38,39 @@ class LoudCatalog(Catalog):
         yield from super().batches(num_rows, columns=columns, start=start, stop=stop)
 
 
-def test_what_a_worker_logs_is_logged_here_and_not_printed(
+@pytest.mark.slow
+def test_two_workers_make_the_same_files_as_one_and_log_here_and_print_nothing(
     make_catalog: MakeCatalog,
     tiny_clip: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    plain = open_catalog(CatalogConfig(path=str(make_catalog(40))))
+    pl.read_parquet(make_catalog(100)).write_csv(catalog := tmp_path / "catalog.csv")
+    (tmp_path / "images" / "4.jpg").write_bytes(BUILDERS["jpeg exif bomb"]())
+    with warnings.catch_warnings(action="ignore"):  # pytest would make the picture an error in this process alone
+        one = run(catalog, tmp_path / "one", tiny_clip)
+    plain = open_catalog(CatalogConfig(path=str(catalog)))
     loud = LoudCatalog(plain.config, plan=plain.plan)
-    values = {"model": str(tiny_clip), "out": str(tmp_path / "shards"), "shard_size": 16, "workers": 2}
-    report = embed(EmbedConfig.parse(values, source="test"), catalog=loud, images=ImagesConfig())
-    assert report.num_workers == 2
+    capfd.readouterr()
+    two = embed(config_for(tmp_path / "two", tiny_clip, workers=2), catalog=loud, images=ImagesConfig())
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert (one.num_workers, two.num_workers) == (1, 2)
+    assert two.num_new == one.num_new == 100
+    assert two.timings.num_texts == one.timings.num_texts
+    assert run(catalog, tmp_path / "two", tiny_clip, workers=2).num_new == 0
     # Each reading warns, and a worker that ends early takes over rows of the other one: two or three readings.
     assert set(caplog.record_tuples) == {("prodemb.catalog.reader", logging.WARNING, f"{plain.name}: odd rows")}
-    assert "odd rows" not in capfd.readouterr().err
+    printed = capfd.readouterr()
+    assert "odd rows" not in printed.err
+    assert "Warning" not in printed.out + printed.err
 
 
 def is_killed(_folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("warm_processes")
 def test_a_killed_worker_ends_the_run_and_the_next_one_goes_on(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path
 ) -> None:
@@ -84,7 +78,7 @@ def test_a_killed_worker_ends_the_run_and_the_next_one_goes_on(
     odd = OddCatalog(catalog, happens=is_killed, home=os.getpid())
     with pytest.raises(WorkerError, match=r"prodemb worker \d was killed by signal SIGKILL; possibly out of memory"):
         embed(config_for(out, tiny_clip, workers=2), catalog=odd, images=ImagesConfig())
-    assert not multiprocessing.active_children()
+    assert not workers_left()
     report = run(catalog, out, tiny_clip)
     assert 0 < report.num_new <= 100
     run(catalog, tmp_path / "whole", tiny_clip)
@@ -92,6 +86,7 @@ def test_a_killed_worker_ends_the_run_and_the_next_one_goes_on(
     assert open_shard_set(out).num_products == 100
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_what_a_worker_raises_is_raised(make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path) -> None:
     (tiny_copy := tmp_path / "clip").mkdir()
     for path in tiny_clip.iterdir():
@@ -100,4 +95,4 @@ def test_what_a_worker_raises_is_raised(make_catalog: MakeCatalog, tiny_clip: Pa
     weights.write_bytes(weights.read_bytes()[:-9])
     with pytest.raises(ModelError, match="cannot be loaded"):
         run(make_catalog(40), tmp_path / "shards", tiny_copy, workers=2)
-    assert not multiprocessing.active_children()
+    assert not workers_left()

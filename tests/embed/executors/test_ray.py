@@ -60,9 +60,11 @@ def dies_with_a_word(folder: Path) -> None:
     os._exit(3)
 
 
-def embed_odd(catalog: Path, out: Path, model: Path, happens: Callable[[Path], None]) -> EmbedReport:
+def embed_odd(
+    catalog: Path, out: Path, model: Path, happens: Callable[[Path], None], *, num_workers: int = 2
+) -> EmbedReport:
     values = {"model": str(model), "out": str(out), "shard_size": 16, "window": 8, "dtype": "float32"}
-    config = EmbedConfig.parse({**values, "engine": "ray", "workers": 2}, source="test")
+    config = EmbedConfig.parse({**values, "engine": "ray", "workers": num_workers}, source="test")
     return embed(config, catalog=OddCatalog(catalog, happens=happens, home=os.getpid()), images=ImagesConfig())
 
 
@@ -127,7 +129,7 @@ def test_actors_that_die_again_and_again_end_the_run_with_their_last_words(
         r"prodemb worker \d on .* died: its worker process has died: the dog ate row 48; 2 workers died over shard \d"
     )
     with pytest.raises(WorkerError, match=words):
-        embed_odd(make_catalog(100), tmp_path / "shards", tiny_clip, dies_with_a_word)
+        embed_odd(make_catalog(100), tmp_path / "shards", tiny_clip, dies_with_a_word, num_workers=1)
     assert not list((tmp_path / "shards").glob(".worker-*"))
 
 
@@ -141,7 +143,7 @@ def test_what_an_actor_raises_is_raised(
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-9])
     with pytest.raises(ModelError, match="cannot be loaded"):
-        run(make_catalog(40), tmp_path / "shards", copy, engine="ray")
+        run(make_catalog(40), tmp_path / "shards", copy, engine="ray", workers=1)
 
 
 def processes_with(mark: str) -> list[int]:
