@@ -64,8 +64,8 @@ def score(
     from prodemb.job.pipeline import own_pipeline
     from prodemb.job.score import joint_scoring, own_heads, predictions_to_write, score_shards, trained_heads
     from prodemb.job.zero_shot import open_zero_shot
+    from prodemb.score.bucket import predictions_to_read
     from prodemb.shards.reader import find_shard_sets
-    from prodemb.storage.desk import file_to_read
 
     if taxonomy is not None and not zero_shot:
         raise ConfigError(
@@ -89,7 +89,7 @@ def score(
     answerer = open_zero_shot(found, pipeline=category, progress=show_progress) if zero_shot else None
     default = (lambda: trained_heads(own[:1])) if zero_shot else (lambda: own_heads(own))
     folders = chosen_heads(heads, default=default)
-    since = None if changed_since is None else file_to_read(changed_since)
+    since = None if changed_since is None else predictions_to_read(changed_since)
     path = predictions_to_write(out)
     report = score_shards(
         found, out=path, heads=folders, pipeline=brand, progress=show_progress, zero_shot=answerer, since=since

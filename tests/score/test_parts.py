@@ -15,11 +15,11 @@ import pytest
 from prodemb.core.errors import BusyError, HeadError, OutputError, ShardError, WorkerError
 from prodemb.core.files import is_temporary
 from prodemb.core.folders import holding
-from prodemb.score import parts
 from prodemb.score.config import ScoreConfig
-from prodemb.score.folder import UNFINISHED, prediction_files
+from prodemb.score.folder import _HeldLocal, prediction_files
 from prodemb.score.parts import ScoreJob
 from prodemb.score.predictor import load_predictor
+from prodemb.score.record import UNFINISHED
 from prodemb.score.score import ScoreReport, score
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.shard import Shard
@@ -129,7 +129,7 @@ def test_an_interrupted_run_goes_on_and_yesterdays_predictions_are_read_until_th
     assert sorted(path.name for path in (out / UNFINISHED).iterdir()) == [f"part-0000{i}.parquet" for i in range(3)]
     shard.write_bytes(kept)
 
-    monkeypatch.setattr(parts, "publish", lambda *_args, **_values: None)
+    monkeypatch.setattr(_HeldLocal, "publish", lambda *_args, **_values: None)
     run([open_shard_set(tmp_path / "clip"), sets[1]], out, heads, top=2)
     monkeypatch.undo()
     assert rows(out).equals(before)
