@@ -1,8 +1,11 @@
 """A folder of a bucket that runs write to, one at a time, and the files of this machine that they make for it."""
 
+import fcntl
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from prodemb.storage.objects import ObjectInfo, exists, listing, read_range
 _TAIL_BYTES = 1 << 16
 """Read from the end of a Parquet file; its metadata is hardly ever longer."""
 _SHOWN = 3
+_PREFIX = "file-"
 
 
 @contextmanager
@@ -71,11 +75,41 @@ def parquet_footer(info: ObjectInfo) -> pq.FileMetaData:
 
 @contextmanager
 def temporary_file(name: str) -> Iterator[Path]:
-    """A path on this machine, on the disk of the cache, that is removed afterwards."""
+    """A path on this machine, on the disk of the cache. It is removed afterwards, as is what killed processes left."""
     folder = cache_folder() / "scratch"
     make_folder(folder, of=folder)
-    with naming(folder), tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as temporary:
-        yield Path(temporary, name)
+    with naming(folder):
+        temporary, lock = _new_folder(folder)
+        try:
+            yield temporary / name
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            os.close(lock)
+
+
+def _new_folder(folder: Path) -> tuple[Path, int]:
+    """A new folder in one, and the descriptor by which it is locked as long as its process lives."""
+    outer = _lock(folder, fcntl.LOCK_EX)
+    try:
+        for other in folder.glob(f"{_PREFIX}*"):
+            with suppress(BlockingIOError, FileNotFoundError):
+                lock = _lock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(other, ignore_errors=True)
+                os.close(lock)
+        own = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+        return own, _lock(own, fcntl.LOCK_EX)
+    finally:
+        os.close(outer)
+
+
+def _lock(folder: Path, how: int) -> int:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, how)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _tail(info: ObjectInfo, *, num_bytes: int) -> bytes:

@@ -23,6 +23,7 @@ from prodemb.score.record import UNFINISHED
 from prodemb.score.score import ScoreReport, score
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.shard import Shard
+from prodemb.storage.address import Place
 from prodemb.workers import ray as engine
 from tests.ray_cluster import ROOT, two_nodes
 from tests.shard_sets import write_random_set
@@ -49,7 +50,7 @@ def heads(tmp_path: Path) -> list[Path]:
     return [tmp_path / "brand", tmp_path / "category"]
 
 
-def run(sets: Sequence[ShardSet], out: Path, heads: Sequence[Path], **settings: Any) -> ScoreReport:
+def run(sets: Sequence[ShardSet], out: Place, heads: Sequence[Path], **settings: Any) -> ScoreReport:
     config = ScoreConfig(**SETTINGS | settings)
     return score(sets, out, predictors=[*map(load_predictor, heads)], config=config, device="cpu")
 
@@ -178,14 +179,13 @@ def test_two_runs_do_not_write_to_one_folder(sets: list[ShardSet], heads: list[P
 class OddSet(ShardSet):
     """A shard set at whose seventh shard something happens to the worker that reads it."""
 
-    def __init__(self, plain: ShardSet, *, happens: Callable[[Path], None]) -> None:
+    def __init__(self, plain: ShardSet, *, happens: Callable[[Any], None]) -> None:
         super().__init__(plain.folder, manifest=plain.manifest, files={})
         self.happens, self.home = happens, os.getpid()
 
     def shards(self, *, first: int = 0) -> Iterator[Shard]:
         for index, shard in enumerate(super().shards(first=first), first):
             if index == 6 and os.getpid() != self.home:
-                assert isinstance(self.folder, Path)
                 self.happens(self.folder.parent)
             yield shard
 
@@ -203,7 +203,7 @@ def dies_with_a_word(_folder: Path) -> None:
     os._exit(3)
 
 
-def waits(_folder: Path) -> None:
+def waits(_folder: Place) -> None:
     time.sleep(600)
 
 
