@@ -9,7 +9,7 @@ from prodemb.cli.display import finished, show, started
 
 def feed(
     predictions: Annotated[
-        str, typer.Argument(help="Predictions, as `prodemb score` writes them: a file or a folder.")
+        str, typer.Argument(help="Predictions, as `prodemb score` writes them: a file or a folder, also of a bucket.")
     ],
     out: Annotated[str, typer.Argument(help="The tab-separated file to write.")],
     min_confidence: Annotated[

@@ -22,7 +22,7 @@ from prodemb.core.errors import ConfigError
 
 def score(
     shards: ShardsArgument,
-    out: Annotated[str, typer.Argument(help="The Parquet file to write, or a folder for several.")],
+    out: Annotated[str, typer.Argument(help="The Parquet file to write, or a folder for several, also of a bucket.")],
     heads: HeadsOption = None,
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="Predict categories without a head, from the taxonomy's names.")
@@ -57,7 +57,8 @@ def score(
 ) -> None:
     """Predict a category and a brand, with confidences, for every product of the shards.
 
-    Where OUT is a folder, the predictions are several files of it in catalog order; a Ray cluster needs that.
+    Where OUT is a folder, the predictions are several files of it in catalog order; a Ray cluster needs that. Where it
+    and the shards are in a bucket, the machines of the cluster share nothing else.
     """
     from prodemb.cli.report.score import missing_head_lines, score_lines
     from prodemb.job.given_labels import with_given_labels

@@ -12,7 +12,15 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from prodemb.core.errors import BusyError, ConfigError, ConflictError, OutputError, ShardError, StorageError
+from prodemb.core.errors import (
+    BusyError,
+    ConfigError,
+    ConflictError,
+    OutputError,
+    ShardError,
+    StorageError,
+    WorkerError,
+)
 from prodemb.score.bucket import LEASE_NAME, BucketPredictions, predictions_to_read
 from prodemb.score.config import ScoreConfig
 from prodemb.score.feed import write_feed
@@ -24,6 +32,7 @@ from prodemb.shards.bucket import BucketFolder
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.storage.address import Address, Place
 from prodemb.storage.cache import cache_folder
+from prodemb.storage.folder import temporary_file
 from prodemb.storage.lease import holder
 from prodemb.storage.objects import copy, delete, exists, listing, put_bytes, upload
 from tests.command_line import context
@@ -234,6 +243,22 @@ def is_killed_once(folder: Address) -> None:
     except ConflictError:
         return
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_processes_make_the_files_of_one_also_after_a_run_in_which_one_died(
+    sets: list[ShardSet], heads: list[Path], tmp_path: Path, bucket: Address
+) -> None:
+    out = bucket / "out"
+    away = in_bucket(sets, bucket)
+    with pytest.raises(WorkerError, match=r"killed by signal SIGKILL; .*finished files are kept"):
+        run([OddSet(away[0], happens=is_killed_once), away[1]], out, heads, workers=2)
+    assert run(away, out, heads, workers=2).num_files == 5
+    run(sets, tmp_path / "out", heads)
+    assert objects(out) == contents(tmp_path / "out")
+    assert not [name for name in names_in(out) if name.startswith(".")]
+    with temporary_file("next"):
+        assert len([*(cache_folder() / "scratch").iterdir()]) == 1
 
 
 @pytest.fixture(scope="module")
