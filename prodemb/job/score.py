@@ -13,7 +13,7 @@ from prodemb.score.predictor import Predictor, load_predictor
 from prodemb.score.promises import read_head_answers
 from prodemb.score.score import ScoreReport, score
 from prodemb.shards.reader import ShardSet
-from prodemb.storage.address import Place, is_address, place
+from prodemb.storage.address import Address, Place, place
 from prodemb.storage.desk import file_to_write
 
 
@@ -83,9 +83,8 @@ def predictions_to_write(text: str | Path) -> Place:
     Raises:
         BusyError, StorageError: as `prodemb.storage.desk.file_to_write`.
     """
-    if is_address(str(text)) and not str(text).endswith(".parquet"):
-        return place(str(text))
-    return file_to_write(text)
+    found = text if isinstance(text, Path) else place(text)
+    return found if isinstance(found, Address) and found.suffix != ".parquet" else file_to_write(text)
 
 
 def score_shards(
