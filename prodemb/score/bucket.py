@@ -28,6 +28,7 @@ from prodemb.score.record import (
     UNFINISHED,
     Part,
     PredictionsRecord,
+    is_part_name,
     no_predictions,
     parse_record,
     part_name,
@@ -161,7 +162,7 @@ class _HeldBucket:
 
     def _tidy(self, parts: dict[str, _Made]) -> None:
         """See that all parts are in place, and remove those of earlier predictions."""
-        infos = {name: info for name, info in objects_in(self._place) if Path(name).match("part-*.parquet")}
+        infos = {name: info for name, info in objects_in(self._place) if is_part_name(name)}
         for name, part in parts.items():
             found = infos.pop(name).num_bytes if name in infos else 0
             if found != part.info.num_bytes:

@@ -27,6 +27,7 @@ from prodemb.score.record import (
     UNFINISHED,
     Part,
     PredictionsRecord,
+    is_part_name,
     no_predictions,
     parse_record,
     part_name,
@@ -150,7 +151,7 @@ class _HeldLocal:
                 if unfinished.exists():
                     unfinished.replace(folder / name)
             for path in folder.glob("part-*.parquet"):
-                if path.name not in names and is_predictions(path):
+                if path.name not in names and is_part_name(path.name) and is_predictions(path):
                     path.unlink()
         with replacing(folder / METADATA_NAME) as temporary:
             write_metadata(temporary, {name: parquet_footer(folder / name) for name in names}, schema=schema)

@@ -1,5 +1,6 @@
 """What a folder of predictions says of itself: the names of its files, its record, and Parquet's list of row groups."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,6 +51,11 @@ class PredictionsRecord(Config):
 def part_name(index: int) -> str:
     """The name of a file; sorted by name they are in catalog order."""
     return f"part-{index:05d}.parquet"
+
+
+def is_part_name(name: str) -> bool:
+    """Whether `part_name` gives such a name; other files of the folder are somebody's own."""
+    return re.fullmatch(r"part-[0-9]{5,}\.parquet", name) is not None
 
 
 def parse_record(content: bytes, *, source: Place) -> PredictionsRecord | None:

@@ -109,9 +109,13 @@ def test_a_part_that_is_gone_or_another_is_made_again_and_fewer_parts_leave_none
     assert objects(out) == before
 
     put_bytes(out / "part-00009.parquet", b"somebody else's")
+    copy(out / "part-00000.parquet", out / "part-mine.parquet")
     run(sets, out, heads, max_rows_per_file=50)
     run(sets, tmp_path / "out", heads, max_rows_per_file=50)
-    assert objects(out) == contents(tmp_path / "out") | {"part-00009.parquet": b"somebody else's"}
+    assert objects(out) == contents(tmp_path / "out") | {
+        "part-00009.parquet": b"somebody else's",
+        "part-mine.parquet": before["part-00000.parquet"],
+    }
 
 
 def killed_at_shard_6(environment: Mapping[str, str], folder: Path, out: Address) -> None:

@@ -107,7 +107,10 @@ def test_done_already_and_what_changes(sets: list[ShardSet], heads: list[Path], 
         tmp_path / "tuned", sizes=[7, 60, 1, 22], dim=4, fingerprint="tuned", ids=[f"p{i}" for i in range(90)]
     )
     sets = [open_shard_set(tmp_path / "clip"), open_shard_set(tmp_path / "tuned")]
+    mine = out / "part-mine.parquet"
+    mine.write_bytes((out / "part-00000.parquet").read_bytes())
     run(sets, out, heads, max_rows_per_file=50)
+    mine.unlink()  # raises where it was not kept
     run(sets, tmp_path / "one.parquet", heads)
     assert len(prediction_files(out)) == 2
     assert rows(out).equals(rows(tmp_path / "one.parquet"))
