@@ -2,10 +2,10 @@
 
 A worker makes a file on its own machine and uploads it to `.unfinished`, under a name with the hash of what it is made
 from. An upload is there whole or not at all, and one that comes late, of a worker that was given up or of an earlier
-run, is either the same file or goes under a name that nobody asks for. To publish, the bucket copies the files to their
-names, and the record is written last, on the condition that there is none. Which files of an earlier run are there is
-told by one listing; what they counted and their row groups, which the command wants of each file anyway, stand at their
-ends, which are read of the version that was listed.
+run, is either the same file or goes under a name that nobody asks for. To publish, the files of an earlier run go, the
+bucket copies the new ones to their names, and the record is written last, on the condition that there is none. Which
+files of an earlier run are there is told by one listing; what they counted and their row groups, which the command
+wants of each file anyway, stand at their ends, which are read of the version that was listed.
 """
 
 import hashlib
@@ -142,13 +142,14 @@ class _HeldBucket:
         self.check()
         delete(self._place / RECORD_NAME, self._place / METADATA_NAME)
         parts = {name: self._made[index] for index, name in enumerate(record.names)}
+        self._make_room(parts)
 
         def put(name: str) -> None:
             self.check()
             copy(parts[name].info.address, self._place / name)
 
         _on_each(put, [name for name, part in parts.items() if part.info.address != self._place / name])
-        self._tidy(parts)
+        self._require_in_place(parts)
         with temporary_file(METADATA_NAME) as path:
             write_metadata(path, {name: part.footer for name, part in parts.items()}, schema=schema)
             if path.stat().st_size > MAX_CONDITIONAL_BYTES:
@@ -160,17 +161,23 @@ class _HeldBucket:
         self._create(RECORD_NAME, text.encode())
         self._clear()
 
-    def _tidy(self, parts: dict[str, _Made]) -> None:
-        """See that all parts are in place, and remove those of earlier predictions."""
-        infos = {name: info for name, info in objects_in(self._place) if is_part_name(name)}
+    def _make_room(self, parts: dict[str, _Made]) -> None:
+        """Remove the parts of earlier predictions."""
+        kept = {part.info.address for part in parts.values()}
+        others = [info for name, info in objects_in(self._place) if is_part_name(name) and info.address not in kept]
+        goes = [info.address for info in others if info.address.name in parts or _is_predictions(info)]
+        self.check()
+        delete(*goes)
+
+    def _require_in_place(self, parts: dict[str, _Made]) -> None:
+        infos = dict(objects_in(self._place))
         for name, part in parts.items():
-            found = infos.pop(name).num_bytes if name in infos else 0
+            found = infos[name].num_bytes if name in infos else 0
             if found != part.info.num_bytes:
                 raise OutputError(
                     f"{self._place / name}: found {found:,} bytes after it was copied there, wanted "
                     f"{part.info.num_bytes:,}; run again"
                 )
-        delete(*(info.address for info in infos.values() if _is_predictions(info)))
 
     def _create(self, name: str, content: bytes) -> None:
         """Put a file there that nobody else has put meanwhile."""

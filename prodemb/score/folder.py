@@ -52,9 +52,10 @@ class HeldPredictions(Protocol):
         """The counts of parts that workers have made. Raises OutputError where one is not there."""
 
     def publish(self, record: PredictionsRecord, *, schema: pa.Schema) -> None:
-        """Put the files of a run in place, all of which are `made`, and remove those that it does not have.
+        """Put the files of a run in place, all of which are `made`; those of another run go first.
 
-        A run that is killed here has lost nothing: the next one finds all files.
+        So the folder never holds rows of both. A run that is killed here has lost nothing: the folder is not complete,
+        and the next run finds all files.
 
         Raises:
             BusyError: another run has published meanwhile, or holds the folder now.
@@ -146,13 +147,14 @@ class _HeldLocal:
         with naming(folder):
             for name in (RECORD_NAME, METADATA_NAME):
                 (folder / name).unlink(missing_ok=True)
-            for name in names:
-                unfinished = folder / UNFINISHED / name
-                if unfinished.exists():
-                    unfinished.replace(folder / name)
+            moved = [name for name in names if (folder / UNFINISHED / name).exists()]
+            for name in moved:
+                (folder / name).unlink(missing_ok=True)
             for path in folder.glob("part-*.parquet"):
                 if path.name not in names and is_part_name(path.name) and is_predictions(path):
                     path.unlink()
+            for name in moved:
+                (folder / UNFINISHED / name).replace(folder / name)
         with replacing(folder / METADATA_NAME) as temporary:
             write_metadata(temporary, {name: parquet_footer(folder / name) for name in names}, schema=schema)
         write_json(folder / RECORD_NAME, record.model_dump(mode="json"))

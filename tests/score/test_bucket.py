@@ -163,6 +163,14 @@ def test_yesterdays_predictions_are_read_until_all_are_there_and_a_kill_while_th
     shard.write_bytes(kept)
 
     upload(tmp_path / "clip" / "part-00001.parquet", out / UNFINISHED / "part-00003-of-another-run.parquet")
+    object_store.rules.append(failing(99, status=403, method="PUT", ending="/part-00003.parquet", body=b""))
+    with pytest.raises(StorageError, match=r"part-00003-\w+\.parquet: cannot be copied: 403"):
+        run([open_shard_set(tmp_path / "clip"), sets[1]], out, heads, top=2)
+    object_store.rules.clear()
+    run(sets, tmp_path / "out", heads, top=2)
+    whole, put = contents(tmp_path / "out"), objects(out)
+    assert put.items() <= whole.items()  # none of yesterday's
+    assert "part-00003.parquet" not in put
     object_store.rules.append(failing(99, status=403, method="PUT", ending=f"/{RECORD_NAME}", body=b""))
     sets = [open_shard_set(tmp_path / "clip"), sets[1]]
     with pytest.raises(StorageError, match=rf"{RECORD_NAME}: cannot be written: 403"):
@@ -171,8 +179,7 @@ def test_yesterdays_predictions_are_read_until_all_are_there_and_a_kill_while_th
     with pytest.raises(ConfigError, match="unfinished predictions"):
         predictions_to_read(str(out))
     assert steps_of(sets, out, heads, top=2) == []
-    run(sets, tmp_path / "out", heads, top=2)
-    assert objects(out) == contents(tmp_path / "out")
+    assert objects(out) == whole
     assert not [name for name in names_in(out) if name.startswith(".")]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from prodemb.core.errors import BusyError, HeadError, OutputError, ShardError, WorkerError
+from prodemb.core.errors import BusyError, ConfigError, HeadError, OutputError, ShardError, WorkerError
 from prodemb.core.files import is_temporary
 from prodemb.core.folders import holding
 from prodemb.score.config import ScoreConfig
@@ -150,6 +150,36 @@ def test_an_interrupted_run_goes_on_and_yesterdays_predictions_are_read_until_th
     run(sets, tmp_path / "one.parquet", heads, top=2)
     assert rows(out).equals(rows(tmp_path / "one.parquet"))
     assert not (out / UNFINISHED).exists()
+
+
+def test_a_kill_while_files_are_put_in_place_leaves_no_rows_of_two_runs(
+    sets: list[ShardSet], heads: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    run(sets, out, heads)
+    run(sets, tmp_path / "one.parquet", heads, top=2)
+    replace, names = Path.replace, list[str]()
+
+    def killed_at_the_third(self: Path, target: Path) -> Path:
+        if self.parent.name == UNFINISHED and target.parent == out:
+            names.append(self.name)
+            if len(names) == 3:
+                raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", killed_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        run(sets, out, heads, top=2, max_rows_per_file=30)
+    monkeypatch.undo()
+    assert sorted(path.name for path in out.glob("*.parquet")) == ["part-00000.parquet", "part-00001.parquet"]
+    assert rows(out).equals(rows(tmp_path / "one.parquet").slice(0, 60))
+    with pytest.raises(ConfigError, match="unfinished predictions; run the same command again"):
+        prediction_files(out)
+
+    monkeypatch.setattr(ScoreJob, "_make", lambda *_args, **_values: pytest.fail("made once more"))
+    run(sets, out, heads, top=2, max_rows_per_file=30)
+    assert rows(out).equals(rows(tmp_path / "one.parquet"))
+    assert len(prediction_files(out)) == 4
 
 
 def test_what_waits_of_other_inputs_does_not_replace_what_is_right(
