@@ -19,7 +19,14 @@ from prodemb.heads.labels import Target
 from prodemb.score.columns import predictions_schema
 from prodemb.score.config import ScoreConfig
 from prodemb.score.diff import Earlier, changes_schema
-from prodemb.score.folder import check_folder_name, holds_predictions, is_folder, predictions_folder, record_file
+from prodemb.score.folder import (
+    check_folder_name,
+    holds_predictions,
+    is_folder,
+    prediction_files,
+    predictions_folder,
+    record_file,
+)
 from prodemb.score.parts import ScoreJob, score_parts
 from prodemb.score.predictions import (
     ScoreCounts,
@@ -229,6 +236,7 @@ def _score_file(
 def _checksum_of_earlier(since: Path, *, out: Path) -> str:
     if since.resolve() == out.resolve():
         raise ConfigError(f"{out}: the earlier predictions are this very file; wanted another one to write to")
+    prediction_files(since)  # raises where a folder is not complete
     try:
         return sha256_of(record_file(since))
     except OSError as error:

@@ -16,6 +16,7 @@ from prodemb.score.feed import write_feed
 from prodemb.score.folder import prediction_files
 from prodemb.score.record import METADATA_NAME, RECORD_NAME, UNFINISHED
 from prodemb.score.score import check_out
+from prodemb.shards.reader import open_shard_set
 from tests.shard_sets import write_random_set
 from tests.small_heads import make_head, score_with
 
@@ -91,8 +92,14 @@ def test_what_is_not_complete_is_not_read(tmp_path: Path) -> None:
         write_feed(out, tmp_path / "feed.tsv")
     part.write_bytes(kept)
     (out / RECORD_NAME).unlink()
-    with pytest.raises(ConfigError, match=r"out: unfinished predictions; run the same command again"):
+    unfinished = r"out: unfinished predictions; run the same command again"
+    with pytest.raises(ConfigError, match=unfinished):
         write_feed(out, tmp_path / "feed.tsv")
+    shards = open_shard_set(tmp_path / "shards")
+    with pytest.raises(ConfigError, match=unfinished):
+        score_with([shards], tmp_path / "changes.parquet", make_head("brand"), since=out)
+    with pytest.raises(ConfigError, match="shards: holds no predictions; wanted what `prodemb score` writes"):
+        score_with([shards], tmp_path / "changes.parquet", make_head("brand"), since=tmp_path / "shards")
     (out / RECORD_NAME).write_text("{}")
     with pytest.raises(ConfigError, match=rf"{RECORD_NAME}.*remove it and score again"):
         prediction_files(out)
