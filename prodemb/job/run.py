@@ -279,8 +279,8 @@ def _step_time(event: StepFinished) -> StepTime:
             num_products = report.head.card.num_train
         case FinetuneReport() as report if not report.was_done:
             num_products = report.num_train
-        case ScoreReport() as report if not report.was_done:
-            num_products = report.num_products
+        case ScoreReport() as report if report.num_new:
+            num_products = report.num_new
     return StepTime(
         name=event.step.name,
         fine_tuned=event.step.fine_tuned,

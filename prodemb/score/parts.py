@@ -113,6 +113,8 @@ class PartsMade:
     """A folder that is complete."""
 
     num_files: int
+    num_new: int
+    """Products in the files that this run has made."""
     num_workers: int
     counts: ScoreCounts
     was_done: bool
@@ -134,18 +136,18 @@ def score_parts(job: ScoreJob, *, on_progress: ProgressCallback | None) -> Parts
         if not _may_change(job):
             record = held.complete(tasks, inputs_hash=inputs["inputs_hash"])
             if record is not None and record.num_rows == num_rows:
-                return PartsMade(num_files=len(tasks), num_workers=0, counts=record.counts, was_done=True)
+                return PartsMade(num_files=len(tasks), num_new=0, num_workers=0, counts=record.counts, was_done=True)
             counts = held.made(tasks)
         todo = [task for task in tasks if task.index not in counts]
-        num_products = sum(num_rows)
-        num_done = num_products - sum(task.num_products for task in todo)
+        num_products, num_new = sum(num_rows), sum(task.num_products for task in todo)
+        num_done = num_products - num_new
         progress = _Progress(held, num_done=num_done, num_products=num_products, on_progress=on_progress)
         num_workers = _run(job, todo, listener=progress).num_workers if todo else 0
         counts |= held.require(todo)
         total = sum((counts[task.index] for task in tasks), ScoreCounts(unanswered={}))
         record = PredictionsRecord(inputs=inputs, num_rows=num_rows, counts=total)
         held.publish(record, schema=predictions_schema())
-        return PartsMade(num_files=len(tasks), num_workers=num_workers, counts=total, was_done=False)
+        return PartsMade(num_files=len(tasks), num_new=num_new, num_workers=num_workers, counts=total, was_done=False)
 
 
 def _may_change(job: ScoreJob) -> bool:

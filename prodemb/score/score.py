@@ -51,6 +51,8 @@ class ScoreReport:
 
     out: Place
     num_products: int
+    num_new: int
+    """Products that this run has scored; the others' files were there already."""
     seconds: float
     shards: dict[Target, Place]
     """The shard set each head read."""
@@ -115,6 +117,7 @@ def score(
     report = ScoreReport(
         out=out,
         num_products=sources[0].num_products,
+        num_new=0,
         seconds=0.0,
         shards={p.card.target: source.folder for p, source in zip(predictors, sources, strict=True)},
         absent=tuple(target for target in get_args(Target) if target not in {p.card.target for p in predictors}),
@@ -140,7 +143,9 @@ def score(
         )
         made = score_parts(job, on_progress=on_progress)
         report = replace(report, num_files=made.num_files, num_workers=made.num_workers, counts=made.counts)
-        return report if made.was_done else replace(report, seconds=time.perf_counter() - start, was_done=False)
+        if made.was_done:
+            return report
+        return replace(report, num_new=made.num_new, seconds=time.perf_counter() - start, was_done=False)
     assert isinstance(out, Path), f"{out}: a file in a bucket is written by its working copy"
     settings = config.inputs
     if since is not None:
@@ -160,7 +165,8 @@ def score(
         since=since,
         on_progress=on_progress,
     )
-    return replace(report, seconds=time.perf_counter() - start, counts=counts, was_done=False)
+    seconds = time.perf_counter() - start
+    return replace(report, num_new=report.num_products, seconds=seconds, counts=counts, was_done=False)
 
 
 def check_out(out: Place, *, config: ScoreConfig, since: Path | None = None) -> None:

@@ -86,6 +86,7 @@ def test_done_already_and_what_changes(sets: list[ShardSet], heads: list[Path], 
     made = {path: path.stat().st_mtime_ns for path in prediction_files(out)}
     again = run(sets, out, heads)
     assert (first.was_done, again.was_done, again.counts) == (False, True, first.counts)
+    assert (first.num_new, again.num_new) == (100, 0)
     assert {path: path.stat().st_mtime_ns for path in prediction_files(out)} == made
 
     (out / "part-00002.parquet").unlink()
@@ -98,6 +99,7 @@ def test_done_already_and_what_changes(sets: list[ShardSet], heads: list[Path], 
         on_progress=lambda done, _total: steps.append(done),
     )
     assert not report.was_done
+    assert report.num_new == 20
     assert steps == [90, 100]
     changed = [path.name for path in prediction_files(out) if path.stat().st_mtime_ns != made[path]]
     assert changed == ["part-00002.parquet"]

@@ -177,6 +177,7 @@ def _of_scoring(report: ScoreReport) -> dict[str, Any]:
     return {
         "was_done": report.was_done,
         "num_products": report.num_products,
+        "num_new": report.num_new,
         "unanswered": counts.unanswered,
         "gold": counts.gold,
         "changes": counts.changes,

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 
 def score_lines(report: ScoreReport) -> list[str]:
     """What scoring wrote, and from which shards."""
-    rate = report.num_products / max(1e-9, report.seconds)
+    rate = report.num_new / max(1e-9, report.seconds)
     read = ", ".join(f"{target} from {folder}" for target, folder in report.shards.items())
-    took = "already scored" if report.was_done else f"scored in {report.seconds:.1f} s ({rate:,.0f}/s)"
+    took = "already scored"
+    if not report.was_done:
+        # the others by a run before, that was interrupted
+        what = (
+            "scored" if report.num_new == report.num_products else f"complete, {report.num_new:,} of them scored now,"
+        )
+        took = f"{what} in {report.seconds:.1f} s ({rate:,.0f}/s)"
     took += f" by {report.num_workers} workers" if report.num_workers > 1 else ""
     where = str(report.out) if report.num_files is None else f"{report.out} in {counted(report.num_files, 'file')}"
     lines = [f"{counted(report.num_products, 'product')} {took}: {where}; {read}"]

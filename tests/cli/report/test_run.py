@@ -35,6 +35,7 @@ def test_a_skipped_step_explains_the_null_columns(tmp_path: Path) -> None:
     report = ScoreReport(
         out=score.out,
         num_products=1,
+        num_new=1,
         seconds=0.1,
         shards={"category": tmp_path / "shards"},
         absent=("brand",),
@@ -131,6 +132,7 @@ def test_a_target_without_a_pipeline_is_named(tmp_path: Path) -> None:
     report = ScoreReport(
         out=score.out,
         num_products=1,
+        num_new=1,
         seconds=0.1,
         shards={"brand": tmp_path / "shards"},
         absent=("category",),

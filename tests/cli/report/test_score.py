@@ -15,6 +15,7 @@ def make_report(**counts: Any) -> ScoreReport:
     return ScoreReport(
         out=Path("out.parquet"),
         num_products=1000,
+        num_new=1000,
         seconds=2.0,
         shards={"brand": Path("shards/clip")},
         absent=("category",),
@@ -32,6 +33,8 @@ def test_the_first_line_says_what_was_written_and_read() -> None:
 def test_a_folder_says_how_many_files_it_has_and_who_made_them() -> None:
     (line,) = score_lines(replace(make_report(), out=Path("out"), num_files=3, num_workers=2))
     assert line == "1,000 products scored in 2.0 s (500/s) by 2 workers: out in 3 files; brand from shards/clip"
+    (line,) = score_lines(replace(make_report(), out=Path("out"), num_files=3, num_new=200))
+    assert line.startswith("1,000 products complete, 200 of them scored now, in 2.0 s (100/s): out in 3 files;")
     (line,) = score_lines(replace(make_report(), out=Path("out"), num_files=1, num_workers=0, was_done=True))
     assert line == "1,000 products already scored: out in 1 file; brand from shards/clip"
 
