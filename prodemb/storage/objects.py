@@ -190,8 +190,14 @@ def put_bytes(address: Address, content: bytes, *, create: bool = False, if_matc
     raise AssertionError("the last one returns or raises")
 
 
+def num_upload_requests(num_bytes: int) -> int:
+    """Requests that `upload` takes for so many bytes: of two parts or more, also one to begin and one to end."""
+    parts = -(-num_bytes // PART_BYTES)
+    return parts + 3 if parts > 1 else 2
+
+
 def upload(path: Path, address: Address) -> ObjectInfo:
-    """Write a local file to an object, in parts where it is large; a request per `PART_BYTES`, and one more or three.
+    """Write a local file to an object, in parts where it is large (`num_upload_requests`).
 
     The file's SHA-256 becomes the object's metadata, which `download` checks. Readers find the old object or the new
     one, never a part.

@@ -18,7 +18,7 @@ from report import options_parser, reporting
 from prodemb.core.features import FEATURES
 from prodemb.embed.estimate import TEXT_SHARE
 from prodemb.shards.format import HASH_BYTES, MAX_PRODUCTS, MAX_SHARDS
-from prodemb.storage.objects import PART_BYTES
+from prodemb.storage.objects import PART_BYTES, num_upload_requests
 
 SIZES = (10_000_000, 100_000_000, 1_000_000_000)
 
@@ -29,10 +29,11 @@ class Measured:
 
     cpu_products_per_s: float = 38.9
     """`stage_one.py`, ViT-B/32 in bfloat16, six texts and a photo, nearly quiet, on 2 cores."""
-    beside_towers_ms: float = 1.1
-    """Processor time of a product beside the towers: `stage_one.py`, bundled CLIP, 3,000 products: 1.7 less 0.6."""
+    beside_towers_ms: float = 0.2
+    """Processor time of a product beside towers and decoding: `stage_one.py`, bundled CLIP, 3,000 products: 1.7 less
+    0.6 of the towers and 0.9 of decoding pictures of 128 pixels."""
     photo_ms: float = 3.0
-    """`decode.py`, machine A: a photo of 1,200 pixels, on one core. The pictures of the line above have 128."""
+    """`decode.py`, machine A: a photo of 1,200 pixels, on one core."""
     record_bytes: float = 723
     """`catalog_index.py`: of the manifest, for a shard."""
     row_bytes: float = 20
@@ -155,6 +156,11 @@ class Plan:
     index_gb: float
 
 
+def usd_per_hour(card: Card, *, options: argparse.Namespace) -> float:
+    """What an hour of a card costs: what is paid, else the list price."""
+    return float(options.gpu_hour or card.usd_per_hour)
+
+
 def plan(num_products: int, *, options: argparse.Namespace) -> Plan:
     """All that is worked out for a catalog."""
     measured, assumed, prices = Measured(), Assumed(), Prices()
@@ -165,10 +171,11 @@ def plan(num_products: int, *, options: argparse.Namespace) -> Plan:
     for card in CARDS:
         rate = options.products_per_s or min(products_per_s(card, measured=measured, assumed=assumed))
         hours[card.name] = num_products / rate / 3600
-        usd[card.name] = hours[card.name] * (options.gpu_hour or card.usd_per_hour)
+        usd[card.name] = hours[card.name] * usd_per_hour(card, options=options)
     stored_gb = num_products * per_product / 1e9
-    parts = -(-shard_size * per_product // PART_BYTES)
-    num_puts, num_gets = num_shards * (parts + 3), num_shards * (parts + 1)
+    shard_bytes = shard_size * per_product
+    num_puts = num_shards * num_upload_requests(shard_bytes)
+    num_gets = num_shards * (-(-shard_bytes // PART_BYTES) + 1)
     return Plan(
         num_products=num_products,
         shard_size=shard_size,
@@ -198,14 +205,16 @@ def number(value: float) -> str:
     return f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
-def markdown(plans: list[Plan]) -> str:
+def markdown(plans: list[Plan], *, options: argparse.Namespace) -> str:
     """The table of all sizes, as it stands in docs/scale.md."""
     rows: dict[str, list[str]] = {
         "shards, of so many products": [f"{p.num_shards:,} of {p.shard_size:,}" for p in plans]
     }
     for card in CARDS:
         rows[f"hours of one {card.name}"] = [number(p.towers_hours[card.name]) for p in plans]
-        rows[f"dollars for them, at {card.usd_per_hour} an hour"] = [number(p.usd[card.name]) for p in plans]
+        rows[f"dollars for one {card.name}, at {usd_per_hour(card, options=options):g} an hour"] = [
+            number(p.usd[card.name]) for p in plans
+        ]
     rows |= {
         "pictures, TB": [number(p.fetch_tb) for p in plans],
         "days to fetch them from servers, 32 at a time": [number(p.fetch_hours / 24) for p in plans],
@@ -254,7 +263,7 @@ def main() -> None:
             gflop=gflop,
             product_bytes=per_product,
         )
-        cards, sizes = rates(measured=measured, assumed=assumed), markdown(plans)
+        cards, sizes = rates(measured=measured, assumed=assumed), markdown(plans, options=options)
         report.add(cards, rates=cards)
         report.add(sizes, table=sizes, plans={f"{each.num_products:,}": asdict(each) for each in plans})
 

@@ -257,7 +257,9 @@ def test_a_billion_products_on_paper_are_those_of_the_docs(run_bench: RunBench) 
     assert found["table"] in page
     assert f"{found['gflop']:.1f} GFLOP" in page
     assert f"A product takes {found['product_bytes']:,} bytes" in page
-    million = run_bench("on_paper", "--products-per-s", "1000", "--gpu-hour", "3.6")["plans"]["100,000,000"]
+    found = run_bench("on_paper", "--products-per-s", "1000", "--gpu-hour", "3.6")
+    assert found["table"].count(", at 3.6 an hour |") == 2
+    million = found["plans"]["100,000,000"]
     assert million["num_shards"] == 12_208
     assert [*million["towers_hours"].values()] == [pytest.approx(27.78, abs=0.01)] * 2
     assert [*million["usd"].values()] == [pytest.approx(100)] * 2
