@@ -1,7 +1,7 @@
 """What a large catalog costs before its first shard, and what its shards cost the manifest; steps in own processes.
 
     python tests/bench/catalog_index.py                                        1,000,000 rows
-    python tests/bench/catalog_index.py --rows 100000000 --folder /tmp/rows    the catalog is kept there (about 3 GB)
+    python tests/bench/catalog_index.py --rows 100000000 --folder /tmp/rows    the catalog is kept there (768 MB)
     python tests/bench/catalog_index.py --repeats 10                           some rows repeat an id, and are dropped
 
 The catalog is one Parquet file of ids and titles, written as a stream of row groups. Steps: `open` decides how it is
@@ -31,6 +31,7 @@ from report import Failure, figure, options_parser, reporting, table
 
 from prodemb.catalog.images import ImagesConfig
 from prodemb.catalog.reader import Catalog, CatalogConfig, open_catalog
+from prodemb.core.errors import ConfigError
 from prodemb.core.features import FEATURES, PRODUCT_COLUMNS
 from prodemb.embed.config import EmbedConfig
 from prodemb.embed.plan import Plan, make_plan
@@ -42,6 +43,7 @@ from prodemb.towers.checkpoint import BUNDLED, find_checkpoint
 
 PIECE = 1 << 20
 """Rows that are made at a time."""
+MADE_KEY = b"made_with"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class StepFigures:
 
 def write_catalog(path: Path, *, num_rows: int, group_rows: int, repeats: int) -> None:
     """Ids and titles, each row its own; the last `repeats` rows have the ids of the first ones."""
+    made = {MADE_KEY: made_of(num_rows=num_rows, group_rows=group_rows, repeats=repeats)}
     words = pa.array("red blue steel oak linen mug lamp sofa shoe shirt cable desk vase rug clock bag".split())
     rng = np.random.default_rng(0)
     writer = None
@@ -72,10 +75,23 @@ def write_catalog(path: Path, *, num_rows: int, group_rows: int, repeats: int) -
                 "title": titles,
             }
         )
-        writer = writer or pq.ParquetWriter(path, rows.schema, compression="zstd")
-        writer.write_table(rows, row_group_size=group_rows)
+        writer = writer or pq.ParquetWriter(path, rows.schema.with_metadata(made), compression="zstd")
+        writer.write_table(rows.replace_schema_metadata(made), row_group_size=group_rows)
     assert writer is not None
     writer.close()
+
+
+def made_of(*, num_rows: int, group_rows: int, repeats: int) -> bytes:
+    """What a catalog is made with, as its metadata say."""
+    return f"--rows {num_rows} --row-group {group_rows} --repeats {repeats}".encode()
+
+
+def found_in(path: Path) -> bytes:
+    """What a catalog was made with; an unfinished file, and one of another maker, tells nothing."""
+    try:
+        return (pq.read_metadata(path).metadata or {}).get(MADE_KEY, b"something else")
+    except pa.ArrowInvalid:
+        return b"an unfinished file"
 
 
 def opened(path: Path, *, checked: bool = True) -> Catalog:
@@ -224,8 +240,13 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "catalog.parquet"
+        sizes = {"num_rows": options.rows, "group_rows": options.row_group, "repeats": options.repeats}
         if not path.exists():
-            write_catalog(path, num_rows=options.rows, group_rows=options.row_group, repeats=options.repeats)
+            write_catalog(path, **sizes)
+        elif (found := found_in(path)) != (wanted := made_of(**sizes)):
+            raise ConfigError(
+                f"{path}: found {found.decode()}, wanted {wanted.decode()}; remove it or name another --folder"
+            )
         rows: dict[str, StepFigures | Failure] = {}
         for step in options.steps:
             rows[step] = report.attempt(step, lambda step=step: measured(step, path, options))

@@ -250,6 +250,17 @@ def test_what_a_large_catalog_costs_before_its_first_shard(run_bench: RunBench) 
     assert steps["first rows"]["said"] == "product 1,800: p1800"
 
 
+def test_a_kept_catalog_of_another_size_is_not_measured(run_bench: RunBench, tmp_path: Path) -> None:
+    options = ["--folder", str(tmp_path), "--steps", "manifest", "--rows"]
+    for _ in range(2):
+        assert run_bench("catalog_index", *options, "200")["num_rows"] == 200
+    with pytest.raises(AssertionError, match=r"found --rows 200 --row-group 131072 --repeats 0, wanted --rows 200 --r"):
+        run_bench("catalog_index", *options, "200", "--repeats", "3")
+    (tmp_path / "catalog.parquet").write_bytes(b"PAR1")
+    with pytest.raises(AssertionError, match="found an unfinished file, wanted --rows 200"):
+        run_bench("catalog_index", *options, "200")
+
+
 def test_a_billion_products_on_paper_are_those_of_the_docs(run_bench: RunBench) -> None:
     found = run_bench("on_paper")
     page = (BENCH.parents[1] / "docs" / "scale.md").read_text()
