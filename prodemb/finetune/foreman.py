@@ -11,7 +11,7 @@ from typing import Any
 from prodemb.core.children import log_to
 from prodemb.core.errors import ConfigError
 from prodemb.core.text import one_line
-from prodemb.finetune.processes import TIMEOUT, is_first_process
+from prodemb.finetune.processes import TIMEOUT, is_first_process, is_lost_peer
 from prodemb.workers.actor import check_machine, keep_last_words
 from prodemb.workers.crew import POLL_SECONDS
 from prodemb.workers.job import Message, portable
@@ -166,9 +166,8 @@ def _work(work: Any, *, group: Group, rank: int, tell: Any) -> None:
         keep_last_words(group.last_words(rank))
         send(("started", (rank, socket.gethostname())))
         ray.get(work)(on_progress=send_progress)
-    except RuntimeError:
-        raise  # as in the workers that are left when one of them dies; Ray Train tells of it
     except BaseException as error:
-        deliver(("failed", portable(error)))
+        if not is_lost_peer(error):  # of a worker that died Ray Train tells itself
+            deliver(("failed", portable(error)))
         raise
     deliver(("finished", rank))

@@ -85,6 +85,14 @@ class Processes:
             dist.destroy_process_group()
 
 
+def is_lost_peer(error: BaseException) -> bool:
+    """Whether an error says that another process does not answer, as those raise that are left when one of them dies.
+
+    NCCL and the store raise torch's own errors, gloo a plain one that names the line of its source (torch 2.13).
+    """
+    return isinstance(error, dist.DistError) or (type(error) is RuntimeError and "/gloo/transport/" in str(error))
+
+
 def is_launched() -> bool:
     """Whether a launcher (`accelerate launch`, torchrun) has started this process beside others."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1

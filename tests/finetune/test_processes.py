@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,15 @@ from prodemb.core.errors import ConfigError
 from prodemb.core.progress import ProgressCallback
 from prodemb.finetune import processes
 from prodemb.finetune.launch import launch
-from prodemb.finetune.processes import Processes, is_first_process, is_launched, join_processes, local_rank
+from prodemb.finetune.processes import (
+    Processes,
+    is_first_process,
+    is_launched,
+    is_lost_peer,
+    join_processes,
+    local_rank,
+)
+from tests.command_line import context
 from tests.finetune.conftest import Finished
 from tests.finetune.shop import CATEGORIES, NUM_PRODUCTS, SMALL, forbidden, run, write_catalog
 
@@ -51,6 +60,32 @@ def test_a_launcher_says_which_process_this_is(monkeypatch: pytest.MonkeyPatch) 
     assert is_launched()
     assert not is_first_process()
     assert local_rank() == 1
+
+
+def one_of_two(folder: Path, *, rank: int) -> Any:
+    """A group of two processes, as gloo has it."""
+    library: Any = dist
+    return library.ProcessGroupGloo(library.FileStore(str(folder / "store"), 2), rank, 2, timedelta(seconds=60))
+
+
+def die_at_the_second_message(folder: Path) -> None:
+    one_of_two(folder, rank=1).allreduce([torch.ones(2)]).wait()
+    os._exit(9)
+
+
+@pytest.mark.slow
+def test_a_lost_peer_is_told_from_what_a_process_raises_itself(tmp_path: Path) -> None:
+    process = context().Process(target=die_at_the_second_message, args=(tmp_path,))
+    process.start()
+    group = one_of_two(tmp_path, rank=0)
+    group.allreduce([torch.ones(2)]).wait()
+    with pytest.raises(RuntimeError, match="closed by peer") as raised:
+        group.allreduce([torch.ones(2)]).wait()
+    process.join(10)
+    assert is_lost_peer(raised.value)
+    assert is_lost_peer(dist.DistBackendError("NCCL error"))
+    assert not is_lost_peer(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not is_lost_peer(RuntimeError("CUDA error: no kernel image is available"))
 
 
 def run_elsewhere(catalogs: list[Path], model: Path, outs: list[Path], *, on_progress: ProgressCallback | None) -> None:

@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from prodemb.core.errors import ConfigError, WorkerError
 from prodemb.core.progress import ProgressCallback
@@ -50,6 +52,11 @@ def die_with_a_word(*, on_progress: ProgressCallback | None) -> None:
     os._exit(3)
 
 
+def run_out_of_memory(folder: Path, *, on_progress: ProgressCallback | None) -> None:
+    (folder / f"start-{os.getpid()}").touch()
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
 @pytest.mark.slow
 def test_a_worker_is_killed_and_the_weights_are_those_of_one_process(
     cluster: Any, catalog: Path, tiny_clip: Path, tmp_path: Path, whole_run: Finished, caplog: pytest.LogCaptureFixture
@@ -84,6 +91,9 @@ def test_what_a_worker_raises_is_raised(cluster: Any, catalog: Path, tiny_clip: 
     with pytest.raises(ConfigError, match=r"^\[finetune\] learning_rate: found 1e\+30, but the loss was not finite"):
         run(catalog, tiny_clip, tmp_path / "out", engine="ray", workers=2, learning_rate=1e30, warmup_steps=0)
     assert not (tmp_path / "out.ray").exists()
+    with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+        launched(partial(run_out_of_memory, tmp_path), tmp_path / "out")
+    assert len(list(tmp_path.glob("start-*"))) <= 2  # one of each worker
 
 
 @pytest.mark.slow
