@@ -22,6 +22,7 @@ from prodemb.core.text import counted
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.foreman import Foreman, Group, Loss
 from prodemb.finetune.launch import KEPT, Work
+from prodemb.finetune.state import state_folder
 from prodemb.workers.actor import VERSIONS, read_end
 from prodemb.workers.cluster import Head, connected, device_of, lay_out, resources
 from prodemb.workers.crew import POLL_SECONDS
@@ -47,6 +48,8 @@ _ENVIRONMENT = {
 Whoever has no room for so long is asked for anew, with the machines that are there by then.
 """
 
+_LEAVE_SECONDS = 15.0
+"""How long the workers of a killed command, or of an attempt, may take to end and leave the checkpoint alone."""
 _FAREWELL_SECONDS = 30.0
 """How long Ray Train may take to end the other workers after one has raised something."""
 
@@ -73,7 +76,8 @@ def launch_on_ray(
         BusyError: another run writes to the same checkpoint.
         ProdembError: what a worker raised.
     """
-    with _run_folder(Path(config.out).absolute()) as folder, connected(config.ray_address, table="finetune") as ray:
+    out = Path(config.out).absolute()
+    with _run_folder(out) as folder, connected(config.ray_address, table="finetune") as ray:
         furthest = num_in_vain = 0
         asked_at = time.monotonic()
         while True:
@@ -81,11 +85,11 @@ def launch_on_ray(
             try:
                 how = attempt.run(work, on_progress=on_progress)
             except BusyError as error:
-                # By a worker, it may be, of an attempt or a command before, that has not ended yet.
                 num_in_vain += 1
                 if num_in_vain > RETRIES:
                     raise
                 logger.warning("%s; trying again", error)
+                _wait_until_free(out)
                 continue
             if how is None:
                 return
@@ -103,13 +107,32 @@ def launch_on_ray(
 
 @contextmanager
 def _run_folder(out: Path) -> Iterator[Path]:
-    """A folder beside the checkpoint for what is gone with the run; one run at a time has it."""
+    """A folder beside the checkpoint for what is gone with the run; one run at a time has it, once nobody writes the
+    checkpoint."""
     folder = out.with_name(f"{out.name}.ray")
     with holding(folder, kind="training state"):
         try:
+            _wait_until_free(out)
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_until_free(out: Path) -> None:
+    """See that nobody writes to the checkpoint; a worker of a killed command or an attempt may do so a little longer.
+
+    Raises:
+        BusyError: another run does.
+    """
+    state, until = state_folder(out), time.monotonic() + _LEAVE_SECONDS
+    while state.exists():
+        try:
+            with holding(state, kind="training state"):
+                return
+        except BusyError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(POLL_SECONDS)
 
 
 class _Attempt:

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-from prodemb.core.errors import ConfigError, WorkerError
+from prodemb.core.errors import BusyError, ConfigError, WorkerError
+from prodemb.core.folders import holding
 from prodemb.core.progress import ProgressCallback
 from prodemb.finetune import ray as engine
 from prodemb.finetune.config import FinetuneConfig
@@ -156,6 +158,29 @@ def test_a_run_that_is_killed_leaves_no_worker_and_goes_on_with_another_engine(
     report = run(catalog, tiny_clip, out, wise_ft_alphas=[1.0], on_progress=lambda done, _total: steps.append(done))
     assert steps[0] > 1
     assert report.curve.step_losses == pytest.approx(whole_run[0].curve.step_losses, rel=1e-3)
+
+
+def test_a_checkpoint_that_is_held_is_said_before_a_worker_starts_once_its_last_workers_had_time_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: Any, **_values: Any) -> None:
+        raise ConfigError("asked for a cluster")
+
+    monkeypatch.setattr(engine, "connected", refuse)
+    monkeypatch.setattr(engine, "_LEAVE_SECONDS", 0.1)
+    with holding(tmp_path / "out.state", kind="training state"):
+        with pytest.raises(BusyError, match=r"out\.state: another run is writing here; wait for it"):
+            launched(die_with_a_word, tmp_path / "out")
+        assert not (tmp_path / "out.ray").exists()
+    monkeypatch.setattr(engine, "_LEAVE_SECONDS", 60)
+    with ExitStack() as held, ThreadPoolExecutor(1) as pool:
+        held.enter_context(holding(tmp_path / "out.state", kind="training state"))
+        waiting = pool.submit(launched, die_with_a_word, tmp_path / "out")
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+        held.close()
+        with pytest.raises(ConfigError, match="asked for a cluster"):
+            waiting.result(60)
 
 
 def test_a_launcher_and_ray_together_are_refused(
