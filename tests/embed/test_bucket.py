@@ -112,6 +112,7 @@ def test_a_damaged_object_is_found_and_made_again(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_processes")
 def test_several_processes_upload_and_failed_pictures_are_tried_again(
     make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, bucket: Address
 ) -> None:
