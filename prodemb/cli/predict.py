@@ -32,7 +32,9 @@ def predict(
     ] = None,
     out: Annotated[
         str | None,
-        typer.Argument(help="The Parquet file to write, or a folder for several.", show_default=False),
+        typer.Argument(
+            help="The Parquet file to write, or a folder for several, also of a bucket.", show_default=False
+        ),
     ] = None,
     title: Annotated[str | None, _product_option("Its title.")] = None,
     description: Annotated[str | None, _product_option("Its description.")] = None,

@@ -22,7 +22,7 @@ from prodemb.core.errors import ConfigError
 
 def score(
     shards: ShardsArgument,
-    out: Annotated[str, typer.Argument(help="The Parquet file to write, or a folder for several.")],
+    out: Annotated[str, typer.Argument(help="The Parquet file to write, or a folder for several, also of a bucket.")],
     heads: HeadsOption = None,
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="Predict categories without a head, from the taxonomy's names.")
@@ -57,15 +57,16 @@ def score(
 ) -> None:
     """Predict a category and a brand, with confidences, for every product of the shards.
 
-    Where OUT is a folder, the predictions are several files of it in catalog order; a Ray cluster needs that.
+    Where OUT is a folder, the predictions are several files of it in catalog order; a Ray cluster needs that. Where it
+    and the shards are in a bucket, the machines of the cluster share nothing else.
     """
     from prodemb.cli.report.score import missing_head_lines, score_lines
     from prodemb.job.given_labels import with_given_labels
     from prodemb.job.pipeline import own_pipeline
     from prodemb.job.score import joint_scoring, own_heads, predictions_to_write, score_shards, trained_heads
     from prodemb.job.zero_shot import open_zero_shot
+    from prodemb.score.bucket import predictions_to_read
     from prodemb.shards.reader import find_shard_sets
-    from prodemb.storage.desk import file_to_read
 
     if taxonomy is not None and not zero_shot:
         raise ConfigError(
@@ -89,7 +90,7 @@ def score(
     answerer = open_zero_shot(found, pipeline=category, progress=show_progress) if zero_shot else None
     default = (lambda: trained_heads(own[:1])) if zero_shot else (lambda: own_heads(own))
     folders = chosen_heads(heads, default=default)
-    since = None if changed_since is None else file_to_read(changed_since)
+    since = None if changed_since is None else predictions_to_read(changed_since)
     path = predictions_to_write(out)
     report = score_shards(
         found, out=path, heads=folders, pipeline=brand, progress=show_progress, zero_shot=answerer, since=since

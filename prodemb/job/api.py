@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from prodemb.storage.desk import at_desk, file_to_read, folder_to_read, folder_to_write
+from prodemb.storage.desk import at_desk, folder_to_read, folder_to_write
 
 if TYPE_CHECKING:
     # At run time each function loads what it needs: a catalog or a shard set is opened without loading torch.
@@ -253,6 +253,7 @@ def score(
     from prodemb.core.progress import no_progress
     from prodemb.job.given_labels import with_given_labels
     from prodemb.job.score import predictions_to_write, score_shards
+    from prodemb.score.bucket import predictions_to_read
     from prodemb.shards.reader import ShardSet, find_shard_sets
     from prodemb.storage.address import place
 
@@ -267,7 +268,7 @@ def score(
         heads=[folder_to_read(head) for head in heads],
         pipeline=pipelines[0],
         progress=no_progress,
-        since=None if changed_since is None else file_to_read(changed_since),
+        since=None if changed_since is None else predictions_to_read(changed_since),
     )
 
 

@@ -20,10 +20,11 @@ from prodemb.predict.comparison import FeedComparison, compare_feed
 from prodemb.predict.explain import Explanation
 from prodemb.predict.predictor import Predictor
 from prodemb.predict.vectors import settings_for
+from prodemb.score.bucket import predictions_to_read
 from prodemb.score.score import ScoreReport, check_out
 from prodemb.shards.format import has_manifest
 from prodemb.shards.reader import open_shard_set
-from prodemb.storage.address import place
+from prodemb.storage.address import Place, place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class PredictReport:
 
 
 def predict_feed(
-    feed: CatalogConfig, out: Path, *, heads: Sequence[Path], pipeline: Pipeline, progress: Progress
+    feed: CatalogConfig, out: Place, *, heads: Sequence[Path], pipeline: Pipeline, progress: Progress
 ) -> PredictReport:
     """Write the predictions for all products of a feed to `out`; nothing is trained.
 
@@ -74,8 +75,9 @@ def predict_feed(
     shards = [open_shard_set(folder) for folder in embedded]
     report = score_shards(shards, out=out, heads=heads, pipeline=pipeline, progress=progress)
     manifests = {fingerprint: embedded[folder].manifest for fingerprint, folder in folders.items()}
+    predictions = out if isinstance(out, Path) else predictions_to_read(str(out))
     return PredictReport(
-        score=report, embedded=embedded, comparison=compare_feed(out, manifests=manifests, cards=cards)
+        score=report, embedded=embedded, comparison=compare_feed(predictions, manifests=manifests, cards=cards)
     )
 
 

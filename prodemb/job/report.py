@@ -31,6 +31,7 @@ from prodemb.report.page import check_report_out, is_report_of, write_page
 from prodemb.report.review import audit_of, merges
 from prodemb.report.summary import Card, Learned, StepTime, Summary
 from prodemb.report.thumbnails import with_pictures
+from prodemb.score.bucket import predictions_to_read
 from prodemb.score.folder import record_file
 from prodemb.shards.format import read_manifest
 from prodemb.shards.labels import GivenLabels
@@ -118,7 +119,7 @@ def make_report(
 
 
 def _sources(pipelines: Sequence[Pipeline], *, heads: Sequence[Path], audit: Path | None) -> _Sources:
-    path = file_to_read(pipelines[0].score.out)
+    path = predictions_to_read(pipelines[0].score.out)
     if not record_file(path).is_file():
         raise ConfigError(f"{path}: no predictions yet; run `prodemb run` or `prodemb score` first")
     aliases = [file_to_read(pipeline.brands.aliases) for pipeline in pipelines if pipeline.target == "brand"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prodemb.category.zero_shot import ZeroShot
-from prodemb.core.errors import ConfigError, HeadError
+from prodemb.core.errors import HeadError
 from prodemb.core.progress import Progress
 from prodemb.heads.evaluation import is_better
 from prodemb.heads.head import CARD_NAME, HeadCard, load_head
@@ -13,7 +13,7 @@ from prodemb.score.predictor import Predictor, load_predictor
 from prodemb.score.promises import read_head_answers
 from prodemb.score.score import ScoreReport, score
 from prodemb.shards.reader import ShardSet
-from prodemb.storage.address import is_address
+from prodemb.storage.address import Address, Place, place
 from prodemb.storage.desk import file_to_write
 
 
@@ -77,22 +77,20 @@ def joint_scoring(brand: Pipeline, *, category: Pipeline) -> Pipeline:
     return brand.replaced({"score": joint}, source="[score] of both pipelines")
 
 
-def predictions_to_write(text: str | Path) -> Path:
-    """The file or folder that predictions are written to: a local path, or the working copy of a file in a bucket.
+def predictions_to_write(text: str | Path) -> Place:
+    """Where predictions are written: a local path, the working copy of a file in a bucket, or a folder in one.
 
     Raises:
-        ConfigError: a folder in a bucket.
         BusyError, StorageError: as `prodemb.storage.desk.file_to_write`.
     """
-    if is_address(str(text)) and not str(text).endswith(".parquet"):
-        raise ConfigError(f"{text}: in a bucket predictions are one file; wanted a name that ends in .parquet")
-    return file_to_write(text)
+    found = text if isinstance(text, Path) else place(text)
+    return found if isinstance(found, Address) and found.suffix != ".parquet" else file_to_write(text)
 
 
 def score_shards(
     shards: Sequence[ShardSet],
     *,
-    out: Path,
+    out: Place,
     heads: Sequence[Path],
     pipeline: Pipeline,
     progress: Progress,

@@ -12,7 +12,8 @@ class ScoreConfig(Config):
     """`[score]`: what the predictions hold."""
 
     out: str = "out.parquet"
-    """Where `prodemb run` writes the predictions: a file that ends in `.parquet`, or a folder of several."""
+    """Where `prodemb run` writes the predictions: a file that ends in `.parquet`, or a folder of several; of this
+    machine or in a bucket."""
     top: int = Field(default=5, ge=1)
     """Predictions listed in `category_top` and `brand_top`."""
     min_brand_confidence: float = Field(default=0.5, ge=0, le=1)

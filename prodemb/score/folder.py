@@ -2,62 +2,185 @@
 
 `part-00000.parquet` and so on are predictions files themselves, each of some neighbouring shards. `_metadata` is
 Parquet's own list of all their row groups, for readers that know it, and `_predictions.json` says what they were made
-from; it is written last, so a folder that has none is not complete. What is not complete waits in `.unfinished`.
+from; it is written last, so a folder that has none is not complete. What is not complete waits in `.unfinished`. In a
+bucket that is the same (`prodemb.score.bucket`).
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from prodemb.core.bounded import parquet_footer, read_json
-from prodemb.core.config import Config
-from prodemb.core.errors import ConfigError
+from prodemb.core.bounded import parquet_footer, read_bytes
+from prodemb.core.errors import ConfigError, OutputError
 from prodemb.core.files import naming, replacing, write_json
-from prodemb.core.folders import HeldFolder, is_marked
-from prodemb.core.text import one_line
-from prodemb.score.predictions import ScoreCounts, is_predictions
-
-RECORD_NAME, METADATA_NAME = "_predictions.json", "_metadata"
-UNFINISHED = ".unfinished"
-"""A folder in the folder: the files of a run that goes on."""
-
-
-class PredictionsRecord(Config):
-    """What a folder of predictions holds."""
-
-    inputs: dict[str, Any]
-    """What all of it was made from, as `prodemb.score.predictions.predictions_metadata` says."""
-    num_rows: tuple[int, ...]
-    """Of each file."""
-    counts: ScoreCounts
-    """Of all products."""
+from prodemb.core.folders import HeldFolder, holding, is_marked
+from prodemb.score.bucket import BucketPredictions
+from prodemb.score.predictions import ScoreCounts, is_predictions, read_counts
+from prodemb.score.record import (
+    METADATA_NAME,
+    RECORD_NAME,
+    UNFINISHED,
+    Part,
+    PredictionsRecord,
+    no_predictions,
+    parse_record,
+    part_name,
+    write_metadata,
+)
+from prodemb.storage.address import Address, Place
 
 
-def part_name(index: int) -> str:
-    """The name of a file; sorted by name they are in catalog order."""
-    return f"part-{index:05d}.parquet"
+class HeldPredictions(Protocol):
+    """A folder of predictions that this run alone writes to."""
+
+    def check(self) -> None:
+        """Raise OutputError or BusyError where that is so no longer."""
+
+    def complete(self, parts: Sequence[Part], *, inputs_hash: str) -> PredictionsRecord | None:
+        """The record where it was made from these inputs and all of the parts are in place; None else."""
+
+    def made(self, parts: Sequence[Part]) -> dict[int, ScoreCounts]:
+        """The counts of those of the parts that are there already, in place or unfinished."""
+
+    def require(self, parts: Sequence[Part]) -> dict[int, ScoreCounts]:
+        """The counts of parts that workers have made. Raises OutputError where one is not there."""
+
+    def publish(self, record: PredictionsRecord, *, schema: pa.Schema) -> None:
+        """Put the files of a run in place, all of which are `made`, and remove those that it does not have.
+
+        A run that is killed here has lost nothing: the next one finds all files.
+
+        Raises:
+            BusyError: another run has published meanwhile, or holds the folder now.
+            OutputError: the folder was moved or replaced, or cannot be written.
+        """
 
 
-def is_folder(path: Path) -> bool:
+class PredictionsFolder(Protocol):
+    """Where the files of predictions lie. Workers get a copy of it."""
+
+    @property
+    def place(self) -> Place:
+        """What messages call it."""
+
+    def holding(self) -> AbstractContextManager[HeldPredictions]:
+        """Hold the folder for this run alone: make it, or see that it is prodemb's.
+
+        Raises:
+            BusyError: another run writes to it.
+            OutputError: it cannot be written, or holds what prodemb did not make.
+        """
+
+    def making(self, part: Part) -> AbstractContextManager[Path]:
+        """The local file that a worker writes, whole; on success it waits for `HeldPredictions.publish`."""
+
+
+@dataclass(frozen=True)
+class LocalPredictions:
+    """A folder of a file system."""
+
+    place: Path
+
+    @contextmanager
+    def holding(self) -> Iterator["_HeldLocal"]:
+        with holding(self.place, kind="prediction set", is_own=holds_predictions) as held:
+            yield _HeldLocal(held)
+
+    @contextmanager
+    def making(self, part: Part) -> Iterator[Path]:
+        yield self.place / UNFINISHED / part_name(part.index)
+
+
+class _HeldLocal:
+    """See `HeldPredictions`."""
+
+    def __init__(self, held: HeldFolder) -> None:
+        self._held, self._folder = held, held.path
+
+    def check(self) -> None:
+        self._held.check()
+
+    def complete(self, parts: Sequence[Part], *, inputs_hash: str) -> PredictionsRecord | None:
+        record = _read_record(self._folder)
+        if record is None or record.inputs.get("inputs_hash") != inputs_hash:
+            return None
+        for part in parts:
+            if read_counts(self._folder / part_name(part.index), inputs_hash=part.inputs_hash) is None:
+                return None
+        shutil.rmtree(self._folder / UNFINISHED, ignore_errors=True)
+        return record
+
+    def made(self, parts: Sequence[Part]) -> dict[int, ScoreCounts]:
+        """Unfinished ones of other inputs are removed."""
+        made: dict[int, ScoreCounts] = {}
+        for part in parts:
+            name = part_name(part.index)
+            for path in (self._folder / UNFINISHED / name, self._folder / name):
+                counts = read_counts(path, inputs_hash=part.inputs_hash)
+                if counts is not None:
+                    made[part.index] = counts
+                    break
+                if path.parent != self._folder:
+                    path.unlink(missing_ok=True)
+        return made
+
+    def require(self, parts: Sequence[Part]) -> dict[int, ScoreCounts]:
+        made = self.made(parts)
+        for part in parts:
+            if part.index not in made:
+                raise OutputError(
+                    f"{self._folder / UNFINISHED / part_name(part.index)}: found no whole file here, though a worker "
+                    "wrote it; wanted one file system for all machines; run again"
+                )
+        return made
+
+    def publish(self, record: PredictionsRecord, *, schema: pa.Schema) -> None:
+        folder, names = self._folder, record.names
+        self.check()
+        with naming(folder):
+            for name in (RECORD_NAME, METADATA_NAME):
+                (folder / name).unlink(missing_ok=True)
+            for name in names:
+                unfinished = folder / UNFINISHED / name
+                if unfinished.exists():
+                    unfinished.replace(folder / name)
+            for path in folder.glob("part-*.parquet"):
+                if path.name not in names and is_predictions(path):
+                    path.unlink()
+        with replacing(folder / METADATA_NAME) as temporary:
+            write_metadata(temporary, {name: parquet_footer(folder / name) for name in names}, schema=schema)
+        write_json(folder / RECORD_NAME, record.model_dump(mode="json"))
+        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+
+
+def predictions_folder(place: Place) -> PredictionsFolder:
+    """The folder of predictions of this name."""
+    return BucketPredictions(place) if isinstance(place, Address) else LocalPredictions(place)
+
+
+def is_folder(path: Place) -> bool:
     """Whether predictions of this name are a folder: it is one, or its name does not end in `.parquet`."""
-    return path.is_dir() or path.suffix != ".parquet"
+    return path.suffix != ".parquet" or (isinstance(path, Path) and path.is_dir())
 
 
-def check_folder_name(path: Path) -> None:
+def check_folder_name(path: Place) -> None:
     """Raise ConfigError where a new folder's name looks like that of a file of another kind."""
-    if path.suffix and not path.is_dir():
+    if path.suffix and not (isinstance(path, Path) and path.is_dir()):
         raise ConfigError(
             f"{path}: predictions are a Parquet file, or a folder of several; wanted a name that ends in .parquet, or "
             f"one without {path.suffix!r}"
         )
 
 
-def holds_predictions(folder: Path) -> bool:
+def holds_predictions(folder: Place) -> bool:
     """Whether a folder is one of predictions, complete or not."""
+    if isinstance(folder, Address):
+        return BucketPredictions(folder).is_there()
     return is_marked(folder, kind="prediction set") or _read_record(folder) is not None
 
 
@@ -76,12 +199,8 @@ def prediction_files(predictions: Path) -> tuple[Path, ...]:
         return (predictions,)
     record = _read_record(predictions)
     if record is None:
-        if is_marked(predictions, kind="prediction set"):
-            raise ConfigError(
-                f"{predictions}: unfinished predictions; run the same command again, it goes on where it stopped"
-            )
-        raise ConfigError(f"{predictions}: holds no predictions; wanted what `prodemb score` writes")
-    files = tuple(predictions / part_name(index) for index in range(len(record.num_rows)))
+        raise no_predictions(predictions, is_marked=is_marked(predictions, kind="prediction set"))
+    files = tuple(predictions / name for name in record.names)
     for file, num_rows in zip(files, record.num_rows, strict=True):
         found = _num_rows(file)
         if found != num_rows:
@@ -90,57 +209,12 @@ def prediction_files(predictions: Path) -> tuple[Path, ...]:
     return files
 
 
-def read_record(folder: Path, *, inputs_hash: str) -> PredictionsRecord | None:
-    """The record of a complete folder made from these inputs; None where it is none."""
-    record = _read_record(folder)
-    return record if record is not None and record.inputs.get("inputs_hash") == inputs_hash else None
-
-
-def publish(held: HeldFolder, *, record: PredictionsRecord, schema: pa.Schema) -> None:
-    """Put the files of a run in place, once all are there, and remove those that it does not have.
-
-    Those that an earlier run has made from the same inputs lie there already. A run that is killed here has lost
-    nothing: the next one finds all files.
-
-    Raises:
-        OutputError: the folder was moved or replaced, or cannot be written.
-    """
-    folder = held.path
-    held.check()
-    names = [part_name(index) for index in range(len(record.num_rows))]
-    with naming(folder):
-        for name in (RECORD_NAME, METADATA_NAME):
-            (folder / name).unlink(missing_ok=True)
-        for name in names:
-            unfinished = folder / UNFINISHED / name
-            if unfinished.exists():
-                unfinished.replace(folder / name)
-        for path in folder.glob("part-*.parquet"):
-            if path.name not in names and is_predictions(path):
-                path.unlink()
-    _write_metadata(folder, names=names, schema=schema)
-    write_json(folder / RECORD_NAME, record.model_dump(mode="json"))
-    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
-
-
-def _write_metadata(folder: Path, *, names: Sequence[str], schema: pa.Schema) -> None:
-    """Parquet's list of all row groups, with the name of the file of each."""
-    footers = []
-    for name in names:
-        footer = parquet_footer(folder / name)
-        footer.set_file_path(name)
-        footers.append(footer)
-    with replacing(folder / METADATA_NAME) as temporary:
-        pq.write_metadata(schema, temporary, metadata_collector=footers)
-
-
 def _read_record(folder: Path) -> PredictionsRecord | None:
     try:
-        return PredictionsRecord.parse(read_json(folder / RECORD_NAME), source=str(folder / RECORD_NAME))
+        content = read_bytes(folder / RECORD_NAME)
     except (OSError, ValueError):
         return None
-    except ConfigError as error:
-        raise ConfigError(f"{one_line(error)}; remove it and score again") from None
+    return parse_record(content, source=folder / RECORD_NAME)
 
 
 def _num_rows(file: Path) -> int | None:

@@ -11,22 +11,14 @@ from typing import Any, ClassVar
 
 from prodemb.confidence.promise import Promise
 from prodemb.core.device import DeviceName, choose_device
-from prodemb.core.errors import OutputError
-from prodemb.core.folders import HeldFolder, holding
 from prodemb.core.progress import ProgressCallback
 from prodemb.heads.labels import Target
 from prodemb.score.columns import predictions_schema
 from prodemb.score.config import ScoreConfig
-from prodemb.score.folder import (
-    UNFINISHED,
-    PredictionsRecord,
-    holds_predictions,
-    part_name,
-    publish,
-    read_record,
-)
-from prodemb.score.predictions import ScoreCounts, head_inputs, predictions_metadata, read_counts, write_predictions
+from prodemb.score.folder import HeldPredictions, PredictionsFolder
+from prodemb.score.predictions import ScoreCounts, head_inputs, predictions_metadata, write_predictions
 from prodemb.score.predictor import Predictor
+from prodemb.score.record import PredictionsRecord
 from prodemb.score.stream import counts_of, predictions, target_columns
 from prodemb.shards.reader import ShardSet
 from prodemb.workers.job import Listener, Outcome, Seat
@@ -58,8 +50,7 @@ class ScoreJob:
     """A worker's part of scoring."""
 
     noun: ClassVar[str] = "file"
-    folder: Path
-    """Of the predictions."""
+    folder: PredictionsFolder
     sources: tuple[ShardSet, ...]
     """The shard set of each predictor."""
     predictors: tuple[Predictor, ...]
@@ -88,13 +79,14 @@ class ScoreJob:
                 yield table
                 listener.on_part(task.index, table.num_rows)
 
-        write_predictions(
-            self.folder / UNFINISHED / part_name(task.index),
-            tables(),
-            schema=predictions_schema(),
-            metadata=task.metadata,
-            counts=lambda: counts_of(targets),
-        )
+        with self.folder.making(task) as path:
+            write_predictions(
+                path,
+                tables(),
+                schema=predictions_schema(),
+                metadata=task.metadata,
+                counts=lambda: counts_of(targets),
+            )
 
     def tasks(self) -> list[PartTask]:
         """All files: as many whole shards of the first shard set in each as `[score] max_rows_per_file` allows."""
@@ -134,34 +126,25 @@ def score_parts(job: ScoreJob, *, on_progress: ProgressCallback | None) -> Parts
         OutputError: it cannot be written, or holds what prodemb did not make.
         WorkerError: a worker died, or too many of a cluster's.
         ConfigError: Ray is not installed, there is no such cluster, or its machines do not see the same files.
+        StorageError: a bucket cannot be read or written.
     """
-    folder = job.folder
-    with holding(folder, kind="prediction set", is_own=holds_predictions) as held:
+    with job.folder.holding() as held:
         tasks, inputs = job.tasks(), job.metadata(head_inputs(job.predictors))
-        counts = {} if _may_change(job) else _made(tasks, folder=folder)
-        record = read_record(folder, inputs_hash=inputs["inputs_hash"])
-        num_rows = tuple(task.num_products for task in tasks)
-        if record is not None and record.num_rows == num_rows and len(counts) == len(tasks):
-            return PartsMade(num_files=len(tasks), num_workers=0, counts=record.counts, was_done=True)
-        unfinished = folder / UNFINISHED
-        unfinished.mkdir(exist_ok=True)
+        num_rows, counts = tuple(task.num_products for task in tasks), dict[int, ScoreCounts]()
+        if not _may_change(job):
+            record = held.complete(tasks, inputs_hash=inputs["inputs_hash"])
+            if record is not None and record.num_rows == num_rows:
+                return PartsMade(num_files=len(tasks), num_workers=0, counts=record.counts, was_done=True)
+            counts = held.made(tasks)
         todo = [task for task in tasks if task.index not in counts]
         num_products = sum(num_rows)
         num_done = num_products - sum(task.num_products for task in todo)
         progress = _Progress(held, num_done=num_done, num_products=num_products, on_progress=on_progress)
         num_workers = _run(job, todo, listener=progress).num_workers if todo else 0
-        counts |= _made(todo, folder=folder)
-        if lost := [part_name(task.index) for task in tasks if task.index not in counts]:
-            raise OutputError(
-                f"{folder / UNFINISHED / lost[0]}: found no whole file here, though a worker wrote it; wanted one "
-                "file system for all machines; run again"
-            )
+        counts |= held.require(todo)
         total = sum((counts[task.index] for task in tasks), ScoreCounts(unanswered={}))
-        publish(
-            held,
-            record=PredictionsRecord(inputs=inputs, num_rows=num_rows, counts=total),
-            schema=predictions_schema(),
-        )
+        record = PredictionsRecord(inputs=inputs, num_rows=num_rows, counts=total)
+        held.publish(record, schema=predictions_schema())
         return PartsMade(num_files=len(tasks), num_workers=num_workers, counts=total, was_done=False)
 
 
@@ -170,24 +153,9 @@ def _may_change(job: ScoreJob) -> bool:
     return not all(predictor.card.weights_sha256 for predictor in job.predictors)
 
 
-def _made(tasks: Sequence[PartTask], *, folder: Path) -> dict[int, ScoreCounts]:
-    """The counts of those of the files that are there already; unfinished ones of other inputs are removed."""
-    made: dict[int, ScoreCounts] = {}
-    for task in tasks:
-        name = part_name(task.index)
-        for path in (folder / UNFINISHED / name, folder / name):
-            counts = read_counts(path, inputs_hash=task.inputs_hash)
-            if counts is not None:
-                made[task.index] = counts
-                break
-            if path.parent != folder:
-                path.unlink(missing_ok=True)
-    return made
-
-
 def _run(job: ScoreJob, todo: Sequence[PartTask], *, listener: Listener) -> Outcome:
     """Make files by whom the settings say."""
-    config = job.config
+    config, folder = job.config, job.folder.place
     if config.engine == "ray":
         return run_on_ray(
             lambda device: replace(job, device=device),
@@ -195,7 +163,7 @@ def _run(job: ScoreJob, todo: Sequence[PartTask], *, listener: Listener) -> Outc
             settings=RaySettings(
                 table="score", address=config.ray_address, num_workers=config.workers, device=job.device
             ),
-            folder=job.folder,
+            folder=folder if isinstance(folder, Path) else None,
             inputs=[source.folder for source in job.sources],
             listener=listener,
         )
@@ -212,7 +180,7 @@ class _Progress:
 
     def __init__(
         self,
-        held: HeldFolder,
+        held: HeldPredictions,
         *,
         num_done: int,
         num_products: int,

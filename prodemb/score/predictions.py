@@ -24,6 +24,7 @@ from prodemb.score.columns import REPEATING
 from prodemb.score.predictor import Predictor
 from prodemb.shards.format import METADATA_KEY
 from prodemb.shards.reader import ShardSet
+from prodemb.storage.address import Place
 
 _COUNTS_KEY = b"prodemb_counts"
 
@@ -114,7 +115,13 @@ def _checksums(source: ShardSet, *, rows: tuple[int, int]) -> list[str | int]:
 
 def is_predictions(path: Path) -> bool:
     """Whether a file holds predictions of prodemb's, of whatever inputs."""
-    return "inputs_hash" in _metadata_of(path)[1]
+    footer = _footer_of(path)
+    return footer is not None and is_of_predictions(footer)
+
+
+def is_of_predictions(footer: pq.FileMetaData) -> bool:
+    """The same by the metadata of a Parquet file."""
+    return "inputs_hash" in _metadata_in(footer)
 
 
 def read_counts(path: Path, *, inputs_hash: str) -> ScoreCounts | None:
@@ -123,23 +130,40 @@ def read_counts(path: Path, *, inputs_hash: str) -> ScoreCounts | None:
     Raises:
         ConfigError: they are damaged.
     """
-    found, metadata = _metadata_of(path)
-    if metadata.get("inputs_hash") != inputs_hash or _COUNTS_KEY not in found:
+    footer = _footer_of(path)
+    return None if footer is None else counts_in(footer, inputs_hash=inputs_hash, source=path)
+
+
+def counts_in(footer: pq.FileMetaData, *, inputs_hash: str, source: Place) -> ScoreCounts | None:
+    """The same by the metadata of a Parquet file.
+
+    Args:
+        source: the file, for messages.
+    """
+    found = footer.metadata or {}
+    if _metadata_in(footer).get("inputs_hash") != inputs_hash or _COUNTS_KEY not in found:
         return None
     try:
-        return ScoreCounts.parse(parse_json(found[_COUNTS_KEY]), source=f"{path}: {_COUNTS_KEY.decode()}")
+        return ScoreCounts.parse(parse_json(found[_COUNTS_KEY]), source=f"{source}: {_COUNTS_KEY.decode()}")
     except ValueError as error:
-        raise ConfigError(f"{path}: damaged counts: {one_line(error)}; remove it and score again") from None
+        raise ConfigError(f"{source}: damaged counts: {one_line(error)}; remove it and score again") from None
 
 
-def _metadata_of(path: Path) -> tuple[dict[bytes, bytes], dict[str, Any]]:
-    """A Parquet file's metadata and what predictions keep in it; empty where the file is none."""
+def _footer_of(path: Path) -> pq.FileMetaData | None:
+    """A Parquet file's metadata; None where the file is none."""
     try:
-        found: dict[bytes, bytes] = parquet_footer(path).metadata or {}
-        metadata = parse_json(found.get(METADATA_KEY, b"{}"))
+        return parquet_footer(path)
     except (OSError, ValueError):
-        return {}, {}
-    return found, metadata if isinstance(metadata, dict) else {}
+        return None
+
+
+def _metadata_in(footer: pq.FileMetaData) -> dict[str, Any]:
+    """What predictions keep in a Parquet file's metadata; empty where it is none of theirs."""
+    try:
+        metadata = parse_json((footer.metadata or {}).get(METADATA_KEY, b"{}"))
+    except ValueError:
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def write_predictions(

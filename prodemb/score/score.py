@@ -19,7 +19,7 @@ from prodemb.heads.labels import Target
 from prodemb.score.columns import predictions_schema
 from prodemb.score.config import ScoreConfig
 from prodemb.score.diff import Earlier, changes_schema
-from prodemb.score.folder import check_folder_name, holds_predictions, is_folder, record_file
+from prodemb.score.folder import check_folder_name, holds_predictions, is_folder, predictions_folder, record_file
 from prodemb.score.parts import ScoreJob, score_parts
 from prodemb.score.predictions import (
     ScoreCounts,
@@ -42,7 +42,7 @@ from prodemb.storage.address import Place
 class ScoreReport:
     """The predictions and how they were made."""
 
-    out: Path
+    out: Place
     num_products: int
     seconds: float
     shards: dict[Target, Place]
@@ -62,7 +62,7 @@ class ScoreReport:
 
 def score(
     shard_sets: Sequence[ShardSet],
-    out: Path,
+    out: Place,
     *,
     predictors: Sequence[Predictor],
     config: ScoreConfig,
@@ -83,7 +83,7 @@ def score(
 
     Args:
         shard_sets: those to choose from, as returned by `find_shard_sets`.
-        out: a `.parquet` file, or a folder.
+        out: a `.parquet` file of this machine, or a folder, also of a bucket.
         predictors: at most one per target.
         device: what the heads run on, in this process or in each worker.
         answers: the out-of-fold answers of each head, where `config.precision` asks for a promise.
@@ -99,6 +99,7 @@ def score(
         FingerprintError: no shard set has the vectors of a head's model.
         ShardError: two shard sets could be meant, lack a feature, or hold other products.
         WorkerError: a worker died, or too many of a cluster's, or there is no cluster.
+        StorageError: a bucket cannot be read or written.
     """
     start = time.perf_counter()
     check_out(out, config=config, since=since)
@@ -123,7 +124,7 @@ def score(
     )
     if is_folder(out):
         job = ScoreJob(
-            folder=out,
+            folder=predictions_folder(out),
             sources=tuple(sources),
             predictors=tuple(predictors),
             config=config,
@@ -133,6 +134,7 @@ def score(
         made = score_parts(job, on_progress=on_progress)
         report = replace(report, num_files=made.num_files, num_workers=made.num_workers, counts=made.counts)
         return report if made.was_done else replace(report, seconds=time.perf_counter() - start, was_done=False)
+    assert isinstance(out, Path), f"{out}: a file in a bucket is written by its working copy"
     settings = config.inputs
     if since is not None:
         settings["changed_since"] = _checksum_of_earlier(since, out=out)
@@ -154,16 +156,17 @@ def score(
     return replace(report, seconds=time.perf_counter() - start, counts=counts, was_done=False)
 
 
-def check_out(out: Path, *, config: ScoreConfig, since: Path | None = None) -> None:
+def check_out(out: Place, *, config: ScoreConfig, since: Path | None = None) -> None:
     """See that predictions can be written to `out` with these settings, as far as that shows beforehand.
 
     Raises:
         ConfigError: they cannot.
     """
-    if has_manifest(out) or has_manifest(out.parent):
+    has_parent = out.parent != out  # the whole bucket has none
+    if has_manifest(out) or (has_parent and has_manifest(out.parent)):
         which = "it" if has_manifest(out) else "its folder"
         raise ConfigError(f"{out}: {which} is a shard set; wanted another folder for the predictions")
-    if holds_predictions(out.parent):
+    if has_parent and holds_predictions(out.parent):
         raise ConfigError(f"{out}: its folder is one of predictions; wanted another folder")
     if is_folder(out):
         check_folder_name(out)
@@ -173,6 +176,7 @@ def check_out(out: Path, *, config: ScoreConfig, since: Path | None = None) -> N
                 "--changed-since"
             )
         return
+    assert isinstance(out, Path), f"{out}: a file in a bucket is written by its working copy"
     if out.exists() and not is_predictions(out):
         raise ConfigError(f"{out}: holds no whole predictions, so it is not replaced; remove it, or give another name")
     several = "[score] engine: found 'ray'" if config.engine == "ray" else f"[score] workers: found {config.workers}"

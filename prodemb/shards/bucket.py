@@ -8,18 +8,15 @@ checksum.
 
 import hashlib
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prodemb.core.bounded import MAX_BYTES, check_footer
+from prodemb.core.bounded import MAX_BYTES
 from prodemb.core.errors import (
     BusyError,
     ConflictError,
@@ -29,23 +26,22 @@ from prodemb.core.errors import (
     ShardError,
     StorageError,
 )
-from prodemb.core.files import make_folder, naming, sha256_of, temporary_name
+from prodemb.core.files import sha256_of, temporary_name
 from prodemb.shards.file import ShardFile, State
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder, discard, entry
-from prodemb.storage.lease import Lease, holder, leased
+from prodemb.storage.folder import holding, objects_in, parquet_footer, temporary_file
+from prodemb.storage.lease import Lease, holder
 from prodemb.storage.objects import (
     ObjectInfo,
     Version,
     delete,
     download,
-    exists,
     folders,
     head,
     listing,
     put_bytes,
     read,
-    read_range,
     upload,
 )
 
@@ -57,11 +53,8 @@ LEASE_NAME = ".lease.json"
 TEMPORARY_NAME = ".temporary"
 """A folder for what a run needs only while it lasts."""
 
-_TAIL_BYTES = 1 << 16
-"""Read from the end of a Parquet file; its metadata is hardly ever longer."""
 _TRIES = 5
 """How often a file of the cache is asked for that is gone again before it is opened."""
-_SHOWN = 3
 
 
 class BucketFolder:
@@ -119,7 +112,7 @@ class BucketFolder:
 
     @contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
-        with self._temporary(name) as path:
+        with temporary_file(name) as path:
             try:
                 download(head(self.place / name), path)
             except MissingObjectError as error:
@@ -128,7 +121,7 @@ class BucketFolder:
 
     @contextmanager
     def putting(self, name: str) -> Iterator[Path]:
-        with self._temporary(name) as path:
+        with temporary_file(name) as path:
             yield path
             upload(path, self.place / name)
             # Whoever reads the set next is likely on this machine.
@@ -141,20 +134,14 @@ class BucketFolder:
     def parts(self) -> Sequence[str]:
         found = [
             (info.modified, name)
-            for name, info in self._objects()
+            for name, info in objects_in(self.place)
             if name.startswith("part-") and name.endswith(".parquet")
         ]
         return [name for _, name in sorted(found)]
 
     def footer(self, name: str) -> pq.FileMetaData:
         try:
-            info = head(self.place / name)
-            tail = self._tail(info, num_bytes=_TAIL_BYTES)
-            check_footer(pa.BufferReader(tail))
-            num_bytes = int.from_bytes(tail[-8:-4], "little") + 8
-            if num_bytes > len(tail):
-                tail = self._tail(info, num_bytes=num_bytes)
-            return pq.read_metadata(pa.BufferReader(tail[-num_bytes:]))
+            return parquet_footer(head(self.place / name))
         except MissingObjectError as error:
             raise FileNotFoundError(str(error)) from None
 
@@ -186,7 +173,7 @@ class BucketFolder:
 
     def reopen(self, record: "ShardRecord") -> ShardFile:
         place = self.place / record.name
-        with self._temporary(record.name) as path:
+        with temporary_file(record.name) as path:
             try:
                 info = head(place)
                 download(info, path)
@@ -209,14 +196,7 @@ class BucketFolder:
 
     @contextmanager
     def holding(self, *, is_own: Callable[[], bool]) -> Iterator[Lease]:
-        names = [name for name, _ in islice(self._objects(), _SHOWN + 1)]
-        if names and not exists(self.place / LEASE_NAME) and not is_own():
-            shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-            raise OutputError(
-                f"{self.place}: holds what prodemb did not make ({shown}); wanted an empty folder or a shard set of "
-                "prodemb"
-            )
-        with leased(self.place / LEASE_NAME, what=str(self.place)) as lease:
+        with holding(self.place, lease_name=LEASE_NAME, kind="shard set", is_own=is_own) as lease:
             shutil.rmtree(self._scratch(), ignore_errors=True)
             delete(*(info.address for info in listing(self.place / TEMPORARY_NAME)))
             yield lease
@@ -237,13 +217,6 @@ class BucketFolder:
                 return f" ({owner})"
         return ""
 
-    def _objects(self) -> Iterator[tuple[str, ObjectInfo]]:
-        """The objects that lie directly in the folder, by their names."""
-        start = len(self.place.key) + 1 if self.place.key else 0
-        for info in listing(self.place):
-            if "/" not in (name := info.address.key[start:]):
-                yield name, info
-
     def _infos(self, names: Collection[str]) -> Mapping[str, ObjectInfo]:
         if len(names) == 1:
             (name,) = names
@@ -252,7 +225,7 @@ class BucketFolder:
             except MissingObjectError:
                 return {}
         wanted = set(names)
-        return {name: info for name, info in self._objects() if name in wanted} if wanted else {}
+        return {name: info for name, info in objects_in(self.place) if name in wanted} if wanted else {}
 
     def _in_cache(self, record: "ShardRecord") -> Path:
         """A shard's file in the cache, of which it may go at any moment; its checksum is right as it comes there."""
@@ -273,18 +246,6 @@ class BucketFolder:
             with suppress(ShardError):
                 self._hashed[record.sha256] = ShardFile(path).state()
         return path
-
-    def _tail(self, info: ObjectInfo, *, num_bytes: int) -> bytes:
-        start = max(0, info.num_bytes - num_bytes)
-        return read_range(info, start=start, length=num_bytes)
-
-    @contextmanager
-    def _temporary(self, name: str) -> Iterator[Path]:
-        """A path on this machine, on the disk of the cache, that is removed afterwards."""
-        folder = cache_folder() / "scratch"
-        make_folder(folder, of=folder)
-        with naming(folder), tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as temporary:
-            yield Path(temporary, name)
 
     def _scratch(self) -> Path:
         """What a run that holds this folder has on this machine, until it ends."""

@@ -220,7 +220,7 @@ def _translate(error: Exception, *, operation: str, address: Address) -> NoRetur
     ) from None
 
 
-_DONE = {"read": "read", "write": "written", "list": "listed", "delete": "deleted"}
+_DONE = {"read": "read", "write": "written", "list": "listed", "delete": "deleted", "copy": "copied"}
 
 
 def _reason(error: Exception, *, text: str, code: str | None) -> tuple[str, str, bool]:

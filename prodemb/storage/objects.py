@@ -1,4 +1,4 @@
-"""Objects of a bucket: asking for them, reading, writing under a condition, listing, deleting."""
+"""Objects of a bucket: asking for them, reading, writing under a condition, copying, listing, deleting."""
 
 import hashlib
 import secrets
@@ -214,6 +214,18 @@ def upload(path: Path, address: Address) -> ObjectInfo:
     info = head(address)
     _check_size(address, found=info.num_bytes, wanted=num_bytes)
     return info
+
+
+def copy(address: Address, to: Address) -> None:
+    """Write an object's bytes and metadata to another key of its bucket too, over what is there; one request.
+
+    The store does it itself, whole or not at all; S3 copies objects of up to 5 GB so.
+
+    Raises:
+        MissingObjectError, StorageError: as all functions here.
+    """
+    store = store_of(address)
+    call("copy", address, lambda: store.copy(address.key, to.key))
 
 
 def listing(folder: Address, *, after: str | None = None) -> Iterator[ObjectInfo]:

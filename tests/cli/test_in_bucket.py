@@ -55,6 +55,24 @@ def test_a_head_in_a_bucket_scores_into_it(bucket: Address, tmp_path: Path) -> N
     assert read(bucket / "feed.tsv").content.startswith(b"id\t")
 
 
+def test_predictions_may_be_a_folder_in_a_bucket(bucket: Address) -> None:
+    write_random_set(Path("shards"))
+    save_predictor(Path("head"), make_head("category"))
+    out = f"{bucket}/predictions"
+    words = ["score", "shards", out, "--head", "head"]
+    assert f"{out} in 1 file" in run(*words).output
+    assert "already" in run(*words).output
+    since = run("score", "shards", "new.parquet", "--head", "head", "--changed-since", out)
+    assert str(cache_folder()) not in since.output
+    assert pl.read_parquet("new.parquet").is_empty()
+    run("score", "shards", "local.parquet", "--head", "head")
+    for predictions in (out, "local.parquet"):
+        run("feed", predictions, f"{Path(predictions).name}.tsv", "--min-confidence", "0")
+    assert Path("predictions.tsv").read_bytes() == Path("local.parquet.tsv").read_bytes()
+    result = CliRunner().invoke(app, ["feed", f"{bucket}/none", "feed.tsv"])
+    assert str(result.exception) == f"{bucket}/none: holds no predictions; wanted what `prodemb score` writes"
+
+
 def test_reading_a_feed_in_a_bucket_says_its_address_alone(bucket: Address, capsys: pytest.CaptureFixture[str]) -> None:
     put_bytes(bucket / "feed.csv", b"product_id,title\n1,red shoe\n2,blue mug\n")
     result = run("read", f"{bucket}/feed.csv", f"{bucket}/standard.parquet")

@@ -12,8 +12,13 @@ from prodemb.core.progress import no_progress
 from prodemb.job.pipeline import Pipeline, read_pipeline
 from prodemb.job.run import StepFinished, run
 from prodemb.job.train import TrainReport
+from prodemb.score.bucket import predictions_to_read
+from prodemb.score.folder import prediction_files
 from prodemb.shards.paths import read_path_vectors
 from prodemb.storage.address import Address
+from prodemb.storage.cache import cache_folder
+from prodemb.storage.desk import at_desk
+from prodemb.storage.objects import read
 from tests.command_line import prodemb
 from tests.embed.conftest import contents
 from tests.embed.test_bucket import objects
@@ -38,19 +43,23 @@ def test_both_shard_sets_of_a_category_pipeline_may_be_in_a_bucket(
         "embed": {"out": str(bucket / "clip")},
         "finetune": {"shards": str(bucket / "tuned")},
         "train": {"out": str(tmp_path / "away")},
-        "score": {"out": str(tmp_path / "away.parquet")},
+        "score": {"out": str(bucket / "predictions")},
     }
     reports = []
     for pipeline in (local, local.replaced(away, source="test")):
-        events = list(run([pipeline], finetune=True, progress=no_progress))
+        with at_desk():
+            events = list(run([pipeline], finetune=True, progress=no_progress))
         reports.append([each.report for each in events if isinstance(each, StepFinished)])
     assert objects(bucket / "clip") == contents(tmp_path / "shards")
     assert objects(bucket / "tuned").keys() == contents(tmp_path / "tuned-shards").keys()
     assert read_path_vectors(bucket / "clip") is not None
     trained = [each for each in reports[1] if isinstance(each, TrainReport)]
     assert [each.shards for each in trained] == [bucket / "clip", bucket / "tuned"]
-    frames = [pl.read_parquet(tmp_path / name) for name in ("out.parquet", "away.parquet")]
-    assert frames[0].equals(frames[1])
+    away_files = prediction_files(predictions_to_read(str(bucket / "predictions")))
+    assert pl.read_parquet(tmp_path / "out.parquet").equals(pl.read_parquet([*away_files]))
+    page = read(bucket / "report.html").content.decode()
+    assert str(bucket / "predictions") in page
+    assert str(cache_folder()) not in page
 
 
 def test_a_pipeline_may_name_a_bucket_where_it_names_a_shard_set_and_no_secret(tmp_path: Path) -> None:

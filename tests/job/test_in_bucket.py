@@ -124,7 +124,7 @@ def test_python_takes_addresses_too(bucket: Address, tmp_path: Path) -> None:
     publish_folder(tmp_path / "head", bucket / "heads/category")
     head, out = f"{bucket}/heads/category", f"{bucket}/out.parquet"
     report = prodemb.score(tmp_path / "shards", out, heads=[head])
-    assert read(bucket / "out.parquet").content == report.out.read_bytes()
+    assert read(bucket / "out.parquet").content == Path(str(report.out)).read_bytes()
     assert prodemb.load_head(head).card.target == "category"
     with pytest.raises(HeadError) as caught:
         prodemb.score(tmp_path / "shards", out, heads=[f"{bucket}/heads/none"])

@@ -14,8 +14,14 @@ from prodemb.job.pipeline import Pipeline
 from prodemb.job.predict import PredictReport, predict_feed
 from prodemb.job.score import score_shards
 from prodemb.shards.reader import open_shard_set
+from prodemb.storage.address import Address, Place
 from tests.conftest import WORDS
+from tests.embed.conftest import contents
+from tests.embed.test_bucket import objects
+from tests.object_store import bucket, object_store, running_store
 from tests.predict.heads import write_heads
+
+__all__ = ["bucket", "object_store", "running_store"]
 
 
 @pytest.fixture
@@ -24,12 +30,12 @@ def pipeline(tmp_path: Path) -> Pipeline:
     return Pipeline.parse(values, source="test")
 
 
-def predicted(feed: Path, out: Path, *, heads: list[Path], pipeline: Pipeline) -> PredictReport:
+def predicted(feed: Path, out: Place, *, heads: list[Path], pipeline: Pipeline) -> PredictReport:
     return predict_feed(CatalogConfig(path=str(feed)), out, heads=heads, pipeline=pipeline, progress=no_progress)
 
 
 def test_a_feed_is_embedded_and_scored_as_two_commands_would(
-    make_catalog: Callable[[int], Path], tiny_clip: Path, tmp_path: Path, pipeline: Pipeline
+    make_catalog: Callable[[int], Path], tiny_clip: Path, tmp_path: Path, pipeline: Pipeline, bucket: Address
 ) -> None:
     feed, heads, out = make_catalog(40), write_heads(tmp_path / "heads", tiny_clip), tmp_path / "out.parquet"
     report = predicted(feed, out, heads=heads, pipeline=pipeline)
@@ -53,6 +59,10 @@ def test_a_feed_is_embedded_and_scored_as_two_commands_would(
     assert several.score.num_files == 1
     assert several.comparison == report.comparison
     assert pl.read_parquet(tmp_path / "out" / "*.parquet").equals(pl.read_parquet(out))
+
+    away = predicted(feed, bucket / "out", heads=heads, pipeline=pipeline)
+    assert away.comparison == report.comparison
+    assert objects(bucket / "out") == contents(tmp_path / "out")
 
     again = predicted(feed, out, heads=heads, pipeline=pipeline)
     assert again.score.was_done

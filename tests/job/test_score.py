@@ -12,6 +12,7 @@ from prodemb.core.progress import no_progress
 from prodemb.heads.evaluation import CategoryEvaluation
 from prodemb.job.pipeline import Pipeline
 from prodemb.job.score import joint_scoring, own_heads, predictions_to_write, score_shards, trained_heads
+from prodemb.storage.address import Address
 from tests.shard_sets import write_random_set
 from tests.small_heads import answers_at, make_head, save_predictor
 
@@ -80,7 +81,6 @@ def test_a_brand_pipeline_has_one_head(tmp_path: Path) -> None:
     assert trained_heads([pipeline]) == [pipeline.head_folder]
 
 
-def test_a_folder_of_predictions_is_not_written_to_a_bucket() -> None:
-    with pytest.raises(ConfigError, match=r"s3://bucket/predictions: in a bucket predictions are one file; wanted"):
-        predictions_to_write("s3://bucket/predictions")
+def test_a_folder_of_predictions_in_a_bucket_has_no_working_copy() -> None:
+    assert predictions_to_write("s3://bucket/predictions") == Address("s3", "bucket", "predictions")
     assert predictions_to_write("predictions") == Path("predictions")

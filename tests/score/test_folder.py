@@ -13,7 +13,8 @@ from prodemb.core.errors import ConfigError, OutputError
 from prodemb.report.outcome import read_predictions
 from prodemb.score.config import ScoreConfig
 from prodemb.score.feed import write_feed
-from prodemb.score.folder import METADATA_NAME, RECORD_NAME, UNFINISHED, prediction_files
+from prodemb.score.folder import prediction_files
+from prodemb.score.record import METADATA_NAME, RECORD_NAME, UNFINISHED
 from prodemb.score.score import check_out
 from tests.shard_sets import write_random_set
 from tests.small_heads import make_head, score_with

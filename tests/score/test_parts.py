@@ -13,14 +13,15 @@ import pytest
 from prodemb.core.errors import BusyError, HeadError, OutputError, ShardError, WorkerError
 from prodemb.core.files import is_temporary
 from prodemb.core.folders import holding
-from prodemb.score import parts
 from prodemb.score.config import ScoreConfig
-from prodemb.score.folder import UNFINISHED, prediction_files
+from prodemb.score.folder import _HeldLocal, prediction_files
 from prodemb.score.parts import ScoreJob
 from prodemb.score.predictor import load_predictor
+from prodemb.score.record import UNFINISHED
 from prodemb.score.score import ScoreReport, score
 from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.shard import Shard
+from prodemb.storage.address import Place
 from prodemb.workers import ray as engine
 from tests.command_line import context
 from tests.ray_cluster import two_nodes
@@ -48,7 +49,7 @@ def heads(tmp_path: Path) -> list[Path]:
     return [tmp_path / "brand", tmp_path / "category"]
 
 
-def run(sets: Sequence[ShardSet], out: Path, heads: Sequence[Path], **settings: Any) -> ScoreReport:
+def run(sets: Sequence[ShardSet], out: Place, heads: Sequence[Path], **settings: Any) -> ScoreReport:
     config = ScoreConfig(**SETTINGS | settings)
     return score(sets, out, predictors=[*map(load_predictor, heads)], config=config, device="cpu")
 
@@ -128,7 +129,7 @@ def test_an_interrupted_run_goes_on_and_yesterdays_predictions_are_read_until_th
     assert sorted(path.name for path in (out / UNFINISHED).iterdir()) == [f"part-0000{i}.parquet" for i in range(3)]
     shard.write_bytes(kept)
 
-    monkeypatch.setattr(parts, "publish", lambda *_args, **_values: None)
+    monkeypatch.setattr(_HeldLocal, "publish", lambda *_args, **_values: None)
     run([open_shard_set(tmp_path / "clip"), sets[1]], out, heads, top=2)
     monkeypatch.undo()
     assert rows(out).equals(before)
@@ -177,14 +178,13 @@ def test_two_runs_do_not_write_to_one_folder(sets: list[ShardSet], heads: list[P
 class OddSet(ShardSet):
     """A shard set at whose seventh shard something happens to the worker that reads it."""
 
-    def __init__(self, plain: ShardSet, *, happens: Callable[[Path], None]) -> None:
+    def __init__(self, plain: ShardSet, *, happens: Callable[[Any], None]) -> None:
         super().__init__(plain.folder, manifest=plain.manifest, files={})
         self.happens, self.home = happens, os.getpid()
 
     def shards(self, *, first: int = 0) -> Iterator[Shard]:
         for index, shard in enumerate(super().shards(first=first), first):
             if index == 6 and os.getpid() != self.home:
-                assert isinstance(self.folder, Path)
                 self.happens(self.folder.parent)
             yield shard
 
@@ -202,7 +202,7 @@ def dies_with_a_word(_folder: Path) -> None:
     os._exit(3)
 
 
-def waits(_folder: Path) -> None:
+def waits(_folder: Place) -> None:
     time.sleep(600)
 
 

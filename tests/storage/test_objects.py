@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from prodemb.core.errors import ConfigError, ConflictError, MissingObjectError, StorageError
+from prodemb.core.files import sha256_of
 from prodemb.storage import client as storage_client
 from prodemb.storage import objects
 from prodemb.storage.address import Address
@@ -98,6 +99,23 @@ def test_a_file_goes_up_in_parts_and_comes_down_checked(
     put_bytes(bucket / "large", b"new")
     with pytest.raises(ConflictError):
         download(info, tmp_path / "down")
+
+
+def test_a_copy_has_the_bytes_and_the_checksum(bucket: Address, object_store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    upload(tmp_path / "file", bucket / "one file+é")
+    put_bytes(bucket / "to/two", b"what was there before")
+    object_store.requests.clear()
+    objects.copy(bucket / "one file+é", bucket / "to/two")
+    assert len(object_store.requests) == 1
+    assert read(bucket / "to/two").content == read(bucket / "one file+é").content == b"abc"
+    found = client(object_store).head_object(Bucket=bucket.bucket, Key="to/two")
+    assert found["Metadata"]["prodembsha256"] == sha256_of(tmp_path / "file")
+    with pytest.raises(MissingObjectError, match=rf"{bucket}/none: no such object found"):
+        objects.copy(bucket / "none", bucket / "to/two")
+    object_store.rules.append(failing(99, status=403, method="PUT"))
+    with pytest.raises(StorageError, match=r"one.*: cannot be copied: 403"):
+        objects.copy(bucket / "one file+é", bucket / "to/two")
 
 
 def test_damage_in_the_store_is_found(bucket: Address, object_store: ObjectStore, tmp_path: Path) -> None:
