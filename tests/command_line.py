@@ -1,7 +1,8 @@
 """The command line as a user meets it: a process for each command, with its own streams, folder and exit status.
 
 The processes are forked from one that has imported everything and computed nothing, so that a command costs what it
-does and not the seconds that loading torch takes.
+does and not the seconds that loading torch takes. Ray is not among what is imported: what it starts would hang when
+forked from there.
 """
 
 import multiprocessing
