@@ -1,6 +1,7 @@
 """The processes that fine-tune together, one per device: each has a share of every batch, all have equal weights."""
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -90,7 +91,9 @@ def is_lost_peer(error: BaseException) -> bool:
 
     NCCL and the store raise torch's own errors, gloo a plain one that names the line of its source (torch 2.13).
     """
-    return isinstance(error, dist.DistError) or (type(error) is RuntimeError and "/gloo/transport/" in str(error))
+    if type(error) is RuntimeError:
+        return re.search(r"/gloo/(transport|rendezvous)/", str(error)) is not None
+    return isinstance(error, dist.DistError)
 
 
 def is_launched() -> bool:
