@@ -96,7 +96,7 @@ class Run:
             manifest.write(plan.folder)
         self._held.check()
         plan.folder.remove(UPDATE_NAME)
-        remove_unlisted(plan.folder, manifest=manifest, old=plan.old)
+        remove_unlisted(plan.folder, held=self._held, manifest=manifest, old=plan.old)
         self._checked.remember(manifest.shards)
         values = {"manifest": manifest, "schema": manifest.shard_schema, "missing": manifest.null_counts()}
         readme = renewed_readme(lambda: plan.folder.read_own(README), "shards", values, path=plan.folder.place / README)

@@ -216,16 +216,21 @@ def upload(path: Path, address: Address) -> ObjectInfo:
     return info
 
 
-def copy(address: Address, to: Address) -> None:
-    """Write an object's bytes and metadata to another key of its bucket too, over what is there; one request.
+def copy(address: Address, to: Address, *, create: bool = False) -> None:
+    """Write an object's bytes to another key of its bucket too, over what is there; one request, three to create in S3.
 
-    The store does it itself, whole or not at all; S3 copies objects of up to 5 GB so.
+    The store does it itself, whole or not at all; S3 copies objects of up to 5 GB so. Metadata is copied too, but not
+    by S3 where `create` is given.
+
+    Args:
+        create: only where there is no such object.
 
     Raises:
+        ConflictError: the condition is not met.
         MissingObjectError, StorageError: as all functions here.
     """
     store = store_of(address)
-    call("copy", address, lambda: store.copy(address.key, to.key))
+    call("copy", address, lambda: store.copy(address.key, to.key, overwrite=not create))
 
 
 def listing(folder: Address, *, after: str | None = None) -> Iterator[ObjectInfo]:

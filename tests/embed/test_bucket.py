@@ -104,10 +104,12 @@ def test_a_damaged_object_is_found_and_made_again(
     assert verify(out) == [f"{shard}: altered: its checksum is not the recorded one; embed again to redo it"]
     assert run(catalog, out, tiny_clip).num_new == 16
     assert "damaged and made again: 1 shard" in caplog.text
-    assert objects(out) == good
+    repaired = objects(out)  # with the same bytes, but nothing is written over
+    assert repaired["part-00001-b.parquet"] == good["part-00001.parquet"]
+    assert {*good} - {*repaired} == {"part-00001.parquet"}
     put_bytes(out / MANIFEST_NAME, b"{")
     assert run(catalog, out, tiny_clip).num_new == 0
-    assert objects(out) == good
+    assert objects(out) == repaired
     assert verify(out) == []
 
 
@@ -165,6 +167,35 @@ def test_a_run_whose_lease_was_stolen_ends_and_changes_nothing(
         embed(config_for(out, tiny_clip), catalog=opened, images=ImagesConfig(), on_progress=steal)
     assert has_stolen
     assert objects(out) == contents(tmp_path / "local")
+    assert verify(out) == []
+
+
+@pytest.mark.parametrize("at", [0, 32])
+def test_a_run_that_was_cut_off_while_another_one_finished_an_edited_feed_writes_over_nothing(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, bucket: Address, at: int
+) -> None:
+    catalog, out = make_catalog(64), bucket / "shards"
+    old = catalog.with_name("old.csv")
+    old.write_bytes(catalog.read_bytes())
+    for number in range(0, 64, 16):
+        edit(catalog, product=f"p{number}", title=f"green lamp {number}")
+    has_stolen = False
+
+    def steal(done: int, _total: int | None) -> None:
+        nonlocal has_stolen
+        if done >= at and not has_stolen:
+            has_stolen = True
+            owner = json.loads(read(out / LEASE_NAME).content)
+            put_bytes(out / LEASE_NAME, json.dumps(owner | {"released": True}).encode())
+            run(catalog, out, tiny_clip)
+            good.update(objects(out))
+
+    good: dict[str, bytes] = {}
+    opened = open_catalog(CatalogConfig(path=str(old)))
+    with pytest.raises(BusyError, match=rf"^{out}/.*: another run has written"):
+        embed(config_for(out, tiny_clip), catalog=opened, images=ImagesConfig(), on_progress=steal)
+    assert has_stolen
+    assert objects(out) == good
     assert verify(out) == []
 
 
