@@ -7,10 +7,10 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from prodemb.catalog.urls import is_address
+from prodemb.catalog.urls import is_address, object_of
 from prodemb.core.errors import ProdembError
 from prodemb.storage.address import Address, Place
-from prodemb.storage.objects import head, listing
+from prodemb.storage.objects import exists, listing
 
 MAX_VALUES = 50
 """Pictures that are looked for."""
@@ -52,12 +52,12 @@ def located(value: str, *, root: Place) -> Place | None:
     """The file that a local picture's value names; None where there is no such file, or the value is an address."""
     if is_address(value.strip()):
         return None
-    path = value.strip().replace("\\", "/")
     if isinstance(root, Address):
         with suppress(ProdembError):
-            return head(root / path).address
+            return _object(value.strip(), root=root)
         return None
     return next((place for place in (root / path, root / path.lstrip("/")) if _is_file(place)), None)
+    path = value.strip().replace("\\", "/")
 
 
 def root_of_absolute(values: Sequence[str]) -> Path | None:
@@ -89,6 +89,12 @@ def below(folder: Place, root: Place) -> str:
 
 
 def _root_in_bucket(folder: Address, paths: Sequence[str]) -> Address | None:
+def _object(path: str, *, root: Address) -> Address | None:
+    """The object that a picture's path names; None where there is no such one."""
+    found = object_of(path, root=root)
+    return found if found is not None and exists(found) else None
+
+
     """The folder of a bucket, a feed's or one inside it, under which most pictures are found."""
     start = len(folder.key) + 1 if folder.key else 0
     found = [PurePosixPath(info.address.key[start:]) for info in islice(listing(folder), MAX_FILES)]

@@ -142,15 +142,47 @@ def test_pictures_lie_beside_the_feed(bucket: Address) -> None:
     assert given.image_root == bucket / "elsewhere"
     with ImageLoader(ImagesConfig(), root=catalog.image_root) as loader:
         assert loader.load("img/1.png") == loader.load("/img/1.png") == loader.load("img\\1.png") == picture()
+        assert loader.load("./img//1.png") == loader.load("img/../img/./1.png") == picture()
         assert loader.load(f"{bucket}/feeds/pictures/img/1.png") == picture()
         assert loader.stamp("img/1.png") == ""
+
+
+def test_the_feed_s_own_folder_counts_before_those_inside_it(bucket: Address, object_store: ObjectStore) -> None:
+    rows = "product_id,title,image\n" + "".join(f"{number},shoe {number},img/{number}.png\n" for number in range(6))
+    put_bytes(bucket / "shop/feed.csv", rows.encode())
+    put_bytes(bucket / "shop/img/5.png", picture())
+    for number in range(6):
+        put_bytes(bucket / f"shop/archive/img/{number}.png", picture())
+    assert open_catalog(CatalogConfig(path=f"{bucket}/shop/feed.csv")).image_root == bucket / "shop"
+    delete(bucket / "shop/img/5.png")
+    assert open_catalog(CatalogConfig(path=f"{bucket}/shop/feed.csv")).image_root == bucket / "shop/archive"
+
+
+def test_a_standard_catalog_names_pictures_whatever_their_paths_look_like(
+    bucket: Address, object_store: ObjectStore, tmp_path: Path
+) -> None:
+    values = ["img/0.png", "/img/1.png", "./img/2.png", "img//3.png", "../mag/img/4.png", "img\\5.png", "../../6.png"]
+    rows = "product_id,title,image\n" + "".join(f"{number},shoe,{value}\n" for number, value in enumerate(values))
+    put_bytes(bucket / "mag/feed.csv", rows.encode())
+    for number in range(6):
+        put_bytes(bucket / f"mag/img/{number}.png", picture())
+    catalog = open_catalog(CatalogConfig(path=f"{bucket}/mag/feed.csv"))
+    object_store.requests.clear()
+    overview = read_through(catalog, out=tmp_path / "out.parquet")
+    assert (overview.num_pictures_looked_for, overview.num_pictures_missing) == (7, 1)
+    assert sum(method == "HEAD" for method, _ in object_store.requests) == 6
+    written = pl.read_parquet(tmp_path / "out.parquet")["image"].to_list()
+    assert written == [*(f"{bucket}/mag/img/{number}.png" for number in range(6)), "../../6.png"]
 
 
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
         ("img/2.png", "no such object"),
-        ("../secret.png", "invalid address"),
+        ("../secret.png", "outside the image root"),
+        ("img/../../secret.png", "outside the image root"),
+        ("../../secret.png", "invalid address"),
+        ("img/..", "invalid address"),
         ("s3://{bucket}/secret.png", "outside the image root"),
         ("s3://elsewhere/img/1.png", "outside the image root"),
         ("gs://{bucket}/feeds/img/1.png", "outside the image root"),
