@@ -8,7 +8,6 @@ checksum.
 """
 
 import hashlib
-import secrets
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,19 +28,17 @@ from prodemb.core.errors import (
     StorageError,
 )
 from prodemb.core.files import sha256_of, temporary_name
+from prodemb.shards.add_object import add_object
 from prodemb.shards.file import NewFile, ShardFile, State
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder, discard, entry
 from prodemb.storage.folder import holding, objects_in, parquet_footer, temporary_file
 from prodemb.storage.lease import Lease, holder
 from prodemb.storage.objects import (
-    PART_BYTES,
     ObjectInfo,
     Version,
-    copy,
     delete,
     download,
-    exists,
     folders,
     head,
     listing,
@@ -58,17 +55,8 @@ LEASE_NAME = ".lease.json"
 TEMPORARY_NAME = ".temporary"
 """A folder for what a run needs only while it lasts."""
 
-MAX_PUT_BYTES = 128 << 20
-"""Up to so many bytes a shard is uploaded in one request: as many as the parts of an upload hold in memory at once."""
 _TRIES = 5
 """How often a file of the cache is asked for that is gone again before it is opened."""
-
-
-def num_uploads(num_bytes: int) -> int:
-    """Requests that it takes to add a shard of so many bytes to a bucket, where its name is not taken."""
-    if num_bytes <= MAX_PUT_BYTES:
-        return 1
-    return -(-num_bytes // PART_BYTES) + 7  # three around the parts, three for the copy, one to delete what was copied
 
 
 class BucketFolder:
@@ -149,7 +137,7 @@ class BucketFolder:
             new = NewFile(path, name)
             yield new
             sha256 = sha256_of(path)
-            while not self._create(new, sha256=sha256):
+            while not self._add(new, sha256=sha256):
                 new.name = next(waiting, "")
                 if not new.name:
                     raise OutputError(f"{self.place / name}: this name and all that shards have in its place are taken")
@@ -240,8 +228,8 @@ class BucketFolder:
     def below(self) -> "Sequence[BucketFolder]":
         return [BucketFolder(address) for address in folders(self.place)]
 
-    def _create(self, new: NewFile, *, sha256: str) -> bool:
-        """Upload a file where no object has its name; whether it is there, by this call or an earlier one's.
+    def _add(self, new: NewFile, *, sha256: str) -> bool:
+        """Upload a file where no object has its name, or one with its bytes; whether it is there.
 
         An object with other bytes is of a killed run or worker, is damaged, or is of a run that holds the folder now.
 
@@ -249,17 +237,7 @@ class BucketFolder:
             BusyError: this run holds the folder no longer.
         """
         address = self.place / new.name
-        try:
-            if new.path.stat().st_size <= MAX_PUT_BYTES:
-                put_bytes(address, new.path.read_bytes(), create=True)
-            else:
-                self._create_in_parts(new.path, address)
-            return True
-        except (ConflictError, MissingObjectError):  # the latter: an upload whose end was carried out but not answered
-            if not exists(address):
-                raise
-        with temporary_file(new.name) as there, suppress(DamagedObjectError):
-            download(head(address), there, sha256=sha256)
+        if add_object(new.path, address, sha256=sha256, through=self.place / TEMPORARY_NAME):
             return True
         if self._lease_id is not None:
             owner = holder(self.place / LEASE_NAME)
@@ -267,16 +245,6 @@ class BucketFolder:
                 by = "" if owner is None else f" ({owner})"
                 raise BusyError(f"{address}: another run has written to the folder meanwhile{by}; this one ends")
         return False
-
-    def _create_in_parts(self, path: Path, address: Address) -> None:
-        """The same for a large file: no store puts parts together under a condition, but all copy under one."""
-        temporary = self.place / TEMPORARY_NAME / f"{secrets.token_hex(16)}.parquet"
-        try:
-            upload(path, temporary)
-            copy(temporary, address, create=True)
-        finally:
-            with suppress(StorageError):
-                delete(temporary)
 
     def _holder(self) -> str:
         """Who holds the folder now, for a message."""

@@ -17,7 +17,7 @@ from report import options_parser, reporting
 
 from prodemb.core.features import FEATURES
 from prodemb.embed.estimate import TEXT_SHARE
-from prodemb.shards.bucket import num_uploads
+from prodemb.shards.add_object import num_requests
 from prodemb.shards.format import HASH_BYTES, MAX_PRODUCTS, MAX_SHARDS
 from prodemb.storage.objects import PART_BYTES
 
@@ -169,7 +169,7 @@ def plan(num_products: int, *, options: argparse.Namespace) -> Plan:
         usd[card.name] = hours[card.name] * (options.gpu_hour or card.usd_per_hour)
     stored_gb = num_products * per_product / 1e9
     parts = -(-shard_size * per_product // PART_BYTES)
-    num_puts, num_gets = num_shards * num_uploads(shard_size * per_product), num_shards * (parts + 1)
+    num_puts, num_gets = num_shards * num_requests(shard_size * per_product), num_shards * (parts + 1)
     return Plan(
         num_products=num_products,
         shard_size=shard_size,

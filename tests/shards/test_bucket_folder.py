@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from prodemb.core.errors import BusyError, OutputError, ShardError, StorageError
-from prodemb.shards.bucket import MAX_PUT_BYTES, BucketFolder, num_uploads
+from prodemb.shards.add_object import MAX_PUT_BYTES, num_requests
+from prodemb.shards.bucket import BucketFolder
 from prodemb.shards.checked import CHECKED_NAME, Checked
 from prodemb.shards.folder import shard_folder
 from prodemb.shards.format import MANIFEST_NAME, read_manifest
@@ -163,13 +164,13 @@ def added(folder: BucketFolder, content: bytes, *, names: tuple[str, ...] = ("a"
 def test_a_shard_is_never_written_over_another_one(
     bucket: Address, object_store: ObjectStore, max_put_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prodemb.shards.bucket.MAX_PUT_BYTES", max_put_bytes)
+    monkeypatch.setattr("prodemb.shards.add_object.MAX_PUT_BYTES", max_put_bytes)
     folder = BucketFolder(bucket / "set")
     with folder.holding(is_own=lambda: True):
         worker = pickle.loads(pickle.dumps(folder))
         object_store.requests.clear()
         assert added(folder, b"one") == "a"
-        assert len(object_store.requests) == (1 if max_put_bytes > 1 else num_uploads(MAX_PUT_BYTES + 1) - 6)
+        assert len(object_store.requests) == (1 if max_put_bytes > 1 else num_requests(MAX_PUT_BYTES + 1) - 6)
         assert added(worker, b"one") == "a"  # as that of a worker that was killed before it could say so
         assert added(worker, b"two") == added(folder, b"two") == "b"
         assert added(folder, b"three") == "c"
