@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from prodemb.cards.readme import README, renewed_readme
 from prodemb.catalog.budget import PictureCounts, check_budget
-from prodemb.core.errors import CatalogError, OutputError, ProdembError
+from prodemb.core.errors import CatalogError, OutputError, ProdembError, ShardError
 from prodemb.core.progress import ProgressCallback
 from prodemb.core.text import counted
 from prodemb.embed.plan import Plan
@@ -62,7 +62,11 @@ class Run:
             BusyError: another run has taken it over.
         """
         self._held.check()
-        self._checked.note(record)
+        try:
+            self._checked.note(record)
+        except ShardError:
+            self._held.check()  # a run that took over meanwhile removes what was not recorded
+            raise
         self._records[index] = record
         self._is_kept = False
         if time.monotonic() >= self._next_journal:

@@ -12,13 +12,14 @@ from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.core.errors import BusyError, OutputError, ShardError
 from prodemb.embed.embed import embed
 from prodemb.shards.bucket import LEASE_NAME
+from prodemb.shards.checked import Checked
 from prodemb.shards.files import hold_shards
-from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, read_manifest
+from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, ShardRecord, read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder
-from prodemb.storage.objects import exists, listing, put_bytes, read
+from prodemb.storage.objects import delete, exists, listing, put_bytes, read
 from tests.conftest import jpeg
 from tests.embed.conftest import MakeCatalog, config_for, contents, estimated, killed_run, run
 from tests.embed.test_update import edit
@@ -197,6 +198,21 @@ def test_a_run_that_was_cut_off_while_another_one_finished_an_edited_feed_writes
     assert has_stolen
     assert objects(out) == good
     assert verify(out) == []
+
+
+def test_a_shard_that_the_next_run_removed_is_no_damage_but_a_lost_lease(
+    make_catalog: MakeCatalog, tiny_clip: Path, bucket: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = Checked.note
+
+    def note_late(checked: Checked, record: ShardRecord) -> None:
+        delete(bucket / record.name)
+        monkeypatch.setattr("prodemb.storage.lease._now", lambda: 1e12)
+        note(checked, record)
+
+    monkeypatch.setattr(Checked, "note", note_late)
+    with pytest.raises(BusyError, match=r"the lease of this run is lost: it could not be renewed for 60 s; run again$"):
+        run(make_catalog(20), bucket, tiny_clip)
 
 
 def test_a_second_run_is_refused_until_the_lease_expires(
