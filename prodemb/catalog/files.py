@@ -2,9 +2,9 @@
 
 import difflib
 import os
-import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from prodemb.core.errors import CatalogError, MissingObjectError
 from prodemb.core.text import printable
 from prodemb.storage.address import Address, Place, is_place_address, place
 from prodemb.storage.cache import fetched
-from prodemb.storage.objects import ObjectInfo, head, listing
+from prodemb.storage.objects import ObjectInfo, exists, head, listing
 
 T = TypeVar("T")
 
@@ -27,8 +27,6 @@ _UNSURE_SUFFIXES = frozenset({".json", ".txt", ".xml"})
 """Files that may be settings or remarks beside the data: they count where there is nothing else."""
 _WANTED = ".parquet, .csv, .tsv, .jsonl, .xml or .xlsx"
 _WILD = frozenset("*?[")
-_PIECES = re.compile(r"\[!?\]?[^]]*\]|.", re.DOTALL)
-"""Of a glob: a set of characters, or one character."""
 _REMARKS = ("readme", "license", "licence", "changelog", "manifest")
 
 
@@ -82,19 +80,27 @@ def _local_files(found: Path, *, shown: str) -> list[Path]:
 
 
 def _in_bucket(address: Address) -> list[CatalogFile]:
-    """The objects that an address means: an object, those of a folder, or a glob, whose `*` stop at a slash."""
-    if not _WILD & set(address.key):
-        if address.key:
-            with suppress(MissingObjectError):
-                return [head(address)]
+    """The objects that an address means: an object, those of a folder, or a glob, whose `*` stop at a slash.
+
+    As on a disk, what has the name itself counts before what a glob would find.
+    """
+    if address.key:
+        with suppress(MissingObjectError):
+            return [head(address)]
+    if not _WILD & set(address.key) or next(listing(address), None) is not None:
         return [*_of_folder(address)]
     parts = address.key.split("/")
     first = next(number for number, part in enumerate(parts) if _WILD & set(part))
     above = Address(address.scheme, address.bucket, "/".join(parts[:first]))
-    pattern = re.compile(_as_expression(parts))
-    if found := [info for info in listing(above) if pattern.fullmatch(info.address.key)]:
-        return [*found]
+    found = [info for info in listing(above) if _fits(info.address.key.split("/"), parts)]
+    if files := [info for info in found if not _is_folder(info)]:
+        return [*files]
     raise CatalogError(f"{address}: no object in the bucket fits; wanted a file, a folder or a glob")
+
+
+def _is_folder(info: ObjectInfo) -> bool:
+    """Whether it is the empty object `folder/` that consoles make, which listings give without the slash."""
+    return info.num_bytes == 0 and not exists(info.address)
 
 
 def _of_folder(folder: Address) -> list[ObjectInfo]:
@@ -112,25 +118,13 @@ def _of_folder(folder: Address) -> list[ObjectInfo]:
     return tables
 
 
-def _as_expression(parts: Sequence[str]) -> str:
-    """A glob, by its parts, as a regular expression over keys; `**` stands for any folders."""
-    expression = ""
-    for number, part in enumerate(parts):
-        is_last = number == len(parts) - 1
-        if part == "**":
-            expression += ".*" if is_last else "(?:[^/]+/)*"
-        else:
-            expression += "".join(map(_one_as_expression, _PIECES.findall(part))) + ("" if is_last else "/")
-    return expression
-
-
-def _one_as_expression(piece: str) -> str:
-    if piece in ("*", "?"):
-        return "[^/]*" if piece == "*" else "[^/]"
-    if len(piece) == 1:
-        return re.escape(piece)
-    inside = piece[1:-1].replace("\\", r"\\").replace("[", r"\[")
-    return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
+def _fits(names: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether the names of a key fit the parts of a glob, of which `**` stands for any folders."""
+    if not parts:
+        return not names
+    if parts[0] == "**":
+        return len(parts) == 1 or any(_fits(names[number:], parts[1:]) for number in range(len(names)))
+    return bool(names) and fnmatchcase(names[0], parts[0]) and _fits(names[1:], parts[1:])
 
 
 def labels_of(files: Sequence[Place]) -> list[str]:

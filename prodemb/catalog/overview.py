@@ -13,18 +13,20 @@ import pyarrow.parquet as pq
 from prodemb.catalog.picture_roots import located
 from prodemb.catalog.plan import FilePlan
 from prodemb.catalog.reader import Catalog
-from prodemb.catalog.urls import is_address
+from prodemb.catalog.urls import is_address, object_of
 from prodemb.core.bounded import parquet_footer
 from prodemb.core.errors import CatalogError, OutputError
 from prodemb.core.features import CATALOG_COLUMNS, GOLD_LABELS, PARTNER, PRODUCT_COLUMNS
 from prodemb.core.files import replacing
 from prodemb.core.text import counted
-from prodemb.storage.address import Place
+from prodemb.storage.address import Address, Place
 
 NUM_SAMPLES = 2
 """Values that are shown of each column."""
 MAX_LOOKED_FOR = 10_000
 """Local pictures that are looked for."""
+MAX_ASKED_FOR = 500
+"""The same in a bucket, where each is a request."""
 MAX_MISSING_PICTURES = 0.1
 """A larger share of local pictures that are not there is said as loudly as lost rows."""
 MIN_TITLED = 0.5
@@ -193,8 +195,9 @@ class _Reading:
         for name in CATALOG_COLUMNS:
             self._take_samples(name, table.column(name), labels)
         if self._catalog.image_kind == "path":
+            most = MAX_ASKED_FOR if isinstance(self._catalog.image_root, Address) else MAX_LOOKED_FOR
             for value in table.column("image").drop_null().to_pylist():
-                if self._looked_for >= MAX_LOOKED_FOR:
+                if self._looked_for >= most:
                     break
                 if not is_address(value):
                     self._looked_for += 1
@@ -339,5 +342,8 @@ class _Reading:
 def _absolute(value: str | None, *, root: Place) -> str | None:
     if value is None or is_address(value):
         return value
+    if isinstance(root, Address):
+        return str(object_of(value, root=root) or value)  # whether it is there makes no difference, and asking costs
     found = located(value, root=root) or root / value
-    return str(found.absolute() if isinstance(found, Path) else found)
+    assert isinstance(found, Path), "beneath a local root"
+    return str(found.absolute())

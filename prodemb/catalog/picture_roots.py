@@ -7,10 +7,10 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from prodemb.catalog.urls import is_address
+from prodemb.catalog.urls import is_address, object_of
 from prodemb.core.errors import ProdembError
 from prodemb.storage.address import Address, Place
-from prodemb.storage.objects import head, listing
+from prodemb.storage.objects import exists, listing
 
 MAX_VALUES = 50
 """Pictures that are looked for."""
@@ -28,7 +28,8 @@ def local_paths(values: Iterable[str]) -> list[str]:
 def picture_root(values: Sequence[str], *, folder: Place) -> Place | None:
     """The folder under which local pictures are found: the feed's own, one inside it, or one beside it.
 
-    In a bucket only the feed's own folder is looked at, and those inside it.
+    In a bucket only the feed's own folder is looked at, a request for each picture until one is found, and else those
+    inside it, a request per 1,000 objects.
 
     A leading slash, as Magento writes it, counts for nothing where no such file is found otherwise. None where no
     picture is found, or where they lie outside: see `root_of_absolute`.
@@ -52,11 +53,11 @@ def located(value: str, *, root: Place) -> Place | None:
     """The file that a local picture's value names; None where there is no such file, or the value is an address."""
     if is_address(value.strip()):
         return None
-    path = value.strip().replace("\\", "/")
     if isinstance(root, Address):
         with suppress(ProdembError):
-            return head(root / path).address
+            return _object(value.strip(), root=root)
         return None
+    path = value.strip().replace("\\", "/")
     return next((place for place in (root / path, root / path.lstrip("/")) if _is_file(place)), None)
 
 
@@ -88,8 +89,16 @@ def below(folder: Place, root: Place) -> str:
     return folder.relative_to(root).as_posix()
 
 
+def _object(path: str, *, root: Address) -> Address | None:
+    """The object that a picture's path names; None where there is no such one."""
+    found = object_of(path, root=root)
+    return found if found is not None and exists(found) else None
+
+
 def _root_in_bucket(folder: Address, paths: Sequence[str]) -> Address | None:
-    """The folder of a bucket, a feed's or one inside it, under which most pictures are found."""
+    """The folder of a bucket: the feed's where any picture is found from it, else one inside it from which most are."""
+    if any(_object(path, root=folder) is not None for path in paths):
+        return folder
     start = len(folder.key) + 1 if folder.key else 0
     found = [PurePosixPath(info.address.key[start:]) for info in islice(listing(folder), MAX_FILES)]
     roots = _roots_of([PurePosixPath(path.lstrip("/")) for path in paths if path.strip("/")], found)

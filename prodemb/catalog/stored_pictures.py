@@ -1,5 +1,6 @@
 """Pictures that are objects of a bucket: beneath the image root, within the bounds of `[images]`."""
 
+from prodemb.catalog.urls import object_of
 from prodemb.core.errors import ConfigError, StorageError
 from prodemb.storage.address import Address, place
 from prodemb.storage.client import Patience, store_of
@@ -37,9 +38,11 @@ class StoredPictures:
             NoStoredPicture: it is no address, or one that does not lie beneath the root though it must.
         """
         try:
-            address = place(value) if "://" in value or self._root is None else self._root / _path_of(value)
+            address = place(value) if "://" in value or self._root is None else object_of(value, root=self._root)
         except ConfigError:
-            raise NoStoredPicture("invalid address", detail="") from None
+            address = None
+        if address is None:
+            raise NoStoredPicture("invalid address", detail="")
         assert isinstance(address, Address)
         if not (self._outside or self._is_beneath_root(address)):
             raise NoStoredPicture("outside the image root", detail=str(address))
@@ -63,8 +66,3 @@ class StoredPictures:
         if root is None or (root.scheme, root.bucket) != (address.scheme, address.bucket):
             return False
         return not root.key or address.key.startswith(f"{root.key}/")
-
-
-def _path_of(value: str) -> str:
-    """A relative path as keys have it, without the leading slash that Magento writes, nor `./`."""
-    return value.replace("\\", "/").removeprefix("./").lstrip("/")

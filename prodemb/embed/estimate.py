@@ -19,13 +19,13 @@ from prodemb.embed.plan import make_plan
 from prodemb.embed.reuse import RetryPictures, Reuse
 from prodemb.embed.worker import Timings
 from prodemb.embed.workload import Workload, count_workload
+from prodemb.shards.add_object import num_requests
 from prodemb.shards.checked import Checked
 from prodemb.shards.files import check_outside, check_unlisted
 from prodemb.shards.folder import ShardFolder, shard_folder
 from prodemb.shards.format import HASH_BYTES, has_manifest, read_manifest
 from prodemb.shards.paths import read_path_vectors
 from prodemb.storage.address import Place, place
-from prodemb.storage.objects import num_upload_requests
 from prodemb.taxonomy.taxonomy import Taxonomy
 from prodemb.towers.checkpoint import find_checkpoint
 
@@ -78,7 +78,7 @@ class Estimate:
     @property
     def num_requests(self) -> int:
         """To write the shards to a bucket."""
-        return self.num_shards * num_upload_requests(-(-self.num_bytes // max(1, self.num_shards)))
+        return self.num_shards * num_requests(-(-self.num_bytes // max(1, self.num_shards)))
 
     @property
     def gpu_hours(self) -> tuple[float, float]:

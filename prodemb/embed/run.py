@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from prodemb.cards.readme import README, renewed_readme
 from prodemb.catalog.budget import PictureCounts, check_budget
-from prodemb.core.errors import CatalogError, OutputError, ProdembError
+from prodemb.core.errors import CatalogError, OutputError, ProdembError, ShardError
 from prodemb.core.progress import ProgressCallback
 from prodemb.core.text import counted
 from prodemb.embed.plan import Plan
@@ -62,7 +62,11 @@ class Run:
             BusyError: another run has taken it over.
         """
         self._held.check()
-        self._checked.note(record)
+        try:
+            self._checked.note(record)
+        except ShardError:
+            self._held.check()  # a run that took over meanwhile removes what was not recorded
+            raise
         self._records[index] = record
         self._is_kept = False
         if time.monotonic() >= self._next_journal:
@@ -96,7 +100,7 @@ class Run:
             manifest.write(plan.folder)
         self._held.check()
         plan.folder.remove(UPDATE_NAME)
-        remove_unlisted(plan.folder, manifest=manifest, old=plan.old)
+        remove_unlisted(plan.folder, held=self._held, manifest=manifest, old=plan.old)
         self._checked.remember(manifest.shards)
         values = {"manifest": manifest, "schema": manifest.shard_schema, "missing": manifest.null_counts()}
         readme = renewed_readme(lambda: plan.folder.read_own(README), "shards", values, path=plan.folder.place / README)

@@ -1,7 +1,8 @@
 """The folder of a shard set in a bucket: objects under the names that files have on a disk, with the same bytes.
 
-A bucket has neither renames nor locks. Shards are made in files of this machine and uploaded whole; manifest and
-journal are written under the condition that they are still what this run has read or written last, so that of two runs
+A bucket has neither renames nor locks. Shards are made in files of this machine and uploaded whole, never over
+another one, so that a run that was cut off cannot touch what its successor has recorded; manifest and journal are
+written under the condition that they are still what this run has read or written last, so that of two runs
 only one can go on; a lease keeps the second one from beginning. What is read goes through the local cache by its
 checksum.
 """
@@ -9,7 +10,7 @@ checksum.
 import hashlib
 import shutil
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,8 @@ from prodemb.core.errors import (
     StorageError,
 )
 from prodemb.core.files import sha256_of, temporary_name
-from prodemb.shards.file import ShardFile, State
+from prodemb.shards.add_object import add_object
+from prodemb.shards.file import NewFile, ShardFile, State
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder, discard, entry
 from prodemb.storage.folder import holding, objects_in, parquet_footer, temporary_file
@@ -66,6 +68,8 @@ class BucketFolder:
         self.place = place
         self._committed: dict[str, Version | None] = {}
         """What this object has read or written last of files that are committed; None where there was none."""
+        self._lease_id: str | None = None
+        """Of the run that holds the folder; its workers, which get this object, know it too."""
         self._hashed: dict[str, State] = {}
         """The files of the cache that had the right checksum, by that."""
 
@@ -124,8 +128,21 @@ class BucketFolder:
         with temporary_file(name) as path:
             yield path
             upload(path, self.place / name)
+
+    @contextmanager
+    def adding(self, names: Iterable[str]) -> Iterator[NewFile]:
+        waiting = iter(names)
+        name = next(waiting)
+        with temporary_file(name) as path:
+            new = NewFile(path, name)
+            yield new
+            sha256 = sha256_of(path)
+            while not self._add(new, sha256=sha256):
+                new.name = next(waiting, "")
+                if not new.name:
+                    raise OutputError(f"{self.place / name}: this name and all that shards have in its place are taken")
             # Whoever reads the set next is likely on this machine.
-            entry(sha256_of(path), name=name, make=lambda to: _move(path, to), pin=False)
+            entry(sha256, name=new.name, make=lambda to: _move(path, to), pin=False)
 
     def remove(self, name: str) -> None:
         delete(self.place / name)
@@ -199,6 +216,7 @@ class BucketFolder:
         with holding(self.place, lease_name=LEASE_NAME, kind="shard set", is_own=is_own) as lease:
             shutil.rmtree(self._scratch(), ignore_errors=True)
             delete(*(info.address for info in listing(self.place / TEMPORARY_NAME)))
+            self._lease_id = lease.id
             yield lease
 
     def scratch(self, name: str) -> Path:
@@ -209,6 +227,24 @@ class BucketFolder:
 
     def below(self) -> "Sequence[BucketFolder]":
         return [BucketFolder(address) for address in folders(self.place)]
+
+    def _add(self, new: NewFile, *, sha256: str) -> bool:
+        """Upload a file where no object has its name, or one with its bytes; whether it is there.
+
+        An object with other bytes is of a killed run or worker, is damaged, or is of a run that holds the folder now.
+
+        Raises:
+            BusyError: this run holds the folder no longer.
+        """
+        address = self.place / new.name
+        if add_object(new.path, address, sha256=sha256, through=self.place / TEMPORARY_NAME):
+            return True
+        if self._lease_id is not None:
+            owner = holder(self.place / LEASE_NAME)
+            if owner is None or owner.id != self._lease_id:
+                by = "" if owner is None else f" ({owner})"
+                raise BusyError(f"{address}: another run has written to the folder meanwhile{by}; this one ends")
+        return False
 
     def _holder(self) -> str:
         """Who holds the folder now, for a message."""

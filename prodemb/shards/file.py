@@ -4,6 +4,7 @@ import hashlib
 import mmap
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,16 @@ _PIECE = 1 << 20
 State = list[int | str]
 """What the file system says of a file: inode, size, and the times of its last changes. What a bucket says: ETag
 and size."""
+
+
+@dataclass
+class NewFile:
+    """A file that is being made for a folder."""
+
+    path: Path
+    """Where it is made, on this machine."""
+    name: str
+    """What it is called in the folder, once it is there."""
 
 
 class ShardFile:

@@ -62,12 +62,17 @@ def check_listed(folder: ShardFolder, *, manifest: Manifest) -> None:
             raise OutputError(f"{path}: was changed while this run wrote to its folder; run again")
 
 
-def remove_unlisted(folder: ShardFolder, *, manifest: Manifest, old: Manifest | None) -> None:
-    """Remove the shards that a set no longer holds: those of the set before, and those of killed runs."""
+def remove_unlisted(folder: ShardFolder, *, held: Held, manifest: Manifest, old: Manifest | None) -> None:
+    """Remove the shards that a set no longer holds: those of the set before, and those of killed runs.
+
+    Raises:
+        OutputError, BusyError: the folder is held no longer.
+    """
     kept = {record.name for record in manifest.shards}
     known = {record.name for record in old.shards} if old is not None else set()
     for name in _parts(folder):
         if name not in kept and (name in known or _is_shard(folder, name)):
+            held.check()
             folder.remove(name)
 
 

@@ -2,7 +2,7 @@
 
 import errno
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from prodemb.core.files import nearest_folder, replacing, temporary_name, write_
 from prodemb.core.folders import holding
 from prodemb.core.rlimits import have_room
 from prodemb.shards.bucket import BucketFolder
-from prodemb.shards.file import ShardFile, State
+from prodemb.shards.file import NewFile, ShardFile, State
 from prodemb.storage.address import Address, Place
 
 if TYPE_CHECKING:
@@ -75,6 +75,16 @@ class ShardFolder(Protocol):
 
     def putting(self, name: str) -> AbstractContextManager[Path]:
         """An empty local file that takes the name, whole, on success. Raises as `write`."""
+
+    def adding(self, names: Iterable[str]) -> AbstractContextManager[NewFile]:
+        """An empty local file that takes, whole, on success, the first name that can be had; raises as `write`.
+
+        On a disk that is the first one, and what was there is replaced: the run that holds the folder is alone. In a
+        bucket nothing is, and a name is had where no object has it, or one with the same bytes.
+
+        Raises:
+            BusyError: no other bytes may have the first name, and another run holds the folder by now.
+        """
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -169,6 +179,12 @@ class LocalFolder:
 
     def putting(self, name: str) -> AbstractContextManager[Path]:
         return replacing(self.place / name)
+
+    @contextmanager
+    def adding(self, names: Iterable[str]) -> Iterator[NewFile]:
+        name = next(iter(names))
+        with replacing(self.place / name) as path:
+            yield NewFile(path, name)
 
     def remove(self, name: str) -> None:
         (self.place / name).unlink(missing_ok=True)

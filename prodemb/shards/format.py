@@ -19,7 +19,8 @@ bytes of the column chunk and `prodemb.shards.shard` maps them without a copy. A
 import hashlib
 import json
 import re
-from collections.abc import Container
+import string
+from collections.abc import Container, Iterator
 from typing import Annotated, Any, Self
 
 import pyarrow as pa
@@ -330,15 +331,21 @@ def _checksum(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def shard_name(index: int, *, reserved: Container[str] = ()) -> str:
-    """The file name of the shard with this index in the set; another one where that is reserved."""
-    name = f"part-{index:05d}.parquet"
-    return name if name not in reserved else f"part-{index:05d}-b.parquet"
+def shard_names(index: int, *, reserved: Container[str] = ()) -> Iterator[str]:
+    """The file names that the shard with this index in the set may have, the first one first, without the reserved."""
+    stem = f"part-{index:05d}"
+    names = (f"{stem}.parquet", *(f"{stem}-{letter}.parquet" for letter in string.ascii_lowercase[1:]))
+    return (name for name in names if name not in reserved)
+
+
+def shard_name(index: int) -> str:
+    """The first of `shard_names`."""
+    return next(shard_names(index))
 
 
 def shard_index(name: str) -> int | None:
     """The index in the set that a shard's file name says, or None if it is no such name."""
-    found = re.fullmatch(r"part-([0-9]{5,12})(-b)?\.parquet", name)
+    found = re.fullmatch(r"part-([0-9]{5,12})(-[b-z])?\.parquet", name)
     return int(found[1]) if found else None
 
 

@@ -21,7 +21,7 @@ from prodemb.core.features import (
 )
 from prodemb.core.files import sha256_of
 from prodemb.shards.folder import AnyFolder, shard_folder
-from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, MAX_PRODUCTS, Changes, ShardRecord, ShardSchema, shard_name
+from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, MAX_PRODUCTS, Changes, ShardRecord, ShardSchema, shard_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,8 @@ def write_shard(
 ) -> ShardRecord:
     """Write `folder/part-<index>.parquet`, which is there once it is whole; return its manifest record.
 
+    In a bucket it has another of `shard_names` where that one is another file's: nothing is written over.
+
     Args:
         rows: the products' catalog rows (`prodemb.core.features.PRODUCT_COLUMNS`; `image` may be missing), at most
             `MAX_PRODUCTS` of them.
@@ -73,12 +75,11 @@ def write_shard(
     for text_feature in TEXT_FEATURES:
         columns[raw_column(text_feature)] = rows[text_feature].cast(pa.string())
 
-    name = shard_name(index, reserved=reserved)
-    with shard_folder(folder).putting(name) as temporary:
-        _write_parquet(temporary, pa.table(columns, schema=schema.arrow(rows_hash=rows_hash)), features=schema.features)
-        num_bytes, sha256 = temporary.stat().st_size, sha256_of(temporary)
+    with shard_folder(folder).adding(shard_names(index, reserved=reserved)) as new:
+        _write_parquet(new.path, pa.table(columns, schema=schema.arrow(rows_hash=rows_hash)), features=schema.features)
+        num_bytes, sha256 = new.path.stat().st_size, sha256_of(new.path)
     return ShardRecord(
-        name=name,
+        name=new.name,
         num_products=rows.num_rows,
         num_bytes=num_bytes,
         sha256=sha256,

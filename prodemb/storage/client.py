@@ -132,7 +132,9 @@ def _make_store(address: Address, patience: Patience) -> Any:
     try:
         match address.scheme:
             case "s3":
-                return store.S3Store(address.bucket, **common, **_aws_credentials(address))
+                return store.S3Store(
+                    address.bucket, copy_if_not_exists="multipart", **common, **_aws_credentials(address)
+                )
             case "gs":
                 return store.GCSStore(address.bucket, **common)
             case _:

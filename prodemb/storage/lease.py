@@ -65,6 +65,11 @@ class Lease:
         self._until = start + owner.seconds
         self._lost: str | None = None
 
+    @property
+    def id(self) -> str:
+        """Its owner's, which no other run has."""
+        return self._owner.id
+
     def check(self) -> None:
         """Raise BusyError where the lease is lost: another run took it over, or it could not be renewed in time."""
         if self._lost is None and _now() >= self._until:

@@ -190,14 +190,8 @@ def put_bytes(address: Address, content: bytes, *, create: bool = False, if_matc
     raise AssertionError("the last one returns or raises")
 
 
-def num_upload_requests(num_bytes: int) -> int:
-    """Requests that `upload` takes for so many bytes: of two parts or more, also one to begin and one to end."""
-    parts = -(-num_bytes // PART_BYTES)
-    return parts + 3 if parts > 1 else 2
-
-
 def upload(path: Path, address: Address) -> ObjectInfo:
-    """Write a local file to an object, in parts where it is large (`num_upload_requests`).
+    """Write a local file to an object, in parts where it is large: a request per `PART_BYTES`, and one more or three.
 
     The file's SHA-256 becomes the object's metadata, which `download` checks. Readers find the old object or the new
     one, never a part.
@@ -222,16 +216,21 @@ def upload(path: Path, address: Address) -> ObjectInfo:
     return info
 
 
-def copy(address: Address, to: Address) -> None:
-    """Write an object's bytes and metadata to another key of its bucket too, over what is there; one request.
+def copy(address: Address, to: Address, *, create: bool = False) -> None:
+    """Write an object's bytes to another key of its bucket too, over what is there; one request, three to create in S3.
 
-    The store does it itself, whole or not at all; S3 copies objects of up to 5 GB so.
+    The store does it itself, whole or not at all; S3 copies objects of up to 5 GB so. Metadata is copied too, but not
+    by S3 where `create` is given.
+
+    Args:
+        create: only where there is no such object.
 
     Raises:
+        ConflictError: the condition is not met.
         MissingObjectError, StorageError: as all functions here.
     """
     store = store_of(address)
-    call("copy", address, lambda: store.copy(address.key, to.key))
+    call("copy", address, lambda: store.copy(address.key, to.key, overwrite=not create))
 
 
 def listing(folder: Address, *, after: str | None = None) -> Iterator[ObjectInfo]:

@@ -17,8 +17,9 @@ from report import options_parser, reporting
 
 from prodemb.core.features import FEATURES
 from prodemb.embed.estimate import TEXT_SHARE
+from prodemb.shards.add_object import num_requests
 from prodemb.shards.format import HASH_BYTES, MAX_PRODUCTS, MAX_SHARDS
-from prodemb.storage.objects import PART_BYTES, num_upload_requests
+from prodemb.storage.objects import PART_BYTES
 
 SIZES = (10_000_000, 100_000_000, 1_000_000_000)
 
@@ -174,7 +175,7 @@ def plan(num_products: int, *, options: argparse.Namespace) -> Plan:
         usd[card.name] = hours[card.name] * usd_per_hour(card, options=options)
     stored_gb = num_products * per_product / 1e9
     shard_bytes = shard_size * per_product
-    num_puts = num_shards * num_upload_requests(shard_bytes)
+    num_puts = num_shards * num_requests(shard_bytes)
     num_gets = num_shards * (-(-shard_bytes // PART_BYTES) + 1)
     return Plan(
         num_products=num_products,

@@ -3,6 +3,7 @@
 import io
 import pickle
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -17,8 +18,8 @@ from prodemb.catalog.reader import open_catalog
 from prodemb.core.errors import CatalogError, ConfigError, ConflictError
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder
-from prodemb.storage.objects import put_bytes
-from tests.object_store import ObjectStore, bucket, failing, object_store, running_store, slow
+from prodemb.storage.objects import delete, put_bytes
+from tests.object_store import ObjectStore, bucket, client, failing, object_store, running_store, slow
 
 __all__ = ["bucket", "object_store", "running_store"]
 
@@ -50,6 +51,40 @@ def test_a_file_a_folder_and_a_glob_are_found(bucket: Address) -> None:
         find_files(f"{bucket}/feeds/*.xml")
     with pytest.raises(ConfigError, match="credentials come from"):
         find_files("s3://key:secret@shop/feeds")
+
+
+def found_by(glob: str) -> list[str]:
+    with suppress(CatalogError):
+        return [str(place_of(file)) for file in find_files(glob)]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("glob", "num"),
+    [
+        ("g/feed[1].csv", 1),
+        ("g/feed[2-1].csv", 0),
+        ("g/feed[!2].csv", 1),
+        ("feeds/*", 1),
+        ("feeds/**/*", 2),
+        ("feeds[1]", 1),
+        ("feed*/*.csv", 3),
+        ("*/*/z.csv", 1),
+    ],
+)
+def test_a_glob_finds_what_it_finds_on_a_disk(
+    bucket: Address, object_store: ObjectStore, tmp_path: Path, glob: str, num: int
+) -> None:
+    for key in ("g/feed1.csv", "g/feed[1].csv", "feeds/a.csv", "feeds/old/z.csv", "feeds[1]/b.csv", "feeds1/c.csv"):
+        put_bytes(bucket / key, ROWS.encode())
+        (tmp_path / key).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / key).write_text(ROWS)
+    for key in ("feeds/old/", "feeds/empty/"):  # as consoles make folders
+        client(object_store).put_object(Bucket=bucket.bucket, Key=key)
+        (tmp_path / key).mkdir(exist_ok=True)
+    found = found_by(f"{bucket}/{glob}")
+    assert len(found) == num
+    assert found == [f"{bucket}{name.removeprefix(str(tmp_path))}" for name in found_by(f"{tmp_path}/{glob}")]
 
 
 def test_files_of_a_bucket_are_called_as_those_of_a_folder_are(tmp_path: Path) -> None:
@@ -107,15 +142,47 @@ def test_pictures_lie_beside_the_feed(bucket: Address) -> None:
     assert given.image_root == bucket / "elsewhere"
     with ImageLoader(ImagesConfig(), root=catalog.image_root) as loader:
         assert loader.load("img/1.png") == loader.load("/img/1.png") == loader.load("img\\1.png") == picture()
+        assert loader.load("./img//1.png") == loader.load("img/../img/./1.png") == picture()
         assert loader.load(f"{bucket}/feeds/pictures/img/1.png") == picture()
         assert loader.stamp("img/1.png") == ""
+
+
+def test_the_feed_s_own_folder_counts_before_those_inside_it(bucket: Address, object_store: ObjectStore) -> None:
+    rows = "product_id,title,image\n" + "".join(f"{number},shoe {number},img/{number}.png\n" for number in range(6))
+    put_bytes(bucket / "shop/feed.csv", rows.encode())
+    put_bytes(bucket / "shop/img/5.png", picture())
+    for number in range(6):
+        put_bytes(bucket / f"shop/archive/img/{number}.png", picture())
+    assert open_catalog(CatalogConfig(path=f"{bucket}/shop/feed.csv")).image_root == bucket / "shop"
+    delete(bucket / "shop/img/5.png")
+    assert open_catalog(CatalogConfig(path=f"{bucket}/shop/feed.csv")).image_root == bucket / "shop/archive"
+
+
+def test_a_standard_catalog_names_pictures_whatever_their_paths_look_like(
+    bucket: Address, object_store: ObjectStore, tmp_path: Path
+) -> None:
+    values = ["img/0.png", "/img/1.png", "./img/2.png", "img//3.png", "../mag/img/4.png", "img\\5.png", "../../6.png"]
+    rows = "product_id,title,image\n" + "".join(f"{number},shoe,{value}\n" for number, value in enumerate(values))
+    put_bytes(bucket / "mag/feed.csv", rows.encode())
+    for number in range(6):
+        put_bytes(bucket / f"mag/img/{number}.png", picture())
+    catalog = open_catalog(CatalogConfig(path=f"{bucket}/mag/feed.csv"))
+    object_store.requests.clear()
+    overview = read_through(catalog, out=tmp_path / "out.parquet")
+    assert (overview.num_pictures_looked_for, overview.num_pictures_missing) == (7, 1)
+    assert sum(method == "HEAD" for method, _ in object_store.requests) == 6
+    written = pl.read_parquet(tmp_path / "out.parquet")["image"].to_list()
+    assert written == [*(f"{bucket}/mag/img/{number}.png" for number in range(6)), "../../6.png"]
 
 
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
         ("img/2.png", "no such object"),
-        ("../secret.png", "invalid address"),
+        ("../secret.png", "outside the image root"),
+        ("img/../../secret.png", "outside the image root"),
+        ("../../secret.png", "invalid address"),
+        ("img/..", "invalid address"),
         ("s3://{bucket}/secret.png", "outside the image root"),
         ("s3://elsewhere/img/1.png", "outside the image root"),
         ("gs://{bucket}/feeds/img/1.png", "outside the image root"),

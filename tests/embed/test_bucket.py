@@ -12,13 +12,14 @@ from prodemb.catalog.reader import CatalogConfig, open_catalog
 from prodemb.core.errors import BusyError, OutputError, ShardError
 from prodemb.embed.embed import embed
 from prodemb.shards.bucket import LEASE_NAME
+from prodemb.shards.checked import Checked
 from prodemb.shards.files import hold_shards
-from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, read_manifest
+from prodemb.shards.format import MANIFEST_NAME, UPDATE_NAME, ShardRecord, read_manifest
 from prodemb.shards.reader import open_shard_set
 from prodemb.shards.verify import verify
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder
-from prodemb.storage.objects import exists, listing, put_bytes, read
+from prodemb.storage.objects import delete, exists, listing, put_bytes, read
 from tests.conftest import jpeg
 from tests.embed.conftest import MakeCatalog, config_for, contents, estimated, killed_run, run
 from tests.embed.test_update import edit
@@ -104,10 +105,12 @@ def test_a_damaged_object_is_found_and_made_again(
     assert verify(out) == [f"{shard}: altered: its checksum is not the recorded one; embed again to redo it"]
     assert run(catalog, out, tiny_clip).num_new == 16
     assert "damaged and made again: 1 shard" in caplog.text
-    assert objects(out) == good
+    repaired = objects(out)  # with the same bytes, but nothing is written over
+    assert repaired["part-00001-b.parquet"] == good["part-00001.parquet"]
+    assert {*good} - {*repaired} == {"part-00001.parquet"}
     put_bytes(out / MANIFEST_NAME, b"{")
     assert run(catalog, out, tiny_clip).num_new == 0
-    assert objects(out) == good
+    assert objects(out) == repaired
     assert verify(out) == []
 
 
@@ -167,6 +170,50 @@ def test_a_run_whose_lease_was_stolen_ends_and_changes_nothing(
     assert has_stolen
     assert objects(out) == contents(tmp_path / "local")
     assert verify(out) == []
+
+
+@pytest.mark.parametrize("at", [0, 32])
+def test_a_run_that_was_cut_off_while_another_one_finished_an_edited_feed_writes_over_nothing(
+    make_catalog: MakeCatalog, tiny_clip: Path, tmp_path: Path, bucket: Address, at: int
+) -> None:
+    catalog, out = make_catalog(64), bucket / "shards"
+    old = catalog.with_name("old.csv")
+    old.write_bytes(catalog.read_bytes())
+    for number in range(0, 64, 16):
+        edit(catalog, product=f"p{number}", title=f"green lamp {number}")
+    has_stolen = False
+
+    def steal(done: int, _total: int | None) -> None:
+        nonlocal has_stolen
+        if done >= at and not has_stolen:
+            has_stolen = True
+            owner = json.loads(read(out / LEASE_NAME).content)
+            put_bytes(out / LEASE_NAME, json.dumps(owner | {"released": True}).encode())
+            run(catalog, out, tiny_clip)
+            good.update(objects(out))
+
+    good: dict[str, bytes] = {}
+    opened = open_catalog(CatalogConfig(path=str(old)))
+    with pytest.raises(BusyError, match=rf"^{out}/.*: another run has written"):
+        embed(config_for(out, tiny_clip), catalog=opened, images=ImagesConfig(), on_progress=steal)
+    assert has_stolen
+    assert objects(out) == good
+    assert verify(out) == []
+
+
+def test_a_shard_that_the_next_run_removed_is_no_damage_but_a_lost_lease(
+    make_catalog: MakeCatalog, tiny_clip: Path, bucket: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = Checked.note
+
+    def note_late(checked: Checked, record: ShardRecord) -> None:
+        delete(bucket / record.name)
+        monkeypatch.setattr("prodemb.storage.lease._now", lambda: 1e12)
+        note(checked, record)
+
+    monkeypatch.setattr(Checked, "note", note_late)
+    with pytest.raises(BusyError, match=r"the lease of this run is lost: it could not be renewed for 60 s; run again$"):
+        run(make_catalog(20), bucket, tiny_clip)
 
 
 def test_a_second_run_is_refused_until_the_lease_expires(

@@ -1,14 +1,17 @@
 """Shard sets of a bucket are read through the cache, and what is in the cache is held to its checksum."""
 
+import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prodemb.core.errors import BusyError, ShardError, StorageError
+from prodemb.core.errors import BusyError, OutputError, ShardError, StorageError
+from prodemb.shards.add_object import MAX_PUT_BYTES, num_requests
 from prodemb.shards.bucket import BucketFolder
 from prodemb.shards.checked import CHECKED_NAME, Checked
 from prodemb.shards.folder import shard_folder
@@ -17,7 +20,7 @@ from prodemb.shards.reader import ShardSet, find_shard_sets, open_shard_set
 from prodemb.shards.verify import verify
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder
-from prodemb.storage.objects import delete, exists, put_bytes, upload
+from prodemb.storage.objects import delete, exists, listing, put_bytes, read, upload
 from tests.object_store import ObjectStore
 from tests.shard_sets import flip, write_random_set
 
@@ -149,3 +152,51 @@ def test_a_set_without_a_cache_folder_makes_it(local: ShardSet, folder: Address)
     shutil.rmtree(cache_folder(), ignore_errors=True)
     assert open_shard_set(folder).num_products == 100
     assert np.array_equal(open_shard_set(folder).vectors("brand"), local.vectors("brand"))
+
+
+def added(folder: BucketFolder, content: bytes, *, names: tuple[str, ...] = ("a", "b", "c")) -> str:
+    with folder.adding(names) as new:
+        new.path.write_bytes(content)
+    return new.name
+
+
+@pytest.mark.parametrize("max_put_bytes", [100, 1])
+def test_a_shard_is_never_written_over_another_one(
+    bucket: Address, object_store: ObjectStore, max_put_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prodemb.shards.add_object.MAX_PUT_BYTES", max_put_bytes)
+    folder = BucketFolder(bucket / "set")
+    with folder.holding(is_own=lambda: True):
+        worker = pickle.loads(pickle.dumps(folder))
+        object_store.requests.clear()
+        assert added(folder, b"one") == "a"
+        assert len(object_store.requests) == (1 if max_put_bytes > 1 else num_requests(MAX_PUT_BYTES + 1) - 6)
+        assert added(worker, b"one") == "a"  # as that of a worker that was killed before it could say so
+        assert added(worker, b"two") == added(folder, b"two") == "b"
+        assert added(folder, b"three") == "c"
+        with pytest.raises(OutputError, match=f"^{bucket}/set/a: this name and all that shards have in its place"):
+            added(folder, b"four")
+    with BucketFolder(bucket / "set").holding(is_own=lambda: True):
+        assert added(folder, b"one") == "a"
+        message = (
+            rf"^{bucket}/set/a: another run has written to the folder meanwhile \(process \d+ of .*\); this one ends"
+        )
+        with pytest.raises(BusyError, match=message):
+            added(worker, b"five")
+    content = {info.address.key: read(info.address).content for info in listing(bucket) if "lease" not in str(info)}
+    assert content == {"set/a": b"one", "set/b": b"two", "set/c": b"three"}
+    assert added(folder, b"one") == "a"
+
+
+def test_an_upload_whose_answer_is_lost_is_there(bucket: Address, object_store: ObjectStore) -> None:
+    folder, done = BucketFolder(bucket / "set"), list[bool]()
+
+    def lose(environ: dict[str, Any]) -> tuple[int, bytes] | None:
+        if environ["REQUEST_METHOD"] == "PUT" and not done:
+            done.append(True)
+            put_bytes(bucket / "set/a", b"one")
+            return 503, b""
+        return None
+
+    object_store.rules.append(lose)
+    assert added(folder, b"one") == "a"
