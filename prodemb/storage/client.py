@@ -9,6 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
@@ -83,29 +84,24 @@ def call(operation: str, address: Address, function: Callable[[], T]) -> T:
     _users.add(os.getpid())
     try:
         if threading.current_thread() is threading.main_thread():
-            return _beside(function)
+            return in_thread(function).result()  # obstore's calls let no signal through before they end
         return function()
     except Exception as error:
         _translate(error, operation=operation, address=address)
 
 
-def _beside(function: Callable[[], T]) -> T:
-    """Run a function in a thread of its own: obstore's calls let no signal through before they end."""
-    result: list[T] = []
-    failure: list[BaseException] = []
+def in_thread(function: Callable[[], T]) -> Future[T]:
+    """Begin a function in a thread of its own, which a process that ends does not wait for, as it does for a pool's."""
+    future: Future[T] = Future()
 
     def run() -> None:
         try:
-            result.append(function())
+            future.set_result(function())
         except BaseException as error:
-            failure.append(error)
+            future.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True, name="storage")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
+    threading.Thread(target=run, daemon=True, name="storage").start()
+    return future
 
 
 def _make_store(address: Address, patience: Patience) -> Any:

@@ -4,10 +4,11 @@ import hashlib
 import secrets
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from prodemb.core.bounded import MAX_BYTES
 from prodemb.core.errors import ConflictError, DamagedObjectError, MissingObjectError, StorageError
 from prodemb.core.files import sha256_of
 from prodemb.storage.address import Address
-from prodemb.storage.client import Patience, call, store_of
+from prodemb.storage.client import Patience, call, in_thread, store_of
 
 PART_BYTES = 32 << 20
 """Bytes of one request of a download, and of one part of an upload."""
@@ -134,16 +135,11 @@ def _parts(info: ObjectInfo) -> Iterator[tuple[bytes, dict[str, str]]]:
     if len(spans) == 1:
         yield _part(info, *spans[0])
         return
-    pool = ThreadPoolExecutor(_PARTS_AT_ONCE, thread_name_prefix="storage")
-    try:
-        waiting = deque(pool.submit(_part, info, *span) for span in spans[:_PARTS_AT_ONCE])
-        for span in spans[_PARTS_AT_ONCE:]:
-            yield waiting.popleft().result()
-            waiting.append(pool.submit(_part, info, *span))
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    begun = (in_thread(partial(_part, info, *span)) for span in spans)
+    waiting = deque(islice(begun, _PARTS_AT_ONCE))
+    while waiting:
+        yield waiting.popleft().result()
+        waiting.extend(islice(begun, 1))
 
 
 def _part(info: ObjectInfo, start: int, end: int) -> tuple[bytes, dict[str, str]]:

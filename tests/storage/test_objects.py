@@ -302,21 +302,32 @@ except ConfigError as error:
     assert "pip install 'prodemb[storage]'" in done.stdout
 
 
-def test_ctrl_c_ends_a_request_that_waits(bucket: Address, object_store: ObjectStore) -> None:
-    object_store.rules.append(slow(10))
+@pytest.mark.parametrize("act", ["head(address)", "download(info, Path(os.devnull))"])
+def test_ctrl_c_ends_a_request_that_waits(act: str, bucket: Address, object_store: ObjectStore) -> None:
+    put_bytes(bucket / "a", bytes(100))
     code = f"""
-import signal
+import os, signal, sys
+from pathlib import Path
+from prodemb.storage import objects
 from prodemb.storage.address import place
-from prodemb.storage.objects import head
+from prodemb.storage.objects import download, head
+objects.PART_BYTES = 10
+address = place("{bucket}/a")
+info = head(address)
+print("asks", flush=True)
+sys.stdin.readline()
 signal.setitimer(signal.ITIMER_REAL, 0.2)
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 try:
-    head(place("{bucket}/a"))
+    {act}
 except KeyboardInterrupt:
     print("interrupted")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=9)
-    assert done.stdout == "interrupted\n"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "asks\n"
+    object_store.rules.append(slow(12))
+    assert process.communicate("\n", timeout=9)[0] == "interrupted\n"
 
 
 def test_wrong_settings_of_the_environment_are_a_config_error(bucket: Address, monkeypatch: pytest.MonkeyPatch) -> None:
