@@ -2,8 +2,8 @@
 
 What is read comes from the cache. What is written gets a working copy, in the cache's folder too, that outlives the
 process: a step that was killed goes on with it on the same machine. It is fetched before the work begins, and what has
-changed of it is published when the command has succeeded, under the condition that nobody else has published there
-meanwhile. One run of a machine has a working copy at a time.
+changed of it is published when a step of the command has succeeded, under the condition that nobody else has published
+there meanwhile. One run of a machine has a working copy at a time.
 """
 
 import fcntl
