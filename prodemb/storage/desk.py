@@ -98,9 +98,16 @@ class _Desk:
         return self._written[address, kind].path
 
     def publish(self) -> None:
-        """Publish what has changed, in the order in which it was taken."""
-        for copy in self._written.values():
-            copy.publish()
+        """Publish what has changed: folders first, which took the longest; one that fails keeps no other from it."""
+        errors: list[ProdembError] = []
+        for copy in sorted(self._written.values(), key=lambda copy: copy.kind != "folder"):
+            try:
+                copy.publish()
+            except ProdembError as error:
+                errors.append(error)
+        if errors:
+            errors[0].args = ("; ".join(map(str, errors)),)
+            raise errors[0]
 
     def close(self) -> None:
         """Let others have the working copies."""
@@ -119,7 +126,7 @@ def at_desk() -> Iterator[None]:
 
     Raises:
         ConflictError: another run wrote there meanwhile.
-        StorageError: it cannot be published.
+        StorageError: it cannot be published. Of several errors the first one, with the messages of all.
     """
     if _current.get() is not None:
         yield

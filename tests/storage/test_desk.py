@@ -97,6 +97,26 @@ def test_what_somebody_else_wrote_meanwhile_is_not_replaced(bucket: Address) -> 
         assert file_to_write(str(bucket / "a")).read_text() == "theirs"
 
 
+def test_a_conflict_keeps_no_other_output_from_being_published(bucket: Address, object_store: ObjectStore) -> None:
+    def write() -> None:
+        for name in ("a", "b", "c"):
+            file_to_write(str(bucket / name)).write_text(name)
+        head = folder_to_write(str(bucket / "head"))
+        head.mkdir()
+        (head / "card.json").write_text("hours of work")
+
+    for name in ("a", "c"):
+        object_store.rules.append(failing(1, status=412, method="PUT", ending=f"/{name}"))
+    object_store.requests.clear()
+    with pytest.raises(ConflictError, match=rf"^{bucket}/a: another run .*; {bucket}/c: another run "), at_desk():
+        write()
+    assert read(bucket / "b").content == b"b"
+    assert fetched_folder(bucket / "head").joinpath("card.json").read_text() == "hours of work"
+    written = [path for method, path in object_store.requests if method == "PUT"]
+    assert written[1].endswith("/prodemb-index.json")
+    assert not any(exists(bucket / name) for name in ("a", "c"))
+
+
 def test_what_is_not_there_is_the_path_of_no_file_and_told_by_its_address(bucket: Address) -> None:
     with at_desk():
         path = folder_to_read(str(bucket / "heads/none"))
