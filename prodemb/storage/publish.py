@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from prodemb.core.bounded import parse_json
-from prodemb.core.errors import MissingObjectError, OutputError, StorageError
+from prodemb.core.errors import DamagedObjectError, MissingObjectError, OutputError, StorageError
 from prodemb.core.files import is_temporary, replacing, sha256_of
 from prodemb.storage.address import Address, Place
 from prodemb.storage.cache import entry
@@ -75,11 +75,12 @@ def publish_folder(folder: Path, address: Address) -> Version:
     if len(paths) > _MAX_FILES:
         raise OutputError(f"{folder}: found {len(paths):,} files, not more than {_MAX_FILES:,} are published")
     there = {file.object for file in old.files.values()} if old else set()
+    sizes = _sizes(address) if there else {}
     files: dict[str, IndexedFile] = {}
     for path in paths:
         sha256, name = sha256_of(path), path.relative_to(folder).as_posix()
         file = IndexedFile(object=f"files/{sha256[:32]}-{path.name}", num_bytes=path.stat().st_size, sha256=sha256)
-        if file.object not in there:
+        if file.object not in there or sizes.get(file.object) != file.num_bytes:
             upload(path, address / file.object)
         files[name] = file
     kept = {file.object for file in files.values()}
@@ -93,6 +94,12 @@ def publish_folder(folder: Path, address: Address) -> Version:
     if old:
         delete(*(address / name for name in old.superseded if name not in kept | there))
     return written
+
+
+def _sizes(address: Address) -> dict[str, int]:
+    """Bytes of the objects that files of a folder were made, by name: somebody may have deleted some."""
+    start = len(address.key) + 1 if address.key else 0
+    return {info.address.key[start:]: info.num_bytes for info in listing(address / "files")}
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -130,9 +137,12 @@ def fetched_folder(place: Place) -> Path:
     key = _hash_of([str(place), *(f"{name}\n{file.sha256}" for name, file in sorted(index.files.items()))])
     try:
         return name_copy(entry(key, name=place.name or place.bucket, make=make), place)
-    except MissingObjectError:
+    except MissingObjectError as error:
         if _find_index(place)[1] == version:
-            raise
+            raise DamagedObjectError(
+                f"{error}, though {INDEX} lists it; put it back, or delete {place / INDEX} to begin anew",
+                reason="damaged",
+            ) from None
         return fetched_folder(place)  # it was published anew, twice
 
 

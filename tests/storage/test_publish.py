@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from prodemb.core.errors import ConflictError, MissingObjectError, StorageError
+from prodemb.core.errors import ConflictError, DamagedObjectError, MissingObjectError, StorageError
 from prodemb.storage import objects, publish
 from prodemb.storage.address import Address
 from prodemb.storage.objects import exists, listing, put_bytes, read
@@ -86,6 +86,17 @@ def test_a_damaged_folder_is_an_error_that_names_the_object(bucket: Address, tmp
     put_bytes(victim, b"3")
     with pytest.raises(StorageError, match=r"files/[0-9a-f]{32}-b: is damaged"):
         fetched_folder(bucket / "head")
+
+
+def test_an_object_that_somebody_deleted_is_told_and_published_again(bucket: Address, tmp_path: Path) -> None:
+    folder, head = write(tmp_path / "1", **{"a": "1", "b": "2"}), bucket / "head"
+    publish_folder(folder, head)
+    objects.delete(*(info.address for info in listing(head / "files") if info.address.name.endswith("-b")))
+    wanted = rf"files/[0-9a-f]{{32}}-b: no such object found, though prodemb-index\.json lists it; .*delete {head}/"
+    with pytest.raises(DamagedObjectError, match=wanted):
+        fetched_folder(head)
+    publish_folder(folder, head)
+    assert contents(fetched_folder(head)) == {"a": "1", "b": "2"}
 
 
 @pytest.mark.parametrize(
