@@ -144,8 +144,8 @@ def _make_store(address: Address, patience: Patience) -> Any:
 
 def _aws_credentials(address: Address) -> dict[str, Any]:
     """Where S3's credentials come from: the environment, else whatever boto3 finds."""
-    names = {key.upper() for key, value in os.environ.items() if value}
-    if {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= names or "AWS_SKIP_SIGNATURE" in names:
+    values = {key.upper(): value for key, value in os.environ.items() if value}
+    if {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= values.keys() or _is_on(values.get("AWS_SKIP_SIGNATURE")):
         return {}
     try:
         import boto3
@@ -196,12 +196,12 @@ def _translate(error: Exception, *, operation: str, address: Address) -> NoRetur
 
     text = str(error)
     code = found[1] if (found := _CODE.search(text)) else None
+    if code == "NoSuchBucket" or "ContainerNotFound" in text or "bucket does not exist" in text:
+        raise MissingObjectError(
+            f"{address}: no bucket {address.bucket!r} found; wanted one that exists, in the region of AWS_REGION",
+            reason=NO_BUCKET,
+        ) from None
     if isinstance(error, FileNotFoundError):
-        if code == "NoSuchBucket" or "ContainerNotFound" in text or "bucket does not exist" in text:
-            raise MissingObjectError(
-                f"{address}: no bucket {address.bucket!r} found; wanted one that exists, in the region of AWS_REGION",
-                reason="no such bucket",
-            ) from None
         raise MissingObjectError(f"{address}: no such object found", reason="no such object") from None
     if isinstance(error, (exceptions.AlreadyExistsError, exceptions.PreconditionError)):
         raise ConflictError(
@@ -216,6 +216,15 @@ def _translate(error: Exception, *, operation: str, address: Address) -> NoRetur
     ) from None
 
 
+NO_BUCKET = "no such bucket"
+"""The reason of an error where it is the bucket that is missing, not an object of it."""
+_TOO_LATE, _NO_CONNECTION = "no answer in time", "no connection"
+NO_ANSWER = (_TOO_LATE, _NO_CONNECTION)
+"""Reasons of errors after which nobody knows whether the request was carried out."""
+_PERMANENT = re.compile("4(?!08|25|29)|501|505")
+_TEMPORARY_CODES = ("RequestTimeout", "SlowDown", "OperationAborted")
+"""What S3 says with a status of 4xx, though it passes."""
+_OF_CREDENTIALS = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId")
 _DONE = {"read": "read", "write": "written", "list": "listed", "delete": "deleted", "copy": "copied"}
 
 
@@ -225,10 +234,10 @@ def _reason(error: Exception, *, text: str, code: str | None) -> tuple[str, str,
 
     status = found[1].strip() if (found := _STATUS.search(text)) else ""
     what = ", ".join(each for each in (status, code) if each)
-    if isinstance(error, exceptions.PermissionDeniedError):
-        return what or "403 Forbidden", "wanted credentials that may do this with this bucket and key", False
-    if isinstance(error, exceptions.UnauthenticatedError):
+    if isinstance(error, exceptions.UnauthenticatedError) or status.startswith("401") or code in _OF_CREDENTIALS:
         return what or "401 Unauthorized", "wanted valid credentials", False
+    if isinstance(error, exceptions.PermissionDeniedError) or status.startswith("403"):
+        return what or "403 Forbidden", "wanted credentials that may do this with this bucket and key", False
     if "redirect" in text and "LOCATION" in text:
         return "the bucket is elsewhere", "wanted its region in AWS_REGION", False
     if "builder error" in text:
@@ -236,11 +245,13 @@ def _reason(error: Exception, *, text: str, code: str | None) -> tuple[str, str,
     if isinstance(error, exceptions.InvalidPathError):
         return "found a key with an empty, '.' or '..' part", "wanted names between single slashes", False
     if status:
+        if _PERMANENT.match(status) and code not in _TEMPORARY_CODES:
+            return what, "the store refuses this request; trying again does not help", False
         return what, "it was tried again as often as makes sense; try later", True
     if re.search("timed ?out", text, re.IGNORECASE):
-        return "no answer in time", "it was tried several times; wanted a store that answers, or another endpoint", True
+        return _TOO_LATE, "it was tried several times; wanted a store that answers, or another endpoint", True
     if "redentials" in text or "instance metadata" in text or "169.254" in text:
         return "no credentials found", "wanted them in the environment or the usual files (docs/storage.md)", False
     if re.search("sending request|connect|dns", text, re.IGNORECASE):
-        return "no connection", "wanted a store that answers; is the endpoint or the region right?", True
+        return _NO_CONNECTION, "wanted a store that answers; is the endpoint or the region right?", True
     return "an answer that makes no sense", "is the endpoint one of object storage?", False

@@ -22,8 +22,9 @@ from prodemb.core.errors import BusyError, ConflictError, MissingObjectError, Pr
 from prodemb.core.files import make_folder, write_json
 from prodemb.storage.address import Address, place
 from prodemb.storage.cache import cache_folder, fetched
+from prodemb.storage.client import NO_BUCKET
 from prodemb.storage.names import name_copy, named
-from prodemb.storage.objects import Version, download, head, put_bytes, upload
+from prodemb.storage.objects import Version, download, head, put_bytes, read, upload
 from prodemb.storage.publish import fetched_folder, files_in, index_version, publish_folder
 
 Kind = Literal["file", "folder"]
@@ -172,6 +173,7 @@ def file_to_write(text: str | Path) -> Path:
 
     Raises:
         BusyError: another run of this machine has the working copy.
+        MissingObjectError: there is no such bucket.
         ConfigError, StorageError: as `file_to_read`.
     """
     return _to_write(text, "file")
@@ -209,7 +211,7 @@ def _fetched(address: Address, kind: Kind) -> Path:
     try:
         return fetched(address) if kind == "file" else fetched_folder(address)
     except MissingObjectError as error:
-        if error.reason == "no such bucket":
+        if error.reason == NO_BUCKET:
             raise
         return name_copy(_working_path(address, kind="absent"), address)
 
@@ -258,9 +260,20 @@ def _fetch(address: Address, kind: Kind, path: Path) -> None:
 def _version_of(address: Address, kind: Kind) -> Version | None:
     if kind == "folder":
         return index_version(address)
-    with suppress(MissingObjectError):
+    try:
         return head(address).version
-    return None
+    except MissingObjectError:
+        return _read_version(address)
+
+
+def _read_version(address: Address) -> Version | None:
+    """The version of a file that HEAD does not find: only the answer to a GET says whether its bucket is there."""
+    try:
+        return read(address).info.version
+    except MissingObjectError as error:
+        if error.reason == NO_BUCKET:
+            raise
+        return None
 
 
 def _contents(path: Path) -> Contents:

@@ -21,6 +21,7 @@ from prodemb.core.errors import DamagedObjectError, MissingObjectError, OutputEr
 from prodemb.core.files import is_temporary, replacing, sha256_of
 from prodemb.storage.address import Address, Place
 from prodemb.storage.cache import entry
+from prodemb.storage.client import NO_BUCKET
 from prodemb.storage.names import name_copy
 from prodemb.storage.objects import Version, delete, download, exists, head, listing, put_bytes, read, upload
 
@@ -179,7 +180,7 @@ def _find_index(address: Address) -> tuple[_Index | None, Version | None]:
     try:
         content, info = read(address / INDEX)
     except MissingObjectError as error:
-        if "no bucket" in str(error):
+        if error.reason == NO_BUCKET:
             raise
         return None, None
     return _parse_index(address, content), info.version

@@ -124,6 +124,9 @@ def test_what_is_not_there_is_the_path_of_no_file_and_told_by_its_address(bucket
         assert named(f"no head in {path}, sorry") == f"no head in {bucket}/heads/none, sorry"
     with pytest.raises(StorageError, match="no bucket"):
         folder_to_read("s3://no-such-bucket-here/head")
+    for write in (file_to_write, folder_to_write):
+        with pytest.raises(StorageError, match="no bucket"), at_desk():
+            write("s3://no-such-bucket-here/out")  # before the work, not after it
 
 
 def _hold(address: str, environment: dict[str, str], connection: multiprocessing.connection.Connection) -> None:
@@ -180,6 +183,7 @@ def test_what_is_done_costs_the_requests_that_the_documentation_says(
             for name in ("a", "b"):
                 (folder / name).write_text(name)
 
+    assert counted(write) == 3
     assert counted(write) == 2
     assert counted(lambda: file_to_read(str(bucket / "file"))) == 1 + 1
     assert counted(lambda: file_to_read(str(bucket / "file"))) == 1

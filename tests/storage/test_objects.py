@@ -215,6 +215,48 @@ def test_errors_say_what_helps(bucket: Address, object_store: ObjectStore, monke
         read(bucket / "a")
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "helps", "is_temporary"),
+    [
+        (400, "InvalidRequest", "the store refuses this request", False),
+        (400, "RequestTimeout", "try later", True),
+        (400, "ExpiredToken", "wanted valid credentials", False),
+        (401, "Odd", "wanted valid credentials", False),
+        (403, "AccessDenied", "wanted credentials that may do this", False),
+        (405, "MethodNotAllowed", "the store refuses this request", False),
+        (501, "NotImplemented", "the store refuses this request", False),
+        (429, "SlowDown", "try later", True),
+        (503, "SlowDown", "try later", True),
+    ],
+)
+def test_a_refusal_for_good_is_told_from_one_that_passes(
+    status: int,
+    code: str,
+    helps: str,
+    is_temporary: bool,
+    bucket: Address,
+    object_store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storage_client, "PATIENCE", Patience(max_retries=1))
+    object_store.rules.append(failing(100, status=status, body=f"<Error><Code>{code}</Code></Error>".encode()))
+    for act in (lambda: read(bucket / "a"), lambda: list(listing(bucket)), lambda: put_bytes(bucket / "a", b"")):
+        object_store.requests.clear()
+        with pytest.raises(StorageError, match=rf": {status} [^;]*, {code}; .*{helps}") as caught:
+            act()
+        assert caught.value.is_temporary is is_temporary
+        assert sum(method == "PUT" for method, _ in object_store.requests) <= 2
+
+
+def test_a_missing_bucket_is_told_also_by_a_listing(object_store: ObjectStore) -> None:
+    for act in (
+        lambda: list(listing(Address("s3", "no-such-bucket", "a"))),
+        lambda: objects.folders(Address("s3", "no-such-bucket", "")),
+    ):
+        with pytest.raises(MissingObjectError, match="no bucket 'no-such-bucket' found"):
+            act()
+
+
 def test_credentials_come_from_the_usual_files_and_stand_in_no_error(
     bucket: Address, object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +272,11 @@ def test_credentials_come_from_the_usual_files_and_stand_in_no_error(
     )
     monkeypatch.setenv("AWS_PROFILE", "shop")
     assert read(bucket / "a").content == b"1"
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "false")
+    assert "credential_provider" in storage_client._aws_credentials(bucket)
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "True")
+    assert storage_client._aws_credentials(bucket) == {}
+    monkeypatch.delenv("AWS_SKIP_SIGNATURE")
     monkeypatch.setenv("AWS_PROFILE", "other")
     with pytest.raises(StorageError, match="AWS_PROFILE"):
         read(bucket / "a")

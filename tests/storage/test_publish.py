@@ -46,6 +46,7 @@ def test_a_folder_comes_back_and_changes_whole(bucket: Address, tmp_path: Path, 
     assert sum(method == "PUT" for method, _ in object_store.requests) == 2  # the card and the index
     assert contents(fetched_folder(head)) == {"card.json": "2", "sub/weights": "same"}
     assert contents(path) == first
+    publish_folder(tmp_path / "2", bucket / "no bucket/x")
     assert len(list(listing(head))) == 5  # who reads the old one can end
     publish_folder(write(tmp_path / "3", **{"card.json": "3"}), head)
     assert len([info for info in listing(head) if "old" in info.address.name]) == 0
