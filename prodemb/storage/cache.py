@@ -20,7 +20,7 @@ from pathlib import Path
 
 from prodemb.core.errors import ConfigError, StorageError
 from prodemb.core.files import make_folder, naming
-from prodemb.storage.address import Address, Place
+from prodemb.storage.address import Place
 from prodemb.storage.names import name_copy
 from prodemb.storage.objects import ObjectInfo, download, head
 
@@ -133,8 +133,9 @@ def _make(path: Path, make: Callable[[Path], None]) -> None:
 
 
 def _key_of(info: ObjectInfo) -> str:
-    version = info.version
-    text = "\n".join(map(str, (info.address, version.etag, version.generation, info.num_bytes, info.modified)))
+    """What a version of an object is kept by; a listing may leave out quotes and S3's version id."""
+    version = (info.version.etag or info.version.generation or "").strip('"')
+    text = "\n".join(map(str, (info.address, version, info.num_bytes, info.modified.replace(microsecond=0))))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -234,17 +235,6 @@ def _num_bytes(folder: Path) -> int:
     return total
 
 
-def is_cached(place: Path) -> bool:
-    """Whether a path lies in the cache."""
-    return place.absolute().is_relative_to(cache_folder())
-
-
 def discard(key: str) -> None:
     """Remove an entry that was found damaged, unless somebody has pinned it or makes it now."""
-    _remove(cache_folder(), key, cache_folder() / "entries" / key)
-
-
-def forget(address: Address) -> None:
-    """Remove this version of an object from the cache, such as after it was found damaged."""
-    key = _key_of(head(address))
     _remove(cache_folder(), key, cache_folder() / "entries" / key)

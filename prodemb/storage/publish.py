@@ -1,24 +1,20 @@
-"""Outputs that are published whole: a file by one upload, a folder by an index that is written last.
+"""Folders that are published whole, by an index that is written last.
 
-Objects cannot be renamed. A file becomes an object by one upload, of which readers see nothing or all. A folder's files
-become objects under names with their hashes, and `prodemb-index.json`, its index, says which of them make up the
-folder. It is written last, under the condition that nobody else wrote it meanwhile. Objects that the index named before
-stay for one more publication, so that who reads the old one can end.
+Objects cannot be renamed. A folder's files become objects under names with their hashes, and `prodemb-index.json`, its
+index, says which of them make up the folder. It is written last, under the condition that nobody else wrote it
+meanwhile. Objects that the index named before stay for one more publication, so that who reads the old one can end.
 """
 
 import hashlib
 import json
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from prodemb.core.bounded import parse_json
 from prodemb.core.errors import DamagedObjectError, MissingObjectError, OutputError, StorageError
-from prodemb.core.files import is_temporary, replacing, sha256_of
+from prodemb.core.files import is_temporary, sha256_of
 from prodemb.storage.address import Address, Place
 from prodemb.storage.cache import entry
 from prodemb.storage.client import NO_BUCKET
@@ -39,26 +35,6 @@ class IndexedFile:
     """The key of its object, from the folder's on."""
     num_bytes: int
     sha256: str
-
-
-@contextmanager
-def publishing(place: Place) -> Iterator[Path]:
-    """Yield a temporary path; on success it becomes the file of a place, on failure nothing is left of it.
-
-    A local one as by `prodemb.core.files.replacing`; one in a bucket by an upload, over what is there.
-
-    Raises:
-        StorageError: it cannot be uploaded.
-        BusyError, OutputError: as `replacing`.
-    """
-    if isinstance(place, Path):
-        with replacing(place) as temporary:
-            yield temporary
-        return
-    with tempfile.TemporaryDirectory(prefix="prodemb-") as folder:
-        path = Path(folder, place.name)
-        yield path
-        upload(path, place)
 
 
 def publish_folder(folder: Path, address: Address) -> Version:

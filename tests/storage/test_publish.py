@@ -5,8 +5,8 @@ import pytest
 from prodemb.core.errors import ConflictError, DamagedObjectError, MissingObjectError, StorageError
 from prodemb.storage import objects, publish
 from prodemb.storage.address import Address
-from prodemb.storage.objects import exists, listing, put_bytes, read
-from prodemb.storage.publish import INDEX, fetched_folder, publish_folder, publishing
+from prodemb.storage.objects import exists, listing, put_bytes
+from prodemb.storage.publish import INDEX, fetched_folder, publish_folder
 from tests.object_store import ObjectStore, client
 
 
@@ -20,15 +20,6 @@ def write(folder: Path, **files: str) -> Path:
 
 def contents(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_a_file_is_published_whole_or_not_at_all(bucket: Address, tmp_path: Path) -> None:
-    for place in (bucket / "out/a.txt", tmp_path / "out" / "a.txt"):
-        with publishing(place) as temporary:
-            temporary.write_text("whole")
-        with pytest.raises(FileNotFoundError), publishing(place) as temporary:
-            temporary.with_name("nothing").rename(temporary)
-    assert read(bucket / "out/a.txt").content == (tmp_path / "out" / "a.txt").read_bytes() == b"whole"
 
 
 def test_a_folder_comes_back_and_changes_whole(bucket: Address, tmp_path: Path, object_store: ObjectStore) -> None:
