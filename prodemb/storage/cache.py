@@ -197,7 +197,7 @@ def _evict(folder: Path, *, keep: str) -> None:
     entries = []
     for path in (folder / "entries").iterdir():
         with suppress(FileNotFoundError):
-            entries.append((path.stat().st_mtime_ns, _num_bytes(path), path))
+            entries.append((path.stat().st_mtime_ns, num_bytes_in(path), path))
     total, bound = sum(num_bytes for _, num_bytes, _ in entries), max_bytes()
     if total <= bound:
         return
@@ -227,11 +227,11 @@ def _remove(folder: Path, key: str, path: Path) -> bool:
     return True
 
 
-def _num_bytes(folder: Path) -> int:
+def num_bytes_in(folder: Path) -> int:
     """Bytes of all files below a folder."""
     total = 0
     for entry_ in os.scandir(folder):
-        total += _num_bytes(Path(entry_.path)) if entry_.is_dir(follow_symlinks=False) else entry_.stat().st_size
+        total += num_bytes_in(Path(entry_.path)) if entry_.is_dir(follow_symlinks=False) else entry_.stat().st_size
     return total
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from prodemb.core.errors import BusyError, ConflictError, StorageError
+from prodemb.core.files import temporary_name
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder
 from prodemb.storage.desk import (
@@ -162,6 +163,41 @@ def test_a_store_that_fails_at_the_end_costs_no_work(bucket: Address, object_sto
     with at_desk():
         assert file_to_write(str(bucket / "a")).read_text() == "work"
     assert read(bucket / "a").content == b"work"
+
+
+def test_published_working_copies_go_when_there_is_no_room_and_others_stay(
+    bucket: Address, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(name: str) -> Path:
+        with at_desk():
+            path = file_to_write(str(bucket / name))
+            path.write_text(name * 1000)
+        return path
+
+    first = write("a")
+    object_store.rules.append(failing(1, status=403, method="PUT"))
+    with pytest.raises(StorageError):
+        write("b")
+    second = write("c")
+    with at_desk():
+        head = folder_to_write(str(bucket / "head"))
+        head.mkdir()
+        (head / "card.json").write_text("1" * 1000)
+    unfinished = head / temporary_name("card.json")
+    unfinished.write_text("what a killed step has")
+    monkeypatch.setenv("PRODEMB_CACHE_GB", "0.000002")  # 2,000 bytes
+    with at_desk():
+        held = file_to_write(str(bucket / "d"))
+        held.write_text("d" * 3000)
+        for name in ("a", "e"):
+            file_to_write(str(bucket / name))
+        assert held.exists()
+        assert first.read_text() == "a" * 1000  # fetched again
+        assert not second.exists()
+        assert unfinished.exists()
+    with at_desk():
+        assert file_to_write(str(bucket / "b")).read_text() == "b" * 1000
+    assert read(bucket / "b").content == b"b" * 1000
 
 
 def test_what_is_done_costs_the_requests_that_the_documentation_says(
