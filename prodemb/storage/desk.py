@@ -167,7 +167,7 @@ def file_to_read(text: str | Path) -> Path:
 
 
 def folder_to_read(text: str | Path) -> Path:
-    """The folder that a setting or an argument names; as `file_to_read`."""
+    """The folder that a setting or an argument names; as `file_to_read`, and as `fetched_folder` where it is a copy."""
     return _to_read(text, "folder")
 
 
@@ -196,7 +196,7 @@ def sibling(text: str, name: str) -> str:
 def _to_read(text: str | Path, kind: Kind) -> Path:
     found = text if isinstance(text, Path) else place(text)
     if isinstance(found, Path):
-        return found
+        return fetched_folder(found) if kind == "folder" else found
     desk = _current.get()
     return _fetched(found, kind) if desk is None else desk.read(found, kind)
 

@@ -8,11 +8,12 @@ meanwhile. Objects that the index named before stay for one more publication, so
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from prodemb.core.bounded import parse_json
+from prodemb.core.bounded import parse_json, read_bytes
 from prodemb.core.errors import DamagedObjectError, MissingObjectError, OutputError, StorageError
 from prodemb.core.files import is_temporary, sha256_of
 from prodemb.storage.address import Address, Place
@@ -91,16 +92,17 @@ def index_version(address: Address) -> Version | None:
 
 
 def fetched_folder(place: Place) -> Path:
-    """A local folder with the files of one in a bucket, in the cache, pinned. A path is itself.
+    """A local folder with the files of one in a bucket, in the cache, pinned. A path is itself, unless it is a copy.
 
-    What `publish_folder` wrote is read by its index, and each file checked; any other folder by listing it.
+    What `publish_folder` wrote is read by its index, and each file checked, also where it was copied to this machine;
+    any other folder by listing it.
 
     Raises:
         MissingObjectError: nothing is there.
         StorageError: a file is missing or damaged, or the index is not one.
     """
     if isinstance(place, Path):
-        return place
+        return _copied_folder(place) if (place / INDEX).is_file() else place
     index, version = _find_index(place)
     if index is None:
         return name_copy(_listed_folder(place), place)
@@ -111,9 +113,8 @@ def fetched_folder(place: Place) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             download(head(place / file.object), path, sha256=file.sha256)
 
-    key = _hash_of([str(place), *(f"{name}\n{file.sha256}" for name, file in sorted(index.files.items()))])
     try:
-        return name_copy(entry(key, name=place.name or place.bucket, make=make), place)
+        return name_copy(entry(_key_of(place, index), name=place.name or place.bucket, make=make), place)
     except MissingObjectError as error:
         if _find_index(place)[1] == version:
             raise DamagedObjectError(
@@ -121,6 +122,27 @@ def fetched_folder(place: Place) -> Path:
                 reason="damaged",
             ) from None
         return fetched_folder(place)  # it was published anew, twice
+
+
+def _copied_folder(folder: Path) -> Path:
+    """A local folder with the files of one that `publish_folder` wrote and somebody copied from its bucket."""
+    index = _parse_index(folder, read_bytes(folder / INDEX))
+    if others := sorted({path.name for path in folder.iterdir()} - {INDEX, "files", ".DS_Store"}):
+        raise StorageError(
+            f"{folder}: found {others[0]!r} beside {INDEX}, wanted what was copied from a bucket alone, or no {INDEX}"
+        )
+
+    def make(to: Path) -> None:
+        for name, file in index.files.items():
+            source, path = folder / file.object, to / name
+            if not source.is_file() or sha256_of(source) != file.sha256:
+                raise DamagedObjectError(
+                    f"{source}: missing or damaged, though {INDEX} lists it; copy the folder again", reason="damaged"
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, path)
+
+    return name_copy(entry(_key_of(folder, index), name=folder.absolute().name, make=make), folder)
 
 
 def _listed_folder(address: Address) -> Path:
@@ -162,7 +184,12 @@ def _find_index(address: Address) -> tuple[_Index | None, Version | None]:
     return _parse_index(address, content), info.version
 
 
-def _parse_index(address: Address, content: bytes) -> _Index:
+def _key_of(place: Place, index: _Index) -> str:
+    """What the files of an index are kept by in the cache."""
+    return _hash_of([str(place), *(f"{name}\n{file.sha256}" for name, file in sorted(index.files.items()))])
+
+
+def _parse_index(address: Place, content: bytes) -> _Index:
     try:
         values = parse_json(content)
         if values["version"] != _VERSION:
@@ -175,7 +202,7 @@ def _parse_index(address: Address, content: bytes) -> _Index:
         ) from None
 
 
-def _file(address: Address, values: dict[str, Any]) -> IndexedFile:
+def _file(address: Place, values: dict[str, Any]) -> IndexedFile:
     file = IndexedFile(**values)
     _checked_name(address, file.object)
     if not _HEX.fullmatch(file.sha256) or not file.object.startswith("files/"):
@@ -183,7 +210,7 @@ def _file(address: Address, values: dict[str, Any]) -> IndexedFile:
     return file
 
 
-def _checked_name(address: Address, name: str) -> str:
+def _checked_name(address: Place, name: str) -> str:
     """A name that leads nowhere outside of its folder."""
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\0" in name:

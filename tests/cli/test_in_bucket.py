@@ -17,7 +17,7 @@ from prodemb.cli.manner import speaking
 from prodemb.core.errors import ConfigError, StorageError
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder, fetched
-from prodemb.storage.objects import exists, put_bytes, read
+from prodemb.storage.objects import exists, listing, put_bytes, read
 from prodemb.storage.publish import publish_folder
 from tests.object_store import ObjectStore, bucket, failing, object_store, running_store
 from tests.shard_sets import write_random_set
@@ -42,6 +42,12 @@ def test_a_head_in_a_bucket_scores_into_it(bucket: Address, tmp_path: Path) -> N
     save_predictor(Path("head"), make_head("category"))
     publish_folder(Path("head"), bucket / "heads/category")
     run("score", "shards", "local.parquet", "--head", "head")
+    for info in listing(bucket / "heads"):  # as `aws s3 cp --recursive` copies
+        path = Path(info.address.key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(read(info.address).content)
+    assert str(cache_folder()) not in run("score", "shards", "copied.parquet", "--head", "heads/category").output
+    assert pl.read_parquet("copied.parquet").equals(pl.read_parquet("local.parquet"))
     words = ["score", "shards", f"{bucket}/out/out.parquet", "--head", f"{bucket}/heads/category"]
     first = run(*words)
     assert f"{bucket}/out/out.parquet" in first.output

@@ -19,7 +19,7 @@ from prodemb.storage.desk import (
     sibling,
 )
 from prodemb.storage.names import named
-from prodemb.storage.objects import exists, put_bytes, read
+from prodemb.storage.objects import exists, listing, put_bytes, read
 from prodemb.storage.publish import fetched_folder
 from tests.object_store import ObjectStore, failing
 
@@ -163,6 +163,29 @@ def test_a_store_that_fails_at_the_end_costs_no_work(bucket: Address, object_sto
     with at_desk():
         assert file_to_write(str(bucket / "a")).read_text() == "work"
     assert read(bucket / "a").content == b"work"
+
+
+def test_a_published_folder_that_was_copied_to_this_machine_can_be_read(bucket: Address, tmp_path: Path) -> None:
+    with at_desk():
+        head = folder_to_write(str(bucket / "head"))
+        (head / "sub").mkdir(parents=True)
+        (head / "card.json").write_text("card")
+        (head / "sub/weights").write_text("weights")
+    for info in listing(bucket / "head"):  # as `aws s3 cp --recursive` does
+        path = tmp_path / "head" / info.address.key.removeprefix("head/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(read(info.address).content)
+    found = folder_to_read(tmp_path / "head")
+    assert [(found / name).read_text() for name in ("card.json", "sub/weights")] == ["card", "weights"]
+    assert named(str(found)) == str(tmp_path / "head")
+    shutil.rmtree(cache_folder())
+    weights = next((tmp_path / "head/files").glob("*-weights"))
+    weights.write_text("evil")
+    with pytest.raises(StorageError, match=rf"^{weights}: missing or damaged"):
+        folder_to_read(tmp_path / "head")
+    (tmp_path / "head/card.json").write_text("of another head")
+    with pytest.raises(StorageError, match=r"found 'card.json' beside prodemb-index.json"):
+        folder_to_read(tmp_path / "head")
 
 
 def test_published_working_copies_go_when_there_is_no_room_and_others_stay(
