@@ -30,6 +30,7 @@ from prodemb.core.files import sha256_of, temporary_name
 from prodemb.shards.file import ShardFile, State
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder, discard, entry
+from prodemb.storage.client import NO_BUCKET
 from prodemb.storage.folder import holding, objects_in, parquet_footer, temporary_file
 from prodemb.storage.lease import Lease, holder
 from prodemb.storage.objects import (
@@ -254,7 +255,7 @@ class BucketFolder:
 
 def _check_bucket(error: MissingObjectError) -> None:
     """Raise it where it is the bucket that is missing."""
-    if "no bucket" in str(error):
+    if error.reason == NO_BUCKET:
         raise StorageError(str(error)) from None
 
 
