@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
@@ -84,7 +84,7 @@ def call(operation: str, address: Address, function: Callable[[], T]) -> T:
     _users.add(os.getpid())
     try:
         if threading.current_thread() is threading.main_thread():
-            return in_thread(function).result()  # obstore's calls let no signal through before they end
+            return result_of(in_thread(function))  # obstore's calls let no signal through before they end
         return function()
     except Exception as error:
         _translate(error, operation=operation, address=address)
@@ -102,6 +102,16 @@ def in_thread(function: Callable[[], T]) -> Future[T]:
 
     threading.Thread(target=run, daemon=True, name="storage").start()
     return future
+
+
+def result_of(future: Future[T]) -> T:
+    """What a function that was begun returns or raises; an interrupt is noticed meanwhile.
+
+    It waits for a second at a time: once polars is loaded, the system goes on with a wait without an end after SIGINT.
+    """
+    while not future.done():
+        wait([future], timeout=1.0)
+    return future.result()
 
 
 def _make_store(address: Address, patience: Patience) -> Any:

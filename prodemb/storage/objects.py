@@ -17,7 +17,7 @@ from prodemb.core.bounded import MAX_BYTES
 from prodemb.core.errors import ConflictError, DamagedObjectError, MissingObjectError, StorageError
 from prodemb.core.files import sha256_of
 from prodemb.storage.address import Address
-from prodemb.storage.client import NO_ANSWER, PATIENCE, Patience, call, in_thread, store_of
+from prodemb.storage.client import NO_ANSWER, PATIENCE, Patience, call, in_thread, result_of, store_of
 
 PART_BYTES = 32 << 20
 """Bytes of one request of a download, and of one part of an upload."""
@@ -139,7 +139,7 @@ def _parts(info: ObjectInfo) -> Iterator[tuple[bytes, dict[str, str]]]:
     begun = (in_thread(partial(_part, info, *span)) for span in spans)
     waiting = deque(islice(begun, _PARTS_AT_ONCE))
     while waiting:
-        yield waiting.popleft().result()
+        yield result_of(waiting.popleft())
         waiting.extend(islice(begun, 1))
 
 

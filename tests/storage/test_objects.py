@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 import time
@@ -355,6 +356,7 @@ def test_ctrl_c_ends_a_request_that_waits(act: str, bucket: Address, object_stor
     code = f"""
 import os, signal, sys
 from pathlib import Path
+import polars  # which handles SIGINT too
 from prodemb.storage import objects
 from prodemb.storage.address import place
 from prodemb.storage.objects import download, head
@@ -363,8 +365,6 @@ address = place("{bucket}/a")
 info = head(address)
 print("asks", flush=True)
 sys.stdin.readline()
-signal.setitimer(signal.ITIMER_REAL, 0.2)
-signal.signal(signal.SIGALRM, signal.default_int_handler)
 try:
     {act}
 except KeyboardInterrupt:
@@ -374,7 +374,14 @@ except KeyboardInterrupt:
     assert process.stdout is not None
     assert process.stdout.readline() == "asks\n"
     object_store.rules.append(slow(12))
-    assert process.communicate("\n", timeout=9)[0] == "interrupted\n"
+    object_store.requests.clear()
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    while not object_store.requests:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=9)[0] == "interrupted\n"
 
 
 def test_wrong_settings_of_the_environment_are_a_config_error(bucket: Address, monkeypatch: pytest.MonkeyPatch) -> None:
