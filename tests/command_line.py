@@ -1,7 +1,8 @@
 """The command line as a user meets it: a process for each command, with its own streams, folder and exit status.
 
 The processes are forked from one that has imported everything and computed nothing, so that a command costs what it
-does and not the seconds that loading torch takes.
+does and not the seconds that loading torch takes. Ray is not among what is imported: what it starts would hang when
+forked from there.
 """
 
 import multiprocessing
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 from prodemb.cli import main
 
@@ -66,6 +68,28 @@ def context() -> ForkServerContext:
     made = _get_context("forkserver")
     made.set_forkserver_preload([__name__, *_PRELOADED])
     return made
+
+
+class _Inheriting(ForkServerProcess):
+    """Has the environment of the process that starts it, as a spawned one."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._environment = dict(os.environ)
+
+    def run(self) -> None:
+        os.environ.clear()
+        os.environ.update(self._environment)
+        super().run()
+
+
+class InheritingContext(ForkServerContext):
+    """In the place of a context that spawns; its processes are those of `context` otherwise."""
+
+    Process = _Inheriting
+
+    def __init__(self) -> None:
+        self.set_forkserver_preload([__name__, *_PRELOADED])
 
 
 def _run(words: list[str], cwd: Path, streams: list[Path], before: Callable[[], None] | None) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-from tests.command_line import context
+from tests.command_line import InheritingContext
 from tests.warm_python import serving
 
 # A busy machine takes its time; that is no fault of an example.
@@ -97,7 +97,7 @@ def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def warm_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that prodemb spawns are forked from one whose libraries are loaded; what they print is not captured."""
-    monkeypatch.setattr(multiprocessing, "get_context", lambda _method: context())
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _method: InheritingContext())
 
 
 @pytest.fixture(scope="session")

@@ -103,7 +103,7 @@ def _run(executable: str, arguments: list[str], environment: dict[str, str], fol
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     found = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
     try:
-        match arguments:
+        match arguments[arguments[:1] == ["-u"] :]:
             case ["-c", program, *rest]:
                 sys.argv, sys.path[:0] = ["-c", *rest], ["", *found]
                 exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})

@@ -21,8 +21,7 @@ def run_bench(
 ) -> Iterator[RunBench]:
     """Runs `tests/bench/{script}.py` with these arguments and gives its JSON; `status` is the exit status wanted.
 
-    The text tables are made in each run too, since a bench makes both and prints one. Processes of its own are warm,
-    but for Ray's.
+    The text tables are made in each run too, since a bench makes both and prints one. Processes of its own are warm.
     """
     monkeypatch.syspath_prepend(BENCH)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -31,8 +30,7 @@ def run_bench(
 
     def run(script: str, *arguments: str, status: int = 0) -> dict[str, Any]:
         monkeypatch.setattr(sys, "argv", [f"tests/bench/{script}.py", *arguments, "--json"])
-        if script != "cluster":
-            monkeypatch.setattr(sys, "executable", str(warm_python))
+        monkeypatch.setattr(sys, "executable", str(warm_python))
         found: object = 0
         try:
             importlib.import_module(script).main()

@@ -226,11 +226,12 @@ def test_ray_beside_processes(run_bench: RunBench, catalog: Path) -> None:
     assert list(found["lost"]) == ["1"]
 
 
-def test_ray_while_machines_are_lost() -> None:
+def test_ray_while_machines_are_lost(warm_python: Path) -> None:
     """In a process of its own, which imports Ray when it has set what Ray is to be silent about."""
     pytest.importorskip("ray")
-    command = [sys.executable, str(BENCH / "cluster.py"), "--kills", "20", "--products", "3000", "--shard-size", "256"]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=300, cwd=BENCH.parent.parent)
+    options = ["--kills", "20", "--products", "3000", "--shard-size", "256", "--json"]
+    command = [str(warm_python), str(BENCH / "cluster.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=BENCH.parent.parent)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["num_products"], found["num_shards"]) == (3000, 12)

@@ -31,13 +31,13 @@ from prodemb.shards.verify import verify
 from prodemb.towers.image import ImagePreprocessor
 from tests.command_line import prodemb
 from tests.embed.conftest import contents, run
+from tests.faults import kills
 from tests.finetune.shop import run as run_finetune
 from tests.finetune.shop import write_catalog
 from tests.shard_sets import write_random_set
 from tests.small_heads import make_head, save_predictor, score_with
 
 MakeCatalog = Callable[[int], Path]
-ROOT = Path(__file__).parent.parent.parent
 
 
 def said(stderr: str) -> list[str]:
@@ -238,19 +238,12 @@ def test_what_a_killed_scoring_left_is_taken_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_few_kills_change_nothing(warm_python: Path) -> None:
-    script = Path(__file__).parent / "kills.py"
+@pytest.mark.usefixtures("warm_processes")
+def test_a_few_kills_change_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = ("--embed", "1", "--update", "0", "--train", "0", "--finetune", "1", "--score", "1", "--products", "90")
-    result = subprocess.run(
-        [str(warm_python), str(script), *sizes, "--shard-size", "10", "--json"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert result.returncode == 0, result.stderr
-    found = json.loads(result.stdout)
+    monkeypatch.setattr(sys, "argv", ["kills.py", *sizes, "--shard-size", "10", "--json"])
+    kills.main()
+    found = json.loads(capsys.readouterr().out)
     assert [(work["name"], work["kills"]) for work in found] == [
         ("embed", 1),
         ("finetune", 1),

@@ -177,6 +177,7 @@ def test_some_unknown_categories_are_left_out_aloud(
     assert report.num_classes == 4
 
 
+@pytest.mark.usefixtures("warm_processes")
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_rate(
     catalog: Path, tiny_clip: Path, tmp_path: Path, workers: int

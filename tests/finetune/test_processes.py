@@ -61,6 +61,7 @@ def run_elsewhere(catalogs: list[Path], model: Path, outs: list[Path], *, on_pro
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_processes")
 def test_the_first_process_decides_whether_there_is_something_to_do(
     catalog: Path, tiny_clip: Path, tmp_path: Path, finished: Finished
 ) -> None:
@@ -71,6 +72,7 @@ def test_the_first_process_decides_whether_there_is_something_to_do(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_processes")
 def test_processes_that_find_another_catalog_say_so(catalog: Path, tiny_clip: Path, tmp_path: Path) -> None:
     catalogs = [catalog, write_catalog(tmp_path, title=["mug"] * NUM_PRODUCTS)]
     work = partial(run_elsewhere, catalogs, tiny_clip, [tmp_path / "out"] * 2)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,15 +16,16 @@ from prodemb.core.progress import ProgressCallback
 from prodemb.finetune import ray as engine
 from prodemb.finetune.config import FinetuneConfig
 from prodemb.finetune.ray import launch_on_ray
+from tests.command_line import context
 from tests.finetune.conftest import Finished
 from tests.finetune.shop import SMALL, assert_alike, run, weights
 from tests.ray_cluster import two_nodes
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster(warm_python: Path) -> Iterator[Any]:
     """Two machines of one core."""
-    with two_nodes() as cluster:
+    with two_nodes(warm_python) as cluster:
         yield cluster
 
 
@@ -114,13 +114,8 @@ def test_without_room_the_wait_ends(cluster: Any, tmp_path: Path, monkeypatch: p
         ray.kill(other)
 
 
-RUN = """
-import sys
-from pathlib import Path
-from tests.finetune.shop import run
-catalog, model, out = map(Path, sys.argv[1:])
-run(catalog, model, out, wise_ft_alphas=[1.0], engine="ray", workers=2, ray_address="{address}")
-"""
+def run_as_another(catalog: Path, model: Path, out: Path, address: str) -> None:
+    run(catalog, model, out, wise_ft_alphas=[1.0], engine="ray", workers=2, ray_address=address)
 
 
 @pytest.mark.slow
@@ -128,17 +123,17 @@ def test_a_run_that_is_killed_leaves_no_worker_and_goes_on_with_another_engine(
     cluster: Any, catalog: Path, tiny_clip: Path, tmp_path: Path, whole_run: Finished
 ) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-c", RUN.format(address=cluster.address), *map(str, (catalog, tiny_clip, out))]
-    process = subprocess.Popen(command)
+    process = context().Process(target=run_as_another, args=(catalog, tiny_clip, out, cluster.address))
+    process.start()
     state = tmp_path / "out.state" / "state.safetensors"
     until = time.monotonic() + 120
-    while process.poll() is None and not state.exists():
+    while process.exitcode is None and not state.exists():
         assert time.monotonic() < until
         time.sleep(0.01)
     workers = workers_of(out)
     assert len(workers) == 2
     process.kill()
-    process.wait(10)
+    process.join(10)
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < until
         time.sleep(0.1)

@@ -45,6 +45,7 @@ def test_a_killed_run_with_all_options_resumes_with_the_same_curve(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_processes")
 def test_two_processes_resume_a_run_with_all_options(
     catalog: Path, tiny_clip: Path, tmp_path: Path, run_of_all: Finished
 ) -> None:
@@ -81,6 +82,7 @@ def test_mini_batches_give_the_same_curve_and_weights(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_processes")
 @pytest.mark.parametrize("mini_batch_size", [None, 3])
 def test_two_processes_give_the_same_curve_and_weights_as_one(
     catalog: Path, tiny_clip: Path, tmp_path: Path, small_run: Finished, mini_batch_size: int | None

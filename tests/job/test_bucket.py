@@ -94,8 +94,8 @@ def test_the_commands_that_take_a_shard_set_take_one_of_a_bucket(
 
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines" / "brand.toml").write_text('target = "brand"\n[train]\nepochs = 2\n')
-    (tmp_path / "embed.toml").write_text('target = "brand"\n[embed]\nshard_size = 64\n')
-    shown("sample", "sample", "--products", "120")
+    (tmp_path / "embed.toml").write_text('target = "brand"\n[embed]\nshard_size = 48\n')
+    shown("sample", "sample", "--products", "80")
     for folder in (out, tmp_path / "local"):
         shown("embed", "--out", str(folder), "--pipeline", "embed.toml")
     assert objects(out) == contents(tmp_path / "local")
@@ -108,7 +108,7 @@ def test_the_commands_that_take_a_shard_set_take_one_of_a_bucket(
         shown("score", shards, f"{head}.parquet", "--head", head)
         shown("export", shards, f"{head}-npy", "--to", "npy")
     brand = tmp_path / "pipelines" / "brand.toml"
-    brand.write_text(f"{brand.read_text()}[score]\nworkers = 2\nmax_rows_per_file = 64\n")
+    brand.write_text(f"{brand.read_text()}[score]\nworkers = 2\nmax_rows_per_file = 48\n")
     shown("score", str(out), "parts", "--head", "away")
     assert pl.read_parquet(tmp_path / "parts" / "part-*.parquet").equals(pl.read_parquet(tmp_path / "here.parquet"))
     shown("audit", str(out), "audit.parquet", "--head", "away")

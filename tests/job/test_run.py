@@ -73,7 +73,7 @@ def test_init_and_run_on_one_s_own_catalog(tmp_path: Path) -> None:
     for each in (tmp_path / "pipelines").iterdir():
         each.write_text(each.read_text().replace("[train]\n", "[train]\nepochs = 1\n"))
 
-    shown = started("run", cwd=tmp_path)
+    shown = printed(prodemb("run", cwd=tmp_path))
     assert "== fine-tune CLIP on the categories" in shown
     closing = shown[shown.index("== done") :].splitlines()
     assert len(closing) <= 11

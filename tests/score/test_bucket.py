@@ -253,6 +253,7 @@ def is_killed_once(folder: Address) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_processes")
 def test_processes_make_the_files_of_one_also_after_a_run_in_which_one_died(
     sets: list[ShardSet], heads: list[Path], tmp_path: Path, bucket: Address
 ) -> None:
@@ -269,13 +270,15 @@ def test_processes_make_the_files_of_one_also_after_a_run_in_which_one_died(
 
 
 @pytest.fixture(scope="module")
-def elsewhere(running_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def elsewhere(
+    warm_python: Path, running_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """A cluster whose machines keep what they fetch in another place, and work in another folder, than this one."""
     cache = tmp_path_factory.mktemp("elsewhere") / "cache"
     with pytest.MonkeyPatch.context() as patch:
         for name, value in running_store.environment(cache).items():
             patch.setenv(name, value)
-        with two_nodes():
+        with two_nodes(warm_python):
             yield cache
 
 

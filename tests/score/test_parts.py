@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,7 +23,8 @@ from prodemb.shards.reader import ShardSet, open_shard_set
 from prodemb.shards.shard import Shard
 from prodemb.storage.address import Place
 from prodemb.workers import ray as engine
-from tests.ray_cluster import ROOT, two_nodes
+from tests.command_line import context
+from tests.ray_cluster import two_nodes
 from tests.shard_sets import write_random_set
 from tests.small_heads import answers_at, make_head, save_predictor
 
@@ -208,6 +207,7 @@ def waits(_folder: Place) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_processes")
 def test_processes_write_the_rows_of_one_also_after_a_run_in_which_one_died(
     sets: list[ShardSet], heads: list[Path], tmp_path: Path
 ) -> None:
@@ -221,8 +221,8 @@ def test_processes_write_the_rows_of_one_also_after_a_run_in_which_one_died(
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    with two_nodes() as cluster:
+def cluster(warm_python: Path) -> Iterator[Any]:
+    with two_nodes(warm_python) as cluster:
         yield cluster
 
 
@@ -269,15 +269,9 @@ def test_what_stops_a_worker_is_said_in_its_own_words(
         run(sets, tmp_path / "out", heads, **RAY)
 
 
-RUN = """
-import sys
-from pathlib import Path
-from prodemb.shards.reader import open_shard_set
-from tests.score.test_parts import OddSet, run, waits
-folder = Path(sys.argv[1])
-sets = [OddSet(open_shard_set(folder / "clip"), happens=waits), open_shard_set(folder / "tuned")]
-run(sets, folder / "out", [folder / "brand", folder / "category"], engine="ray", workers=2, ray_address="{address}")
-"""
+def run_until_it_waits(folder: Path, address: str) -> None:
+    sets = [OddSet(open_shard_set(folder / "clip"), happens=waits), open_shard_set(folder / "tuned")]
+    run(sets, folder / "out", [folder / "brand", folder / "category"], **RAY, ray_address=address)
 
 
 @pytest.mark.slow
@@ -285,14 +279,15 @@ def test_a_run_whose_driver_is_killed_goes_on(
     cluster: Any, sets: list[ShardSet], heads: list[Path], tmp_path: Path
 ) -> None:
     waiting = tmp_path / "out" / UNFINISHED
-    process = subprocess.Popen([sys.executable, "-c", RUN.format(address=cluster.address), str(tmp_path)], cwd=ROOT)
+    process = context().Process(target=run_until_it_waits, args=(tmp_path, cluster.address))
+    process.start()
     until = time.monotonic() + 120
-    while process.poll() is None and len(list(waiting.glob("part-*"))) < 4:
+    while process.exitcode is None and len(list(waiting.glob("part-*"))) < 4:
         assert time.monotonic() < until
         time.sleep(0.05)
-    assert process.poll() is None
+    assert process.exitcode is None
     process.kill()
-    process.wait(10)
+    process.join(10)
     made = {path.name: path.stat().st_mtime_ns for path in waiting.glob("part-*")}
     assert len(made) == 4
     run(sets, tmp_path / "out", heads, **RAY)

@@ -24,6 +24,7 @@ from prodemb.embed.embed import EmbedReport, embed
 from prodemb.embed.executors.pace import ClusterUse
 from prodemb.shards.format import read_manifest
 from prodemb.workers import ray as engine
+from tests.command_line import context
 from tests.conftest import jpeg
 from tests.embed.conftest import MakeCatalog, contents, estimated, run
 from tests.embed.executors.odd_catalog import OddCatalog
@@ -41,8 +42,8 @@ def test_without_ray_the_extra_is_named(
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    with two_nodes() as cluster:
+def cluster(warm_python: Path) -> Iterator[Any]:
+    with two_nodes(warm_python) as cluster:
         yield cluster
 
 
@@ -197,12 +198,8 @@ def test_ctrl_c_ends_the_ray_that_was_started_for_the_run(
     assert read_manifest(out).shards
 
 
-RUN = """
-import sys
-from pathlib import Path
-from tests.embed.conftest import run
-run(*map(Path, sys.argv[1:]), engine="ray", workers=2, ray_address="{address}")
-"""
+def run_as_another(catalog: Path, out: Path, model: Path, address: str) -> None:
+    run(catalog, out, model, engine="ray", workers=2, ray_address=address)
 
 
 @pytest.mark.slow
@@ -216,12 +213,12 @@ def test_a_run_whose_driver_is_killed_goes_on_on_the_same_cluster_and_outlives_a
         while time.monotonic() < until and len(list(out.glob("part-*"))) < num_parts:
             time.sleep(0.01)
 
-    command = [sys.executable, "-c", RUN.format(address=cluster.address), *map(str, (catalog, out, tiny_clip))]
-    process = subprocess.Popen(command)
+    process = context().Process(target=run_as_another, args=(catalog, out, tiny_clip, cluster.address))
+    process.start()
     wait_for_parts(4)
-    assert process.poll() is None
+    assert process.exitcode is None
     process.kill()
-    process.wait(10)
+    process.join(10)
 
     def remove_node() -> None:
         wait_for_parts(10)

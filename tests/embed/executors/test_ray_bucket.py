@@ -26,13 +26,13 @@ FEATURES = ("title", "brand", "lexical")
 
 
 @pytest.fixture(scope="module")
-def elsewhere(running_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def elsewhere(warm_python: Path, running_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A cluster whose machines keep what they fetch in another place than this one."""
     cache = tmp_path_factory.mktemp("elsewhere") / "cache"
     with pytest.MonkeyPatch.context() as patch:
         for name, value in running_store.environment(cache).items():
             patch.setenv(name, value)
-        with two_nodes():
+        with two_nodes(warm_python):
             yield cache
 
 
