@@ -62,7 +62,19 @@ def started(step: str, *, where: Place | str | None) -> None:
 
 
 def finished(report: object) -> None:
-    """Tell a program that reads along what came of the step, as figures whose names stay."""
+    """Publish what a step wrote to a bucket, then tell a program that reads along what came of it.
+
+    Whatever says that something was made comes after this call, so that it is true.
+
+    Args:
+        report: of the step, told as figures whose names stay.
+
+    Raises:
+        ConflictError, StorageError: as `prodemb.storage.desk.publish_changes`.
+    """
+    from prodemb.storage.desk import publish_changes
+
+    publish_changes()
     if manner() == "json":
         from prodemb.cli.report.results import result_of
 

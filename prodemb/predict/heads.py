@@ -30,7 +30,7 @@ def find_heads(heads: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def _heads_at(folder: Path) -> list[Path]:
-    below = sorted(folder.iterdir()) if folder.is_dir() else []
+    below = [folder_to_read(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
     heads = [path for path in (folder, *below) if (path / CARD_NAME).is_file()]
     if not heads:
         raise HeadError(

@@ -32,6 +32,7 @@ from prodemb.shards.add_object import add_object
 from prodemb.shards.file import NewFile, ShardFile, State
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder, discard, entry
+from prodemb.storage.client import NO_BUCKET
 from prodemb.storage.folder import holding, objects_in, parquet_footer, temporary_file
 from prodemb.storage.lease import Lease, holder
 from prodemb.storage.objects import (
@@ -290,7 +291,7 @@ class BucketFolder:
 
 def _check_bucket(error: MissingObjectError) -> None:
     """Raise it where it is the bucket that is missing."""
-    if "no bucket" in str(error):
+    if error.reason == NO_BUCKET:
         raise StorageError(str(error)) from None
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from prodemb.core.errors import ConfigError, StorageError
 from prodemb.core.files import make_folder, naming
-from prodemb.storage.address import Address, Place
+from prodemb.storage.address import Place
 from prodemb.storage.names import name_copy
 from prodemb.storage.objects import ObjectInfo, download, head
 
@@ -133,8 +133,9 @@ def _make(path: Path, make: Callable[[Path], None]) -> None:
 
 
 def _key_of(info: ObjectInfo) -> str:
-    version = info.version
-    text = "\n".join(map(str, (info.address, version.etag, version.generation, info.num_bytes, info.modified)))
+    """What a version of an object is kept by; a listing may leave out quotes and S3's version id."""
+    version = (info.version.etag or info.version.generation or "").strip('"')
+    text = "\n".join(map(str, (info.address, version, info.num_bytes, info.modified.replace(microsecond=0))))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -196,7 +197,7 @@ def _evict(folder: Path, *, keep: str) -> None:
     entries = []
     for path in (folder / "entries").iterdir():
         with suppress(FileNotFoundError):
-            entries.append((path.stat().st_mtime_ns, _num_bytes(path), path))
+            entries.append((path.stat().st_mtime_ns, num_bytes_in(path), path))
     total, bound = sum(num_bytes for _, num_bytes, _ in entries), max_bytes()
     if total <= bound:
         return
@@ -226,25 +227,14 @@ def _remove(folder: Path, key: str, path: Path) -> bool:
     return True
 
 
-def _num_bytes(folder: Path) -> int:
+def num_bytes_in(folder: Path) -> int:
     """Bytes of all files below a folder."""
     total = 0
     for entry_ in os.scandir(folder):
-        total += _num_bytes(Path(entry_.path)) if entry_.is_dir(follow_symlinks=False) else entry_.stat().st_size
+        total += num_bytes_in(Path(entry_.path)) if entry_.is_dir(follow_symlinks=False) else entry_.stat().st_size
     return total
-
-
-def is_cached(place: Path) -> bool:
-    """Whether a path lies in the cache."""
-    return place.absolute().is_relative_to(cache_folder())
 
 
 def discard(key: str) -> None:
     """Remove an entry that was found damaged, unless somebody has pinned it or makes it now."""
-    _remove(cache_folder(), key, cache_folder() / "entries" / key)
-
-
-def forget(address: Address) -> None:
-    """Remove this version of an object from the cache, such as after it was found damaged."""
-    key = _key_of(head(address))
     _remove(cache_folder(), key, cache_folder() / "entries" / key)

@@ -9,6 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
@@ -83,29 +84,34 @@ def call(operation: str, address: Address, function: Callable[[], T]) -> T:
     _users.add(os.getpid())
     try:
         if threading.current_thread() is threading.main_thread():
-            return _beside(function)
+            return result_of(in_thread(function))  # obstore's calls let no signal through before they end
         return function()
     except Exception as error:
         _translate(error, operation=operation, address=address)
 
 
-def _beside(function: Callable[[], T]) -> T:
-    """Run a function in a thread of its own: obstore's calls let no signal through before they end."""
-    result: list[T] = []
-    failure: list[BaseException] = []
+def in_thread(function: Callable[[], T]) -> Future[T]:
+    """Begin a function in a thread of its own, which a process that ends does not wait for, as it does for a pool's."""
+    future: Future[T] = Future()
 
     def run() -> None:
         try:
-            result.append(function())
+            future.set_result(function())
         except BaseException as error:
-            failure.append(error)
+            future.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True, name="storage")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
+    threading.Thread(target=run, daemon=True, name="storage").start()
+    return future
+
+
+def result_of(future: Future[T]) -> T:
+    """What a function that was begun returns or raises; an interrupt is noticed meanwhile.
+
+    It waits for a second at a time: once polars is loaded, the system goes on with a wait without an end after SIGINT.
+    """
+    while not future.done():
+        wait([future], timeout=1.0)
+    return future.result()
 
 
 def _make_store(address: Address, patience: Patience) -> Any:
@@ -150,8 +156,8 @@ def _make_store(address: Address, patience: Patience) -> Any:
 
 def _aws_credentials(address: Address) -> dict[str, Any]:
     """Where S3's credentials come from: the environment, else whatever boto3 finds."""
-    names = {key.upper() for key, value in os.environ.items() if value}
-    if {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= names or "AWS_SKIP_SIGNATURE" in names:
+    values = {key.upper(): value for key, value in os.environ.items() if value}
+    if {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= values.keys() or _is_on(values.get("AWS_SKIP_SIGNATURE")):
         return {}
     try:
         import boto3
@@ -202,12 +208,12 @@ def _translate(error: Exception, *, operation: str, address: Address) -> NoRetur
 
     text = str(error)
     code = found[1] if (found := _CODE.search(text)) else None
+    if code == "NoSuchBucket" or "ContainerNotFound" in text or "bucket does not exist" in text:
+        raise MissingObjectError(
+            f"{address}: no bucket {address.bucket!r} found; wanted one that exists, in the region of AWS_REGION",
+            reason=NO_BUCKET,
+        ) from None
     if isinstance(error, FileNotFoundError):
-        if code == "NoSuchBucket" or "ContainerNotFound" in text or "bucket does not exist" in text:
-            raise MissingObjectError(
-                f"{address}: no bucket {address.bucket!r} found; wanted one that exists, in the region of AWS_REGION",
-                reason="no such bucket",
-            ) from None
         raise MissingObjectError(f"{address}: no such object found", reason="no such object") from None
     if isinstance(error, (exceptions.AlreadyExistsError, exceptions.PreconditionError)):
         raise ConflictError(
@@ -222,6 +228,15 @@ def _translate(error: Exception, *, operation: str, address: Address) -> NoRetur
     ) from None
 
 
+NO_BUCKET = "no such bucket"
+"""The reason of an error where it is the bucket that is missing, not an object of it."""
+_TOO_LATE, _NO_CONNECTION = "no answer in time", "no connection"
+NO_ANSWER = (_TOO_LATE, _NO_CONNECTION)
+"""Reasons of errors after which nobody knows whether the request was carried out."""
+_PERMANENT = re.compile("4(?!08|25|29)|501|505")
+_TEMPORARY_CODES = ("RequestTimeout", "SlowDown", "OperationAborted")
+"""What S3 says with a status of 4xx, though it passes."""
+_OF_CREDENTIALS = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "InvalidAccessKeyId")
 _DONE = {"read": "read", "write": "written", "list": "listed", "delete": "deleted", "copy": "copied"}
 
 
@@ -231,10 +246,10 @@ def _reason(error: Exception, *, text: str, code: str | None) -> tuple[str, str,
 
     status = found[1].strip() if (found := _STATUS.search(text)) else ""
     what = ", ".join(each for each in (status, code) if each)
-    if isinstance(error, exceptions.PermissionDeniedError):
-        return what or "403 Forbidden", "wanted credentials that may do this with this bucket and key", False
-    if isinstance(error, exceptions.UnauthenticatedError):
+    if isinstance(error, exceptions.UnauthenticatedError) or status.startswith("401") or code in _OF_CREDENTIALS:
         return what or "401 Unauthorized", "wanted valid credentials", False
+    if isinstance(error, exceptions.PermissionDeniedError) or status.startswith("403"):
+        return what or "403 Forbidden", "wanted credentials that may do this with this bucket and key", False
     if "redirect" in text and "LOCATION" in text:
         return "the bucket is elsewhere", "wanted its region in AWS_REGION", False
     if "builder error" in text:
@@ -242,11 +257,13 @@ def _reason(error: Exception, *, text: str, code: str | None) -> tuple[str, str,
     if isinstance(error, exceptions.InvalidPathError):
         return "found a key with an empty, '.' or '..' part", "wanted names between single slashes", False
     if status:
+        if _PERMANENT.match(status) and code not in _TEMPORARY_CODES:
+            return what, "the store refuses this request; trying again does not help", False
         return what, "it was tried again as often as makes sense; try later", True
     if re.search("timed ?out", text, re.IGNORECASE):
-        return "no answer in time", "it was tried several times; wanted a store that answers, or another endpoint", True
+        return _TOO_LATE, "it was tried several times; wanted a store that answers, or another endpoint", True
     if "redentials" in text or "instance metadata" in text or "169.254" in text:
         return "no credentials found", "wanted them in the environment or the usual files (docs/storage.md)", False
     if re.search("sending request|connect|dns", text, re.IGNORECASE):
-        return "no connection", "wanted a store that answers; is the endpoint or the region right?", True
+        return _NO_CONNECTION, "wanted a store that answers; is the endpoint or the region right?", True
     return "an answer that makes no sense", "is the endpoint one of object storage?", False

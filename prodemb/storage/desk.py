@@ -2,37 +2,41 @@
 
 What is read comes from the cache. What is written gets a working copy, in the cache's folder too, that outlives the
 process: a step that was killed goes on with it on the same machine. It is fetched before the work begins, and what has
-changed of it is published when the command has succeeded, under the condition that nobody else has published there
-meanwhile. One run of a machine has a working copy at a time.
+changed of it is published when a step of the command has succeeded, under the condition that nobody else has published
+there meanwhile. One run of a machine has a working copy at a time.
 """
 
 import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from prodemb.core.bounded import read_json
 from prodemb.core.errors import BusyError, ConflictError, MissingObjectError, ProdembError
-from prodemb.core.files import make_folder, write_json
+from prodemb.core.files import make_folder
 from prodemb.storage.address import Address, place
-from prodemb.storage.cache import cache_folder, fetched
+from prodemb.storage.cache import fetched
+from prodemb.storage.client import NO_BUCKET
 from prodemb.storage.names import name_copy, named
-from prodemb.storage.objects import Version, download, head, put_bytes, upload
+from prodemb.storage.objects import Version, download, head, put_bytes, read, upload
 from prodemb.storage.publish import fetched_folder, files_in, index_version, publish_folder
-
-Kind = Literal["file", "folder"]
-Contents = dict[str, list[int]]
-"""Size and time of the files of a working copy, by name."""
+from prodemb.storage.working_copies import (
+    LOCK,
+    Contents,
+    Kind,
+    contents,
+    make_room,
+    read_base,
+    remove,
+    working_path,
+    write_base,
+)
 
 MAX_CONDITIONAL_BYTES = 64 << 20
 """Up to so many bytes a file is put under a condition; a larger one after a look at what is there."""
-_BASE = "base.json"
 
 
 @dataclass
@@ -50,7 +54,7 @@ class _WorkingCopy:
 
     def publish(self) -> None:
         """Publish it, where it has changed."""
-        now = _contents(self.path)
+        now = contents(self.path)
         if not now or now == self.published:
             return
         try:
@@ -61,7 +65,7 @@ class _WorkingCopy:
                 f"what this run made is at {self.path.parent}/"
             ) from None
         self.published = now
-        _write_base(self.path, self.base, now)
+        write_base(self.path, self.base, now)
 
     def _publish_file(self) -> Version:
         if self.path.stat().st_size <= MAX_CONDITIONAL_BYTES:
@@ -98,9 +102,16 @@ class _Desk:
         return self._written[address, kind].path
 
     def publish(self) -> None:
-        """Publish what has changed, in the order in which it was taken."""
-        for copy in self._written.values():
-            copy.publish()
+        """Publish what has changed: folders first, which took the longest; one that fails keeps no other from it."""
+        errors: list[ProdembError] = []
+        for copy in sorted(self._written.values(), key=lambda copy: copy.kind != "folder"):
+            try:
+                copy.publish()
+            except ProdembError as error:
+                errors.append(error)
+        if errors:
+            errors[0].args = ("; ".join(map(str, errors)),)
+            raise errors[0]
 
     def close(self) -> None:
         """Let others have the working copies."""
@@ -119,7 +130,7 @@ def at_desk() -> Iterator[None]:
 
     Raises:
         ConflictError: another run wrote there meanwhile.
-        StorageError: it cannot be published.
+        StorageError: it cannot be published. Of several errors the first one, with the messages of all.
     """
     if _current.get() is not None:
         yield
@@ -156,7 +167,7 @@ def file_to_read(text: str | Path) -> Path:
 
 
 def folder_to_read(text: str | Path) -> Path:
-    """The folder that a setting or an argument names; as `file_to_read`."""
+    """The folder that a setting or an argument names; as `file_to_read`, and as `fetched_folder` where it is a copy."""
     return _to_read(text, "folder")
 
 
@@ -165,6 +176,7 @@ def file_to_write(text: str | Path) -> Path:
 
     Raises:
         BusyError: another run of this machine has the working copy.
+        MissingObjectError: there is no such bucket.
         ConfigError, StorageError: as `file_to_read`.
     """
     return _to_write(text, "file")
@@ -184,7 +196,7 @@ def sibling(text: str, name: str) -> str:
 def _to_read(text: str | Path, kind: Kind) -> Path:
     found = text if isinstance(text, Path) else place(text)
     if isinstance(found, Path):
-        return found
+        return fetched_folder(found) if kind == "folder" else found
     desk = _current.get()
     return _fetched(found, kind) if desk is None else desk.read(found, kind)
 
@@ -202,35 +214,31 @@ def _fetched(address: Address, kind: Kind) -> Path:
     try:
         return fetched(address) if kind == "file" else fetched_folder(address)
     except MissingObjectError as error:
-        if error.reason == "no such bucket":
+        if error.reason == NO_BUCKET:
             raise
-        return name_copy(_working_path(address, kind="absent"), address)
-
-
-def _working_path(address: Address, *, kind: Kind | Literal["absent"]) -> Path:
-    key = hashlib.sha256(f"{address}\n{kind}".encode()).hexdigest()
-    return cache_folder() / "work" / key / (address.name or address.bucket)
+        return name_copy(working_path(address, kind="absent"), address)
 
 
 def _take(address: Address, kind: Kind) -> _WorkingCopy:
     """Lock the working copy of an address, and bring it up to date with what is published."""
-    path = _working_path(address, kind=kind)
+    path = working_path(address, kind=kind)
     make_folder(path.parent, of=path)
-    lock = os.open(path.parent / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    lock = os.open(path.parent / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyError(f"{address}: another run on this machine is writing it; wait for it") from None
         base = _version_of(address, kind)
-        before, published = _read_base(path)
+        before, published = read_base(path)
         if before != base:
-            _write_base(path, None, {})  # what is fetched by half is fetched again
-            _remove(path)
+            write_base(path, None, {})  # what is fetched by half is fetched again
+            remove(path)
             if base is not None:
                 _fetch(address, kind, path)
-            published = _contents(path)
-            _write_base(path, base, published)
+            published = contents(path)
+            write_base(path, base, published)
+        make_room()
     except BaseException:
         os.close(lock)
         raise
@@ -251,33 +259,17 @@ def _fetch(address: Address, kind: Kind, path: Path) -> None:
 def _version_of(address: Address, kind: Kind) -> Version | None:
     if kind == "folder":
         return index_version(address)
-    with suppress(MissingObjectError):
+    try:
         return head(address).version
-    return None
+    except MissingObjectError:
+        return _read_version(address)
 
 
-def _contents(path: Path) -> Contents:
-    files = files_in(path) if path.is_dir() else [path] if path.is_file() else []
-    return {file.relative_to(path.parent).as_posix(): [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _read_base(path: Path) -> tuple[Version | None, Contents]:
-    """The version that a working copy is of, and what it was then."""
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        found = read_json(path.parent / _BASE)
-        return Version(**found["version"]), dict(found["contents"])
-    return None, {}
-
-
-def _write_base(path: Path, base: Version | None, contents: Contents) -> None:
-    if base is None:
-        (path.parent / _BASE).unlink(missing_ok=True)
-    else:
-        write_json(path.parent / _BASE, {"version": asdict(base), "contents": contents})
+def _read_version(address: Address) -> Version | None:
+    """The version of a file that HEAD does not find: only the answer to a GET says whether its bucket is there."""
+    try:
+        return read(address).info.version
+    except MissingObjectError as error:
+        if error.reason == NO_BUCKET:
+            raise
+        return None

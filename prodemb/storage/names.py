@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prodemb.storage.address import Address
+    from prodemb.storage.address import Place
 
 _names: dict[str, str] = {}
-"""Addresses by local paths."""
+"""Addresses, and paths of copied folders, by local paths."""
 
 
-def name_copy(path: Path, address: "Address") -> Path:
+def name_copy(path: Path, address: "Place") -> Path:
     """Remember what a local path is a copy of."""
     _names[str(path)] = str(address)
     return path

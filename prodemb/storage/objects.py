@@ -2,12 +2,14 @@
 
 import hashlib
 import secrets
+import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +17,7 @@ from prodemb.core.bounded import MAX_BYTES
 from prodemb.core.errors import ConflictError, DamagedObjectError, MissingObjectError, StorageError
 from prodemb.core.files import sha256_of
 from prodemb.storage.address import Address
-from prodemb.storage.client import Patience, call, store_of
+from prodemb.storage.client import NO_ANSWER, PATIENCE, Patience, call, in_thread, result_of, store_of
 
 PART_BYTES = 32 << 20
 """Bytes of one request of a download, and of one part of an upload."""
@@ -134,16 +136,11 @@ def _parts(info: ObjectInfo) -> Iterator[tuple[bytes, dict[str, str]]]:
     if len(spans) == 1:
         yield _part(info, *spans[0])
         return
-    pool = ThreadPoolExecutor(_PARTS_AT_ONCE, thread_name_prefix="storage")
-    try:
-        waiting = deque(pool.submit(_part, info, *span) for span in spans[:_PARTS_AT_ONCE])
-        for span in spans[_PARTS_AT_ONCE:]:
-            yield waiting.popleft().result()
-            waiting.append(pool.submit(_part, info, *span))
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    begun = (in_thread(partial(_part, info, *span)) for span in spans)
+    waiting = deque(islice(begun, _PARTS_AT_ONCE))
+    while waiting:
+        yield result_of(waiting.popleft())
+        waiting.extend(islice(begun, 1))
 
 
 def _part(info: ObjectInfo, start: int, end: int) -> tuple[bytes, dict[str, str]]:
@@ -163,7 +160,7 @@ def _part(info: ObjectInfo, start: int, end: int) -> tuple[bytes, dict[str, str]
 
 
 def put_bytes(address: Address, content: bytes, *, create: bool = False, if_match: Version | None = None) -> Version:
-    """Write a small object whole; one request.
+    """Write a small object whole; one request, and up to five more where no answer comes.
 
     Args:
         create: only where there is no such object.
@@ -175,17 +172,17 @@ def put_bytes(address: Address, content: bytes, *, create: bool = False, if_matc
     store, token = store_of(address), secrets.token_hex(16)
     mode: Any = "create" if create else "overwrite" if if_match is None else _update(if_match)
     attributes = {_TOKEN: token, _SHA256: hashlib.sha256(content).hexdigest()}
+    deadline = time.monotonic() + PATIENCE.retry_s
     for is_last in (False, False, True):
         try:
             result = call("write", address, lambda: store.put(address.key, content, attributes=attributes, mode=mode))
             return Version(result["e_tag"], result["version"])
         except StorageError as error:
-            is_settled = isinstance(error, (ConflictError, MissingObjectError))
             if (version := _own_version(address, token=token)) is not None:
                 return version  # it was written, but the answer was lost
             if isinstance(error, MissingObjectError) and if_match is not None:  # how S3 says that it was deleted
                 raise ConflictError(f"{address}: was deleted meanwhile, so it was not written") from None
-            if is_settled or is_last:
+            if error.reason not in NO_ANSWER or is_last or time.monotonic() > deadline:
                 raise
     raise AssertionError("the last one returns or raises")
 

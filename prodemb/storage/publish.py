@@ -1,26 +1,24 @@
-"""Outputs that are published whole: a file by one upload, a folder by an index that is written last.
+"""Folders that are published whole, by an index that is written last.
 
-Objects cannot be renamed. A file becomes an object by one upload, of which readers see nothing or all. A folder's files
-become objects under names with their hashes, and `prodemb-index.json`, its index, says which of them make up the
-folder. It is written last, under the condition that nobody else wrote it meanwhile. Objects that the index named before
-stay for one more publication, so that who reads the old one can end.
+Objects cannot be renamed. A folder's files become objects under names with their hashes, and `prodemb-index.json`, its
+index, says which of them make up the folder. It is written last, under the condition that nobody else wrote it
+meanwhile. Objects that the index named before stay for one more publication, so that who reads the old one can end.
 """
 
 import hashlib
 import json
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from prodemb.core.bounded import parse_json
-from prodemb.core.errors import MissingObjectError, OutputError, StorageError
-from prodemb.core.files import is_temporary, replacing, sha256_of
+from prodemb.core.bounded import parse_json, read_bytes
+from prodemb.core.errors import DamagedObjectError, MissingObjectError, OutputError, StorageError
+from prodemb.core.files import is_temporary, sha256_of
 from prodemb.storage.address import Address, Place
 from prodemb.storage.cache import entry
+from prodemb.storage.client import NO_BUCKET
 from prodemb.storage.names import name_copy
 from prodemb.storage.objects import Version, delete, download, exists, head, listing, put_bytes, read, upload
 
@@ -40,26 +38,6 @@ class IndexedFile:
     sha256: str
 
 
-@contextmanager
-def publishing(place: Place) -> Iterator[Path]:
-    """Yield a temporary path; on success it becomes the file of a place, on failure nothing is left of it.
-
-    A local one as by `prodemb.core.files.replacing`; one in a bucket by an upload, over what is there.
-
-    Raises:
-        StorageError: it cannot be uploaded.
-        BusyError, OutputError: as `replacing`.
-    """
-    if isinstance(place, Path):
-        with replacing(place) as temporary:
-            yield temporary
-        return
-    with tempfile.TemporaryDirectory(prefix="prodemb-") as folder:
-        path = Path(folder, place.name)
-        yield path
-        upload(path, place)
-
-
 def publish_folder(folder: Path, address: Address) -> Version:
     """Make a local folder's regular files, but temporary ones, a folder of a bucket, in place of what is there.
 
@@ -75,11 +53,12 @@ def publish_folder(folder: Path, address: Address) -> Version:
     if len(paths) > _MAX_FILES:
         raise OutputError(f"{folder}: found {len(paths):,} files, not more than {_MAX_FILES:,} are published")
     there = {file.object for file in old.files.values()} if old else set()
+    sizes = _sizes(address) if there else {}
     files: dict[str, IndexedFile] = {}
     for path in paths:
         sha256, name = sha256_of(path), path.relative_to(folder).as_posix()
         file = IndexedFile(object=f"files/{sha256[:32]}-{path.name}", num_bytes=path.stat().st_size, sha256=sha256)
-        if file.object not in there:
+        if file.object not in there or sizes.get(file.object) != file.num_bytes:
             upload(path, address / file.object)
         files[name] = file
     kept = {file.object for file in files.values()}
@@ -95,6 +74,12 @@ def publish_folder(folder: Path, address: Address) -> Version:
     return written
 
 
+def _sizes(address: Address) -> dict[str, int]:
+    """Bytes of the objects that files of a folder were made, by name: somebody may have deleted some."""
+    start = len(address.key) + 1 if address.key else 0
+    return {info.address.key[start:]: info.num_bytes for info in listing(address / "files")}
+
+
 def files_in(folder: Path) -> list[Path]:
     """The regular files of a folder and those below it, without temporary ones, sorted."""
     found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
@@ -107,16 +92,17 @@ def index_version(address: Address) -> Version | None:
 
 
 def fetched_folder(place: Place) -> Path:
-    """A local folder with the files of one in a bucket, in the cache, pinned. A path is itself.
+    """A local folder with the files of one in a bucket, in the cache, pinned. A path is itself, unless it is a copy.
 
-    What `publish_folder` wrote is read by its index, and each file checked; any other folder by listing it.
+    What `publish_folder` wrote is read by its index, and each file checked, also where it was copied to this machine;
+    any other folder by listing it.
 
     Raises:
         MissingObjectError: nothing is there.
         StorageError: a file is missing or damaged, or the index is not one.
     """
     if isinstance(place, Path):
-        return place
+        return _copied_folder(place) if (place / INDEX).is_file() else place
     index, version = _find_index(place)
     if index is None:
         return name_copy(_listed_folder(place), place)
@@ -127,13 +113,36 @@ def fetched_folder(place: Place) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             download(head(place / file.object), path, sha256=file.sha256)
 
-    key = _hash_of([str(place), *(f"{name}\n{file.sha256}" for name, file in sorted(index.files.items()))])
     try:
-        return name_copy(entry(key, name=place.name or place.bucket, make=make), place)
-    except MissingObjectError:
+        return name_copy(entry(_key_of(place, index), name=place.name or place.bucket, make=make), place)
+    except MissingObjectError as error:
         if _find_index(place)[1] == version:
-            raise
+            raise DamagedObjectError(
+                f"{error}, though {INDEX} lists it; put it back, or delete {place / INDEX} to begin anew",
+                reason="damaged",
+            ) from None
         return fetched_folder(place)  # it was published anew, twice
+
+
+def _copied_folder(folder: Path) -> Path:
+    """A local folder with the files of one that `publish_folder` wrote and somebody copied from its bucket."""
+    index = _parse_index(folder, read_bytes(folder / INDEX))
+    if others := sorted({path.name for path in folder.iterdir()} - {INDEX, "files", ".DS_Store"}):
+        raise StorageError(
+            f"{folder}: found {others[0]!r} beside {INDEX}, wanted what was copied from a bucket alone, or no {INDEX}"
+        )
+
+    def make(to: Path) -> None:
+        for name, file in index.files.items():
+            source, path = folder / file.object, to / name
+            if not source.is_file() or sha256_of(source) != file.sha256:
+                raise DamagedObjectError(
+                    f"{source}: missing or damaged, though {INDEX} lists it; copy the folder again", reason="damaged"
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, path)
+
+    return name_copy(entry(_key_of(folder, index), name=folder.absolute().name, make=make), folder)
 
 
 def _listed_folder(address: Address) -> Path:
@@ -169,13 +178,18 @@ def _find_index(address: Address) -> tuple[_Index | None, Version | None]:
     try:
         content, info = read(address / INDEX)
     except MissingObjectError as error:
-        if "no bucket" in str(error):
+        if error.reason == NO_BUCKET:
             raise
         return None, None
     return _parse_index(address, content), info.version
 
 
-def _parse_index(address: Address, content: bytes) -> _Index:
+def _key_of(place: Place, index: _Index) -> str:
+    """What the files of an index are kept by in the cache."""
+    return _hash_of([str(place), *(f"{name}\n{file.sha256}" for name, file in sorted(index.files.items()))])
+
+
+def _parse_index(address: Place, content: bytes) -> _Index:
     try:
         values = parse_json(content)
         if values["version"] != _VERSION:
@@ -188,7 +202,7 @@ def _parse_index(address: Address, content: bytes) -> _Index:
         ) from None
 
 
-def _file(address: Address, values: dict[str, Any]) -> IndexedFile:
+def _file(address: Place, values: dict[str, Any]) -> IndexedFile:
     file = IndexedFile(**values)
     _checked_name(address, file.object)
     if not _HEX.fullmatch(file.sha256) or not file.object.startswith("files/"):
@@ -196,7 +210,7 @@ def _file(address: Address, values: dict[str, Any]) -> IndexedFile:
     return file
 
 
-def _checked_name(address: Address, name: str) -> str:
+def _checked_name(address: Place, name: str) -> str:
     """A name that leads nowhere outside of its folder."""
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\0" in name:

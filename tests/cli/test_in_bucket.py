@@ -13,12 +13,13 @@ from typer.testing import CliRunner, Result
 
 from prodemb.cli import _check_arguments, app
 from prodemb.cli.json_lines import emit
-from prodemb.core.errors import ConfigError
+from prodemb.cli.manner import speaking
+from prodemb.core.errors import ConfigError, StorageError
 from prodemb.storage.address import Address
 from prodemb.storage.cache import cache_folder, fetched
-from prodemb.storage.objects import exists, put_bytes, read
+from prodemb.storage.objects import exists, listing, put_bytes, read
 from prodemb.storage.publish import publish_folder
-from tests.object_store import ObjectStore, bucket, object_store, running_store
+from tests.object_store import ObjectStore, bucket, failing, object_store, running_store
 from tests.shard_sets import write_random_set
 from tests.small_heads import make_head, save_predictor
 
@@ -41,6 +42,12 @@ def test_a_head_in_a_bucket_scores_into_it(bucket: Address, tmp_path: Path) -> N
     save_predictor(Path("head"), make_head("category"))
     publish_folder(Path("head"), bucket / "heads/category")
     run("score", "shards", "local.parquet", "--head", "head")
+    for info in listing(bucket / "heads"):  # as `aws s3 cp --recursive` copies
+        path = Path(info.address.key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(read(info.address).content)
+    assert str(cache_folder()) not in run("score", "shards", "copied.parquet", "--head", "heads/category").output
+    assert pl.read_parquet("copied.parquet").equals(pl.read_parquet("local.parquet"))
     words = ["score", "shards", f"{bucket}/out/out.parquet", "--head", f"{bucket}/heads/category"]
     first = run(*words)
     assert f"{bucket}/out/out.parquet" in first.output
@@ -86,6 +93,24 @@ def test_reading_a_feed_in_a_bucket_says_its_address_alone(bucket: Address, caps
     text = Path("pipelines/brand.toml").read_text()
     assert f'path = "{bucket}/feed.csv"' in text
     assert re.search(r'"runs/feed-[0-9a-f]{6}/', text)
+
+
+def test_nothing_is_said_to_be_written_before_it_is_published(bucket: Address, object_store: ObjectStore) -> None:
+    Path("feed.csv").write_text("product_id,title\n1,red shoe\n2,blue mug\n")
+    words = ["read", "feed.csv", f"{bucket}/out.parquet"]
+    assert "wrote 2 products" in run(*words).output
+    Path("feed.csv").write_text("product_id,title\n1,red shoe\n")
+    object_store.rules.append(failing(100, status=403, method="PUT"))
+    for extra in ([], ["--log-json"]):
+        with speaking():
+            result = CliRunner().invoke(app, [*words, *extra])
+        assert isinstance(result.exception, StorageError)
+        assert "wrote" not in result.output
+        assert '"result"' not in result.output
+    object_store.rules.clear()
+    with speaking():
+        result = CliRunner().invoke(app, [*words, "--log-json"])
+    assert '"result"' in result.output
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,14 @@ def shards_fetched(store: ObjectStore) -> list[str]:
     return list(dict.fromkeys(path.rpartition("/")[2] for path in found))
 
 
+def test_a_missing_bucket_is_told_by_what_the_store_says_and_not_by_a_name(bucket: Address) -> None:
+    assert not BucketFolder(bucket / "no bucket/clip").has(MANIFEST_NAME)
+    with pytest.raises(FileNotFoundError):
+        BucketFolder(bucket / "no bucket/clip").read(MANIFEST_NAME)
+    with pytest.raises(StorageError, match="no bucket 'no-such-bucket' found"):
+        BucketFolder(Address("s3", "no-such-bucket", "clip")).read(MANIFEST_NAME)
+
+
 def test_a_copied_set_is_the_same_and_is_fetched_once(
     local: ShardSet, folder: Address, object_store: ObjectStore
 ) -> None:

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 import time
@@ -215,6 +216,48 @@ def test_errors_say_what_helps(bucket: Address, object_store: ObjectStore, monke
         read(bucket / "a")
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "helps", "is_temporary"),
+    [
+        (400, "InvalidRequest", "the store refuses this request", False),
+        (400, "RequestTimeout", "try later", True),
+        (400, "ExpiredToken", "wanted valid credentials", False),
+        (401, "Odd", "wanted valid credentials", False),
+        (403, "AccessDenied", "wanted credentials that may do this", False),
+        (405, "MethodNotAllowed", "the store refuses this request", False),
+        (501, "NotImplemented", "the store refuses this request", False),
+        (429, "SlowDown", "try later", True),
+        (503, "SlowDown", "try later", True),
+    ],
+)
+def test_a_refusal_for_good_is_told_from_one_that_passes(
+    status: int,
+    code: str,
+    helps: str,
+    is_temporary: bool,
+    bucket: Address,
+    object_store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storage_client, "PATIENCE", Patience(max_retries=1))
+    object_store.rules.append(failing(100, status=status, body=f"<Error><Code>{code}</Code></Error>".encode()))
+    for act in (lambda: read(bucket / "a"), lambda: list(listing(bucket)), lambda: put_bytes(bucket / "a", b"")):
+        object_store.requests.clear()
+        with pytest.raises(StorageError, match=rf": {status} [^;]*, {code}; .*{helps}") as caught:
+            act()
+        assert caught.value.is_temporary is is_temporary
+        assert sum(method == "PUT" for method, _ in object_store.requests) <= 2
+
+
+def test_a_missing_bucket_is_told_also_by_a_listing(object_store: ObjectStore) -> None:
+    for act in (
+        lambda: list(listing(Address("s3", "no-such-bucket", "a"))),
+        lambda: objects.folders(Address("s3", "no-such-bucket", "")),
+    ):
+        with pytest.raises(MissingObjectError, match="no bucket 'no-such-bucket' found"):
+            act()
+
+
 def test_credentials_come_from_the_usual_files_and_stand_in_no_error(
     bucket: Address, object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +273,11 @@ def test_credentials_come_from_the_usual_files_and_stand_in_no_error(
     )
     monkeypatch.setenv("AWS_PROFILE", "shop")
     assert read(bucket / "a").content == b"1"
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "false")
+    assert "credential_provider" in storage_client._aws_credentials(bucket)
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "True")
+    assert storage_client._aws_credentials(bucket) == {}
+    monkeypatch.delenv("AWS_SKIP_SIGNATURE")
     monkeypatch.setenv("AWS_PROFILE", "other")
     with pytest.raises(StorageError, match="AWS_PROFILE"):
         read(bucket / "a")
@@ -302,21 +350,38 @@ except ConfigError as error:
     assert "pip install 'prodemb[storage]'" in done.stdout
 
 
-def test_ctrl_c_ends_a_request_that_waits(bucket: Address, object_store: ObjectStore) -> None:
-    object_store.rules.append(slow(10))
+@pytest.mark.parametrize("act", ["head(address)", "download(info, Path(os.devnull))"])
+def test_ctrl_c_ends_a_request_that_waits(act: str, bucket: Address, object_store: ObjectStore) -> None:
+    put_bytes(bucket / "a", bytes(100))
     code = f"""
-import signal
+import os, signal, sys
+from pathlib import Path
+import polars  # which handles SIGINT too
+from prodemb.storage import objects
 from prodemb.storage.address import place
-from prodemb.storage.objects import head
-signal.setitimer(signal.ITIMER_REAL, 0.2)
-signal.signal(signal.SIGALRM, signal.default_int_handler)
+from prodemb.storage.objects import download, head
+objects.PART_BYTES = 10
+address = place("{bucket}/a")
+info = head(address)
+print("asks", flush=True)
+sys.stdin.readline()
 try:
-    head(place("{bucket}/a"))
+    {act}
 except KeyboardInterrupt:
     print("interrupted")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=9)
-    assert done.stdout == "interrupted\n"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "asks\n"
+    object_store.rules.append(slow(12))
+    object_store.requests.clear()
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    while not object_store.requests:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=9)[0] == "interrupted\n"
 
 
 def test_wrong_settings_of_the_environment_are_a_config_error(bucket: Address, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from prodemb.core.errors import ConflictError, MissingObjectError, StorageError
+from prodemb.core.errors import ConflictError, DamagedObjectError, MissingObjectError, StorageError
 from prodemb.storage import objects, publish
 from prodemb.storage.address import Address
-from prodemb.storage.objects import exists, listing, put_bytes, read
-from prodemb.storage.publish import INDEX, fetched_folder, publish_folder, publishing
+from prodemb.storage.objects import exists, listing, put_bytes
+from prodemb.storage.publish import INDEX, fetched_folder, publish_folder
 from tests.object_store import ObjectStore, client
 
 
@@ -20,15 +20,6 @@ def write(folder: Path, **files: str) -> Path:
 
 def contents(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_a_file_is_published_whole_or_not_at_all(bucket: Address, tmp_path: Path) -> None:
-    for place in (bucket / "out/a.txt", tmp_path / "out" / "a.txt"):
-        with publishing(place) as temporary:
-            temporary.write_text("whole")
-        with pytest.raises(FileNotFoundError), publishing(place) as temporary:
-            temporary.with_name("nothing").rename(temporary)
-    assert read(bucket / "out/a.txt").content == (tmp_path / "out" / "a.txt").read_bytes() == b"whole"
 
 
 def test_a_folder_comes_back_and_changes_whole(bucket: Address, tmp_path: Path, object_store: ObjectStore) -> None:
@@ -46,6 +37,7 @@ def test_a_folder_comes_back_and_changes_whole(bucket: Address, tmp_path: Path, 
     assert sum(method == "PUT" for method, _ in object_store.requests) == 2  # the card and the index
     assert contents(fetched_folder(head)) == {"card.json": "2", "sub/weights": "same"}
     assert contents(path) == first
+    publish_folder(tmp_path / "2", bucket / "no bucket/x")
     assert len(list(listing(head))) == 5  # who reads the old one can end
     publish_folder(write(tmp_path / "3", **{"card.json": "3"}), head)
     assert len([info for info in listing(head) if "old" in info.address.name]) == 0
@@ -86,6 +78,17 @@ def test_a_damaged_folder_is_an_error_that_names_the_object(bucket: Address, tmp
     put_bytes(victim, b"3")
     with pytest.raises(StorageError, match=r"files/[0-9a-f]{32}-b: is damaged"):
         fetched_folder(bucket / "head")
+
+
+def test_an_object_that_somebody_deleted_is_told_and_published_again(bucket: Address, tmp_path: Path) -> None:
+    folder, head = write(tmp_path / "1", **{"a": "1", "b": "2"}), bucket / "head"
+    publish_folder(folder, head)
+    objects.delete(*(info.address for info in listing(head / "files") if info.address.name.endswith("-b")))
+    wanted = rf"files/[0-9a-f]{{32}}-b: no such object found, though prodemb-index\.json lists it; .*delete {head}/"
+    with pytest.raises(DamagedObjectError, match=wanted):
+        fetched_folder(head)
+    publish_folder(folder, head)
+    assert contents(fetched_folder(head)) == {"a": "1", "b": "2"}
 
 
 @pytest.mark.parametrize(
