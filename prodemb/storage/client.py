@@ -31,14 +31,16 @@ class Patience:
     stalled_s: float = 30.0
     """How long a request may stand still while it is answered."""
     request_s: float = 300.0
-    """How long one request may take, its body included; no request carries more than `objects.PART_BYTES`."""
+    """How long one request may take, its body included; few carry more than `objects.PART_BYTES`."""
     max_retries: int = 8
     retry_s: float = 120.0
     """After so long no request is begun again."""
 
 
 PATIENCE = Patience()
-"""That of everything but pictures."""
+"""That of everything but pictures and what is large to write."""
+UPLOADS = Patience(stalled_s=300.0)
+"""That of writing more than a megabyte: to the client a request stands still while its own bytes are on their way."""
 
 _ENVIRONMENT = re.compile(r"(AWS|GOOGLE|AZURE|HTTPS?|NO|ALL)_.*", re.IGNORECASE)
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z '-]+)")

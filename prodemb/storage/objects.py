@@ -17,11 +17,12 @@ from prodemb.core.bounded import MAX_BYTES
 from prodemb.core.errors import ConflictError, DamagedObjectError, MissingObjectError, StorageError
 from prodemb.core.files import sha256_of
 from prodemb.storage.address import Address
-from prodemb.storage.client import NO_ANSWER, PATIENCE, Patience, call, in_thread, result_of, store_of
+from prodemb.storage.client import NO_ANSWER, PATIENCE, UPLOADS, Patience, call, in_thread, result_of, store_of
 
 PART_BYTES = 32 << 20
 """Bytes of one request of a download, and of one part of an upload."""
 _PARTS_AT_ONCE = 4
+_SMALL_BYTES = 1 << 20
 """Of one object, up and down, so that at most so many are in memory."""
 _PAGE = 1000
 _TOKEN = "prodembwrite"
@@ -160,7 +161,7 @@ def _part(info: ObjectInfo, start: int, end: int) -> tuple[bytes, dict[str, str]
 
 
 def put_bytes(address: Address, content: bytes, *, create: bool = False, if_match: Version | None = None) -> Version:
-    """Write a small object whole; one request, and up to five more where no answer comes.
+    """Write an object whole; one request, and up to five more where no answer comes.
 
     Args:
         create: only where there is no such object.
@@ -169,7 +170,8 @@ def put_bytes(address: Address, content: bytes, *, create: bool = False, if_matc
     Raises:
         ConflictError: the condition is not met: somebody else wrote it first.
     """
-    store, token = store_of(address), secrets.token_hex(16)
+    store = store_of(address, patience=UPLOADS if len(content) > _SMALL_BYTES else None)
+    token = secrets.token_hex(16)
     mode: Any = "create" if create else "overwrite" if if_match is None else _update(if_match)
     attributes = {_TOKEN: token, _SHA256: hashlib.sha256(content).hexdigest()}
     deadline = time.monotonic() + PATIENCE.retry_s
@@ -196,7 +198,8 @@ def upload(path: Path, address: Address) -> ObjectInfo:
     Raises:
         StorageError: what arrived is not of the file's size.
     """
-    store, attributes, num_bytes = store_of(address), {_SHA256: sha256_of(path)}, path.stat().st_size
+    num_bytes = path.stat().st_size
+    store, attributes = store_of(address, patience=UPLOADS), {_SHA256: sha256_of(path)}
     call(
         "write",
         address,
