@@ -5,7 +5,6 @@ does and not the seconds that loading torch takes. Ray is not among what is impo
 forked from there.
 """
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -60,16 +59,6 @@ def started(
     return process
 
 
-_get_context = multiprocessing.get_context
-
-
-def context() -> ForkServerContext:
-    """Processes that are forked from the one that has imported everything."""
-    made = _get_context("forkserver")
-    made.set_forkserver_preload([__name__, *_PRELOADED])
-    return made
-
-
 class _Inheriting(ForkServerProcess):
     """Has the environment of the process that starts it, as a spawned one."""
 
@@ -84,12 +73,17 @@ class _Inheriting(ForkServerProcess):
 
 
 class InheritingContext(ForkServerContext):
-    """In the place of a context that spawns; its processes are those of `context` otherwise."""
+    """Processes that are forked from the one that has imported everything, and see the environment as it is now."""
 
     Process = _Inheriting
 
     def __init__(self) -> None:
         self.set_forkserver_preload([__name__, *_PRELOADED])
+
+
+def context() -> InheritingContext:
+    """See `InheritingContext`."""
+    return InheritingContext()
 
 
 def _run(words: list[str], cwd: Path, streams: list[Path], before: Callable[[], None] | None) -> None:

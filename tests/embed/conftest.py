@@ -1,8 +1,7 @@
 """Embedding the small catalog with the tiny CLIP, and killing that."""
 
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from prodemb.catalog.images import ImagesConfig
@@ -40,15 +39,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
 
 
-def run_in(environment: Mapping[str, str], catalog: Path, out: Place, model: Path) -> None:
-    """`run` in a process that has another environment."""
-    os.environ.update(environment)
-    run(catalog, out, model)
-
-
 def killed_run(catalog: Path, out: Place, model: Path, *, when: Callable[[], bool], timeout_s: float = 300) -> bool:
     """`run` in a process of its own, which is killed as soon as `when` says so; whether that came before its end."""
-    process = context().Process(target=run_in, args=(dict(os.environ), catalog, out, model))
+    process = context().Process(target=run, args=(catalog, out, model))
     process.start()
     until = time.monotonic() + timeout_s
     while process.exitcode is None and not when():
