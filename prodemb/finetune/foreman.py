@@ -1,4 +1,4 @@
-"""What runs on a Ray cluster to fine-tune there: a foreman, who has Ray Train start the workers, and each worker."""
+"""What runs on a Ray cluster to fine-tune there: a foreman, which has Ray Train start the workers, and each worker."""
 
 import queue
 import socket

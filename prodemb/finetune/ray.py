@@ -244,7 +244,7 @@ class _Attempt:
         return f"{name} failed: {_last_line(loss.text)}"
 
     def _end(self, foreman: Any, running: Any) -> None:
-        """End the foreman, and with him all that he has started.
+        """End the foreman, and with it all that it has started.
 
         Ray gives back at once what its dead actors held, but what Ray Train had reserved for a start only when this
         process ends; so Ray Train comes to its end by itself wherever that does not take long.

@@ -4,9 +4,10 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -61,7 +62,9 @@ class Actor:
 
         node_id = ray.get_runtime_context().get_node_id()
         self._whereabouts = Whereabouts(host=socket.gethostname(), node_id=node_id, last_words=words)
-        arguments = {"seat": seat, "home": home, "paths": paths, "last_words": last_words, "versions": versions}
+        seen = paths if last_words is None else (last_words, *paths)
+        check = partial(check_machine, seen, home=home, versions=versions)
+        arguments = {"seat": seat, "check": check, "last_words": last_words}
         threading.Thread(target=self._work, args=(job,), kwargs=arguments, name="work", daemon=True).start()
 
     def exchange(self, answers: Sequence[Task | None]) -> tuple[Whereabouts, list[Message]]:
@@ -75,19 +78,10 @@ class Actor:
                 messages.append(self._messages.get_nowait())
         return self._whereabouts, messages
 
-    def _work(
-        self,
-        job: Job,
-        *,
-        seat: Seat,
-        home: Path | None,
-        paths: Sequence[Path],
-        last_words: Path | None,
-        versions: Mapping[str, str],
-    ) -> None:
+    def _work(self, job: Job, *, seat: Seat, check: Callable[[], None], last_words: Path | None) -> None:
         log_to(lambda record: self._messages.put(("log", record)))
         try:
-            check_machine(paths if last_words is None else (last_words, *paths), home=home, versions=versions)
+            check()
             if last_words is not None:
                 keep_last_words(last_words)
         except Exception as error:
