@@ -32,9 +32,9 @@ def add_object(path: Path, address: Address, *, sha256: str, through: Address) -
     """
     try:
         if path.stat().st_size <= MAX_PUT_BYTES:
-            put_bytes(address, path.read_bytes(), create=True)
+            put_bytes(address, path.read_bytes(), create=True, sha256=sha256)
         else:
-            _add_in_parts(path, address, temporary=through / f"{secrets.token_hex(16)}.parquet")
+            _add_in_parts(path, address, sha256=sha256, temporary=through / f"{secrets.token_hex(16)}.parquet")
         return True
     except (ConflictError, MissingObjectError):  # the latter: an upload whose end was carried out but not answered
         if not exists(address):
@@ -45,10 +45,10 @@ def add_object(path: Path, address: Address, *, sha256: str, through: Address) -
     return False
 
 
-def _add_in_parts(path: Path, address: Address, *, temporary: Address) -> None:
+def _add_in_parts(path: Path, address: Address, *, sha256: str, temporary: Address) -> None:
     """The same for a large file: the client puts no parts together under a condition, but copies under one."""
     try:
-        upload(path, temporary)
+        upload(path, temporary, sha256=sha256)
         copy(temporary, address, create=True)
     finally:
         with suppress(StorageError):

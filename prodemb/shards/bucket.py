@@ -27,7 +27,7 @@ from prodemb.core.errors import (
     ShardError,
     StorageError,
 )
-from prodemb.core.files import sha256_of, temporary_name
+from prodemb.core.files import temporary_name
 from prodemb.shards.add_object import add_object
 from prodemb.shards.file import NewFile, ShardFile, State
 from prodemb.storage.address import Address
@@ -137,13 +137,12 @@ class BucketFolder:
         with temporary_file(name) as path:
             new = NewFile(path, name)
             yield new
-            sha256 = sha256_of(path)
-            while not self._add(new, sha256=sha256):
+            while not self._add(new):
                 new.name = next(waiting, "")
                 if not new.name:
                     raise OutputError(f"{self.place / name}: this name and all that shards have in its place are taken")
             # Whoever reads the set next is likely on this machine.
-            entry(sha256, name=new.name, make=lambda to: _move(path, to), pin=False)
+            entry(new.sha256, name=new.name, make=lambda to: _move(path, to), pin=False)
 
     def remove(self, name: str) -> None:
         delete(self.place / name)
@@ -229,7 +228,7 @@ class BucketFolder:
     def below(self) -> "Sequence[BucketFolder]":
         return [BucketFolder(address) for address in folders(self.place)]
 
-    def _add(self, new: NewFile, *, sha256: str) -> bool:
+    def _add(self, new: NewFile) -> bool:
         """Upload a file where no object has its name, or one with its bytes; whether it is there.
 
         An object with other bytes is of a killed run or worker, is damaged, or is of a run that holds the folder now.
@@ -238,7 +237,7 @@ class BucketFolder:
             BusyError: this run holds the folder no longer.
         """
         address = self.place / new.name
-        if add_object(new.path, address, sha256=sha256, through=self.place / TEMPORARY_NAME):
+        if add_object(new.path, address, sha256=new.sha256, through=self.place / TEMPORARY_NAME):
             return True
         if self._lease_id is not None:
             owner = holder(self.place / LEASE_NAME)

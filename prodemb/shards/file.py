@@ -5,10 +5,12 @@ import mmap
 import os
 import stat
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prodemb.core.errors import ShardError
+from prodemb.core.files import sha256_of
 from prodemb.storage.address import Place
 
 if TYPE_CHECKING:
@@ -29,6 +31,11 @@ class NewFile:
     """Where it is made, on this machine."""
     name: str
     """What it is called in the folder, once it is there."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of its bytes, in hexadecimal, once they are all written: it is hashed once."""
+        return sha256_of(self.path)
 
 
 class ShardFile:

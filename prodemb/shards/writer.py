@@ -19,7 +19,6 @@ from prodemb.core.features import (
     hash_column,
     raw_column,
 )
-from prodemb.core.files import sha256_of
 from prodemb.shards.folder import AnyFolder, shard_folder
 from prodemb.shards.format import HASH_BYTES, IMAGE_SOURCE, MAX_PRODUCTS, Changes, ShardRecord, ShardSchema, shard_names
 
@@ -77,7 +76,7 @@ def write_shard(
 
     with shard_folder(folder).adding(shard_names(index, reserved=reserved)) as new:
         _write_parquet(new.path, pa.table(columns, schema=schema.arrow(rows_hash=rows_hash)), features=schema.features)
-        num_bytes, sha256 = new.path.stat().st_size, sha256_of(new.path)
+        num_bytes, sha256 = new.path.stat().st_size, new.sha256
     return ShardRecord(
         name=new.name,
         num_products=rows.num_rows,

@@ -160,12 +160,20 @@ def _part(info: ObjectInfo, start: int, end: int) -> tuple[bytes, dict[str, str]
     return content, attributes
 
 
-def put_bytes(address: Address, content: bytes, *, create: bool = False, if_match: Version | None = None) -> Version:
+def put_bytes(
+    address: Address,
+    content: bytes,
+    *,
+    create: bool = False,
+    if_match: Version | None = None,
+    sha256: str | None = None,
+) -> Version:
     """Write an object whole; one request, and up to five more where no answer comes.
 
     Args:
         create: only where there is no such object.
         if_match: only where the object is still of this version.
+        sha256: of the content, where it is known.
 
     Raises:
         ConflictError: the condition is not met: somebody else wrote it first.
@@ -173,7 +181,7 @@ def put_bytes(address: Address, content: bytes, *, create: bool = False, if_matc
     store = store_of(address, patience=UPLOADS if len(content) > _SMALL_BYTES else None)
     token = secrets.token_hex(16)
     mode: Any = "create" if create else "overwrite" if if_match is None else _update(if_match)
-    attributes = {_TOKEN: token, _SHA256: hashlib.sha256(content).hexdigest()}
+    attributes = {_TOKEN: token, _SHA256: sha256 or hashlib.sha256(content).hexdigest()}
     deadline = time.monotonic() + PATIENCE.retry_s
     for is_last in (False, False, True):
         try:
@@ -189,17 +197,20 @@ def put_bytes(address: Address, content: bytes, *, create: bool = False, if_matc
     raise AssertionError("the last one returns or raises")
 
 
-def upload(path: Path, address: Address) -> ObjectInfo:
+def upload(path: Path, address: Address, *, sha256: str | None = None) -> ObjectInfo:
     """Write a local file to an object, in parts where it is large: a request per `PART_BYTES`, and one more or three.
 
     The file's SHA-256 becomes the object's metadata, which `download` checks. Readers find the old object or the new
     one, never a part.
 
+    Args:
+        sha256: of the file, where it is known.
+
     Raises:
         StorageError: what arrived is not of the file's size.
     """
     num_bytes = path.stat().st_size
-    store, attributes = store_of(address, patience=UPLOADS), {_SHA256: sha256_of(path)}
+    store, attributes = store_of(address, patience=UPLOADS), {_SHA256: sha256 or sha256_of(path)}
     call(
         "write",
         address,

@@ -59,7 +59,7 @@ def publish_folder(folder: Path, address: Address) -> Version:
         sha256, name = sha256_of(path), path.relative_to(folder).as_posix()
         file = IndexedFile(object=f"files/{sha256[:32]}-{path.name}", num_bytes=path.stat().st_size, sha256=sha256)
         if file.object not in there or sizes.get(file.object) != file.num_bytes:
-            upload(path, address / file.object)
+            upload(path, address / file.object, sha256=sha256)
         files[name] = file
     kept = {file.object for file in files.values()}
     index = {

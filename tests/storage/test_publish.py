@@ -63,9 +63,9 @@ def test_of_two_that_publish_one_wins(
     folder = write(tmp_path / "1", **{"a": "1"})
     real = objects.upload
 
-    def raced(path: Path, address: Address) -> object:
+    def raced(path: Path, address: Address, **known: str) -> object:
         put_bytes(bucket / "head" / INDEX, b'{"version": 1, "files": {}, "superseded": []}')
-        return real(path, address)
+        return real(path, address, **known)
 
     monkeypatch.setattr(publish, "upload", raced)
     with pytest.raises(ConflictError, match=r"prodemb-index\.json: somebody else wrote or deleted it meanwhile"):
