@@ -1,6 +1,7 @@
 """What a file is, by its content and not by its name."""
 
 import re
+import tomllib
 
 from prodemb.catalog.files import CatalogFile
 from prodemb.catalog.formats.columnar import ArrowSource, ParquetSource
@@ -104,12 +105,24 @@ def _open_text(packed: Packed) -> Source:
         raise CatalogError(
             f"{packed.path}: found a web page (perhaps an error or login page), {_WANTED}: fetch the feed itself"
         )
+    if is_whole and _is_toml(text):
+        raise CatalogError(f"{packed.path}: found settings (TOML), {_WANTED}: a pipeline file goes behind --pipeline")
     if start.startswith("<"):
         if re.match(r"<\?xml|<!--|<!DOCTYPE|<[A-Za-z_][\w.:-]*[\s/>]", start):
             return XmlSource(packed, encoding=encoding, sample=text)
     elif re.match(r'\[\s*[\[{\]]|\{\s*["\'}]', start) or ("\n{" in text and are_json_lines(text, is_whole=is_whole)):
         return JsonSource(packed, encoding=encoding, sample=text, is_whole=is_whole)
     return DelimitedSource(packed, encoding=encoding, sample=text, is_whole=is_whole)
+
+
+def _is_toml(text: str) -> bool:
+    """Whether a text holds settings: TOML with a table in it. No feed is that."""
+    if re.search(r"^\[[\w.\"'-]+\]\s*(#.*)?$", text, re.MULTILINE) is None:
+        return False
+    try:
+        return bool(tomllib.loads(text.replace("\r\n", "\n")))
+    except tomllib.TOMLDecodeError:
+        return False
 
 
 def _sample(packed: Packed) -> tuple[bytes, bool]:

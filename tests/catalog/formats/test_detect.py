@@ -144,6 +144,7 @@ def test_what_lies_beside_a_table_in_an_archive_can_be_read(tmp_path: Path) -> N
         (b"SQLite format 3\0" + bytes(100), "SQLite.*export the table as CSV"),
         (b"Obj\x01" + bytes(100), "Avro.*Parquet"),
         (b"<!DOCTYPE html><html><body>Log in</body></html>", "web page"),
+        (b'# prodemb run\ntarget = "brand"\n[catalog]\npath = "feed.csv"\n', "settings .TOML.*--pipeline"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "a picture"),
         (bytes(range(256)) * 8, "binary data|cannot|found"),
         (b"PK\x03\x04" + bytes(100), "zip archive"),
